@@ -1,0 +1,70 @@
+"""The scalar environment: a batch of one, written once for all domains."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.tasks import Task, TaskDistribution
+from metaenv.vector import BatchedEnv
+
+
+class MetaEnv(gym.Env[NDArray[np.float32], Any]):
+    """One episode at a time of one hidden task.
+
+    A domain names its batched class and writes no dynamics here, so the two cannot drift apart. Keyword arguments
+    go to the batched class. See `metaenv.vector.BatchedEnv` for ``reset``'s options (``"task"``, ``"keep_task"``).
+    """
+
+    batched: ClassVar[type[BatchedEnv]]
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium)
+
+    def __init__(self, render_mode: str | None = None, **settings: Any) -> None:
+        self.batch = self.batched(
+            num_envs=1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **settings
+        )
+        self.render_mode = render_mode
+        self.observation_space = self.batch.single_observation_space
+        self.action_space = self.batch.single_action_space
+
+    @property
+    def task(self) -> Task:
+        """The hidden task now being played. For evaluation and drawing, never for a player."""
+        return self.batch.tasks.task(0)
+
+    @property
+    def distribution(self) -> TaskDistribution:
+        """Where the tasks come from."""
+        return self.batch.distribution
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin a new episode, of ``options["task"]`` or of the next task of the env's sampler."""
+        super().reset(seed=seed)
+        observation, info = self.batch.reset(seed=seed, options=options)
+        return observation[0], first_row(info)
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Play one action. Raises ValueError for a malformed one, ResetNeeded when the episode is over."""
+        observation, reward, terminated, truncated, info = self.batch.step(np.asarray(action)[None])
+        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), first_row(info)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """(k,) which Discrete actions are allowed now, as sb3-contrib asks for them."""
+        return self.batch.action_masks()[0]
+
+    def render(self) -> Any:
+        """A picture (``rgb_array``) or a line of text (``ansi``)."""
+        frames = self.batch.render()
+        return None if frames is None else frames[0]
+
+
+def first_row(info: dict[str, Any]) -> dict[str, Any]:
+    """The info of sub-environment 0, in plain Python types where there are any."""
+    rows = {k: v[0] for k, v in info.items() if not k.startswith("_")}
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in rows.items()}

@@ -1,0 +1,44 @@
+"""The environments' ids. Entry points are strings, so that registering imports no domain."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+from metaenv.errors import nearest
+
+NAMESPACE = "metaenv"
+
+# id: (module, class of the batched environment, class of the scalar one)
+ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
+    "BernoulliBandit-v0": ("metaenv.classic.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
+    "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
+    "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
+}
+
+
+def register_all() -> None:
+    """Register every environment; calling it twice changes nothing."""
+    for name, (module, batched, scalar) in ENVIRONMENTS.items():
+        env_id = f"{NAMESPACE}/{name}"
+        if env_id not in gym.registry:
+            gym.register(env_id, entry_point=f"{module}:{scalar}", vector_entry_point=f"{module}:{batched}")
+
+
+def full_id(name: str) -> str:
+    """The id that also works in spawned workers: ``metaenv:metaenv/Name-v0``.
+
+    Accepts ``Name``, ``Name-v0``, ``metaenv/Name-v0`` and the full id. Another project's prefixed id
+    (``module:name``) is returned as it is.
+
+    Raises:
+        ValueError: an unknown name; the nearest known one is suggested.
+    """
+    if ":" in name and not name.startswith(f"{NAMESPACE}:"):
+        return name
+    short = name.rpartition(":")[2].removeprefix(f"{NAMESPACE}/")
+    if short not in ENVIRONMENTS:
+        versions = sorted(known for known in ENVIRONMENTS if known.rpartition("-v")[0] == short)
+        if not versions:
+            raise ValueError(f"no environment {name!r}.{nearest(short, ENVIRONMENTS)}")
+        short = versions[-1]
+    return f"{NAMESPACE}:{NAMESPACE}/{short}"

@@ -1,0 +1,314 @@
+"""A trial: K episodes of one hidden task, remembered across episode ends. What RL² and PEARL learn on.
+
+At an inner boundary the next episode begins at once, and the observation that comes back carries the last action,
+the last reward and the boundary flag: two widely used wrappers lose them. The trial's own end is ``terminated``: a
+trial is a finite game, so nothing is bootstrapped beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.arrays import Bools, Floats, Rows
+from metaenv.errors import nearest
+from metaenv.vector import BatchedEnv, BatchedWrapper, Info, Observations
+
+Objective = Literal["sum", "best"]
+OBJECTIVES = ("sum", "best")
+
+
+class TrialMemory:
+    """What a trial adds to an observation, for ``n`` trials at once; shared by `Trial` and `VectorTrial`.
+
+    The trial's observation is the concatenation, in float32, of
+
+    ====================  =========  ==================================================================
+    part                  size       meaning
+    ====================  =========  ==================================================================
+    observation           d          of the episode now being played
+    last report           d or 0     final observation of the episode before (if ``reports_at_end``)
+    previous action       k or d_a   one-hot, or the vector; zeros at the trial's start
+    previous reward       1          of the environment, times ``reward_scale``; 0 at the trial's start
+    boundary flag         1          1 if the previous step ended an episode
+    progress              1          episodes finished / episodes of the trial
+    ====================  =========  ==================================================================
+    """
+
+    def __init__(
+        self,
+        n: int,
+        observation_space: gym.spaces.Space[Any],
+        action_space: gym.spaces.Space[Any],
+        episodes: int,
+        objective: str,
+        reports_at_end: bool,
+        reward_scale: float,
+    ) -> None:
+        if episodes < 1:
+            raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
+        if objective not in OBJECTIVES:
+            raise ValueError(f"no objective {objective!r}.{nearest(objective, OBJECTIVES)}")
+        if not isinstance(observation_space, gym.spaces.Box) or len(observation_space.shape) != 1:
+            raise ValueError(
+                f"a trial needs a one-dimensional Box observation, got {observation_space}; use FlattenObservation"
+            )
+        self.episodes = episodes
+        self.objective = objective
+        self.reward_scale = reward_scale
+        self.action_space = action_space
+        self._d = int(observation_space.shape[0])
+        self._report_size = self._d if reports_at_end else 0
+        self._action_size = int(gym.spaces.flatdim(action_space))
+        self.space = self._observation_space(observation_space)
+        self._extra = np.zeros((n, self._report_size + self._action_size + 3), np.float32)
+        self.finished = np.zeros(n, np.int64)  # episodes finished in this trial
+        self.episode_return = np.zeros(n)
+        self.best = np.full(n, -np.inf)
+
+    def _observation_space(self, inner: gym.spaces.Box) -> gym.spaces.Box:
+        low, high = [inner.low], [inner.high]
+        if self._report_size:
+            low.append(np.minimum(inner.low, 0))
+            high.append(np.maximum(inner.high, 0))
+        if isinstance(self.action_space, gym.spaces.Box):
+            low.append(np.minimum(self.action_space.low.ravel(), 0))
+            high.append(np.maximum(self.action_space.high.ravel(), 0))
+        else:
+            low.append(np.zeros(self._action_size))
+            high.append(np.ones(self._action_size))
+        low.append(np.array([-np.inf, 0, 0]))  # previous reward, boundary flag, progress
+        high.append(np.array([np.inf, 1, 1]))
+        return gym.spaces.Box(
+            np.concatenate(low).astype(np.float32), np.concatenate(high).astype(np.float32), dtype=np.float32
+        )
+
+    def begin(self, rows: Rows) -> None:
+        """A new trial in ``rows``: nothing is remembered."""
+        self._extra[rows] = 0
+        self.finished[rows] = 0
+        self.episode_return[rows] = 0
+        self.best[rows] = -np.inf
+
+    def record(
+        self, rows: Rows, action: NDArray[Any], reward: Floats, done: Bools, final: Observations
+    ) -> tuple[Floats, Bools]:
+        """Remember one step.
+
+        Args:
+            rows: which trials.
+            action: (m, ...) what was played.
+            reward: (m,) what the environment paid.
+            done: (m,) which episodes ended with this step.
+            final: (m, d) the observation after the step, before a new episode begins.
+
+        Returns:
+            The trial's reward (m,) by its objective, and which trials are over (m,).
+        """
+        index = np.arange(len(self._extra))[rows]
+        extra = self._extra
+        if self._report_size:
+            extra[rows, : self._report_size] = final * done[:, None]
+        start = self._report_size
+        if isinstance(self.action_space, gym.spaces.Discrete):
+            extra[rows, start : start + self._action_size] = 0
+            extra[index, start + action - self.action_space.start] = 1
+        else:
+            extra[rows, start : start + self._action_size] = action.reshape(len(action), -1)
+        self.episode_return[rows] += reward
+        self.finished[rows] += done
+        extra[rows, -2] = done
+        extra[rows, -1] = self.finished[rows] / self.episodes
+        paid = reward if self.objective == "sum" else self._improvement(rows, done)
+        extra[rows, -3] = reward * self.reward_scale
+        return paid, self.finished[rows] >= self.episodes
+
+    def _improvement(self, rows: Rows, done: Bools) -> Floats:
+        """By how much the trial's best episode return has grown; the first episode counts whole."""
+        best, result = self.best[rows], self.episode_return[rows]
+        new_best = np.where(done, np.maximum(best, result), best)
+        self.best[rows] = new_best
+        old = np.where(np.isfinite(best), best, 0.0)
+        return np.where(done, np.where(np.isfinite(best), new_best - old, result), 0.0)
+
+    def end_episodes(self, rows: Rows) -> None:
+        """The episodes of ``rows`` are over; their returns have been read."""
+        self.episode_return[rows] = 0
+
+    def observation(self, rows: Rows, inner: Observations) -> Observations:
+        """The trial's observation (m, size) around the inner one (m, d)."""
+        return np.concatenate([inner, self._extra[rows]], axis=1)
+
+
+class VectorTrial(BatchedWrapper):
+    """Trials of a native vector environment: one episode of this env is one whole trial.
+
+    Args:
+        env: ``gym.make_vec("metaenv:metaenv/…", num_envs=n)`` or any `BatchedEnv`.
+        episodes: K, by default the environment's ``trial_episodes``.
+        objective: ``"sum"``: the trial's return is the sum of its episodes' rewards. ``"best"``: it is the best
+            episode's return, paid out as the improvement at each episode's end. Default: the environment's own.
+        reward_scale: a declared constant on the previous reward in the observation (never a running estimate).
+        autoreset_mode: of the trials; by default the environment's.
+
+    The observation is laid out in `TrialMemory`. ``info`` of the step that ends an episode carries that episode's
+    report (its ``score``, for example) as the environment gave it, and ``episode_return`` where ``_episode_return``.
+    """
+
+    def __init__(
+        self,
+        env: BatchedEnv,
+        episodes: int | None = None,
+        objective: Objective | None = None,
+        reward_scale: float = 1.0,
+        autoreset_mode: AutoresetMode | str | None = None,
+    ) -> None:
+        self.memory = TrialMemory(
+            env.num_envs,
+            env.single_observation_space,
+            env.single_action_space,
+            env.trial_episodes if episodes is None else episodes,
+            objective or env.trial_objective,
+            env.reports_at_end,
+            reward_scale,
+        )
+        super().__init__(env, self.memory.space, autoreset_mode)
+        self.episodes = self.memory.episodes
+        self._end_report: Info = {}
+
+    @property
+    def trial_length(self) -> int | None:
+        """Steps in a trial where every episode has the same known length, else None."""
+        length = getattr(self.env, "episode_length", None)
+        return None if length is None else length * self.episodes
+
+    def _begin(self, rows: Rows) -> None:
+        self.memory.begin(rows)
+        self.env._begin(rows)
+
+    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        reward, terminated, truncated = self.env._transition(rows, action)
+        done = terminated | truncated
+        final = self.env._observe(rows)
+        paid, over = self.memory.record(rows, action, reward, done, final)
+        self._read_reports(rows, done)
+        if (renew := done & ~over).any():
+            again = np.arange(self.num_envs)[rows][renew]
+            # All rows at once is the fast path of every environment.
+            self.env._begin(slice(None) if len(again) == self.num_envs else again)
+        return paid, over, np.zeros_like(over)
+
+    def _read_reports(self, rows: Rows, done: Bools) -> None:
+        """Keep what the finished episodes reported before the next ones begin."""
+        returns = np.zeros(self.num_envs)
+        ended = np.zeros(self.num_envs, bool)
+        returns[rows], ended[rows] = self.memory.episode_return[rows], done
+        self.memory.end_episodes(np.flatnonzero(ended))
+        report = self.env._report(slice(None))
+        self._end_report = {**report, "episode_return": returns, "episode_end": ended}
+
+    def _observe(self, rows: Rows) -> Observations:
+        return self.memory.observation(rows, self.env._observe(rows))
+
+    def _report(self, rows: Rows) -> Info:
+        if not self._end_report:
+            return self.env._report(rows)
+        return {k: v[rows] for k, v in self._end_report.items()}
+
+
+class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Trials of a scalar environment: one episode of this env is one whole trial.
+
+    Works on any Gymnasium environment that keeps the project's contract (``reset(options={"keep_task": True})``),
+    also under other wrappers. Arguments and observation as `VectorTrial`; ``info["episode_return"]`` is there on
+    the step that ends an episode.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        episodes: int | None = None,
+        objective: Objective | None = None,
+        reward_scale: float = 1.0,
+    ) -> None:
+        RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective, reward_scale=reward_scale)
+        gym.Wrapper.__init__(self, env)
+        batched = getattr(env.unwrapped, "batch", BatchedEnv)
+        self.memory = TrialMemory(
+            1,
+            env.observation_space,
+            env.action_space,
+            batched.trial_episodes if episodes is None else episodes,
+            objective or batched.trial_objective,
+            batched.reports_at_end,
+            reward_scale,
+        )
+        self.episodes = self.memory.episodes
+        self.observation_space = self.memory.space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin a new trial, of ``options["task"]`` or of the next task."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.memory.begin(slice(None))
+        return self._around(observation), info
+
+    def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        """One step; at the end of an inner episode the next one begins within this call."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        done = np.array([terminated or truncated])
+        paid, over = self.memory.record(
+            slice(None), np.asarray(action)[None], np.array([float(reward)]), done, observation[None]
+        )
+        if done[0]:
+            info = {**info, "episode_return": float(self.memory.episode_return[0])}
+            self.memory.end_episodes(slice(None))
+        if done[0] and not over[0]:
+            observation, fresh = self.env.reset(options={"keep_task": True})
+            info = {**fresh, **info, **{k: fresh[k] for k in ("action_mask",) if k in fresh}}
+        return self._around(observation), float(paid[0]), bool(over[0]), False, info
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The inner environment's mask."""
+        masks: NDArray[np.bool_] = self.env.get_wrapper_attr("action_masks")()
+        return masks
+
+    def _around(self, observation: NDArray[Any]) -> Observations:
+        return self.memory.observation(slice(None), observation[None].astype(np.float32))[0]
+
+
+def make_trials(
+    env_id: str,
+    num_envs: int = 1,
+    episodes: int | None = None,
+    objective: Objective | None = None,
+    reveal_task: bool = False,
+    **settings: Any,
+) -> VectorTrial:
+    """Trials of a registered environment, ready for an agent.
+
+    Args:
+        env_id: ``"MaterialsSynthesis"``, ``"MaterialsSynthesis-v0"``, ``"metaenv/MaterialsSynthesis-v0"`` …
+        num_envs: how many trials are played at once.
+        episodes: K, by default the environment's ``trial_episodes``.
+        objective: ``"sum"`` or ``"best"``, by default the environment's own.
+        reveal_task: show the true task to the player (an oracle, not a meta-learner).
+        **settings: of the environment, e.g. ``split="test"``.
+    """
+    from metaenv.registry import full_id
+    from metaenv.reveal import VectorRevealTask
+
+    env = gym.make_vec(full_id(env_id), num_envs=num_envs, **settings)
+    if not isinstance(env, BatchedEnv):
+        raise TypeError(f"{env_id} is not a native metaenv vector environment but {type(env).__name__}")
+    return VectorTrial(VectorRevealTask(env) if reveal_task else env, episodes, objective)
+
+
+__all__: Sequence[str] = ("OBJECTIVES", "Objective", "Trial", "TrialMemory", "VectorTrial", "make_trials")

@@ -1,0 +1,397 @@
+"""The batched base: a domain's dynamics written once, over a leading axis of different tasks.
+
+`BatchedEnv` is a native `gymnasium.vector.VectorEnv`. A domain gives it five short methods over *rows* (an index
+array, or ``slice(None)`` for all sub-environments); seeding, tasks, autoreset, masks and infos are done here. The
+scalar environment of `metaenv.env` is a batch of one, and `metaenv.trial` and `metaenv.reveal` build on the same
+five methods.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from metaenv.arrays import Bools, Floats, Rows
+from metaenv.errors import TaskError, nearest
+from metaenv.masks import check_actions
+from metaenv.streams import Streams
+from metaenv.tasks import Task, TaskBatch, TaskDistribution, TaskSampler
+
+Observations = NDArray[np.float32]
+Info = dict[str, Any]
+ALL = slice(None)
+
+OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
+
+
+class BatchedEnv(VectorEnv[Any, Any, Any]):
+    """Base of every environment: ``num_envs`` episodes, each of its own hidden task, stepped at once.
+
+    Args:
+        num_envs: how many sub-environments.
+        distribution: where tasks come from.
+        split: which of the distribution's splits ``reset`` draws from.
+        autoreset_mode: ``SAME_STEP`` (default), ``NEXT_STEP`` or ``DISABLED``, as Gymnasium defines them.
+        render_mode: ``"ansi"``, ``"rgb_array"`` or None.
+
+    ``reset`` takes a seed (sub-environment ``i`` gets ``seed + i``) or a list of seeds, and these options:
+
+    * ``"tasks"``: a list of Task or a TaskBatch, one a sub-environment (or one a reset sub-environment);
+    * ``"task"``: one Task for all;
+    * ``"reset_mask"``: bool (num_envs,), which sub-environments to reset;
+    * ``"keep_task"``: True or bool (num_envs,): begin a new episode of the same task.
+
+    ``info`` always holds ``task_id`` (num_envs,), and ``action_mask`` for Discrete actions.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium)
+    trial_episodes: ClassVar[int] = 10
+    """How many episodes a trial has by default."""
+    trial_objective: ClassVar[str] = "sum"
+    """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
+    reports_at_end: ClassVar[bool] = False
+    """Whether the last observation of an episode tells something that the next episode's player must know."""
+
+    def __init__(
+        self,
+        num_envs: int,
+        distribution: TaskDistribution,
+        observation_space: gym.spaces.Box,
+        action_space: gym.spaces.Space[Any],
+        split: str = "train",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
+        distribution.check_split(split)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"no render mode {render_mode!r}.{nearest(render_mode, self.metadata['render_modes'])}")
+        self.num_envs = num_envs
+        self.distribution = distribution
+        self.split = split
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = render_mode
+        self.single_observation_space = observation_space
+        self.single_action_space = action_space
+        self.observation_space = batch_space(observation_space, num_envs)
+        self.action_space = batch_space(action_space, num_envs)
+        self._began = np.zeros(num_envs, bool)  # which sub-environments have an episode under way
+        self._finished = np.zeros(num_envs, bool)  # which wait for NEXT_STEP's reset
+        self._tasks: TaskBatch | None = None
+        self._seeded = False
+
+    # WHAT A DOMAIN WRITES
+
+    @abstractmethod
+    def _begin(self, rows: Rows) -> None:
+        """Begin a new episode of ``rows``' tasks."""
+
+    @abstractmethod
+    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        """Play ``action`` (rows first) in ``rows``; reward, terminated, truncated, each (len(rows),)."""
+
+    @abstractmethod
+    def _observe(self, rows: Rows) -> Observations:
+        """What the player sees now, shape (len(rows), d): a new array."""
+
+    def _report(self, rows: Rows) -> Info:
+        """More of ``info``: arrays with rows first."""
+        return {}
+
+    def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
+        """(len(rows), k) allowed Discrete actions; by default all."""
+        if not isinstance(self.single_action_space, gym.spaces.Discrete):
+            return None
+        return np.ones((len(np.arange(self.num_envs)[rows]), int(self.single_action_space.n)), np.int8)
+
+    def _frame(self, row: int) -> NDArray[np.uint8]:
+        """One picture (height, width, 3) of sub-environment ``row``."""
+        raise ValueError(f"{type(self).__name__} draws no pictures; use render_mode='ansi'")
+
+    def _text(self, row: int) -> str:
+        """One line of text on sub-environment ``row``."""
+        return f"task {self.tasks.ids[row]}"
+
+    # TASKS AND SEEDS (wrappers hand these to the environment they hold)
+
+    @property
+    def tasks(self) -> TaskBatch:
+        """The hidden tasks now being played. For evaluation and drawing, never for a player."""
+        if self._tasks is None:
+            raise ResetNeeded("call reset() before asking for the tasks")
+        return self._tasks
+
+    def _seed_rows(self, seeds: Sequence[int | None]) -> None:
+        """Give sub-environment ``i`` streams grown from ``seeds[i]``; None keeps what it has."""
+        fresh = not self._seeded
+        sequences = [np.random.SeedSequence(s) if s is not None or fresh else None for s in seeds]
+        if fresh:
+            known = [s for s in sequences if s is not None]
+            self.dynamics = Streams([child(s, 1) for s in known], "uniform")
+            self.noise = Streams([child(s, 2) for s in known], "normal")
+            self.sampler = TaskSampler(self.distribution, self.split, [child(s, 0) for s in known])
+            self._seeded = True
+            return
+        for row, sequence in enumerate(sequences):
+            if sequence is not None:
+                self.sampler.reseed(row, child(sequence, 0))
+                self.dynamics.reseed(row, child(sequence, 1))
+                self.noise.reseed(row, child(sequence, 2))
+
+    def _draw_tasks(self, rows: Rows) -> TaskBatch:
+        """The next task of each of ``rows``' streams."""
+        return self.sampler.draw_each(rows)
+
+    def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        """Let ``rows`` play ``tasks`` from their next episode on."""
+        full = isinstance(rows, slice) or len(rows) == self.num_envs
+        if self._tasks is None and not full:
+            raise ResetNeeded("the first reset must reset every sub-environment: leave out 'reset_mask'")
+        # Kept between steps and handed out in every info, so it must not be written to.
+        self._tasks = tasks if full or self._tasks is None else self._tasks.replaced(rows, tasks)
+        self._task_ids = self._tasks.ids
+        self._task_ids.flags.writeable = False
+
+    def task_context(self) -> NDArray[np.float32]:
+        """(num_envs, c) the true tasks as vectors: a privileged signal, for training and oracles only."""
+        return self.distribution.context(self.tasks)
+
+    # THE GYMNASIUM INTERFACE
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, Info]:
+        """Begin new episodes; see the class for ``options``.
+
+        Raises:
+            TaskError: an unknown option, a task of another family, or a wrong number of tasks; nothing has changed.
+        """
+        options = {k: v for k, v in (options or {}).items() if v is not None}
+        for name in options:
+            if name not in OPTIONS:
+                raise TaskError(f"reset has no option {name!r}.{nearest(name, OPTIONS)}")
+        seeds = self._row_seeds(seed)
+        mask = _as_mask(options.get("reset_mask", True), self.num_envs, "reset_mask")
+        keep = _as_mask(options.get("keep_task", False), self.num_envs, "keep_task") & mask
+        given = self._given_tasks(options, mask)
+        if keep.any() and self._tasks is None:
+            raise TaskError("keep_task needs an earlier reset: there is no task to keep")
+        if seeds is not None or not self._seeded:
+            self._seed_rows(seeds or [None] * self.num_envs)
+        renew = mask & ~keep
+        if given is not None:
+            self._set_tasks(_rows(mask), given)
+        elif renew.any():
+            self._set_tasks(_rows(renew), self._draw_tasks(_rows(renew)))
+        self._start(mask)
+        return self._observe(ALL), self._info(ALL)
+
+    def step(self, actions: NDArray[Any]) -> tuple[Observations, Floats, Bools, Bools, Info]:
+        """Play one action in every sub-environment.
+
+        Raises:
+            ResetNeeded: before the first reset, or (``DISABLED``) when a sub-environment's episode is over.
+            ValueError: actions of the wrong shape, not finite, or outside the action space; nothing has changed.
+        """
+        actions = check_actions(actions, self.single_action_space, self.num_envs)
+        if not (self._began | self._finished).all():
+            over = np.flatnonzero(~(self._began | self._finished))[:5].tolist()
+            raise ResetNeeded(
+                f"sub-environments {over} have no episode under way: call reset(), or "
+                "reset(options={'reset_mask': mask}) for the finished ones"
+            )
+        if self._finished.any():
+            return self._step_some(actions)
+        reward, terminated, truncated = self._transition(ALL, actions)
+        return self._end_of_step(ALL, reward, terminated, truncated)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """(num_envs, k) which Discrete actions are allowed now, as sb3-contrib asks for them."""
+        mask = self._mask(ALL)
+        if mask is None:
+            raise ValueError(f"only Discrete actions have masks, this action space is {self.single_action_space}")
+        return mask.astype(bool)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """One picture or line of text for each sub-environment, as `render_mode` says."""
+        if self.render_mode is None:
+            gym.logger.warn("render() without a render_mode: make the environment with render_mode='rgb_array'")
+            return None
+        draw = self._text if self.render_mode == "ansi" else self._frame
+        return tuple(draw(i) for i in range(self.num_envs))
+
+    # PRIVATE
+
+    def _row_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None] | None:
+        if seed is None:
+            return None
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"expected one seed or {self.num_envs} seeds, got {len(seed)}")
+        return list(seed)
+
+    def _given_tasks(self, options: dict[str, Any], mask: Bools) -> TaskBatch | None:
+        if "task" in options and "tasks" in options:
+            raise TaskError("give either 'task' or 'tasks', not both")
+        if "keep_task" in options and ("task" in options or "tasks" in options):
+            raise TaskError("give either tasks or 'keep_task', not both")
+        if "task" in options:
+            tasks = self._checked(options["task"]).repeated(int(mask.sum()))
+        elif "tasks" in options:
+            tasks = self._checked(options["tasks"])
+        else:
+            return None
+        if len(tasks) == self.num_envs:
+            return tasks.take(_rows(mask))
+        if len(tasks) != mask.sum():
+            raise TaskError(f"expected {int(mask.sum())} tasks, one a sub-environment, got {len(tasks)}")
+        return tasks
+
+    def _checked(self, given: Any) -> TaskBatch:
+        """A batch of this family's tasks from a Task, a list of Task or a TaskBatch."""
+        wanted = self.distribution.task_type
+        if isinstance(given, TaskBatch):
+            if given.task_type is not wanted:
+                raise TaskError(f"expected tasks of type {wanted.__name__}, got {given.task_type.__name__}")
+            return given
+        tasks = [given] if isinstance(given, Task) else given
+        if not isinstance(tasks, Sequence) or not all(isinstance(t, wanted) for t in tasks):
+            kind = type(given).__name__
+            raise TaskError(
+                f"expected a {wanted.__name__}, got {kind}; make one with "
+                f"{wanted.__name__}.from_dict(...) or distribution.sample(...).task(0)"
+            )
+        return TaskBatch.from_tasks(tasks)
+
+    def _start(self, mask: Bools) -> None:
+        if mask.any():
+            self._begin(_rows(mask))
+        self._began |= mask
+        self._finished &= ~mask
+
+    def _info(self, rows: Rows) -> Info:
+        info: Info = {"task_id": self._task_ids[rows], **self._report(rows)}
+        mask = self._mask(rows)
+        if mask is not None:
+            info["action_mask"] = mask
+        present = np.ones(len(info["task_id"]), bool)
+        return {**info, **{f"_{k}": present for k in info}}
+
+    def _step_some(self, actions: NDArray[Any]) -> tuple[Observations, Floats, Bools, Bools, Info]:
+        """NEXT_STEP: finished sub-environments begin anew and ignore their action; the others play on."""
+        renew, play = self._finished.copy(), ~self._finished
+        reward = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        if play.any():
+            rows = np.flatnonzero(play)
+            reward[rows], terminated[rows], truncated[rows] = self._transition(rows, actions[rows])
+        self._set_tasks(_rows(renew), self._draw_tasks(_rows(renew)))
+        self._start(renew)
+        return self._end_of_step(ALL, reward, terminated, truncated)
+
+    def _end_of_step(
+        self, rows: Rows, reward: Floats, terminated: Bools, truncated: Bools
+    ) -> tuple[Observations, Floats, Bools, Bools, Info]:
+        done = terminated | truncated
+        if not done.any() or self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            self._began &= ~done
+            if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+                self._finished |= done
+            return self._observe(rows), reward, terminated, truncated, self._info(rows)
+        final_obs, final_info = self._observe(ALL), self._info(ALL)
+        for key in [k for k in final_info if k.startswith("_")]:
+            final_info[key] = done
+        self._set_tasks(_rows(done), self._draw_tasks(_rows(done)))
+        self._start(done)
+        info = self._info(ALL)
+        info.update(final_obs=final_obs, _final_obs=done, final_info=final_info, _final_info=done)
+        return self._observe(ALL), reward, terminated, truncated, info
+
+
+class BatchedWrapper(BatchedEnv):
+    """A BatchedEnv that changes some of the five methods of another one and hands on the rest."""
+
+    def __init__(
+        self,
+        env: BatchedEnv,
+        observation_space: gym.spaces.Box | None = None,
+        autoreset_mode: AutoresetMode | str | None = None,
+    ) -> None:
+        if not isinstance(env, BatchedEnv):
+            raise TypeError(
+                f"expected a metaenv BatchedEnv (gym.make_vec('metaenv:metaenv/…')), got {type(env).__name__}"
+            )
+        super().__init__(
+            env.num_envs,
+            env.distribution,
+            observation_space or env.single_observation_space,  # type: ignore[arg-type]
+            env.single_action_space,
+            env.split,
+            env.autoreset_mode if autoreset_mode is None else autoreset_mode,
+            env.render_mode,
+        )
+        self.env = env
+        self.spec = env.spec
+
+    def _begin(self, rows: Rows) -> None:
+        self.env._begin(rows)
+
+    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        return self.env._transition(rows, action)
+
+    def _observe(self, rows: Rows) -> Observations:
+        return self.env._observe(rows)
+
+    def _report(self, rows: Rows) -> Info:
+        return self.env._report(rows)
+
+    def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
+        return self.env._mask(rows)
+
+    def _frame(self, row: int) -> NDArray[np.uint8]:
+        return self.env._frame(row)
+
+    def _text(self, row: int) -> str:
+        return self.env._text(row)
+
+    def _seed_rows(self, seeds: Sequence[int | None]) -> None:
+        self.env._seed_rows(seeds)
+        self._seeded = True
+
+    def _draw_tasks(self, rows: Rows) -> TaskBatch:
+        return self.env._draw_tasks(rows)
+
+    def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        self.env._set_tasks(rows, tasks)
+        self._tasks, self._task_ids = self.env._tasks, self.env._task_ids
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the environment inside."""
+        self.env.close(**kwargs)
+
+
+def child(sequence: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
+    """What ``sequence.spawn`` gives as its child ``index``, without spawning the ones before."""
+    return np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, index))
+
+
+def _as_mask(value: Any, n: int, name: str) -> Bools:
+    mask = np.asarray(value)
+    if mask.dtype != bool or mask.shape not in ((), (n,)):
+        raise TaskError(f"{name!r} must be True, False or a bool array of shape ({n},), got {value!r}")
+    return np.broadcast_to(mask, (n,))
+
+
+def _rows(mask: Bools) -> Rows:
+    return ALL if mask.all() else np.flatnonzero(mask)

@@ -1,0 +1,1 @@
+"""Few-shot supervised learners on the same tasks (in preparation)."""
