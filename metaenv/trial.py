@@ -131,7 +131,7 @@ class TrialMemory:
 
     def _improvement(self, rows: Rows, done: Bools) -> Floats:
         """By how much the trial's best episode return has grown; the first episode counts whole."""
-        best, result = self.best[rows], self.episode_return[rows]
+        best, result = self.best[rows].copy(), self.episode_return[rows]
         new_best = np.where(done, np.maximum(best, result), best)
         self.best[rows] = new_best
         old = np.where(np.isfinite(best), best, 0.0)

@@ -1,0 +1,287 @@
+"""Conformance tests, shipped so that others can hold their own environments to the same contract.
+
+`check_meta_env` takes a scalar environment and `check_vector_env` a factory of batched ones; both raise an
+AssertionError that says which promise is broken.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.env import MetaEnv
+from metaenv.errors import TaskError
+from metaenv.tasks import Task, TaskBatch, TaskDistribution
+from metaenv.trial import Trial, VectorTrial
+from metaenv.vector import BatchedEnv
+
+Factory = Callable[..., BatchedEnv]
+
+
+def check_meta_env(env: gym.Env[Any, Any], steps: int = 60) -> None:
+    """Hold a scalar environment to the contract: tasks, seeds, masks, refusals, trials.
+
+    Args:
+        env: as `gymnasium.make` gives it; must follow `metaenv.env.MetaEnv`.
+        steps: how long to play for each check.
+
+    Raises:
+        AssertionError: a broken promise.
+    """
+    inner = env.unwrapped
+    assert isinstance(inner, MetaEnv), f"expected a MetaEnv, got {type(inner).__name__}"
+    check_distribution(inner.distribution)
+    _check_task_from_outside(env, inner)
+    _check_keeps_task(env, inner)
+    _check_seeding(env, steps)
+    _check_refusals(env, inner)
+    _check_masks(env)
+    _check_pickle(inner)
+    check_trial(Trial(env, episodes=3))
+    check_trial(Trial(env, episodes=3, objective="best"))
+
+
+def check_vector_env(make: Factory, num_envs: int = 4, steps: int = 60) -> None:
+    """Hold a batched environment to the contract: rows independent, three autoreset modes, trials, seeds.
+
+    Args:
+        make: called with ``num_envs`` and ``autoreset_mode``; gives a `BatchedEnv`.
+        num_envs: how many sub-environments to check with.
+        steps: how long to play for each check.
+
+    Raises:
+        AssertionError: a broken promise.
+    """
+    for mode in AutoresetMode:
+        _check_rows_are_scalars(make, num_envs, steps, mode)
+        _check_rows_are_scalars(
+            lambda mode=mode, **kw: VectorTrial(make(**kw), episodes=3, autoreset_mode=mode), num_envs, steps, mode
+        )
+    _check_final_observations(make, num_envs, steps)
+    _check_partial_reset(make, num_envs)
+
+
+def check_distribution(distribution: TaskDistribution) -> None:
+    """Splits are real, tasks survive JSON, the context vector is in [-1, 1], samples repeat by seed."""
+    lists: dict[str, set[str]] = {}
+    for split in distribution.splits:
+        batch = distribution.sample(16, split, np.random.default_rng(7))
+        again = distribution.sample(16, split, np.random.default_rng(7))
+        assert (batch.ids == again.ids).all(), f"split {split!r}: the same seed gave other tasks"
+        context = distribution.context(batch)
+        assert context.dtype == np.float32 and np.abs(context).max() <= 1, f"{split!r}: context outside [-1, 1]"
+        for task in batch.tasks():
+            assert type(task).from_json(task.to_json()) == task, f"JSON changed {task}"
+            assert TaskBatch.from_tasks([task]).ids[0] == task.id
+        if split == "train":
+            lists[split] = set(distribution.sample(256, split, np.random.default_rng(11)).ids)
+            continue
+        frozen = distribution.frozen(split)
+        assert frozen.sha256 == frozen.tasks.sha256, f"the frozen list of {split!r} is not what was frozen"
+        assert len(frozen.reference.oracle) == len(frozen.reference.random) == len(frozen)
+        lists[split] = set(frozen.tasks.ids)
+        assert set(batch.ids) <= lists[split], f"{split!r}: sample() leaves the frozen list"
+    names = list(lists)
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            assert not lists[first] & lists[second], f"splits {first!r} and {second!r} share tasks"
+    try:
+        distribution.sample(1, "tset", np.random.default_rng(0))
+    except TaskError as error:
+        assert "tset" in str(error), error
+    else:
+        raise AssertionError("an unknown split was accepted")
+
+
+def check_trial(trial: Trial, seed: int = 3) -> None:
+    """Nothing is lost at inner boundaries: rewards fed back sum to the episodes' returns, the flag fires K-1 times.
+
+    Runs one trial with random allowed actions. The last reward arrives with the trial's last observation.
+    """
+    observation, info = trial.reset(seed=seed)
+    task_id, fed_back, flags, returns, total, done = info["task_id"], 0.0, 0, [], 0.0, False
+    assert (observation[-3:] == 0).all(), "a trial's first observation must remember nothing"
+    rng = np.random.default_rng(seed)
+    while not done:
+        before = flags
+        observation, reward, done, truncated, info = trial.step(_random_action(trial.action_space, info, rng))
+        assert not truncated, "the end of a trial is terminated, never truncated"
+        assert info["task_id"] == task_id, "the task changed within a trial"
+        assert trial.observation_space.contains(observation), "the trial's observation is outside its space"
+        fed_back += float(observation[-3]) / trial.memory.reward_scale
+        flags += int(observation[-2]) if not done else 0
+        total += reward
+        if "episode_return" in info:
+            returns.append(info["episode_return"])
+            assert done or flags == before + 1, "an episode ended and the boundary flag stayed down"
+    assert flags == trial.episodes - 1, f"the boundary flag fired {flags} times in {trial.episodes} episodes"
+    assert len(returns) == trial.episodes
+    np.testing.assert_allclose(fed_back, sum(returns), rtol=1e-5, atol=1e-5)
+    expected = sum(returns) if trial.memory.objective == "sum" else max(returns)
+    np.testing.assert_allclose(total, expected, rtol=1e-9, atol=1e-9)
+
+
+def _random_action(space: gym.spaces.Space[Any], info: dict[str, Any], rng: np.random.Generator) -> Any:
+    if isinstance(space, gym.spaces.Discrete):
+        return int(rng.choice(np.flatnonzero(info["action_mask"]))) + int(space.start)
+    assert isinstance(space, gym.spaces.Box)
+    return rng.uniform(space.low, space.high).astype(np.float32)
+
+
+def _check_task_from_outside(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
+    for split in inner.distribution.splits:
+        task = inner.distribution.sample(1, split, np.random.default_rng(5)).task(0)
+        _, info = env.reset(seed=1, options={"task": task})
+        assert inner.task == task and info["task_id"] == task.id, f"reset(options={{'task': …}}) failed for {split!r}"
+
+
+def _check_keeps_task(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
+    env.reset(seed=1)
+    first = inner.task
+    env.reset(options={"keep_task": True})
+    assert inner.task == first, "keep_task did not keep the task"
+    env.reset()
+    assert inner.task != first, "reset() must draw a new task"
+
+
+def _check_seeding(env: gym.Env[Any, Any], steps: int) -> None:
+    first, second = (_scalar_trace(env, 42, steps) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg="the same seed gave another trajectory")
+    other = _scalar_trace(env, 43, steps)
+    assert any((a != b).any() for a, b in zip(first, other, strict=True)), "another seed gave the same trajectory"
+
+
+def _scalar_trace(env: gym.Env[Any, Any], seed: int, steps: int) -> list[NDArray[Any]]:
+    rng = np.random.default_rng(0)
+    observation, info = env.reset(seed=seed)
+    trace: list[NDArray[Any]] = [np.append(observation, 0.0)]
+    for _ in range(steps):
+        observation, reward, terminated, truncated, info = env.step(_random_action(env.action_space, info, rng))
+        trace.append(np.append(observation, reward))
+        if terminated or truncated:
+            observation, info = env.reset()
+            trace.append(np.append(observation, 0.0))
+    return trace
+
+
+def _check_refusals(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
+    class Foreign(Task):
+        family = "Foreign"
+
+    env.reset(seed=0)
+    for action in _malformed_actions(env.action_space):
+        _expect(ValueError, lambda action=action: inner.step(action), f"malformed action {action!r}")
+    _expect(TaskError, lambda: env.reset(options={"task": Foreign()}), "a task of another family")
+    _expect(TaskError, lambda: env.reset(options={"taks": None, "tsk": 1}), "an unknown option")
+
+
+def _malformed_actions(space: gym.spaces.Space[Any]) -> list[Any]:
+    if isinstance(space, gym.spaces.Discrete):
+        return [int(space.start + space.n), int(space.start) - 1, 0.5, np.nan, [0, 0]]
+    assert isinstance(space, gym.spaces.Box)
+    middle = (space.low + space.high) / 2
+    nan, far = middle.copy(), middle.copy()
+    nan.flat[0], far.flat[0] = np.nan, space.high.flat[0] + 1
+    return [nan, far, middle[..., None], np.inf * np.ones_like(middle)]
+
+
+def _expect(kind: type[Exception], call: Callable[[], Any], what: str) -> None:
+    try:
+        call()
+    except kind as error:
+        assert len(str(error)) > 20, f"{what}: the message {str(error)!r} helps nobody"
+        return
+    raise AssertionError(f"{what} was accepted")
+
+
+def _check_masks(env: gym.Env[Any, Any]) -> None:
+    if not isinstance(env.action_space, gym.spaces.Discrete):
+        return
+    _, info = env.reset(seed=0)
+    mask = info["action_mask"]
+    assert mask.dtype == np.int8 and mask.shape == (env.action_space.n,), "action_mask must be int8, (n,)"
+    assert mask.any(), "no action is allowed"
+    np.testing.assert_array_equal(env.get_wrapper_attr("action_masks")(), mask.astype(bool))
+    for action in np.flatnonzero(mask == 0):
+        env.reset(seed=0)
+        env.step(int(action) + int(env.action_space.start))  # harmless by contract: must not raise
+
+
+def _check_pickle(inner: MetaEnv) -> None:
+    inner.reset(seed=9)
+    copy = pickle.loads(pickle.dumps(inner))
+    action = inner.action_space.sample()
+    np.testing.assert_array_equal(inner.step(action)[0], copy.step(action)[0], err_msg="a pickled copy plays otherwise")
+
+
+def _check_rows_are_scalars(make: Factory, n: int, steps: int, mode: AutoresetMode) -> None:
+    """Row i of a batch plays, bit for bit, what a batch of one with its seed plays."""
+    batch = make(num_envs=n, autoreset_mode=mode)
+    singles = [make(num_envs=1, autoreset_mode=mode) for _ in range(n)]
+    assert batch.metadata["autoreset_mode"] is mode
+    observation, info = batch.reset(seed=100)
+    ones = [env.reset(seed=100 + i) for i, env in enumerate(singles)]
+    _assert_rows(observation, [o for o, _ in ones], "reset observation")
+    assert batch.observation_space.contains(observation), "reset observation outside the space"
+    rng = np.random.default_rng(1)
+    space = batch.single_action_space
+    for _ in range(steps):
+        infos = [{k: v[i] for k, v in info.items() if k == "action_mask"} for i in range(n)]
+        actions = np.array([_random_action(space, row, rng) for row in infos])
+        result = batch.step(actions)
+        ones = [env.step(actions[i : i + 1]) for i, env in enumerate(singles)]
+        for k, name in enumerate(("observation", "reward", "terminated", "truncated")):
+            _assert_rows(result[k], [o[k] for o in ones], name)
+        info = result[4]
+        _assert_rows(info["task_id"], [o[4]["task_id"] for o in ones], "task_id")
+        if mode is AutoresetMode.DISABLED and (done := result[2] | result[3]).any():
+            _expect_reset_needed(batch, actions)
+            _, info = batch.reset(options={"reset_mask": done})
+            for i in np.flatnonzero(done):
+                singles[i].reset(options={"reset_mask": np.array([True])})
+
+
+def _expect_reset_needed(batch: BatchedEnv, actions: NDArray[Any]) -> None:
+    _expect(gym.error.ResetNeeded, lambda: batch.step(actions), "stepping a finished sub-environment")
+
+
+def _assert_rows(batch: NDArray[Any], rows: list[NDArray[Any]], name: str) -> None:
+    np.testing.assert_array_equal(batch, np.concatenate(rows), err_msg=f"{name}: a row is not its scalar twin")
+
+
+def _check_final_observations(make: Factory, n: int, steps: int) -> None:
+    """SAME_STEP: the final observation of an episode is in the info, the observation is the next one's first."""
+    same = make(num_envs=n, autoreset_mode=AutoresetMode.SAME_STEP)
+    off = make(num_envs=n, autoreset_mode=AutoresetMode.DISABLED)
+    _, info = same.reset(seed=5)
+    off.reset(seed=5)
+    rng, ended = np.random.default_rng(2), 0
+    for _ in range(steps):
+        rows = [{k: v[i] for k, v in info.items() if k == "action_mask"} for i in range(n)]
+        actions = np.array([_random_action(same.single_action_space, row, rng) for row in rows])
+        observation, _, terminated, truncated, info = same.step(actions)
+        last, _, _, _, _ = off.step(actions)
+        if (done := terminated | truncated).any():
+            np.testing.assert_array_equal(info["_final_obs"], done)
+            np.testing.assert_array_equal(info["final_obs"][done], last[done])
+            first, _ = off.reset(options={"reset_mask": done})
+            np.testing.assert_array_equal(observation, first)
+            ended += 1
+    assert ended, f"no episode ended within {steps} steps: call with more steps"
+
+
+def _check_partial_reset(make: Factory, n: int) -> None:
+    env = make(num_envs=n, autoreset_mode=AutoresetMode.DISABLED)
+    before, info = env.reset(seed=8)
+    ids = info["task_id"].copy()
+    mask = np.arange(n) == n - 1
+    after, info = env.reset(options={"reset_mask": mask})
+    np.testing.assert_array_equal(after[:-1], before[:-1], err_msg="a partial reset touched other rows")
+    np.testing.assert_array_equal(info["task_id"] != ids, mask, err_msg="a partial reset changed other rows' tasks")

@@ -1,0 +1,111 @@
+"""Every registered environment keeps the contract. A new one buys these tests by being registered."""
+
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import metaenv
+from metaenv.testing import check_meta_env, check_vector_env
+
+IDS = [metaenv.full_id(name) for name in metaenv.ENVIRONMENTS]
+STEPS = 60
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_gymnasium_checker_finds_nothing(env_id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # gymnasium says so of every environment that is not made by id under the same name.
+        warnings.filterwarnings("ignore", message=".*not able to test alternative render modes.*")
+        check_env(gym.make(env_id, render_mode="ansi").unwrapped)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_sb3_checker_finds_nothing(env_id):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="needs the agents extra")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checker.check_env(gym.make(env_id))
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_contract_of_the_scalar_environment(env_id):
+    check_meta_env(gym.make(env_id), STEPS)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_contract_of_the_vector_environment(env_id):
+    check_vector_env(lambda **kwargs: gym.make_vec(env_id, **kwargs), steps=STEPS)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_scalar_is_a_batch_of_one(env_id):
+    scalar = gym.make(env_id)
+    batch = gym.make_vec(env_id, num_envs=1)
+    first, _ = scalar.reset(seed=4)
+    np.testing.assert_array_equal(batch.reset(seed=4)[0][0], first)
+    scalar.action_space.seed(0)
+    for _ in range(STEPS):
+        action = scalar.action_space.sample()
+        one = scalar.step(action)
+        many = batch.step(np.array([action]))
+        done = one[2] or one[3]
+        np.testing.assert_array_equal(many[4]["final_obs"][0] if done else many[0][0], one[0])
+        assert many[1][0] == one[1]
+        if done:
+            np.testing.assert_array_equal(scalar.reset()[0], many[0][0])
+
+
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+@pytest.mark.parametrize("env_id", IDS)
+def test_render_modes(env_id, mode):
+    if mode == "rgb_array":
+        pytest.importorskip("matplotlib", reason="pictures need the plots extra")
+    env = gym.make(env_id, render_mode=mode)
+    env.reset(seed=0)
+    before = env.render()
+    env.step(env.action_space.sample())
+    after = env.render()
+    for frame in (before, after):
+        if mode == "ansi":
+            assert isinstance(frame, str) and frame.strip()
+        else:
+            assert frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
+            assert len(np.unique(frame)) > 1, "the picture is blank"
+    assert not np.array_equal(before, after), "nothing changed in the picture after an action"
+    env.close()
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_prefixed_id_works_in_a_fresh_process(env_id):
+    code = f"import gymnasium as gym; print(gym.make({env_id!r}).reset(seed=0)[1]['task_id'])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == gym.make(env_id).reset(seed=0)[1]["task_id"]
+
+
+def test_import_is_light_and_fast():
+    code = (
+        "import sys, time; t = time.perf_counter(); import gymnasium, numpy; base = time.perf_counter() - t; "
+        "t = time.perf_counter(); import metaenv; own = time.perf_counter() - t; "
+        "print([m for m in ('torch', 'rdkit', 'matplotlib', 'scipy', 'stable_baselines3') if m in sys.modules], own)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    heavy, own = out.rsplit(" ", 1)
+    assert heavy == "[]"
+    assert float(own) < 0.4
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'BernoulliBandit-v0'"):
+        metaenv.full_id("BernouliBandit")
+
+
+def test_short_names_find_the_newest_version():
+    assert metaenv.full_id("BernoulliBandit") == "metaenv:metaenv/BernoulliBandit-v0"
+    assert metaenv.full_id("metaenv/BernoulliBandit-v0") == "metaenv:metaenv/BernoulliBandit-v0"
