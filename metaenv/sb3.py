@@ -50,7 +50,7 @@ class SB3VecEnv(VecEnv):
         done = terminated | truncated
         final_obs, final_info = info.pop("final_obs", None), info.pop("final_info", None)
         infos = [self._row(info, i) for i in range(self.num_envs)]
-        for i in np.flatnonzero(done):
+        for i in np.flatnonzero(done).tolist():
             infos[i] = {**infos[i], **self._row(final_info, i)}
             infos[i]["terminal_observation"] = final_obs[i]
             infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])

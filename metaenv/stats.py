@@ -2,7 +2,7 @@
 
 Arrays are (seeds, tasks), or (tasks,) for a single seed. All seeds are evaluated on the same tasks, so
 seeds and tasks are crossed factors, and both are resampled: Art Owen, "The pigeonhole bootstrap", Annals
-of Applied Statistics 1(2), 2007, https://arxiv.org/abs/0712.1111. Robust summaries follow Rishabh Agarwal,
+of Applied Statistics 1(2), 2007, https://doi.org/10.1214/07-AOAS122. Robust summaries follow Rishabh Agarwal,
 Max Schwarzer, Pablo Samuel Castro, Aaron Courville, Marc Bellemare, "Deep Reinforcement Learning at the
 Edge of the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264.
 """
@@ -229,12 +229,22 @@ def _bootstrap(
     _check_samples(scores, columns)
     estimate = float(np.asarray(statistic(*scores, *columns)))
     resampled = np.concatenate(
-        [np.asarray(statistic(*sample)) for sample in _resamples(scores, columns, rng, n_resamples)]
+        [_evaluate(statistic, sample) for sample in _resamples(scores, columns, rng, n_resamples)]
     )
     if np.isnan(resampled).any():
         return Interval(estimate, -np.inf, np.inf)
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(estimate, float(low), float(high))
+
+
+def _evaluate(statistic: Statistic, sample: list[FloatArray]) -> FloatArray:
+    result = np.asarray(statistic(*sample), dtype=np.float64)
+    if result.shape != (len(sample[0]),):
+        raise ValueError(
+            f"expected a statistic that keeps the leading axis, {sample[0].shape} to ({len(sample[0])},), "
+            f"got {result.shape}; reduce axes (-2, -1), as mean_score does"
+        )
+    return result
 
 
 def _resamples(

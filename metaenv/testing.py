@@ -164,7 +164,7 @@ def _scalar_trace(env: gym.Env[Any, Any], seed: int, steps: int) -> list[NDArray
     trace: list[NDArray[Any]] = [np.append(observation, 0.0)]
     for _ in range(steps):
         observation, reward, terminated, truncated, info = env.step(_random_action(env.action_space, info, rng))
-        trace.append(np.append(observation, reward))
+        trace.append(np.append(observation, float(reward)))
         if terminated or truncated:
             observation, info = env.reset()
             trace.append(np.append(observation, 0.0))
@@ -237,8 +237,10 @@ def _check_rows_are_scalars(make: Factory, n: int, steps: int, mode: AutoresetMo
         actions = np.array([_random_action(space, row, rng) for row in infos])
         result = batch.step(actions)
         ones = [env.step(actions[i : i + 1]) for i, env in enumerate(singles)]
-        for k, name in enumerate(("observation", "reward", "terminated", "truncated")):
-            _assert_rows(result[k], [o[k] for o in ones], name)
+        _assert_rows(result[0], [o[0] for o in ones], "observation")
+        _assert_rows(result[1], [o[1] for o in ones], "reward")
+        _assert_rows(result[2], [o[2] for o in ones], "terminated")
+        _assert_rows(result[3], [o[3] for o in ones], "truncated")
         info = result[4]
         _assert_rows(info["task_id"], [o[4]["task_id"] for o in ones], "task_id")
         if mode is AutoresetMode.DISABLED and (done := result[2] | result[3]).any():

@@ -71,6 +71,7 @@ class TrialMemory:
         self.finished = np.zeros(n, np.int64)  # episodes finished in this trial
         self.episode_return = np.zeros(n)
         self.best = np.full(n, -np.inf)
+        self.last_reward = np.zeros(n)  # what the environment paid, before the objective
 
     def _observation_space(self, inner: gym.spaces.Box) -> gym.spaces.Box:
         low, high = [inner.low], [inner.high]
@@ -122,6 +123,7 @@ class TrialMemory:
         else:
             extra[rows, start : start + self._action_size] = action.reshape(len(action), -1)
         self.episode_return[rows] += reward
+        self.last_reward[rows] = reward
         self.finished[rows] += done
         extra[rows, -2] = done
         extra[rows, -1] = self.finished[rows] / self.episodes
@@ -190,6 +192,11 @@ class VectorTrial(BatchedWrapper):
 
     def _begin(self, rows: Rows) -> None:
         self.memory.begin(rows)
+        if self._end_report:
+            # A new array: the old one is still in the info of the step that ended the trial.
+            ended = self._end_report["episode_end"].copy()
+            ended[rows] = False
+            self._end_report["episode_end"] = ended
         self.env._begin(rows)
 
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:

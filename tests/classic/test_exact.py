@@ -1,6 +1,6 @@
 """Exact bandit solutions against hand computation, direct simulation of the definition and each other."""
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,8 +35,11 @@ def test_value_matches_an_independent_dynamic_program(sizes, value):
         (30, 1, 15),
         # After a success stay at 2/3, after a failure move to a fresh arm at 1/2.
         (2, 2, 1 / 2 + 1 / 2 * 2 / 3 + 1 / 2 * 1 / 2),
-        # One failure, then the rest: see the hand computation below for three pulls.
-        (3, 3, 1 / 2 + 1 / 2 * (2 / 3 * (1 + 3 / 4) + 1 / 3 * (1 / 2)) + 1 / 2 * (1 / 2 + 1 / 2 * 2 / 3 + 1 / 4)),
+        (
+            3,
+            3,
+            1 / 2 + 1 / 2 * (2 / 3 * (1 + 3 / 4) + 1 / 3 * (1 / 2)) + 1 / 2 * (1 / 2 + 1 / 2 * 2 / 3 + 1 / 4),
+        ),
     ],
 )
 def test_value_of_hand_cases(n_pulls, n_arms, value):
@@ -46,7 +49,7 @@ def test_value_of_hand_cases(n_pulls, n_arms, value):
 
 
 def test_value_agrees_with_a_recursion_over_ordered_arms():
-    @lru_cache(maxsize=None)
+    @cache
     def value(left, counts):
         if left == 0:
             return 0.0
@@ -102,7 +105,7 @@ def best_rate_per_pull(successes, failures, remaining):
     """The definition of the index: the largest expected reward / expected pulls of any stopping rule (Dinkelbach)."""
 
     def best(rate):
-        @lru_cache(maxsize=None)
+        @cache
         def gain(s, f, left):  # (reward - rate * pulls, reward, pulls) of the best rule that may stop now
             return max((0.0, 0.0, 0.0), pull(s, f, left)) if left else (0.0, 0.0, 0.0)
 
@@ -122,7 +125,8 @@ def best_rate_per_pull(successes, failures, remaining):
 
 
 @pytest.mark.parametrize(
-    ("successes", "failures", "remaining"), [(0, 0, 40), (1, 0, 30), (0, 3, 30), (12, 2, 20), (0, 25, 15), (20, 0, 20)]
+    ("successes", "failures", "remaining"),
+    [(0, 0, 40), (1, 0, 30), (0, 3, 30), (12, 2, 20), (0, 25, 15), (20, 0, 20)],
 )
 def test_index_is_the_best_reward_rate_of_a_stopping_rule(successes, failures, remaining):
     index = gittins_table(40).index(np.array(successes), np.array(failures), remaining)

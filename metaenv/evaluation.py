@@ -1,0 +1,233 @@
+"""Evaluation on frozen tasks: k-shot curves, normalised scores and intervals, as one object that is a JSON file.
+
+A player meets tasks it has never seen, with its weights as training left them, and plays one trial of each. What
+counts after k episodes is its *recommendation*: for trials that seek the best episode, the true score of the episode
+with the best reading so far; for trials that add up, the mean score of the k-th episode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaenv.arrays import Floats
+from metaenv.players import Progress, TrialPlayer, TrialRecord, play_trials
+from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
+from metaenv.tasks import FrozenTasks
+from metaenv.trial import VectorTrial, make_trials
+
+SHOTS = (1, 2, 3, 5, 10)
+PACKAGES = ("gymnasium", "numpy", "scipy", "torch", "stable-baselines3", "botorch")
+CHUNK = 256  # trials played at once; chosen
+
+
+@dataclass(frozen=True)
+class Row:
+    """One player's curve over the number of episodes.
+
+    Attributes:
+        name: of the player.
+        values: (seeds, tasks, shots) recommendation's true score.
+        fraction: of the oracle's score, as a ratio of means, for each shot.
+        normalised: (score - random) / (oracle - random), as a ratio of means, for each shot.
+        adaptation: (score - fixed) / (oracle - fixed) against the best fixed rule, where one was given.
+        iqm: of the tasks' scores over seeds and tasks, for each shot.
+    """
+
+    name: str
+    values: Floats
+    fraction: list[Interval]
+    normalised: list[Interval]
+    adaptation: list[Interval] | None
+    iqm: list[float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Curves with intervals, without the values of single tasks."""
+        curves = {"fraction": self.fraction, "normalised": self.normalised, "adaptation": self.adaptation}
+        seeds = self.values.mean(axis=1)
+        return {
+            "name": self.name,
+            "seeds": len(self.values),
+            **{k: None if v is None else [i._asdict() for i in v] for k, v in curves.items()},
+            "iqm": self.iqm,
+            "mean_score_of_each_seed": seeds.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found, with all that is needed to find it again."""
+
+    env_id: str
+    split: str
+    tasks_sha256: str
+    n_tasks: int
+    shots: tuple[int, ...]
+    settings: Mapping[str, Any]
+    seed: int
+    rows: list[Row]
+    versions: Mapping[str, str] = field(default_factory=lambda: package_versions())
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self, name: str) -> Row:
+        """The row of a player. Raises KeyError with the names there are."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no player {name!r} in this evaluation; there are {[r.name for r in self.rows]}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain Python, the rows by `Row.to_dict`."""
+        names = ("env_id", "split", "tasks_sha256", "n_tasks", "shots", "settings", "seed", "versions", "notes")
+        return {**{k: getattr(self, k) for k in names}, "rows": [row.to_dict() for row in self.rows]}
+
+    def save(self, path: str | Path) -> Path:
+        """Write JSON, to a temporary name first."""
+        return write_text(path, json.dumps(self.to_dict(), indent=1, default=_plain) + "\n")
+
+    def table(self, curve: str = "fraction") -> str:
+        """A Markdown table: a row for each player, a column for each number of episodes, mean and 95 % interval."""
+        head = ["player", *[f"@{k}" for k in self.shots]]
+        lines = [head, ["---"] + ["---:"] * len(self.shots)]
+        for row in self.rows:
+            intervals: list[Interval] | None = getattr(row, curve)
+            lines.append([row.name, *[_cell(i) for i in intervals or []]])
+        widths = [max(len(line[i]) for line in lines if i < len(line)) for i in range(len(head))]
+        return "\n".join(
+            "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)) + " |" for line in lines
+        )
+
+
+def evaluate(
+    players: Mapping[str, TrialPlayer | Sequence[TrialPlayer]],
+    env_id: str,
+    split: str = "test",
+    n_tasks: int | None = None,
+    shots: Sequence[int] = SHOTS,
+    seed: int = 0,
+    best_fixed: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Let players play the frozen tasks of a split.
+
+    Args:
+        players: by name; a sequence of players is one method trained with several seeds.
+        env_id: of a registered environment.
+        split: a frozen split.
+        n_tasks: the first so many tasks of the frozen list; all by default.
+        shots: after how many episodes to score; those beyond the trial's length are left out.
+        seed: of the noise and of players' own draws; the same for all players.
+        best_fixed: name of the player that is the best fixed rule, for the adaptation score.
+        progress: called with (tasks done, tasks in all) for each player.
+        **settings: of the environment.
+    """
+    env = make_trials(env_id, CHUNK, split=split, **settings)
+    frozen = first_tasks(env.distribution.frozen(split), n_tasks)
+    kept = tuple(k for k in shots if k <= env.episodes)
+    values = {name: _values(player, env, frozen, kept, seed, progress) for name, player in players.items()}
+    if best_fixed is not None and best_fixed not in values:
+        raise KeyError(f"best_fixed={best_fixed!r} is not one of the players {list(values)}")
+    fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
+    rows = [make_row(name, v, frozen, fixed) for name, v in values.items()]
+    return Evaluation(env_id, split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
+
+
+def make_row(name: str, values: Floats, frozen: FrozenTasks, fixed: Floats | None = None) -> Row:
+    """Curves with intervals for ``values`` (seeds, tasks, shots); ``fixed`` (tasks, shots) is the best fixed rule's."""
+    random, oracle = frozen.reference.random, frozen.reference.oracle
+    nothing = np.zeros_like(oracle)
+    shots = range(values.shape[2])
+    fraction = [_interval(values[:, :, k], nothing, oracle) for k in shots]
+    normalised = [_interval(values[:, :, k], random, oracle) for k in shots]
+    adaptation = None
+    if fixed is not None and np.all(oracle.mean() > fixed.mean(axis=0)):
+        adaptation = [_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
+    iqm = [float(interquartile_mean(values[:, :, k])) for k in shots]
+    return Row(name, values, fraction, normalised, adaptation, iqm)
+
+
+def difference(a: Row, b: Row, shot: int) -> Interval:
+    """Mean difference of two players' true scores at one of the shots (by position), paired by task."""
+    return paired_difference(a.values[:, :, shot], b.values[:, :, shot], rng=np.random.default_rng(0))
+
+
+def first_tasks(frozen: FrozenTasks, n: int | None) -> FrozenTasks:
+    """The first ``n`` tasks of a frozen list, under a hash of their own."""
+    if n is None or n >= len(frozen):
+        return frozen
+    if n < 1:
+        raise ValueError(f"expected at least one task to evaluate on, got n_tasks={n}")
+    tasks = frozen.tasks.take(np.arange(n))
+    reference = type(frozen.reference)(frozen.reference.random[:n], frozen.reference.oracle[:n])
+    return FrozenTasks(frozen.split, tasks, reference, tasks.sha256)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python, of this package and of those that numbers depend on."""
+    from metaenv.version import __version__
+
+    found = {"python": platform.python_version(), "metaenv": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a file under a temporary name and rename it, so that no half-written file is ever seen."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def _values(
+    player: TrialPlayer | Sequence[TrialPlayer],
+    env: VectorTrial,
+    frozen: FrozenTasks,
+    shots: Sequence[int],
+    seed: int,
+    progress: Progress | None,
+) -> Floats:
+    group = player if isinstance(player, Sequence) else [player]
+    records = [play_trials(p, env, frozen.tasks, seed, progress) for p in group]
+    return np.stack([_after(r, shots, env.memory.objective) for r in records])
+
+
+def _after(record: TrialRecord, shots: Sequence[int], objective: str) -> Floats:
+    """(tasks, shots) what counts after each number of episodes."""
+    index = np.array(shots) - 1
+    return record.best_so_far()[:, index] if objective == "best" else record.scores[:, index]
+
+
+def _interval(values: Floats, low: Floats, high: Floats) -> Interval:
+    return bootstrap_interval(
+        values, ratio_of_means, rng=np.random.default_rng(0), paired=(low, high), n_resamples=1000
+    )
+
+
+def _cell(interval: Interval) -> str:
+    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")

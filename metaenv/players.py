@@ -1,0 +1,174 @@
+"""Who plays a trial: agents and classical methods behind one small protocol, and the loop that lets them play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.arrays import Floats
+from metaenv.tasks import TaskBatch
+from metaenv.trial import VectorTrial
+from metaenv.vector import Info, Observations
+
+Progress = Callable[[int, int], None]
+
+
+class TrialPlayer(Protocol):
+    """Plays n trials at once. It sees what the trial shows, and nothing of the hidden task."""
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """New trials begin in every row of ``env``; take sizes and spaces from it, not tasks."""
+        ...
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """Actions (n, …) for the trial's observations (n, d)."""
+        ...
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """What was played and what the trial's environment paid for it, (n,)."""
+        ...
+
+
+class RandomPlayer:
+    """Uniformly random actions; random allowed ones where actions are masked."""
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Remember the action space."""
+        self._env, self._rng = env, rng
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """One action for each row."""
+        space = self._env.single_action_space
+        if hasattr(space, "n"):
+            draws = self._rng.random((self._env.num_envs, int(space.n)))  # type: ignore[attr-defined]
+            return np.argmax(np.where(self._env.action_masks(), draws, -1), axis=1)
+        shape = (self._env.num_envs, *space.shape)  # type: ignore[misc]
+        return self._rng.uniform(space.low, space.high, shape)  # type: ignore[attr-defined]
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Nothing is learned."""
+
+
+class PolicyPlayer:
+    """An agent with Stable-Baselines3's ``predict(observation, state, episode_start, deterministic)``."""
+
+    def __init__(self, agent: Any, deterministic: bool = True) -> None:
+        self.agent, self.deterministic = agent, deterministic
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Clear the memory: every trial begins knowing nothing."""
+        self._env = env
+        self._state: Any = None
+        self._first = np.ones(env.num_envs, bool)
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The agent's actions."""
+        masks = {"action_masks": self._env.action_masks()} if hasattr(self._env.single_action_space, "n") else {}
+        action, self._state = self.agent.predict(
+            observation, self._state, self._first, deterministic=self.deterministic, **masks
+        )
+        self._first = np.zeros(self._env.num_envs, bool)
+        return np.asarray(action)
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """The trial's next observation carries both."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What happened in one trial of each of n tasks, episode by episode.
+
+    Attributes:
+        readings: (n, K) the return of each episode, as the player saw it.
+        scores: (n, K) the episode's true score, free of measurement noise, where the environment reports one.
+        actions: (n, steps, …) what was played.
+        observations: (n, steps, d) what the trial showed after each step.
+    """
+
+    readings: Floats
+    scores: Floats
+    actions: NDArray[Any]
+    observations: Observations
+
+    def best_so_far(self) -> Floats:
+        """(n, K) true score of the episode with the best reading up to each episode: the recommendation."""
+        chosen = np.zeros(self.readings.shape, np.intp)
+        for k in range(1, self.readings.shape[1]):
+            previous = chosen[:, k - 1]
+            better = self.readings[:, k] > np.take_along_axis(self.readings, previous[:, None], 1)[:, 0]
+            chosen[:, k] = np.where(better, k, previous)
+        return np.take_along_axis(self.scores, chosen, axis=1)
+
+
+def play_trials(
+    player: TrialPlayer,
+    env: VectorTrial,
+    tasks: TaskBatch,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TrialRecord:
+    """Let ``player`` play one trial of each task.
+
+    Tasks are played ``env.num_envs`` at a time, the last chunk padded with repeats that are not recorded. The noise
+    of the environment depends on ``seed`` and on the task's place in the list only, never on the player, so
+    players meet the same noise on the same steps.
+
+    Args:
+        player: an agent or a classical method.
+        env: trials; its own split and sampler are not used.
+        tasks: what to play, n of them.
+        seed: of the environment's noise and of the player's own draws.
+        progress: called with (tasks done, tasks in all).
+    """
+    n, chunk = len(tasks), env.num_envs
+    parts: list[TrialRecord] = []
+    for start in range(0, n, chunk):
+        index = np.arange(start, start + chunk)
+        rng = np.random.default_rng([seed, start])
+        record = _play_chunk(player, env, tasks.take(index % n), [seed * n + int(i) for i in index], rng)
+        keep = slice(0, min(chunk, n - start))
+        parts.append(TrialRecord(*(getattr(record, name)[keep] for name in record.__dataclass_fields__)))
+        if progress:
+            progress(min(start + chunk, n), n)
+    names = TrialRecord.__dataclass_fields__
+    return TrialRecord(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+
+def _play_chunk(
+    player: TrialPlayer, env: VectorTrial, tasks: TaskBatch, seeds: list[int], rng: np.random.Generator
+) -> TrialRecord:
+    observation, _ = env.reset(seed=seeds, options={"tasks": tasks})
+    player.start(env, rng)
+    n = env.num_envs
+    readings, scores = np.zeros((n, env.episodes)), np.zeros((n, env.episodes))
+    finished, over = np.zeros(n, np.intp), np.zeros(n, bool)
+    actions: list[NDArray[Any]] = []
+    observations: list[Observations] = []
+    while not over.all():
+        action = player.act(observation)
+        observation, _, terminated, _, info = env.step(action)
+        report = _merged(info, terminated) if terminated.any() else info
+        player.observe(action, env.memory.last_reward.copy())
+        ended = np.flatnonzero(report["episode_end"] & ~over)
+        readings[ended, finished[ended]] = report["episode_return"][ended]
+        scores[ended, finished[ended]] = report.get("score", report["episode_return"])[ended]
+        finished[ended] += 1
+        shown = np.where(terminated[:, None], info["final_obs"], observation) if terminated.any() else observation
+        actions.append(action)
+        observations.append(shown.copy())
+        over |= terminated
+    return TrialRecord(readings, scores, np.stack(actions, axis=1), np.stack(observations, axis=1))
+
+
+def _merged(info: Info, done: NDArray[np.bool_]) -> Info:
+    """The reports of finished rows come from ``final_info``, those of the others from the step itself."""
+    final = info["final_info"]
+    return {
+        k: np.where(done.reshape(-1, *[1] * (v.ndim - 1)), final[k], v)
+        for k, v in info.items()
+        if k in final and not k.startswith("_")
+    }

@@ -1,0 +1,77 @@
+"""Figures of evaluations. matplotlib is imported when a figure is drawn, never before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from metaenv.evaluation import Evaluation
+
+# Okabe and Ito 2008, "Color universal design": eight colours that colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+LABELS = {
+    "fraction": "fraction of the oracle's score",
+    "normalised": "normalised score: 0 random, 1 oracle",
+    "adaptation": "adaptation score: 0 best fixed rule, 1 oracle",
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure that needs no display, ``width`` by ``height`` inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install -e '.[plots]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = None) -> Figure:
+    """The players' curves over the number of episodes, with 95 % intervals."""
+    figure = new_figure(6.4, 4.0)
+    axes: Any = figure.add_subplot()
+    for i, row in enumerate(evaluation.rows):
+        intervals = getattr(row, curve)
+        if intervals is None:
+            continue
+        mean, low, high = np.array(intervals).T
+        oracle = row.name.endswith("oracle")
+        colour = "#444444" if oracle else COLOURS[i % len(COLOURS)]
+        axes.plot(
+            evaluation.shots, mean, "--" if oracle else "o-", color=colour, label=row.name, lw=1.5, ms=3.5
+        )
+        axes.fill_between(evaluation.shots, low, high, color=colour, alpha=0.2, lw=0)
+    axes.set_xticks(evaluation.shots)
+    axes.set_xlabel("episodes played on the unseen task")
+    axes.set_ylabel(LABELS[curve])
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title or f"{evaluation.env_id}: {evaluation.n_tasks} unseen tasks ({evaluation.split})", fontsize=10)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a PNG under a temporary name and rename it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    figure.savefig(temporary, dpi=130, format="png")
+    temporary.replace(path)
+    return path
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """The figure as an array (height, width, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,251 @@
+"""Statistics against hand computation, scipy, and their promised coverage."""
+
+import time
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from metaenv.stats import (
+    Interval,
+    bootstrap_interval,
+    interquartile_mean,
+    iqm_score,
+    mean_score,
+    paired_difference,
+    probability_of_improvement,
+    ratio_of_means,
+)
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_interquartile_mean_by_hand():
+    assert interquartile_mean([100, 1, 2, 3, 4, 5, 6, -50]) == pytest.approx((2 + 3 + 4 + 5) / 4)
+    assert interquartile_mean([7, 1, 4]) == pytest.approx(4)  # 0.75 of a number: none is left out
+    assert interquartile_mean([0, 0, 0, 10, 1000]) == pytest.approx((0 + 0 + 10) / 3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 11, 40])
+def test_interquartile_mean_is_scipys_trimmed_mean(n):
+    x = generator(n).normal(size=(3, n, 2))
+    np.testing.assert_allclose(interquartile_mean(x, axis=1), scipy.stats.trim_mean(x, 0.25, axis=1))
+    np.testing.assert_allclose(interquartile_mean(x), scipy.stats.trim_mean(x, 0.25, axis=None))
+    pooled = x.transpose(1, 0, 2).reshape(n, -1)
+    np.testing.assert_allclose(interquartile_mean(x, axis=(0, 2)), scipy.stats.trim_mean(pooled, 0.25, axis=1))
+
+
+@pytest.mark.parametrize("x", [[], [1.0, np.nan, 2.0]])
+def test_interquartile_mean_refuses_nothing_and_nan(x):
+    with pytest.raises(ValueError, match="at least one number and no NaN"):
+        interquartile_mean(x)
+
+
+def test_ratio_of_means_by_hand():
+    random, oracle = [0.0, 10.0], [1.0, 13.0]  # gaps 1 and 3
+    assert ratio_of_means([1.0, 10.0], random, oracle) == pytest.approx(1 / 4)  # the mean of ratios would say 1/2
+    assert ratio_of_means([[1.0, 10.0], [1.0, 13.0]], random, oracle) == pytest.approx((1 / 4 + 1) / 2)
+    assert ratio_of_means(random, random, oracle) == 0
+    assert ratio_of_means(oracle, random, oracle) == 1
+    assert ratio_of_means([2.0, 14.0], random, oracle) == pytest.approx(1.5)  # better than the oracle stays visible
+
+
+def test_ratio_of_means_keeps_leading_axes():
+    score, random = generator().normal(size=(4, 3, 6)), generator(1).normal(size=(4, 6))
+    oracle = random + 1
+    each = [ratio_of_means(*row) for row in zip(score, random, oracle, strict=True)]
+    np.testing.assert_allclose(ratio_of_means(score, random, oracle), each)
+
+
+@pytest.mark.parametrize(
+    ("score", "random", "oracle"),
+    [
+        (np.zeros((2, 3)), np.zeros(4), np.ones(4)),
+        (np.zeros((2, 3)), np.zeros(3), np.ones(1)),
+        (np.zeros((2, 3)), np.zeros((2, 1)), np.ones((2, 1))),
+        (np.zeros(3), np.zeros(3), np.float64(1)),
+        (np.zeros((2, 0)), np.zeros(0), np.ones(0)),
+    ],
+)
+def test_ratio_of_means_refuses_other_shapes(score, random, oracle):
+    with pytest.raises(ValueError, match=r"expected score \(seeds, tasks\)"):
+        ratio_of_means(score, random, oracle)
+
+
+@pytest.mark.parametrize("oracle", [[0.0, 1.0], [-5.0, 1.0]])
+def test_ratio_of_means_refuses_an_oracle_no_better_than_random(oracle):
+    with pytest.raises(ValueError, match="higher scores are better"):
+        ratio_of_means([0.5, 0.5], [0.0, 1.0], oracle)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "reference"),
+    [(mean_score, np.mean), (iqm_score, lambda x, axis: scipy.stats.trim_mean(x, 0.25, axis=axis))],
+)
+def test_one_seed_agrees_with_scipy(statistic, reference):
+    x = generator(1).gamma(2.0, size=80)
+    ours = bootstrap_interval(x, statistic, rng=generator(2), n_resamples=20_000, confidence=0.9)
+    theirs = scipy.stats.bootstrap(
+        (x,),
+        reference,
+        n_resamples=20_000,
+        confidence_level=0.9,
+        method="percentile",
+        rng=generator(3),
+        vectorized=True,
+    )
+    width = theirs.confidence_interval.high - theirs.confidence_interval.low
+    assert ours.estimate == pytest.approx(reference(x, axis=0))
+    np.testing.assert_allclose(ours[1:], tuple(theirs.confidence_interval), atol=0.04 * width)
+
+
+def test_one_seed_is_the_same_as_a_single_row():
+    x = generator(1).normal(size=30)
+    assert bootstrap_interval(x, rng=generator()) == bootstrap_interval(x[None], rng=generator())
+
+
+def test_interval_of_a_mean_covers_it():
+    draws = generator(0).normal(2.0, 3.0, size=(400, 40))
+    intervals = [bootstrap_interval(x, rng=generator(1), n_resamples=400) for x in draws]
+    covered = [interval.low <= 2.0 <= interval.high for interval in intervals]
+    assert 0.90 <= np.mean(covered) <= 0.98  # 95 %, a little less for 40 tasks; three standard errors
+
+
+def test_interval_covers_when_seeds_and_tasks_both_vary():
+    rng = generator(4)
+    covered = []
+    for _ in range(300):
+        x = rng.normal(size=(12, 1)) + rng.normal(size=30) + rng.normal(size=(12, 30))
+        _, low, high = bootstrap_interval(x, rng=rng, n_resamples=300)
+        covered.append(low <= 0 <= high)
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_width_is_that_of_crossed_factors():
+    # The variance of the bootstrapped mean of an additive table a_i + b_j is var(a) / S + var(b) / M, exactly.
+    seeds, tasks = np.array([0.0, 3.0, 4.0, 9.0]), generator().normal(size=50)
+    interval = bootstrap_interval(seeds[:, None] + tasks, rng=generator(1), n_resamples=40_000, confidence=0.6827)
+    deviation = np.sqrt(seeds.var() / 4 + tasks.var() / 50)
+    assert (interval.high - interval.low) / 2 == pytest.approx(deviation, rel=0.05)
+
+
+def test_tasks_alone_and_seeds_alone():
+    tasks = generator().normal(size=200)
+    same_seeds = bootstrap_interval(np.tile(tasks, (5, 1)), rng=generator(1))
+    one_seed = bootstrap_interval(tasks, rng=generator(2))
+    assert same_seeds.high - same_seeds.low == pytest.approx(one_seed.high - one_seed.low, rel=0.1)
+    two_seeds = bootstrap_interval([[0.0] * 9, [1.0] * 9], rng=generator())
+    assert two_seeds == Interval(0.5, 0.0, 1.0)  # both draws the same seed in a quarter of the resamples each
+
+
+def test_paired_columns_follow_their_tasks():
+    # Gaps differ a thousandfold, yet the score is always half of the gap: only unpaired tasks could blur it.
+    random = generator(0).normal(size=60)
+    oracle = random + generator(1).uniform(0.01, 10, size=60)
+    half = np.tile((random + oracle) / 2, (3, 1))
+    interval = bootstrap_interval(half, ratio_of_means, paired=(random, oracle), rng=generator(2))
+    np.testing.assert_allclose(interval, (0.5, 0.5, 0.5))
+
+
+def test_an_undefined_ratio_has_no_bounds():
+    random, oracle = np.zeros(3), np.array([2.0, -1.0, 0.0])
+    interval = bootstrap_interval(np.ones(3), ratio_of_means, paired=(random, oracle), rng=generator())
+    assert interval == Interval(3.0, -np.inf, np.inf)
+
+
+def test_difference_is_paired_by_task():
+    hard = generator(0).normal(0, 100, size=50)
+    worse = hard + generator(1).normal(0, 0.1, size=(3, 50))
+    better = hard + 1 + generator(2).normal(0, 0.1, size=(4, 50))
+    interval = paired_difference(better, worse, rng=generator(3))
+    assert interval.estimate == pytest.approx(better.mean() - worse.mean())
+    assert 0.9 < interval.low < interval.estimate < interval.high < 1.1
+    reverse = paired_difference(worse, better, rng=generator(3))
+    assert reverse.estimate == -interval.estimate
+
+
+def test_difference_of_ratios():
+    random, oracle = np.zeros(40), generator(0).uniform(1, 5, size=40)
+    interval = paired_difference(
+        0.75 * oracle,
+        np.tile(0.25 * oracle, (2, 1)),
+        ratio_of_means,
+        paired=(random, oracle),
+        rng=generator(),
+    )
+    np.testing.assert_allclose(interval, (0.5, 0.5, 0.5))
+
+
+def test_difference_draws_the_seeds_of_each_agent_on_their_own():
+    seeds = np.array([[0.0], [1.0]]) + np.zeros((2, 10))
+    interval = paired_difference(seeds, seeds, rng=generator())
+    assert interval == Interval(0.0, -1.0, 1.0)  # each extreme has probability 1/16
+
+
+def test_probability_of_improvement_by_hand():
+    a, b = [[1.0, 5.0], [3.0, 5.0]], [[2.0, 5.0]]
+    # Task 0: one win in two; task 1: ties only.
+    assert probability_of_improvement(a, b, rng=generator()).estimate == pytest.approx(0.5)
+    assert probability_of_improvement([3.0, 5.0, 0.0, 0.0], [2.0, 5.0, 1.0, 1.0], rng=generator()).estimate == 1.5 / 4
+    assert probability_of_improvement([2.0, 3.0], [1.0, 2.0], rng=generator()) == Interval(1.0, 1.0, 1.0)
+
+
+def test_probability_of_improvement_is_the_mann_whitney_statistic():
+    a, b = generator(0).integers(0, 5, size=(6, 8)), generator(1).integers(1, 6, size=(9, 8))
+    u = [scipy.stats.mannwhitneyu(a[:, j], b[:, j]).statistic / (6 * 9) for j in range(8)]
+    interval = probability_of_improvement(a, b, rng=generator(2))
+    assert interval.estimate == pytest.approx(np.mean(u))
+    assert 0 <= interval.low < interval.estimate < interval.high <= 1
+
+
+def test_same_generator_same_interval():
+    x = generator().normal(size=(3, 20))
+    assert bootstrap_interval(x, rng=generator(7)) == bootstrap_interval(x, rng=generator(7))
+    assert bootstrap_interval(x, rng=generator(7)) != bootstrap_interval(x, rng=generator(8))
+
+
+def test_higher_confidence_is_wider():
+    x = generator().normal(size=(5, 40))
+    widths = [i.high - i.low for i in (bootstrap_interval(x, rng=generator(), confidence=c) for c in (0.5, 0.9, 0.99))]
+    assert widths == sorted(widths)
+
+
+@pytest.mark.parametrize("values", [np.zeros((2, 3, 4)), np.zeros((2, 0)), np.float64(1)])
+def test_scores_of_another_shape_are_refused(values):
+    with pytest.raises(ValueError, match=r"expected scores of shape \(seeds, tasks\)"):
+        bootstrap_interval(values, rng=generator())
+
+
+def test_other_tasks_are_refused():
+    with pytest.raises(ValueError, match="same tasks"):
+        paired_difference(np.zeros((2, 5)), np.zeros((2, 1)), rng=generator())
+    with pytest.raises(ValueError, match="same tasks"):
+        probability_of_improvement(np.zeros(5), np.zeros(4), rng=generator())
+    with pytest.raises(ValueError, match="one number a task"):
+        bootstrap_interval(np.zeros((2, 5)), ratio_of_means, paired=(np.zeros(5), np.ones(1)), rng=generator())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_failed_runs_are_refused(bad):
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_interval([1.0, bad], rng=generator())
+
+
+@pytest.mark.parametrize("settings", [{"confidence": 95}, {"confidence": 0.0}, {"n_resamples": 0}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match="expected confidence"):
+        bootstrap_interval([1.0, 2.0], rng=generator(), **settings)
+
+
+def test_statistics_that_pool_the_resamples_are_refused():
+    with pytest.raises(ValueError, match="keeps the leading axis"):
+        bootstrap_interval([1.0, 2.0], np.mean, rng=generator())
+
+
+def test_an_evaluation_takes_less_than_a_second():
+    x, random = generator().normal(size=(3, 1000)), generator(1).normal(size=1000) - 5
+    start = time.process_time()
+    bootstrap_interval(x, ratio_of_means, paired=(random, random + 9), rng=generator())
+    assert time.process_time() - start < 1.0
