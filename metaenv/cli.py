@@ -107,7 +107,9 @@ def _envs(args: list[str]) -> int:
         summary = (gym.make(full_id(name)).unwrapped.__doc__ or "").split("\n")[0]
         print(f"{full_id(name)}\n  {summary}")
         print(f"  action {env.single_action_space}; observation {env.env.single_observation_space.shape}")
-        print(f"  trial of {env.episodes} episodes ({env.memory.objective}); splits {', '.join(env.distribution.splits)}")
+        print(
+            f"  trial of {env.episodes} episodes ({env.memory.objective}); splits {', '.join(env.distribution.splits)}"
+        )
     return 0
 
 

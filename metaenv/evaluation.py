@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from metaenv.arrays import Floats
-from metaenv.players import Progress, TrialPlayer, TrialRecord, play_trials
+from metaenv.players import Progress, RandomPlayer, TrialPlayer, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.tasks import FrozenTasks
 from metaenv.trial import VectorTrial, make_trials
@@ -40,6 +40,7 @@ class Row:
         normalised: (score - random) / (oracle - random), as a ratio of means, for each shot.
         adaptation: (score - fixed) / (oracle - fixed) against the best fixed rule, where one was given.
         iqm: of the tasks' scores over seeds and tasks, for each shot.
+        trial_return: mean over seeds and tasks of the whole trial's reward, as the player saw it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     normalised: list[Interval]
     adaptation: list[Interval] | None
     iqm: list[float]
+    trial_return: Interval | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Curves with intervals, without the values of single tasks."""
@@ -58,6 +60,7 @@ class Row:
             "seeds": len(self.values),
             **{k: None if v is None else [i._asdict() for i in v] for k, v in curves.items()},
             "iqm": self.iqm,
+            "trial_return": None if self.trial_return is None else self.trial_return._asdict(),
             "mean_score_of_each_seed": seeds.tolist(),
         }
 
@@ -115,6 +118,7 @@ def evaluate(
     seed: int = 0,
     best_fixed: str | None = None,
     progress: Progress | None = None,
+    episodes: int | None = None,
     **settings: Any,
 ) -> Evaluation:
     """Let players play the frozen tasks of a split.
@@ -128,21 +132,41 @@ def evaluate(
         seed: of the noise and of players' own draws; the same for all players.
         best_fixed: name of the player that is the best fixed rule, for the adaptation score.
         progress: called with (tasks done, tasks in all) for each player.
+        episodes: of a trial; the environment's own number by default.
         **settings: of the environment.
     """
-    env = make_trials(env_id, CHUNK, split=split, **settings)
+
+    def trials(player: TrialPlayer) -> VectorTrial:
+        return make_trials(env_id, CHUNK, episodes, split=split, **getattr(player, "trial_options", {}), **settings)
+
+    env = trials(RandomPlayer())
     frozen = first_tasks(env.distribution.frozen(split), n_tasks)
     kept = tuple(k for k in shots if k <= env.episodes)
-    values = {name: _values(player, env, frozen, kept, seed, progress) for name, player in players.items()}
-    if best_fixed is not None and best_fixed not in values:
-        raise KeyError(f"best_fixed={best_fixed!r} is not one of the players {list(values)}")
+    if best_fixed is not None and best_fixed not in players:
+        raise KeyError(f"best_fixed={best_fixed!r} is not one of the players {list(players)}")
+    values, returns = {}, {}
+    for name, player in players.items():
+        group = player if isinstance(player, Sequence) else [player]
+        records = [play_trials(p, trials(p), frozen.tasks, seed, progress) for p in group]
+        values[name] = np.stack([_after(r, kept, env.memory.objective) for r in records])
+        returns[name] = np.stack([_trial_returns(r, env.memory.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
-    rows = [make_row(name, v, frozen, fixed) for name, v in values.items()]
+    rows = [make_row(name, v, frozen, fixed, returns[name]) for name, v in values.items()]
     return Evaluation(env_id, split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
 
 
-def make_row(name: str, values: Floats, frozen: FrozenTasks, fixed: Floats | None = None) -> Row:
-    """Curves with intervals for ``values`` (seeds, tasks, shots); ``fixed`` (tasks, shots) is the best fixed rule's."""
+def make_row(
+    name: str, values: Floats, frozen: FrozenTasks, fixed: Floats | None = None, returns: Floats | None = None
+) -> Row:
+    """Curves with intervals.
+
+    Args:
+        name: of the player.
+        values: (seeds, tasks, shots) recommendation's true score.
+        frozen: the tasks, with their references.
+        fixed: (tasks, shots) the best fixed rule's values.
+        returns: (seeds, tasks) of the whole trials.
+    """
     random, oracle = frozen.reference.random, frozen.reference.oracle
     nothing = np.zeros_like(oracle)
     shots = range(values.shape[2])
@@ -152,7 +176,14 @@ def make_row(name: str, values: Floats, frozen: FrozenTasks, fixed: Floats | Non
     if fixed is not None and np.all(oracle.mean() > fixed.mean(axis=0)):
         adaptation = [_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
     iqm = [float(interquartile_mean(values[:, :, k])) for k in shots]
-    return Row(name, values, fraction, normalised, adaptation, iqm)
+    total = None if returns is None else bootstrap_interval(returns, rng=np.random.default_rng(0), n_resamples=1000)
+    return Row(name, values, fraction, normalised, adaptation, iqm, total)
+
+
+def oracle_row(frozen: FrozenTasks, shots: int) -> Row:
+    """The oracle that knows the task, in every column."""
+    oracle = frozen.reference.oracle
+    return make_row("task oracle", np.repeat(oracle[None, :, None], shots, axis=2), frozen)
 
 
 def difference(a: Row, b: Row, shot: int) -> Interval:
@@ -194,23 +225,14 @@ def write_text(path: str | Path, text: str) -> Path:
     return path
 
 
-def _values(
-    player: TrialPlayer | Sequence[TrialPlayer],
-    env: VectorTrial,
-    frozen: FrozenTasks,
-    shots: Sequence[int],
-    seed: int,
-    progress: Progress | None,
-) -> Floats:
-    group = player if isinstance(player, Sequence) else [player]
-    records = [play_trials(p, env, frozen.tasks, seed, progress) for p in group]
-    return np.stack([_after(r, shots, env.memory.objective) for r in records])
-
-
 def _after(record: TrialRecord, shots: Sequence[int], objective: str) -> Floats:
     """(tasks, shots) what counts after each number of episodes."""
     index = np.array(shots) - 1
     return record.best_so_far()[:, index] if objective == "best" else record.scores[:, index]
+
+
+def _trial_returns(record: TrialRecord, objective: str) -> Floats:
+    return record.readings.max(axis=1) if objective == "best" else record.readings.sum(axis=1)
 
 
 def _interval(values: Floats, low: Floats, high: Floats) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,10 +54,24 @@ class RandomPlayer:
 
 
 class PolicyPlayer:
-    """An agent with Stable-Baselines3's ``predict(observation, state, episode_start, deterministic)``."""
+    """An agent with Stable-Baselines3's ``predict(observation, state, episode_start, deterministic)``.
 
-    def __init__(self, agent: Any, deterministic: bool = True) -> None:
-        self.agent, self.deterministic = agent, deterministic
+    Args:
+        agent: the agent.
+        deterministic: take the most likely action instead of a sample.
+        cut_memory: clear the agent's state before every step: a control that shows what its memory is worth.
+        trial_options: how the agent's trials differ from the others', such as ``{"context_blind": True}``.
+    """
+
+    def __init__(
+        self,
+        agent: Any,
+        deterministic: bool = True,
+        cut_memory: bool = False,
+        trial_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.agent, self.deterministic, self.cut_memory = agent, deterministic, cut_memory
+        self.trial_options = dict(trial_options or {})
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """Clear the memory: every trial begins knowing nothing."""
@@ -71,7 +85,7 @@ class PolicyPlayer:
         action, self._state = self.agent.predict(
             observation, self._state, self._first, deterministic=self.deterministic, **masks
         )
-        self._first = np.zeros(self._env.num_envs, bool)
+        self._first = np.full(self._env.num_envs, self.cut_memory)
         return np.asarray(action)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:

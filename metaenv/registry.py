@@ -11,8 +11,8 @@ NAMESPACE = "metaenv"
 # id: (module, class of the batched environment, class of the scalar one)
 ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "BernoulliBandit-v0": ("metaenv.classic.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
-    #     "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
-    #     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
+    "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
+    "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
 }
 
 

@@ -11,18 +11,18 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache, reduce
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metaenv.arrays import Floats, Index, Rows
 from metaenv.errors import TaskError, nearest
 from metaenv.streams import BLOCK, Streams
 
-Draw = Callable[[Index], Floats]
 MAX_REJECTIONS = 1000  # chosen: a distribution that accepts under 1 % of its draws is a mistake
 
 
@@ -99,19 +99,23 @@ def _flat(value: Any) -> Iterator[Any]:
 class TaskBatch:
     """Many tasks of one family as one struct of arrays, leading axis ``n``: what batched dynamics read.
 
-    ``batch.field`` is the array of that field, of shape ``(n,)`` or ``(n, k)``. Treat the arrays as read-only.
+    ``batch.field`` is the array of that field, float64, of shape ``(n,)`` or ``(n, k)``. Treat the arrays as
+    read-only: they are views of one table, so that picking and replacing tasks is one operation and not one a field.
     """
 
-    def __init__(self, task_type: type[Task], columns: Mapping[str, NDArray[Any]]) -> None:
-        expected = [f.name for f in fields(task_type)]
-        if list(columns) != expected:
-            raise TaskError(f"columns of a {task_type.__name__} batch must be {expected}, got {list(columns)}")
+    def __init__(self, task_type: type[Task], columns: Mapping[str, ArrayLike]) -> None:
+        expected = _field_names(task_type)
+        if tuple(columns) != expected:
+            raise TaskError(f"columns of a {task_type.__name__} batch must be {expected}, got {tuple(columns)}")
+        arrays = [np.asarray(v, np.float64) for v in columns.values()]
         self.task_type = task_type
-        self.columns = dict(columns)
-        self._n = len(next(iter(self.columns.values())))
+        self._widths = tuple(None if a.ndim == 1 else a.shape[1] for a in arrays)
+        # + 0.0 turns -0.0 into 0.0, which is the same task.
+        self._table = np.concatenate([a.T.reshape(-1, len(a)) for a in arrays]) + 0.0  # (numbers, n)
+        self._ids: NDArray[np.str_] | None = None
 
     @classmethod
-    def from_tasks(cls, tasks: Sequence[Task]) -> Self:
+    def from_tasks(cls, tasks: Sequence[Task]) -> TaskBatch:
         """Stack tasks of one family. Raises TaskError for an empty or mixed list."""
         if not tasks:
             raise TaskError("expected at least one task, got an empty list")
@@ -119,41 +123,66 @@ class TaskBatch:
         for task in tasks:
             if type(task) is not task_type:
                 raise TaskError(f"expected tasks of one family, got {task_type.__name__} and {type(task).__name__}")
-        names = [f.name for f in fields(task_type)]
-        return cls(task_type, {name: np.array([getattr(t, name) for t in tasks]) for name in names})
+        return cls(task_type, {name: [getattr(t, name) for t in tasks] for name in _field_names(task_type)})
+
+    def _with(self, table: Floats, ids: NDArray[np.str_] | None) -> TaskBatch:
+        """Another batch of the same kind of tasks."""
+        batch = object.__new__(TaskBatch)
+        batch.task_type, batch._widths, batch._table, batch._ids = self.task_type, self._widths, table, ids
+        return batch
 
     def __len__(self) -> int:
-        return self._n
+        return self._table.shape[1]
 
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        columns = self.__dict__.get("columns", {})
-        if name in columns:
-            return columns[name]
-        raise AttributeError(f"a batch of tasks has no field {name!r}; it has {', '.join(columns)}")
+    def __getattr__(self, name: str) -> Floats:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self.columns:
+            raise AttributeError(f"a batch of tasks has no field {name!r}; it has {', '.join(self.columns)}")
+        return self.columns[name]
+
+    @cached_property
+    def columns(self) -> dict[str, Floats]:
+        """Every field's array by name, in the order of the task's fields."""
+        found, start = {}, 0
+        for name, width in zip(_field_names(self.task_type), self._widths, strict=True):
+            if width is None:
+                found[name] = self._table[start]
+            else:
+                found[name] = self._table[start : start + width].T
+            start += width or 1
+        return found
 
     def take(self, rows: Rows) -> TaskBatch:
         """The tasks of ``rows``; the batch itself for ``slice(None)``."""
         if isinstance(rows, slice) and rows == slice(None):
             return self
-        return TaskBatch(self.task_type, {k: v[rows] for k, v in self.columns.items()})
+        table = np.ascontiguousarray(self._table[:, rows])
+        return self._with(table, None if self._ids is None else self._ids[rows])
 
     def replaced(self, rows: Rows, other: TaskBatch) -> TaskBatch:
         """A copy in which ``rows`` hold the tasks of ``other``."""
         if isinstance(rows, slice) and rows == slice(None):
             return other
-        columns = {k: v.copy() for k, v in self.columns.items()}
-        for name, column in columns.items():
-            column[rows] = other.columns[name]
-        return TaskBatch(self.task_type, columns)
+        table, ids = self._table.copy(), self.ids.copy()
+        table[:, rows], ids[rows] = other._table, other.ids
+        return self._with(table, ids)
 
     def repeated(self, times: int) -> TaskBatch:
         """Each task ``times`` times in a row: task 0, task 0, …, task 1, …"""
-        return TaskBatch(self.task_type, {k: np.repeat(v, times, axis=0) for k, v in self.columns.items()})
+        return self._with(np.repeat(self._table, times, axis=1), None)
+
+    def joined(self, other: TaskBatch) -> TaskBatch:
+        """This batch's tasks, then the other's."""
+        return self._with(np.concatenate([self._table, other._table], axis=1), None)
 
     def task(self, index: int) -> Task:
         """Row ``index`` as a Task."""
-        values = {k: v[index].tolist() for k, v in self.columns.items()}
-        return self.task_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = {}
+        for f in fields(self.task_type):
+            value = self.columns[f.name][index].tolist()
+            values[f.name] = tuple(value) if isinstance(value, list) else int(value) if f.type == "int" else value
+        return self.task_type(**values)
 
     def tasks(self) -> list[Task]:
         """Every row as a Task."""
@@ -161,9 +190,7 @@ class TaskBatch:
 
     def matrix(self) -> Floats:
         """All numbers of all tasks, shape (n, number of numbers a task has)."""
-        # + 0.0 turns -0.0 into 0.0, which is the same task.
-        parts = [np.asarray(v, np.float64).reshape(len(self), -1) + 0.0 for v in self.columns.values()]
-        return np.concatenate(parts, axis=1)
+        return self._table.T
 
     @property
     def ids(self) -> NDArray[np.str_]:
@@ -172,19 +199,29 @@ class TaskBatch:
         Not SHA: a vectorised 64-bit mixing hash, because a vector env names a thousand tasks in a step. Two of a
         million different tasks collide with probability 3e-8. Frozen lists are hashed with SHA-256.
         """
-        salt = f"{self.task_type.family}:{','.join(self.columns)}".encode()
-        start = np.frombuffer(hashlib.sha256(salt).digest()[:8], np.uint64)[0]
-        state = np.full(len(self), start, np.uint64)
-        for bits in np.ascontiguousarray(self.matrix().T).view(np.uint64):
-            state = _splitmix64(state ^ bits)
-        return np.frombuffer(state.astype(">u8").tobytes().hex().encode(), "S16").astype("U16")
+        if self._ids is None:
+            start = np.frombuffer(hashlib.sha256(self._salt()).digest()[:8], np.uint64)[0]
+            state = np.full(len(self), start, np.uint64)
+            for bits in np.ascontiguousarray(self._table).view(np.uint64):
+                state = _splitmix64(state ^ bits)
+            self._ids = np.frombuffer(state.astype(">u8").tobytes().hex().encode(), "S16").astype("U16")
+            self._ids.flags.writeable = False
+        return self._ids
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the numbers, for frozen lists."""
-        digest = hashlib.sha256(f"{self.task_type.family}:{','.join(self.columns)}".encode())
-        digest.update(self.matrix().astype("<f8").tobytes())
+        digest = hashlib.sha256(self._salt())
+        digest.update(np.ascontiguousarray(self.matrix()).astype("<f8").tobytes())
         return digest.hexdigest()
+
+    def _salt(self) -> bytes:
+        return f"{self.task_type.family}:{','.join(_field_names(self.task_type))}".encode()
+
+
+@lru_cache(maxsize=64)
+def _field_names(task_type: type[Task]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(task_type))
 
 
 def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -272,31 +309,19 @@ class TaskDistribution(ABC):
         if split not in self.splits:
             raise TaskError(f"{type(self).__name__} has no split {split!r}.{nearest(split, self.splits)}")
 
-    def sample(self, n: int, split: str, rng: np.random.Generator | Draw) -> TaskBatch:
-        """``n`` tasks of a split.
-
-        Args:
-            n: how many, at least 1.
-            split: one of `splits`.
-            rng: a generator, or a function from row indices (m,) to uniform numbers (m, unit_dim).
-        """
+    def sample(self, n: int, split: str, rng: np.random.Generator) -> TaskBatch:
+        """``n`` tasks of a split, at least one, drawn with ``rng``."""
         self.check_split(split)
         if n < 1:
             raise TaskError(f"expected to sample at least one task, got n={n}")
-        draw = self._draw_from(rng) if isinstance(rng, np.random.Generator) else rng
-        tasks = self.from_unit(draw(np.arange(n)), split)
-        pending = np.flatnonzero(~self.accept(tasks))
+        parts: list[TaskBatch] = []
         for _ in range(MAX_REJECTIONS):
-            if not len(pending):
-                return tasks
-            again = self.from_unit(draw(pending), split)
-            good = self.accept(again)
-            tasks = tasks.replaced(pending[good], again.take(np.flatnonzero(good)))
-            pending = pending[~good]
+            missing = n - sum(len(part) for part in parts)
+            if not missing:
+                return reduce(TaskBatch.joined, parts)
+            drawn = self.from_unit(rng.random((missing, self.unit_dim)), split)
+            parts.append(drawn.take(np.flatnonzero(self.accept(drawn))))
         raise TaskError(f"{type(self).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges")
-
-    def _draw_from(self, rng: np.random.Generator) -> Draw:
-        return lambda rows: rng.random((len(rows), self.unit_dim))
 
 
 class TaskSampler:
@@ -305,38 +330,108 @@ class TaskSampler:
     Args:
         distribution: where tasks come from.
         split: one of the distribution's splits.
-        seed: of the stream; or a list of SeedSequence, for a stream of its own for each sub-environment.
+        seed: of the stream.
     """
 
     def __init__(
-        self,
-        distribution: TaskDistribution,
-        split: str = "train",
-        seed: int | np.random.SeedSequence | Sequence[np.random.SeedSequence] | None = None,
+        self, distribution: TaskDistribution, split: str = "train", seed: int | np.random.SeedSequence | None = None
     ) -> None:
         distribution.check_split(split)
         self.distribution = distribution
         self.split = split
-        seeds = seed if isinstance(seed, Sequence) else [seed]
-        sequences = [s if isinstance(s, np.random.SeedSequence) else np.random.SeedSequence(s) for s in seeds]
-        self._rng = np.random.default_rng(sequences[0])
-        self._streams = Streams(sequences, "uniform", block=max(BLOCK, distribution.unit_dim))
+        self._rng = np.random.default_rng(seed)
 
     def draw(self, n: int) -> TaskBatch:
         """The next ``n`` tasks of the stream."""
         return self.distribution.sample(n, self.split, self._rng)
 
-    def draw_each(self, rows: Rows) -> TaskBatch:
-        """The next task of each of the streams ``rows``; a stream's tasks do not depend on the others."""
-        index = np.arange(len(self._streams))[rows]
-        unit_dim = self.distribution.unit_dim
-        return self.distribution.sample(
-            len(index), self.split, lambda pending: self._streams.draw(index[pending], unit_dim)
-        )
+
+class TaskStreams:
+    """The task samplers of a vector environment: a stream of its own for each sub-environment.
+
+    What a stream gives depends on its seed alone. Tasks are drawn ahead, for all streams at once and in growing
+    blocks, because a handful of them costs about as much as a thousand.
+
+    Args:
+        distribution: where tasks come from.
+        split: one of the distribution's splits.
+        seeds: one for each stream.
+    """
+
+    MOST_AHEAD = 16  # tasks kept ready for each stream; chosen
+
+    def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
+        distribution.check_split(split)
+        self.distribution = distribution
+        self.split = split
+        self._streams = Streams(seeds, "uniform", block=max(BLOCK, distribution.unit_dim))
+        self._restart()
+
+    def _restart(self) -> None:
+        n = len(self._streams)
+        self._ahead = 1
+        self._ready: TaskBatch | None = None  # task j of stream i is row i * self._depth + j
+        self._depth = 0
+        self._next = np.zeros(n, np.intp)
 
     def reseed(self, row: int, seed: np.random.SeedSequence) -> None:
-        """Start one of the streams anew."""
+        """Start one of the streams anew; what was ready for it is forgotten."""
         self._streams.reseed(row, seed)
+        self._next[row] = self._depth
+
+    def draw(self, rows: Rows) -> TaskBatch:
+        """The next task of each of the streams ``rows``."""
+        index = np.arange(len(self._streams))[rows]
+        if self._ready is None or (self._next[index] >= self._depth).any():
+            self._refill()
+        assert self._ready is not None
+        picked = index * self._depth + self._next[index]
+        self._next[index] += 1
+        return self._ready.take(picked)
+
+    def _refill(self) -> None:
+        """Fill every stream's store up to the present number of tasks ahead, which then grows."""
+        n, depth = len(self._streams), self._ahead
+        left = np.maximum(self._depth - self._next, 0)
+        fresh = self._accepted(np.maximum(depth - left, 0))
+        if self._ready is None:
+            self._ready = fresh
+        else:
+            old = np.arange(depth) < left[:, None]  # (n, depth) what moves over from the present store
+            source = np.arange(n)[:, None] * self._depth + self._next[:, None] + np.arange(depth)
+            source[~old] = len(self._ready) + np.arange(len(fresh))
+            self._ready = self._ready.joined(fresh).take(source.ravel())
+        self._ready.ids  # noqa: B018 (computed once for all)
+        self._depth, self._next = depth, np.zeros(n, np.intp)
+        self._ahead = min(2 * self._ahead, self.MOST_AHEAD)
+
+    def _accepted(self, need: Index) -> TaskBatch:
+        """The next ``need[i]`` accepted tasks of each stream i, those of stream 0 first.
+
+        A stream's tasks are the accepted ones among its draws, in order, however many are drawn at once.
+        """
+        owners: list[Index] = []
+        parts: list[TaskBatch] = []
+        for _ in range(MAX_REJECTIONS):
+            if not need.any():
+                order = np.argsort(np.concatenate(owners), kind="stable")
+                return reduce(TaskBatch.joined, parts).take(order)
+            owner = np.repeat(np.arange(len(need)), need)
+            drawn = self.distribution.from_unit(self._draw(owner), self.split)
+            good = np.flatnonzero(self.distribution.accept(drawn))
+            owners.append(owner[good])
+            parts.append(drawn.take(good))
+            need = need - np.bincount(owner[good], minlength=len(need))
+        raise TaskError(f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row")
+
+    def _draw(self, owner: Index) -> Floats:
+        """Points of the unit cube from the streams ``owner``, which is sorted and may repeat."""
+        unit = np.empty((len(owner), self.distribution.unit_dim))
+        turn = np.arange(len(owner)) - np.searchsorted(owner, owner)  # how many of the same owner come before
+        for t in range(int(turn.max()) + 1):
+            now = np.flatnonzero(turn == t)
+            unit[now] = self._streams.draw(owner[now], self.distribution.unit_dim)
+        return unit
 
 
 def scaled(unit: Floats, low: float, high: float) -> Floats:

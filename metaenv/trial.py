@@ -50,6 +50,7 @@ class TrialMemory:
         objective: str,
         reports_at_end: bool,
         reward_scale: float,
+        context_blind: bool = False,
     ) -> None:
         if episodes < 1:
             raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
@@ -62,6 +63,7 @@ class TrialMemory:
         self.episodes = episodes
         self.objective = objective
         self.reward_scale = reward_scale
+        self.context_blind = context_blind
         self.action_space = action_space
         self._d = int(observation_space.shape[0])
         self._report_size = self._d if reports_at_end else 0
@@ -145,7 +147,11 @@ class TrialMemory:
 
     def observation(self, rows: Rows, inner: Observations) -> Observations:
         """The trial's observation (m, size) around the inner one (m, d)."""
-        return np.concatenate([inner, self._extra[rows]], axis=1)
+        extra = self._extra[rows]
+        if self.context_blind:
+            extra = np.zeros_like(extra)
+            extra[:, -1] = self._extra[rows, -1]
+        return np.concatenate([inner, extra], axis=1)
 
 
 class VectorTrial(BatchedWrapper):
@@ -158,6 +164,7 @@ class VectorTrial(BatchedWrapper):
             episode's return, paid out as the improvement at each episode's end. Default: the environment's own.
         reward_scale: a declared constant on the previous reward in the observation (never a running estimate).
         autoreset_mode: of the trials; by default the environment's.
+        context_blind: hide what the trial remembers, all but the progress: the control that cannot adapt.
 
     The observation is laid out in `TrialMemory`. ``info`` of the step that ends an episode carries that episode's
     report (its ``score``, for example) as the environment gave it, and ``episode_return`` where ``_episode_return``.
@@ -170,6 +177,7 @@ class VectorTrial(BatchedWrapper):
         objective: Objective | None = None,
         reward_scale: float = 1.0,
         autoreset_mode: AutoresetMode | str | None = None,
+        context_blind: bool = False,
     ) -> None:
         self.memory = TrialMemory(
             env.num_envs,
@@ -179,6 +187,7 @@ class VectorTrial(BatchedWrapper):
             objective or env.trial_objective,
             env.reports_at_end,
             reward_scale,
+            context_blind,
         )
         super().__init__(env, self.memory.space, autoreset_mode)
         self.episodes = self.memory.episodes
@@ -297,6 +306,7 @@ def make_trials(
     episodes: int | None = None,
     objective: Objective | None = None,
     reveal_task: bool = False,
+    context_blind: bool = False,
     **settings: Any,
 ) -> VectorTrial:
     """Trials of a registered environment, ready for an agent.
@@ -307,6 +317,7 @@ def make_trials(
         episodes: K, by default the environment's ``trial_episodes``.
         objective: ``"sum"`` or ``"best"``, by default the environment's own.
         reveal_task: show the true task to the player (an oracle, not a meta-learner).
+        context_blind: hide what the trial remembers (a control, not a meta-learner).
         **settings: of the environment, e.g. ``split="test"``.
     """
     from metaenv.registry import full_id
@@ -315,7 +326,8 @@ def make_trials(
     env = gym.make_vec(full_id(env_id), num_envs=num_envs, **settings)
     if not isinstance(env, BatchedEnv):
         raise TypeError(f"{env_id} is not a native metaenv vector environment but {type(env).__name__}")
-    return VectorTrial(VectorRevealTask(env) if reveal_task else env, episodes, objective)
+    inner = VectorRevealTask(env) if reveal_task else env
+    return VectorTrial(inner, episodes, objective, context_blind=context_blind)
 
 
 __all__: Sequence[str] = ("OBJECTIVES", "Objective", "Trial", "TrialMemory", "VectorTrial", "make_trials")

@@ -23,7 +23,7 @@ from metaenv.arrays import Bools, Floats, Rows
 from metaenv.errors import TaskError, nearest
 from metaenv.masks import check_actions
 from metaenv.streams import Streams
-from metaenv.tasks import Task, TaskBatch, TaskDistribution, TaskSampler
+from metaenv.tasks import Task, TaskBatch, TaskDistribution, TaskStreams
 
 Observations = NDArray[np.float32]
 Info = dict[str, Any]
@@ -139,18 +139,18 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             known = [s for s in sequences if s is not None]
             self.dynamics = Streams([child(s, 1) for s in known], "uniform")
             self.noise = Streams([child(s, 2) for s in known], "normal")
-            self.sampler = TaskSampler(self.distribution, self.split, [child(s, 0) for s in known])
+            self._task_streams = TaskStreams(self.distribution, self.split, [child(s, 0) for s in known])
             self._seeded = True
             return
         for row, sequence in enumerate(sequences):
             if sequence is not None:
-                self.sampler.reseed(row, child(sequence, 0))
+                self._task_streams.reseed(row, child(sequence, 0))
                 self.dynamics.reseed(row, child(sequence, 1))
                 self.noise.reseed(row, child(sequence, 2))
 
     def _draw_tasks(self, rows: Rows) -> TaskBatch:
         """The next task of each of ``rows``' streams."""
-        return self.sampler.draw_each(rows)
+        return self._task_streams.draw(rows)
 
     def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         """Let ``rows`` play ``tasks`` from their next episode on."""

@@ -1,0 +1,33 @@
+"""`metaenv bench`: measurements that anyone can repeat."""
+
+from __future__ import annotations
+
+from metaenv.errors import nearest
+
+BENCHMARKS = ("accuracy", "envs", "rl2")
+BENCH_HELP = """\
+usage: metaenv bench WHAT
+
+  envs       steps per second of every environment, beside Gymnasium's CartPole
+  accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
+  rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs
+
+Compare numbers of one run only: machines differ, and are not always idle.
+"""
+
+
+def bench_command(args: list[str]) -> int:
+    """Run one benchmark."""
+    if len(args) != 1 or args[0] in ("-h", "--help"):
+        print(BENCH_HELP, end="")
+        return 0 if args else 2
+    if args[0] not in BENCHMARKS:
+        raise ValueError(f"no benchmark {args[0]!r}.{nearest(args[0], BENCHMARKS)}")
+    if args[0] == "envs":
+        from metaenv.bench.envs import run
+    elif args[0] == "accuracy":
+        from metaenv.bench.accuracy import run
+    else:
+        from metaenv.bench.rl2_speed import run
+    run()
+    return 0

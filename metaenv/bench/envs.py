@@ -1,0 +1,84 @@
+"""Steps per second of every environment, beside Gymnasium's CartPole in the same run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from metaenv.registry import ENVIRONMENTS, full_id
+from metaenv.trial import VectorTrial
+from metaenv.vector import BatchedEnv
+
+SECONDS = 1.5  # of each measurement; chosen
+NUM_ENVS = {"MaterialsSynthesis-v0": 4096}
+DEFAULT_NUM_ENVS = 1024
+
+
+def rate(work: Callable[[], int], seconds: float = SECONDS) -> float:
+    """Units of work per second: ``work`` does some and says how many; the first call does not count."""
+    work()
+    done, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        done += work()
+    return done / elapsed
+
+
+def scalar_rate(env: gym.Env[Any, Any], seconds: float = SECONDS) -> float:
+    """Steps per second of a scalar environment under random actions, resets included."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(64)]
+
+    def work() -> int:
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return len(actions)
+
+    return rate(work, seconds)
+
+
+def vector_rate(env: BatchedEnv, seconds: float = SECONDS) -> float:
+    """Steps per second, summed over sub-environments, under random actions, resets included."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [np.asarray(env.action_space.sample()) for _ in range(8)]
+
+    def work() -> int:
+        for action in actions:
+            env.step(action)
+        return len(actions) * env.num_envs
+
+    return rate(work, seconds)
+
+
+def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
+    """Measure and print; returns the numbers."""
+    cartpole = scalar_rate(gym.make("CartPole-v1"), seconds)
+    print(f"Gymnasium's scalar CartPole-v1 on this machine, now: {cartpole:,.0f} steps/s\n")
+    print(f"{'environment':26s}{'n':>6s}{'vector':>14s}{'x CartPole':>12s}{'as trials':>14s}{'scalar':>12s}")
+    results: dict[str, dict[str, float]] = {"CartPole-v1": {"scalar": cartpole}}
+    for name in ENVIRONMENTS:
+        n = NUM_ENVS.get(name, DEFAULT_NUM_ENVS)
+        vector = _vector(name, n)
+        row = {
+            "num_envs": n,
+            "vector": vector_rate(vector, seconds),
+            "trials": vector_rate(VectorTrial(_vector(name, n)), seconds),
+            "scalar": scalar_rate(gym.make(full_id(name)), seconds),
+        }
+        row["ratio"] = row["vector"] / cartpole
+        results[name] = row
+        print(f"{name:26s}{n:6d}{row['vector']:14,.0f}{row['ratio']:12.2f}{row['trials']:14,.0f}{row['scalar']:12,.0f}")
+    return results
+
+
+def _vector(name: str, n: int) -> BatchedEnv:
+    env = gym.make_vec(full_id(name), num_envs=n)
+    assert isinstance(env, BatchedEnv)
+    return env

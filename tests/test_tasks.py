@@ -1,0 +1,148 @@
+"""Tasks are values: content decides identity, JSON keeps every bit, streams do not depend on how they are read."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaenv.classic.tasks import BanditDistribution, BanditTask
+from metaenv.errors import TaskError
+from metaenv.tasks import Reference, Task, TaskBatch, TaskDistribution, TaskSampler, TaskStreams
+
+probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=6).map(tuple)
+
+
+@given(probabilities)
+def test_json_keeps_every_bit(p):
+    task = BanditTask(p)
+    assert BanditTask.from_json(task.to_json()) == task
+    assert BanditTask.from_json(task.to_json()).id == task.id
+
+
+@given(probabilities, probabilities)
+def test_id_is_content(p, q):
+    assert (BanditTask(p).id == BanditTask(q).id) == (p == q)
+
+
+def test_minus_zero_is_zero():
+    assert BanditTask((-0.0, 1.0)).id == BanditTask((0.0, 1.0)).id
+
+
+def test_ids_of_a_batch_are_those_of_its_tasks():
+    batch = BanditDistribution(3).sample(20, "train", np.random.default_rng(0))
+    assert list(batch.ids) == [task.id for task in batch.tasks()]
+    assert len(set(batch.ids)) == 20
+    assert list(batch.take(np.array([4, 2])).ids) == [batch.ids[4], batch.ids[2]]
+
+
+def test_batch_operations_by_hand():
+    batch = TaskBatch.from_tasks([BanditTask((0.1, 0.2)), BanditTask((0.3, 0.4))])
+    assert batch.probabilities.tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    assert batch.repeated(2).probabilities[:, 0].tolist() == [0.1, 0.1, 0.3, 0.3]
+    swapped = batch.replaced(np.array([0]), batch.take(np.array([1])))
+    assert swapped.probabilities[:, 0].tolist() == [0.3, 0.3]
+    assert batch.probabilities[0, 0] == 0.1, "replaced() must copy"
+    assert batch.joined(swapped).probabilities[:, 0].tolist() == [0.1, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected a task as JSON"),
+        ("[1]", "expected a JSON object"),
+        ('{"family": "Other", "probabilities": [0.5]}', "family 'BernoulliBandit'"),
+        ('{"family": "BernoulliBandit"}', "lacks probabilities"),
+        ('{"family": "BernoulliBandit", "probabilities": [0.5], "probabilitis": 1}', "Did you mean 'probabilities'"),
+        ('{"family": "BernoulliBandit", "probabilities": ["a"]}', "must be a number"),
+        ('{"family": "BernoulliBandit", "probabilities": [NaN]}', "must be finite"),
+        ('{"family": "BernoulliBandit", "probabilities": [1.5]}', r"each in \[0, 1\]"),
+    ],
+)
+def test_a_bad_task_is_refused_with_a_reason(text, message):
+    with pytest.raises(TaskError, match=message):
+        BanditTask.from_json(text)
+
+
+def test_mixed_and_empty_batches_are_refused():
+    class Other(Task):
+        family = "Other"
+
+    with pytest.raises(TaskError, match="one family"):
+        TaskBatch.from_tasks([BanditTask((0.5,)), Other()])
+    with pytest.raises(TaskError, match="empty list"):
+        TaskBatch.from_tasks([])
+
+
+class Picky(BanditDistribution):
+    """Accepts only bandits whose first arm is good: the members of the family are the accepted draws."""
+
+    def accept(self, tasks):
+        return tasks.probabilities[:, 0] > 0.7
+
+
+def test_rejected_draws_are_drawn_again():
+    tasks = Picky(2).sample(100, "train", np.random.default_rng(0))
+    assert len(tasks) == 100
+    assert tasks.probabilities[:, 0].min() > 0.7
+    assert tasks.probabilities[:, 1].min() < 0.2
+
+
+def test_a_distribution_that_accepts_nothing_says_so():
+    class Never(BanditDistribution):
+        def accept(self, tasks):
+            return np.zeros(len(tasks), bool)
+
+    with pytest.raises(TaskError, match="rejected"):
+        Never(2).sample(3, "train", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("distribution", [BanditDistribution(3), Picky(3)])
+def test_a_stream_does_not_depend_on_its_neighbours(distribution: TaskDistribution):
+    def seeds():
+        return [np.random.SeedSequence(s) for s in (5, 6, 7)]
+
+    together = TaskStreams(distribution, "train", seeds())
+    seen: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        rows = np.flatnonzero(rng.random(3) < [0.9, 0.5, 0.1])
+        if len(rows):
+            for row, name in zip(rows, together.draw(rows).ids, strict=True):
+                seen[row].append(name)
+    for row, names in seen.items():
+        alone = TaskStreams(distribution, "train", [seeds()[row]])
+        assert names == [str(alone.draw(slice(None)).ids[0]) for _ in names]
+        assert len(set(names)) == len(names)
+
+
+def test_reseeding_one_stream_leaves_the_others():
+    streams = TaskStreams(BanditDistribution(2), "train", [np.random.SeedSequence(s) for s in (1, 2)])
+    first = streams.draw(slice(None)).ids.tolist()
+    streams.reseed(0, np.random.SeedSequence(1))
+    again = streams.draw(slice(None)).ids.tolist()
+    assert again[0] == first[0]
+    assert again[1] != first[1]
+
+
+def test_sampler_repeats_by_seed_and_goes_on():
+    a, b = (TaskSampler(BanditDistribution(2), "train", seed=3) for _ in range(2))
+    assert (a.draw(5).ids == b.draw(5).ids).all()
+    assert not set(a.draw(5).ids) & set(b.draw(10).ids[5:])
+
+
+def test_unknown_split_names_the_nearest():
+    with pytest.raises(TaskError, match="Did you mean 'validation'"):
+        TaskSampler(BanditDistribution(2), "validaton")
+
+
+def test_reference_is_a_ratio_of_means():
+    reference = Reference(random=np.array([0.0, 0.0]), oracle=np.array([1.0, 3.0]))
+    # The mean of ratios would be (1 + 0) / 2.
+    assert reference.normalised(np.array([1.0, 0.0])) == 0.25
+
+
+def test_frozen_bandits_are_the_ones_that_were_frozen():
+    # SHA-256 of the list, written down when it was frozen: a change of it is a new version.
+    frozen = BanditDistribution(5).frozen("test")
+    assert len(frozen) == 10_000
+    assert frozen.sha256 == "62bbad969d505005f05bb9c6470eb2bd54fb68fd4d6c000b81d731bfe5469abc"
