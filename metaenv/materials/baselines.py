@@ -1,0 +1,88 @@
+"""Classical players for synthesis, at equal numbers of experiments: what RL² has to beat.
+
+All see what the agent sees: the reading after each experiment and, `ParticleBayes`, the characterisation. Gaussian-
+process Bayesian optimisation is in `metaenv.materials.bayesopt`, because it needs BoTorch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.arrays import Floats
+from metaenv.materials.stored import load_portfolio
+from metaenv.materials.recipes import Tier
+from metaenv.players import TrialPlayer
+from metaenv.trial import VectorTrial
+from metaenv.vector import Observations
+
+
+class LatinHypercube:
+    """A Latin hypercube over the trial's experiments (McKay, Beckman and Conover 1979, Technometrics 21(2)).
+
+    Each action coordinate is cut into as many slices as there are experiments; every slice is visited once.
+    """
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Draw a design for each row."""
+        n, k, d = env.num_envs, env.episodes, env.single_action_space.shape[0]  # type: ignore[index]
+        slices = np.argsort(rng.random((n, k, d)), axis=1)
+        self._design = 2 * (slices + rng.random((n, k, d))) / k - 1
+        self._k = 0
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The next point of each row's design."""
+        self._k += 1
+        return self._design[:, self._k - 1]
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Nothing is learned."""
+
+
+class FixedRecipes:
+    """The same recipes in the same order for every material; from the start again when they run out.
+
+    Args:
+        actions: (k, d) in [-1, 1].
+    """
+
+    def __init__(self, actions: Floats) -> None:
+        self.actions = np.asarray(actions, np.float64)
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Begin with the first recipe."""
+        self._n, self._k = env.num_envs, 0
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The next recipe, for every row."""
+        recipe = self.actions[self._k % len(self.actions)]
+        self._k += 1
+        return np.tile(recipe, (self._n, 1))
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Nothing is learned."""
+
+
+def best_fixed(tier: Tier = "default") -> FixedRecipes:
+    """The single recipe with the highest mean score over 2,000 training materials."""
+    return FixedRecipes(load_portfolio(tier).recipes[:1])
+
+
+def portfolio(tier: Tier = "default") -> FixedRecipes:
+    """The greedy portfolio: each next recipe raises most the mean, over 2,000 training materials, of the best so far.
+
+    It never adapts, and is the strongest simple opponent there is: an agent that does no better has learned a
+    list of good recipes and not how to learn.
+    """
+    return FixedRecipes(load_portfolio(tier).recipes)
+
+
+def players(tier: Tier = "default") -> dict[str, TrialPlayer]:
+    """The classical players of a tier, by name."""
+    return {
+        "Latin hypercube": LatinHypercube(),
+        "best fixed recipe": best_fixed(tier),
+        "greedy portfolio": portfolio(tier),
+    }

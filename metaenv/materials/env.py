@@ -1,0 +1,165 @@
+"""MaterialsSynthesis: choose a recipe, make the material, see what came of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.arrays import Bools, Floats, Rows
+from metaenv.env import MetaEnv
+from metaenv.errors import nearest
+from metaenv.materials.kinetics import simulate
+from metaenv.materials.measurement import DRAWS, Measurement, measure
+from metaenv.materials.recipes import ACTION_DIM, Tier, from_action
+from metaenv.materials.tasks import SolidStateDistribution
+from metaenv.materials.utility import utility
+from metaenv.tasks import TaskBatch
+from metaenv.vector import BatchedEnv, Info, Observations
+
+Feedback = Literal["phases", "yield"]
+FEEDBACKS = ("phases", "yield")
+SIZE_SCALE = np.log(100.0)  # grain sizes from 0.01 to 100 um become [-1, 1]
+OBSERVATION_NAMES = (
+    "goal size", "measured", "precursor", "free oxides", "intermediate", "target", "decomposed",
+    "grain size", "mass loss", "reading",
+)  # fmt: skip
+READING = OBSERVATION_NAMES.index("reading")
+PHASES_SEEN = slice(2, 7)
+ONLY_PHASES_SHOW = slice(2, 9)  # what ``feedback="yield"`` hides
+
+
+class MaterialsSynthesisVectorEnv(BatchedEnv):
+    """``num_envs`` laboratories, each with a hidden material; see `MaterialsSynthesisEnv`."""
+
+    trial_episodes: ClassVar[int] = 10
+    trial_objective: ClassVar[str] = "best"
+    reports_at_end: ClassVar[bool] = True
+    episode_length: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        tier: Tier = "default",
+        feedback: Feedback = "phases",
+        noise: float = 1.0,
+        split: str = "train",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        if tier not in ACTION_DIM:
+            raise ValueError(f"no tier {tier!r}.{nearest(tier, ACTION_DIM)}")
+        if feedback not in FEEDBACKS:
+            raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
+        if not 0 <= noise <= 10:
+            raise ValueError(f"noise is a factor from 0 to 10, got {noise}")
+        low = np.array([-1, 0, 0, 0, 0, 0, 0, -1, -1, -1], np.float32)
+        super().__init__(
+            num_envs,
+            SolidStateDistribution(tier),
+            gym.spaces.Box(low, np.ones(10, np.float32), dtype=np.float32),
+            gym.spaces.Box(-1, 1, (ACTION_DIM[tier],), np.float32),
+            split,
+            autoreset_mode,
+            render_mode,
+        )
+        self.tier: Tier = tier
+        self.feedback: Feedback = feedback
+        self.noise_factor = float(noise)
+        self._seen = np.zeros((num_envs, len(OBSERVATION_NAMES)), np.float32)
+        self._score = np.zeros(num_envs)
+        self._action = np.zeros((num_envs, ACTION_DIM[tier]))
+        self._readings: list[list[float]] = [[] for _ in range(num_envs)]  # on the present material, to be drawn
+
+    def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super()._set_tasks(rows, tasks)
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._readings[row] = []
+
+    def _begin(self, rows: Rows) -> None:
+        self._seen[rows] = 0
+        self._seen[rows, 0] = _size(self.tasks.goal_um[rows])
+
+    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        tasks, recipe = self.tasks.take(rows), from_action(action, self.tier)
+        outcome = simulate(tasks, recipe)
+        seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
+        self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
+        self._action[rows] = action
+        self._seen[rows, 1:] = self._shown(seen)
+        if self.render_mode:
+            for row, reading in zip(np.arange(self.num_envs)[rows], seen.reading, strict=True):
+                self._readings[row].append(float(reading))
+        return seen.reading, np.ones(len(action), bool), np.zeros(len(action), bool)
+
+    def _shown(self, seen: Measurement) -> Observations:
+        columns = [
+            np.ones((len(seen.reading), 1)),
+            seen.phases,
+            _size(seen.grain_um)[:, None],
+            np.clip(seen.mass_loss, -1, 1)[:, None],
+            np.clip(seen.reading, -1, 1)[:, None],
+        ]
+        shown = np.concatenate(columns, axis=1).astype(np.float32)
+        if self.feedback == "yield":
+            shown[:, ONLY_PHASES_SHOW.start - 1 : ONLY_PHASES_SHOW.stop - 1] = 0
+        return shown
+
+    def _observe(self, rows: Rows) -> Observations:
+        return self._seen[rows].copy()
+
+    def _report(self, rows: Rows) -> Info:
+        return {"score": self._score[rows].copy()}
+
+    def _text(self, row: int) -> str:
+        from metaenv.materials.render import synthesis_text
+
+        return synthesis_text(self._seen[row], self._action[row], self.tier)
+
+    def _frame(self, row: int) -> NDArray[np.uint8]:
+        from metaenv.materials.render import synthesis_frame
+
+        return synthesis_frame(self.tasks, row, self._seen[row], self._action[row], self.tier, self._readings[row])
+
+
+def _size(grain_um: Floats) -> Floats:
+    """Grain sizes of 0.01-100 um to [-1, 1], logarithmic."""
+    return np.clip(np.log(grain_um) / SIZE_SCALE, -1, 1)
+
+
+class MaterialsSynthesisEnv(MetaEnv):
+    """Make a hidden material by a solid-state recipe: one episode is one experiment, a trial a campaign of ten.
+
+    An oxide A, which evaporates, and a precursor of an oxide B react in a furnace to a target T, against a competing
+    intermediate, decomposition above some temperature, loss of A, and grains that grow: the physics is in
+    `metaenv.materials.kinetics`. Which temperature, time and powders are right depends on the hidden material.
+
+    Observation: ``Box(10,)``: goal grain size; 1 once measured; shares of five phases (precursor, free oxides,
+    intermediate, target, decomposed) as a diffractometer with a hidden bias and noise refines them; grain size (log,
+    [-1, 1] for 0.01-100 um); relative mass loss; the reading. All but the goal are 0 before the experiment. With
+    ``feedback="yield"`` only the reading is shown.
+
+    Action: ``Box(-1, 1, (5,))``: temperature 700-1800 K, hold 0.33-100 h (log), ramp 1-20 K/min (log), excess of A
+    -0.1 to 0.3, particle size 0.1-5 um (log). With ``tier="full"`` (11,): also a second temperature and hold, the
+    CO2 pressure and the precursor; `metaenv.materials.recipes` says how.
+
+    Reward: the reading, a noisy estimate of the utility J: pure target of the wanted grain size, less costs of
+    furnace hours, heat, fast ramps and milling; at most 1. ``info["score"]`` is the true J.
+
+    Episode end: terminated after one experiment. A trial is ten experiments, and its return the best reading.
+
+    Task: `metaenv.materials.tasks.SolidStateTask`, 42 numbers with ranges and sources there. Splits: train (endless),
+    validation (200), test (1,000), ood-hot, ood-cold, ood-instrument, ood-mechanism (256 each).
+
+    References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
+
+    Arguments: ``tier`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise`` (factor, 1), ``split``.
+
+    Version history: v0, first release.
+    """
+
+    batched: ClassVar[type[BatchedEnv]] = MaterialsSynthesisVectorEnv

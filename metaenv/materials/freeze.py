@@ -1,0 +1,104 @@
+"""Make the frozen lists and portfolios in ``data/`` anew: ``python -m metaenv.materials.freeze``.
+
+Minutes on one core, and the same files from the same seed on the same machine. Anything that changes them is a new
+version of the environments.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Any
+
+import numpy as np
+
+from metaenv.arrays import Floats
+from metaenv.materials.kinetics import DEFAULT_SUBSTEPS
+from metaenv.materials.oracle import even_cover, oracle, utility_table
+from metaenv.materials.recipes import ACTION_DIM, Tier
+from metaenv.materials.stored import DATA
+from metaenv.materials.tasks import (
+    FROZEN_SIZES,
+    ORACLE_SEED,
+    SOLVABLE,
+    SolidStateDistribution,
+    SolidStateTask,
+    draw,
+    random_score,
+    solvable,
+)
+from metaenv.tasks import TaskBatch
+
+SEED = 20_240_503  # chosen; any fixed number does
+VERSION = 0  # of the environments that these lists belong to
+TIERS: tuple[Tier, ...] = ("default", "full")
+PORTFOLIO_TASKS, PORTFOLIO_RECIPES, PORTFOLIO_SIZE = 2_000, 1_024, 10
+
+
+def frozen_tasks(split: str, rng: np.random.Generator) -> TaskBatch:
+    """The list of a split: solvable draws, with numbers that single precision holds exactly."""
+    size, unit_dim = FROZEN_SIZES[split], SolidStateDistribution().unit_dim
+    drawn = draw(rng.random((4 * size, unit_dim)), split)
+    tasks = TaskBatch(SolidStateTask, {k: _single(v) for k, v in drawn.columns.items()})
+    good = np.flatnonzero(solvable(tasks))
+    if len(good) < size:
+        raise RuntimeError(f"split {split!r} accepts {len(good)} of {4 * size} draws, expected at least {size}")
+    return tasks.take(good[:size])
+
+
+def freeze_split(split: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Write ``{split}.npz`` and describe it."""
+    tasks = frozen_tasks(split, rng)
+    columns: dict[str, Any] = {k: v.astype(np.float32) for k, v in tasks.columns.items()}
+    entry: dict[str, Any] = {"n": len(tasks), "sha256": tasks.sha256}
+    for tier in TIERS:
+        best, action = oracle(tasks, ORACLE_SEED, tier)
+        if best.min() < SOLVABLE:
+            raise RuntimeError(f"the oracle of {split!r} finds only {best.min():.3f} in task {best.argmin()}")
+        random = random_score(tasks, tier)
+        columns |= {f"oracle_{tier}": best, f"random_{tier}": random, f"action_{tier}": action.astype(np.float32)}
+        entry[tier] = {"mean_oracle": float(best.mean()), "mean_random": float(random.mean())}
+    np.savez_compressed(DATA / f"{split}.npz", **columns)
+    return entry
+
+
+def greedy(table: Floats, size: int) -> tuple[list[int], list[float]]:
+    """Columns of ``table`` (tasks, recipes) that raise most the mean over tasks of the best so far, and that mean."""
+    best, chosen, scores = np.full(len(table), -np.inf), [], []
+    for _ in range(size):
+        score = np.maximum(best[:, None], table).mean(axis=0)
+        chosen.append(int(np.argmax(score)))
+        scores.append(float(score.max()))
+        best = np.maximum(best, table[:, chosen[-1]])
+    return chosen, scores
+
+
+def freeze_portfolio(tier: Tier, rng: np.random.Generator) -> dict[str, Any]:
+    """Ten recipes for the training tasks, out of an even cover."""
+    tasks = SolidStateDistribution(tier).sample(PORTFOLIO_TASKS, "train", rng)
+    recipes = even_cover(PORTFOLIO_RECIPES, ACTION_DIM[tier], rng)
+    chosen, scores = greedy(utility_table(tasks, recipes, tier), PORTFOLIO_SIZE)
+    return {"recipes": recipes[chosen].tolist(), "train_score": scores}
+
+
+def main() -> None:
+    """Write everything."""
+    DATA.mkdir(exist_ok=True)
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(SEED).spawn(len(FROZEN_SIZES) + len(TIERS))]
+    splits: dict[str, Any] = {}
+    for split, rng in zip(FROZEN_SIZES, streams, strict=False):
+        splits[split] = freeze_split(split, rng)
+        print(split, splits[split], flush=True)
+    portfolios = {tier: freeze_portfolio(tier, rng) for tier, rng in zip(TIERS, streams[len(splits) :], strict=True)}
+    made_with = {"python": platform.python_version(), "numpy": np.__version__, "substeps": DEFAULT_SUBSTEPS}
+    manifest = {"version": VERSION, "seed": SEED, "made_with": made_with, "splits": splits}
+    (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    (DATA / "portfolio.json").write_text(json.dumps(portfolios, indent=1) + "\n")
+
+
+def _single(values: Floats) -> Floats:
+    return values.astype(np.float32).astype(np.float64)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""FurnaceControl: the same synthesis, one decision at a time, by cheap signals from within the furnace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.arrays import Bools, Floats, Rows
+from metaenv.env import MetaEnv
+from metaenv.materials.env import PHASES_SEEN, SIZE_SCALE
+from metaenv.materials.kinetics import (
+    INTERMEDIATE,
+    LOSS,
+    START_GRAIN,
+    TARGET,
+    Conditions,
+    Outcome,
+    State,
+    advance,
+    begin,
+    grain_um,
+    mass_loss,
+)
+from metaenv.materials.measurement import DRAWS, measure
+from metaenv.materials.recipes import HOLD_H, PARTICLE_UM, TEMPERATURE_K, Recipe, one_step
+from metaenv.materials.schedule import ROOM_K
+from metaenv.materials.tasks import SolidStateDistribution
+from metaenv.materials.utility import utility
+from metaenv.vector import BatchedEnv, Info, Observations
+
+HEAT, COOL, HOLD, REGRIND, STOP = range(5)
+ACTION_NAMES = ("heat", "cool", "hold", "regrind", "stop")
+HEAT_K, COOL_K = 75.0, 150.0  # change of the set point in one step (chosen)
+RAMP_K_PER_MIN, COOL_K_PER_MIN = 5.0, 10.0  # a box furnace under control, and left to itself (chosen)
+HOLD_STEP_H = 1.0  # chosen
+REGRIND_H = 1.0  # of a person's time at the mortar (chosen)
+HANDLED_K = 400.0  # a sample hotter than this cannot be ground (chosen)
+FIRED_K = 600.0  # a run that was never hotter than this cannot be stopped: nothing was made (chosen)
+START_UM = 2.0  # particle size of the powders at the start; each regrinding halves it (chosen)
+EPISODE_STEPS = 48
+TEMPERATURE_NOISE_K = 3.0  # of the thermocouple (chosen)
+BALANCE_NOISE = 0.002  # of the relative mass loss (chosen)
+OBSERVATION_NAMES = (
+    "goal size", "temperature", "hours", "particle size", "mass loss", "mass loss in the last step", "steps used",
+    "stopped", "precursor", "free oxides", "intermediate", "target", "decomposed", "grain size", "reading",
+)  # fmt: skip
+STOPPED, PHASES, GRAIN, READING = 7, slice(8, 13), 13, 14
+
+
+class FurnaceControlVectorEnv(BatchedEnv):
+    """``num_envs`` furnaces, each with a hidden material; see `FurnaceControlEnv`."""
+
+    trial_episodes: ClassVar[int] = 5
+    trial_objective: ClassVar[str] = "best"
+    reports_at_end: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        noise: float = 1.0,
+        max_steps: int = EPISODE_STEPS,
+        split: str = "train",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        if not 0 <= noise <= 10:
+            raise ValueError(f"noise is a factor from 0 to 10, got {noise}")
+        if max_steps < 2:
+            raise ValueError(f"a furnace run has at least two steps, got max_steps={max_steps}")
+        low = np.zeros(len(OBSERVATION_NAMES), np.float32)
+        low[[0, 3, 4, 5, GRAIN, READING]] = -1
+        super().__init__(
+            num_envs,
+            SolidStateDistribution(),
+            gym.spaces.Box(low, np.ones(len(OBSERVATION_NAMES), np.float32), dtype=np.float32),
+            gym.spaces.Discrete(len(ACTION_NAMES)),
+            split,
+            autoreset_mode,
+            render_mode,
+        )
+        self.noise_factor = float(noise)
+        self.max_steps = max_steps
+        self._state = State(np.zeros((10, num_envs)))
+        self._conditions: Conditions | None = None
+        self._kelvin, self._hottest = np.full(num_envs, ROOM_K), np.full(num_envs, ROOM_K)
+        self._hours, self._particle = np.zeros(num_envs), np.full(num_envs, START_UM)
+        self._steps = np.zeros(num_envs, np.int64)
+        self._seen = np.zeros((num_envs, len(OBSERVATION_NAMES)), np.float32)
+        self._score = np.zeros(num_envs)
+        self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]
+
+    def _begin(self, rows: Rows) -> None:
+        tasks = self.tasks.take(rows)
+        n = len(tasks)
+        state, conditions = begin(tasks, _powders(np.full(n, START_UM)))
+        self._state = self._state.replaced(rows, state)
+        full = self._conditions is None or n == self.num_envs
+        self._conditions = conditions if full else _replaced(self._conditions, rows, conditions)
+        self._kelvin[rows] = self._hottest[rows] = ROOM_K
+        self._hours[rows], self._particle[rows], self._steps[rows] = 0.0, START_UM, 0
+        self._seen[rows] = 0
+        self._seen[rows, 0] = _size(tasks.goal_um)
+        self._seen[rows, 3] = _size(self._particle[rows])
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._trace[row] = [(0.0, ROOM_K)]
+
+    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        allowed = np.take_along_axis(self._allowed(rows), action[:, None], axis=1)[:, 0]
+        action = np.where(allowed, action, HOLD)
+        if (ground := action == REGRIND).any():
+            self._regrind(np.arange(self.num_envs)[rows][ground])
+        self._heat(rows, action)
+        self._steps[rows] += 1
+        stopped = (action == STOP) | (self._steps[rows] >= self.max_steps)
+        self._watch(rows)
+        reward = np.zeros(len(action))
+        if stopped.any():
+            reward[stopped] = self._characterise(np.arange(self.num_envs)[rows][stopped])
+        return reward, stopped, np.zeros(len(action), bool)
+
+    def _allowed(self, rows: Rows) -> Bools:
+        """(m, 5): heat below 1800 K, cool above room temperature, regrind when cold, stop once fired."""
+        kelvin = self._kelvin[rows]
+        allowed = np.ones((len(kelvin), len(ACTION_NAMES)), bool)
+        allowed[:, HEAT] = kelvin < TEMPERATURE_K[1]
+        allowed[:, COOL] = kelvin > ROOM_K
+        allowed[:, REGRIND] = (kelvin <= HANDLED_K) & (self._particle[rows] > PARTICLE_UM[0])
+        allowed[:, STOP] = self._hottest[rows] >= FIRED_K
+        return allowed
+
+    def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
+        return self._allowed(rows).astype(np.int8)
+
+    def _heat(self, rows: Rows, action: NDArray[Any]) -> None:
+        """Drive the furnaces for a step and let the samples react."""
+        assert self._conditions is not None
+        before = self._kelvin[rows]
+        change = np.where(action == HEAT, HEAT_K, 0.0) - np.where(action == COOL, COOL_K, 0.0)
+        after = np.clip(before + change, ROOM_K, TEMPERATURE_K[1])
+        rate = np.where(action == COOL, COOL_K_PER_MIN, RAMP_K_PER_MIN)
+        hours = np.abs(after - before) / (60.0 * rate)
+        hours += np.where(action == HOLD, HOLD_STEP_H, 0.0)
+        offset = self.tasks.furnace_offset_K[rows]
+        whole = isinstance(rows, slice)
+        state = self._state if whole else State(np.ascontiguousarray(self._state.values[:, rows]))
+        conditions = self._conditions if whole else self._conditions.take(rows)
+        # A furnace at room temperature is off, and has no offset.
+        state = advance(state, conditions, _sample(before, offset), _sample(after, offset), hours)
+        self._state = state if whole else self._state.replaced(rows, state)
+        self._kelvin[rows] = after
+        self._hottest[rows] = np.maximum(self._hottest[rows], after)
+        self._hours[rows] += hours + np.where(action == REGRIND, REGRIND_H, 0.0)
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._trace[row].append((float(self._hours[row]), float(self._kelvin[row])))
+
+    def _regrind(self, index: NDArray[np.intp]) -> None:
+        """Halve the particles: grains break with them, contact and evaporation gain."""
+        assert self._conditions is not None
+        old = self._particle[index]
+        new = np.maximum(0.5 * old, PARTICLE_UM[0])
+        self._particle[index] = new
+        gain = np.log(old / new)
+        offset, start = self._conditions.offset.copy(), self._conditions.start_um.copy()
+        for row in (INTERMEDIATE, TARGET):
+            offset[row, index] += self.tasks.contact_exponent[index] * gain
+        offset[LOSS, index] += gain
+        start[index] = START_GRAIN * new
+        self._conditions = replace(self._conditions, offset=offset, start_um=start)
+        values = self._state.values.copy()
+        values[9, index] = 0.0  # grown so far
+        self._state = State(values)
+
+    def _watch(self, rows: Rows) -> None:
+        """Thermocouple and balance, each with its noise."""
+        assert self._conditions is not None
+        normal = self.noise_factor * self.noise.draw(rows, 2)
+        lost = self._loss(rows) + BALANCE_NOISE * normal[:, 1]
+        kelvin = self._kelvin[rows] + TEMPERATURE_NOISE_K * normal[:, 0]
+        seen = self._seen
+        seen[rows, 5] = np.clip(lost - seen[rows, 4], -1, 1)
+        seen[rows, 4] = np.clip(lost, -1, 1)
+        seen[rows, 1] = np.clip((kelvin - ROOM_K) / (TEMPERATURE_K[1] - ROOM_K), 0, 1)
+        seen[rows, 2] = np.minimum(np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1]), 1)
+        seen[rows, 3] = _size(self._particle[rows])
+        seen[rows, 6] = np.minimum(self._steps[rows] / self.max_steps, 1)
+
+    def _loss(self, rows: Rows) -> Floats:
+        assert self._conditions is not None
+        conditions = self._conditions.take(rows)
+        amounts = State(self._state.values[:, rows]).amounts
+        return mass_loss(conditions, amounts, np.zeros(len(conditions)))
+
+    def _characterise(self, index: NDArray[np.intp]) -> Floats:
+        """Take the samples out, measure them, and return the readings."""
+        assert self._conditions is not None
+        conditions, tasks = self._conditions.take(index), self.tasks.take(index)
+        values = np.ascontiguousarray(self._state.values[:, index])
+        recipe = self._recipe(index)
+        amounts = State(values).amounts
+        outcome = Outcome(
+            amounts,
+            grain_um(conditions, values[9]),
+            mass_loss(conditions, amounts, recipe.excess_a),
+            self._hours[index],
+            conditions.intermediate_a,
+        )
+        self._score[index] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
+        found = measure(tasks, recipe, outcome, self.noise.draw(index, DRAWS), self.noise_factor)
+        self._seen[index, STOPPED] = 1
+        self._seen[index, PHASES] = found.phases
+        self._seen[index, GRAIN] = _size(found.grain_um)
+        self._seen[index, READING] = np.clip(found.reading, -1, 1)
+        return found.reading
+
+    def _recipe(self, index: NDArray[np.intp]) -> Recipe:
+        """What was done, as the recipe of the same cost: its ramp included in the hours."""
+        ramp_h = (self._hottest[index] - ROOM_K) / (60.0 * RAMP_K_PER_MIN)
+        hold_h = np.maximum(self._hours[index] - ramp_h, 0.0)
+        return one_step(self._hottest[index], hold_h, RAMP_K_PER_MIN, 0.0, self._particle[index])
+
+    def _observe(self, rows: Rows) -> Observations:
+        return self._seen[rows].copy()
+
+    def _report(self, rows: Rows) -> Info:
+        return {"score": self._score[rows].copy()}
+
+    def _text(self, row: int) -> str:
+        line = (
+            f"step {self._steps[row]:2d}  {self._kelvin[row]:6.0f} K  {self._hours[row]:5.1f} h  "
+            f"mass loss {self._seen[row, 4]:6.3f}"
+        )
+        if self._seen[row, STOPPED]:
+            line += f"  target {self._seen[row, PHASES][3]:.2f}  reading {self._seen[row, READING]:.3f}"
+        return line
+
+    def _frame(self, row: int) -> NDArray[np.uint8]:
+        from metaenv.materials.render import furnace_frame
+
+        return furnace_frame(self._trace[row], self._seen[row])
+
+
+def _powders(particle_um: Floats) -> Recipe:
+    return one_step(ROOM_K, 0.0, RAMP_K_PER_MIN, 0.0, particle_um)
+
+
+def _sample(furnace_K: Floats, offset_K: Floats) -> Floats:
+    return furnace_K + np.where(furnace_K > ROOM_K, offset_K, 0.0)
+
+
+def _size(length_um: Floats) -> Floats:
+    return np.clip(np.log(length_um) / SIZE_SCALE, -1, 1)
+
+
+def _replaced(old: Conditions | None, rows: Rows, new: Conditions) -> Conditions:
+    assert old is not None
+    columns = {name: getattr(old, name).copy() for name in old.__dataclass_fields__}
+    for name, column in columns.items():
+        column[..., rows] = getattr(new, name)
+    return Conditions(**columns)
+
+
+class FurnaceControlEnv(MetaEnv):
+    """Run a furnace on a hidden material, step by step: one episode is one synthesis of at most 48 steps.
+
+    The physics, the hidden material and the utility are those of `MaterialsSynthesisEnv`. During the run there is
+    only what is cheap: a thermocouple and a balance. The sample is characterised once, when it is taken out.
+
+    Observation: ``Box(15,)``: goal grain size; temperature (300-1800 K to [0, 1]); hours (log); particle size; mass
+    loss; its change in the last step; steps used; then, 0 until the end, stopped, five phase shares, grain size and
+    reading.
+
+    Action: ``Discrete(5)``: heat (75 K at 5 K/min), cool (150 K at 10 K/min), hold (1 h), regrind (halves the
+    particles; below 400 K), stop (take the sample out; once 600 K was reached). A masked action means hold.
+
+    Reward: 0 until the end, then the reading, a noisy estimate of the utility. ``info["score"]`` is the true one.
+
+    Episode end: terminated by stop, or after 48 steps. A trial is five runs, and its return the best reading.
+
+    Task: `metaenv.materials.tasks.SolidStateTask`, and the same splits and frozen lists as MaterialsSynthesis.
+
+    References: those of MaterialsSynthesis, the oracle over its recipes. Powders here are always stoichiometric.
+
+    Arguments: ``noise`` (factor, 1), ``max_steps`` (48), ``split``.
+
+    Version history: v0, first release.
+    """
+
+    batched: ClassVar[type[BatchedEnv]] = FurnaceControlVectorEnv
+
+
+__all__ = ["ACTION_NAMES", "PHASES_SEEN", "FurnaceControlEnv", "FurnaceControlVectorEnv"]

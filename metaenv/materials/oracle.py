@@ -1,0 +1,132 @@
+"""The best recipe of a known material, by search on the simulator itself.
+
+An even cover of the action space, then a few chains of shrinking Gaussian proposals from its best points. The
+utility has kinks and several hills but few dimensions and no noise, so that plain search is enough: two independent
+searches agree (see tests/materials/test_oracle.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.arrays import Floats
+from metaenv.materials.kinetics import DEFAULT_SUBSTEPS, simulate
+from metaenv.materials.recipes import ACTION_DIM, Recipe, Tier, from_action, to_action
+from metaenv.materials.utility import utility
+from metaenv.tasks import TaskBatch
+
+ROWS = 16_384  # experiments simulated at once, for the sake of memory
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hard to look; all chosen, for two searches to agree within 0.005 on average."""
+
+    cover: int = 768
+    """Points of the even cover."""
+    chains: int = 8
+    proposals: int = 12
+    """A round and chain."""
+    rounds: int = 16
+    widest: float = 0.4
+    narrowest: float = 0.01
+    """Standard deviations of the first and last proposals, in units of actions in [-1, 1]."""
+
+
+SEARCHES: dict[Tier, Search] = {"default": Search(), "full": Search(2048, 8, 20, 36)}
+
+
+def true_utility(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
+    """(n,) worth of each recipe made from its task's material, without noise."""
+    outcome = simulate(tasks, recipe, substeps)
+    return utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
+
+
+def utility_table(tasks: TaskBatch, actions: Floats, tier: Tier, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
+    """(n, m) true utility of ``actions`` (n, m, d), or of the same ones (m, d) for every task."""
+    shared = actions.ndim == 2
+    m = actions.shape[-2]
+    table = np.empty((len(tasks), m))
+    block = max(1, ROWS // m)
+    for start in range(0, len(tasks), block):
+        part = tasks.take(np.arange(start, min(start + block, len(tasks))))
+        tried = np.tile(actions, (len(part), 1)) if shared else actions[start : start + block]
+        recipe = from_action(tried.reshape(len(part) * m, -1), tier)
+        table[start : start + block] = true_utility(part.repeated(m), recipe, substeps).reshape(-1, m)
+    return table
+
+
+def even_cover(n: int, dim: int, rng: np.random.Generator) -> Floats:
+    """(n, dim) actions spread evenly over [-1, 1]: a Kronecker sequence with a random shift.
+
+    Step: powers of the root of x^(dim+1) = x + 1 (M. Roberts 2018, "The unreasonable effectiveness of quasirandom
+    sequences").
+    """
+    root = 2.0
+    for _ in range(60):
+        root = (1.0 + root) ** (1.0 / (dim + 1))
+    step = root ** -np.arange(1.0, dim + 1)
+    return 2.0 * ((rng.random(dim) + np.arange(n)[:, None] * step) % 1.0) - 1.0
+
+
+def oracle(
+    tasks: TaskBatch, seed: int | np.random.Generator, tier: Tier = "default", search: Search | None = None
+) -> tuple[Floats, Floats]:
+    """The best recipe found for each task by a player who knows it.
+
+    Args:
+        tasks: n tasks.
+        seed: of the search.
+        tier: which actions.
+        search: how hard to look; by default what `SEARCHES` says for the tier.
+
+    Returns:
+        Best true utility (n,) and the action that has it (n, d).
+    """
+    rng = np.random.default_rng(seed)
+    search = search or SEARCHES[tier]
+    at, value = _first_chains(tasks, tier, search, rng)
+    for width in np.geomspace(search.widest, search.narrowest, search.rounds):
+        at, value = _improve(tasks, at, value, width, search.proposals, tier, rng)
+    rows, best = np.arange(len(tasks)), np.argmax(value, axis=1)
+    return value[rows, best], at[rows, best]
+
+
+def _first_chains(tasks: TaskBatch, tier: Tier, search: Search, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """The best points of an even cover; in the full tier also the best recipe of the default tier."""
+    cover = even_cover(search.cover, ACTION_DIM[tier], rng)
+    values = utility_table(tasks, cover, tier)
+    first = np.argsort(-values, axis=1, kind="stable")[:, : search.chains]
+    at, value = cover[first], np.take_along_axis(values, first, axis=1)
+    if tier == "default":
+        return at, value
+    best, simple = oracle(tasks, rng, "default")
+    as_full = to_action(from_action(simple), tier)
+    return np.concatenate([at, as_full[:, None]], axis=1), np.concatenate([value, best[:, None]], axis=1)
+
+
+def _improve(
+    tasks: TaskBatch,
+    at: Floats,
+    value: Floats,
+    width: float,
+    proposals: int,
+    tier: Tier,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Each chain moves to the best of its proposals if that is better than where it is."""
+    n, chains, dim = at.shape
+    step = width * rng.standard_normal((n, chains, proposals, dim))
+    # Some proposals change few coordinates, which is what narrow ridges need.
+    step *= rng.random(step.shape) < 0.6
+    tried = np.clip(at[:, :, None] + step, -1.0, 1.0)
+    table = utility_table(tasks, tried.reshape(n, chains * proposals, dim), tier)
+    table = table.reshape(n, chains, proposals)
+    pick = np.argmax(table, axis=2)[..., None]
+    new_value = np.take_along_axis(table, pick, axis=2)[..., 0]
+    new_at = np.take_along_axis(tried, pick[..., None], axis=2)[:, :, 0]
+    better: NDArray[np.bool_] = new_value > value
+    return np.where(better[..., None], new_at, at), np.where(better, new_value, value)
