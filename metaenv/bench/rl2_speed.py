@@ -2,7 +2,9 @@
 
 Bernoulli bandits with 5 arms and trials of 100 pulls (RL², Duan et al. 2016, section 3.1). Both learners get the
 same vectorised environment, the same nets (separate LSTM-256 for actor and critic, then two layers of 64), the same
-batch of 10 000 steps, 4 minibatches and 10 epochs. RL2 with one shared GRU-64 is measured besides.
+batch of 10 000 steps, 4 minibatches and 10 epochs. RecurrentPPO is measured twice: with 8 environments of 1250 steps,
+as its users run it, and with 100 environments of one trial each, the layout that suits RL2 and, as it turns out,
+RecurrentPPO too. RecurrentPPO with its default settings and RL2 with small shared memories are measured besides.
 
 Run: OMP_NUM_THREADS=1 python -m metaenv.bench.rl2_speed
 """
@@ -10,6 +12,7 @@ Run: OMP_NUM_THREADS=1 python -m metaenv.bench.rl2_speed
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,49 +70,62 @@ def rl2_steps_per_second(iterations: int, **settings: Any) -> float:
 
     agent = RL2(BanditTrials(ENVS), RL2Config(epochs=EPOCHS, minibatches=MINIBATCHES, **settings), seed=0)
     agent.learn(ENVS * PULLS)
-    return _speed(lambda: agent.learn(iterations * ENVS * PULLS), iterations)
+    return _speed(lambda: agent.learn(iterations * ENVS * PULLS), iterations * ENVS * PULLS)
 
 
-def recurrent_ppo_steps_per_second(iterations: int) -> float:
+def recurrent_ppo_defaults_steps_per_second(iterations: int) -> float:
+    """The same with RecurrentPPO's own settings: 128 steps of 8 environments, minibatches of 128, 10 epochs."""
+    from sb3_contrib import RecurrentPPO
+
+    agent = RecurrentPPO("MlpLstmPolicy", _as_sb3(BanditTrials(8)), seed=0, device="cpu")
+    return _speed(lambda: agent.learn(iterations * 8 * 128), iterations * 8 * 128)
+
+
+def recurrent_ppo_steps_per_second(iterations: int, envs: int) -> float:
     """Environment steps per second of sb3-contrib's RecurrentPPO, after one iteration to warm up."""
     from sb3_contrib import RecurrentPPO
 
     agent = RecurrentPPO(
         "MlpLstmPolicy",
-        _as_sb3(BanditTrials(ENVS)),
-        n_steps=PULLS,
+        _as_sb3(BanditTrials(envs)),
+        n_steps=ENVS * PULLS // envs,
         batch_size=ENVS * PULLS // MINIBATCHES,
         n_epochs=EPOCHS,
         seed=0,
         device="cpu",
     )
     agent.learn(ENVS * PULLS)
-    return _speed(lambda: agent.learn(iterations * ENVS * PULLS), iterations)
+    return _speed(lambda: agent.learn(iterations * ENVS * PULLS), iterations * ENVS * PULLS)
 
 
 def run(iterations: int = 2) -> dict[str, float]:
-    """Measure, print a table, and return steps per second by learner and "speedup" at the same nets."""
+    """Measure, print a table, and return env-steps per second by learner, and the speed-ups at the same nets."""
     import torch
 
     torch.set_num_threads(1)
-    same_nets = {"embedding_sizes": (), "memory_size": 256, "head_sizes": (64, 64), "cell": "lstm"}
+    same_nets = {"embedding_sizes": (), "memory_size": 256, "head_sizes": (64, 64), "shared": False, "skip": False}
+    usual, aligned, ours = "RecurrentPPO, 2 LSTM-256, 8 envs", "RecurrentPPO, 2 LSTM-256", "RL2, 2 LSTM-256"
     results = {
-        "RecurrentPPO, 2 LSTM-256": recurrent_ppo_steps_per_second(iterations),
-        "RL2, 2 LSTM-256": rl2_steps_per_second(iterations, shared=False, skip=False, **same_nets),
-        "RL2, shared GRU-64": rl2_steps_per_second(5 * iterations),
+        "RecurrentPPO, its defaults": recurrent_ppo_defaults_steps_per_second(iterations),
+        usual: recurrent_ppo_steps_per_second(iterations, envs=8),
+        aligned: recurrent_ppo_steps_per_second(iterations, envs=ENVS),
+        ours: rl2_steps_per_second(iterations, cell="lstm", **same_nets),
+        "RL2, shared GRU-64": rl2_steps_per_second(5 * iterations, cell="gru"),
+        "RL2, shared LSTM-64": rl2_steps_per_second(5 * iterations, cell="lstm"),
     }
     print(f"{ARMS}-armed bandit, trials of {PULLS}, {ENVS} envs, {MINIBATCHES} minibatches, {EPOCHS} epochs")
     for name, speed in results.items():
-        print(f"{name:<28}{speed:>10.0f} env-steps/s")
-    results["speedup"] = results["RL2, 2 LSTM-256"] / results["RecurrentPPO, 2 LSTM-256"]
-    print(f"{'same nets, speedup':<28}{results['speedup']:>10.2f}")
+        print(f"{name:<36}{speed:>10.0f} env-steps/s")
+    results["speedup, 8 envs"] = results[ours] / results[usual]
+    results["speedup"] = results[ours] / results[aligned]
+    print(f"same nets: {results['speedup, 8 envs']:.1f} x its usual layout, {results['speedup']:.1f} x at {ENVS} envs")
     return results
 
 
-def _speed(learn: Any, iterations: int) -> float:
+def _speed(learn: Callable[[], object], steps: int) -> float:
     started = time.perf_counter()
     learn()
-    return iterations * ENVS * PULLS / (time.perf_counter() - started)
+    return steps / (time.perf_counter() - started)
 
 
 def _as_sb3(env: BanditTrials) -> Any:
@@ -129,9 +145,12 @@ def _as_sb3(env: BanditTrials) -> Any:
         def step_wait(self) -> Any:
             observations, rewards, ends, _, infos = env.step(self._actions)
             final = infos.get("final_obs")
-            return observations, rewards, ends, [
-                {} if final is None else {"terminal_observation": final[i]} for i in range(self.num_envs)
-            ]
+            return (
+                observations,
+                rewards,
+                ends,
+                [{} if final is None else {"terminal_observation": final[i]} for i in range(self.num_envs)],
+            )
 
         def close(self) -> None:
             env.close()

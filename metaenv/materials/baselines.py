@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.arrays import Floats
-from metaenv.materials.stored import load_portfolio
 from metaenv.materials.recipes import Tier
+from metaenv.materials.stored import load_portfolio
 from metaenv.players import TrialPlayer
 from metaenv.trial import VectorTrial
 from metaenv.vector import Observations

@@ -67,7 +67,7 @@ class GaussianProcessBO:
             warnings.simplefilter("ignore")  # BoTorch advises on the scaling of y, which is done above
             model = SingleTaskGP(self._x, y, outcome_transform=None)
             fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
-            acquisition = LogExpectedImprovement(model, best_f=y.amax(dim=(1, 2))[None])
+            acquisition = LogExpectedImprovement(model, best_f=y.amax(dim=1))
             best = self._best_of(acquisition, self._candidates)
             refined = torch.cat([self._around(best), self._around(self._incumbent())], dim=1)
             return self._best_of(acquisition, torch.cat([best[:, None], refined], dim=1))

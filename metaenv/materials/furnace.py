@@ -21,8 +21,8 @@ from metaenv.materials.kinetics import (
     Conditions,
     Outcome,
     State,
-    advance,
     begin,
+    dwell,
     grain_um,
     mass_loss,
 )
@@ -49,6 +49,7 @@ OBSERVATION_NAMES = (
     "goal size", "temperature", "hours", "particle size", "mass loss", "mass loss in the last step", "steps used",
     "stopped", "precursor", "free oxides", "intermediate", "target", "decomposed", "grain size", "reading",
 )  # fmt: skip
+LOWEST = np.array([[0.0], [0.0], [-1.0], [-1.0], [-1.0], [0.0], [0.0]], np.float32)  # of the signals during a run
 STOPPED, PHASES, GRAIN, READING = 7, slice(8, 13), 13, 14
 
 
@@ -150,8 +151,9 @@ class FurnaceControlVectorEnv(BatchedEnv):
         whole = isinstance(rows, slice)
         state = self._state if whole else State(np.ascontiguousarray(self._state.values[:, rows]))
         conditions = self._conditions if whole else self._conditions.take(rows)
-        # A furnace at room temperature is off, and has no offset.
-        state = advance(state, conditions, _sample(before, offset), _sample(after, offset), hours)
+        # The step's mean temperature stands for its ramp; a furnace at room temperature is off, and has no offset.
+        mean = 0.5 * (before + after)
+        state = dwell(state, conditions, mean + np.where(mean > ROOM_K, offset, 0.0), hours)
         self._state = state if whole else self._state.replaced(rows, state)
         self._kelvin[rows] = after
         self._hottest[rows] = np.maximum(self._hottest[rows], after)
@@ -179,22 +181,25 @@ class FurnaceControlVectorEnv(BatchedEnv):
 
     def _watch(self, rows: Rows) -> None:
         """Thermocouple and balance, each with its noise."""
-        assert self._conditions is not None
         normal = self.noise_factor * self.noise.draw(rows, 2)
-        lost = self._loss(rows) + BALANCE_NOISE * normal[:, 1]
         kelvin = self._kelvin[rows] + TEMPERATURE_NOISE_K * normal[:, 0]
-        seen = self._seen
-        seen[rows, 5] = np.clip(lost - seen[rows, 4], -1, 1)
-        seen[rows, 4] = np.clip(lost, -1, 1)
-        seen[rows, 1] = np.clip((kelvin - ROOM_K) / (TEMPERATURE_K[1] - ROOM_K), 0, 1)
-        seen[rows, 2] = np.minimum(np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1]), 1)
-        seen[rows, 3] = _size(self._particle[rows])
-        seen[rows, 6] = np.minimum(self._steps[rows] / self.max_steps, 1)
+        lost = np.minimum(self._loss(rows) + BALANCE_NOISE * normal[:, 1], 1.0)
+        shown = np.empty((7, len(lost)), np.float32)
+        shown[0] = (kelvin - ROOM_K) / (TEMPERATURE_K[1] - ROOM_K)
+        shown[1] = np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1])
+        shown[2] = _size(self._particle[rows])
+        shown[3] = lost
+        shown[4] = lost - self._seen[rows, 4]
+        shown[5] = self._steps[rows] / self.max_steps
+        shown[6] = 0.0
+        self._seen[rows, 1:8] = np.minimum(np.maximum(shown, LOWEST), 1.0).T
 
     def _loss(self, rows: Rows) -> Floats:
+        """(m,) true relative mass loss; the powders are stoichiometric."""
         assert self._conditions is not None
-        conditions = self._conditions.take(rows)
-        amounts = State(self._state.values[:, rows]).amounts
+        whole = isinstance(rows, slice)
+        conditions = self._conditions if whole else self._conditions.take(rows)
+        amounts = State(self._state.values if whole else self._state.values[:, rows]).amounts
         return mass_loss(conditions, amounts, np.zeros(len(conditions)))
 
     def _characterise(self, index: NDArray[np.intp]) -> Floats:
@@ -248,10 +253,6 @@ class FurnaceControlVectorEnv(BatchedEnv):
 
 def _powders(particle_um: Floats) -> Recipe:
     return one_step(ROOM_K, 0.0, RAMP_K_PER_MIN, 0.0, particle_um)
-
-
-def _sample(furnace_K: Floats, offset_K: Floats) -> Floats:
-    return furnace_K + np.where(furnace_K > ROOM_K, offset_K, 0.0)
 
 
 def _size(length_um: Floats) -> Floats:

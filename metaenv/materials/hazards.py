@@ -192,12 +192,13 @@ def extents(c: Conditions, knots_K: Floats, hours: Floats, layout: Layout) -> Fl
     gate = value[GATE_TARGET:]
     np.subtract(1.0, gate, out=gate)
     np.maximum(gate, 0.0, out=gate)
-    ramp_rate = _log_mean(log_rate, value[:GATE_TARGET])
-    ramp_gate = 0.5 * (gate[:, :-1] + gate[:, 1:])
     mean = np.empty((12, layout.substeps, len(c)))
-    for knots, steps in layout.crossings:
-        mean[:GATE_TARGET, steps] = ramp_rate[:, knots]
-        mean[GATE_TARGET:, steps] = ramp_gate[:, knots]
+    if layout.crossings:
+        ramp_rate = _log_mean(log_rate, value[:GATE_TARGET])
+        ramp_gate = 0.5 * (gate[:, :-1] + gate[:, 1:])
+        for knots, steps in layout.crossings:
+            mean[:GATE_TARGET, steps] = ramp_rate[:, knots]
+            mean[GATE_TARGET:, steps] = ramp_gate[:, knots]
     for knot, steps in layout.stays:
         mean[:, steps] = value[:, knot : knot + 1]
     return _gated(mean, hours)

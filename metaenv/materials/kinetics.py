@@ -46,6 +46,8 @@ from metaenv.materials.recipes import Recipe
 from metaenv.materials.schedule import (
     CROSSING,
     DEFAULT_SUBSTEPS,
+    STAYING,
+    Layout,
     heating_hours,
     programme,
     total_substeps,
@@ -330,7 +332,16 @@ def advance(state: State, c: Conditions, from_K: Floats, to_K: Floats, hours: Fl
     These are sample temperatures: the furnace offset has been added. The first substeps of `simulate`, one by one,
     are these.
     """
-    extent = extents(c, np.stack([from_K, to_K]), hours[None], CROSSING)
+    return _substep(state, c, np.stack([from_K, to_K]), hours, CROSSING)
+
+
+def dwell(state: State, c: Conditions, kelvin: Floats, hours: Floats) -> State:
+    """One substep of ``hours`` at the sample temperature ``kelvin``, each (n,): `advance` for who stays, and faster."""
+    return _substep(state, c, kelvin[None], hours, STAYING)
+
+
+def _substep(state: State, c: Conditions, knots_K: Floats, hours: Floats, layout: Layout) -> State:
+    extent = extents(c, knots_K, hours[None], layout)
     table, values = np.empty((len(Fractions._fields), 1, len(c))), np.empty_like(state.values)
     values[7:9] = turnover(c, extent, state.values[7:9], out=table)
     values[:7] = react(state.amounts, Fractions(*table[:, 0]), c.stoichiometry(), np.minimum)

@@ -36,6 +36,8 @@ class Layout(NamedTuple):
 
 CROSSING = Layout(1, ((slice(0, 1), slice(0, 1)),), ())
 """One substep from knot 0 to knot 1."""
+STAYING = Layout(1, (), ((0, slice(0, 1)),))
+"""One substep at knot 0."""
 
 
 @dataclass(frozen=True)

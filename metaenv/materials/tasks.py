@@ -253,6 +253,8 @@ SCREENED = np.array(
     [[80.0, 1.0, 0.0], [120.0, 1.0, 0.0], [160.0, 2.0, 0.0], [200.0, 1.0, 0.0], [280.0, 1.0, 0.08], [0.0, 0.4, 0.0]]
 )
 """K above the onset of the target, particle size in um, excess A: which together find most solvable tasks (chosen)."""
+MOST_TELLING_FIRST = (1, 3, 5, 4, 0, 2)  # rows of `SCREENED`; the order changes nothing but the time
+FEW = 128  # tasks for which calls cost more than the simulation (measured)
 
 
 def informed_recipes(tasks: TaskBatch) -> Recipe:
@@ -270,8 +272,18 @@ def informed_recipes(tasks: TaskBatch) -> Recipe:
 def solvable(tasks: TaskBatch) -> NDArray[np.bool_]:
     """(n,) whether an informed recipe makes the material well enough: a certificate that the task can be solved."""
     recipe = informed_recipes(tasks)
-    value = true_utility(tasks.repeated(len(SCREENED)), recipe, SCREEN_SUBSTEPS)
-    return value.reshape(len(tasks), -1).max(axis=1) >= SOLVABLE + SCREEN_MARGIN
+    if len(tasks) < FEW:
+        return _reaches(tasks.repeated(len(SCREENED)), recipe).reshape(len(tasks), -1).any(axis=1)
+    # One recipe after the other, for the tasks that none has certified yet: half the work.
+    found = np.zeros(len(tasks), bool)
+    for k in MOST_TELLING_FIRST:
+        left = np.flatnonzero(~found)
+        found[left] = _reaches(tasks.take(left), recipe.take(left * len(SCREENED) + k))
+    return found
+
+
+def _reaches(tasks: TaskBatch, recipe: Recipe) -> NDArray[np.bool_]:
+    return true_utility(tasks, recipe, SCREEN_SUBSTEPS) >= SOLVABLE + SCREEN_MARGIN
 
 
 # THE DISTRIBUTION

@@ -1,0 +1,114 @@
+"""FurnaceControl: the furnace's rules, and that its chemistry is the simulator's."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from metaenv.materials.furnace import (
+    COOL,
+    HEAT,
+    HEAT_K,
+    HOLD,
+    OBSERVATION_NAMES,
+    PHASES,
+    REGRIND,
+    START_UM,
+    STOP,
+    STOPPED,
+)
+from metaenv.materials.kinetics import simulate
+from metaenv.materials.recipes import one_step
+from metaenv.materials.tasks import SolidStateDistribution
+
+ID = "metaenv:metaenv/FurnaceControl-v0"
+TASKS = SolidStateDistribution().frozen("validation").tasks.take(np.arange(100))
+
+
+def made(n=100, **settings):
+    env = gym.make_vec(ID, num_envs=n, noise=0.0, autoreset_mode="Disabled", **settings)
+    env.reset(seed=0, options={"tasks": TASKS.take(np.arange(n))})
+    return env
+
+
+def push(env, *actions):
+    for action in actions:
+        result = env.step(np.full(env.num_envs, action))
+    return result
+
+
+def test_heat_hold_stop_gives_what_the_recipe_gives():
+    """Thirteen steps of heat and ten of hold are a recipe of 1275 K for 10 h. Quenched, not cooled: so no exactness."""
+    env = made()
+    *_, info = push(env, *[HEAT] * 13, *[HOLD] * 10, STOP)
+    recipe = one_step(np.full(100, 300 + 13 * HEAT_K), 10.0, 5.0, 0.0, START_UM)
+    truth = simulate(TASKS, recipe).phase_fractions
+    env_truth = env._observe(slice(None))[:, PHASES] / np.exp(TASKS.phase_bias)
+    env_truth = env_truth / env_truth.sum(axis=1, keepdims=True)
+    assert np.median(np.abs(env_truth - truth).max(axis=1)) < 0.02
+    assert np.quantile(np.abs(env_truth - truth).max(axis=1), 0.8) < 0.1
+
+
+def test_nothing_reacts_in_the_cold():
+    env = made()
+    push(env, *[HEAT] * 3, *[COOL] * 2, *[HOLD] * 20)
+    amounts = env._state.amounts
+    np.testing.assert_allclose(amounts.precursor, 1.0, atol=1e-6)
+    np.testing.assert_allclose(amounts.target, 0.0, atol=1e-6)
+
+
+def test_mass_is_conserved_to_the_last_digits():
+    env = made()
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        env.step(np.where(rng.random(100) < 0.6, HEAT, rng.integers(3, size=100)))
+    y, x = env._state.amounts, TASKS.intermediate_a
+    a = y.oxide_a + x * y.intermediate + y.target + y.decomposed + y.volatilised
+    b = y.precursor + y.oxide_b + y.intermediate + y.target + y.decomposed
+    np.testing.assert_allclose(a, 1.0, atol=1e-12)
+    np.testing.assert_allclose(b, 1.0, atol=1e-12)
+
+
+def test_masks_follow_the_furnace():
+    env = made(1)
+    assert env.action_masks()[0].tolist() == [True, False, True, True, False]  # cold, never fired
+    push(env, *[HEAT] * 4)
+    assert env.action_masks()[0].tolist() == [True, True, True, False, True]  # 600 K: hot, may be stopped
+
+
+def test_a_masked_action_means_hold():
+    one, two = made(4), made(4)
+    push(one, STOP, HEAT, HEAT, REGRIND)
+    push(two, HOLD, HEAT, HEAT, HOLD)
+    np.testing.assert_array_equal(one._observe(slice(None)), two._observe(slice(None)))
+
+
+def test_regrinding_halves_the_particles_and_speeds_formation():
+    env = made()
+    push(env, *[HEAT] * 8, *[COOL] * 4)
+    before = env._conditions.offset.copy()
+    push(env, REGRIND)
+    assert (env._particle == START_UM / 2).all()
+    gain = env._conditions.offset[1] - before[1]
+    np.testing.assert_allclose(gain, TASKS.contact_exponent * np.log(2))
+
+
+def test_the_run_ends_by_itself():
+    env = made(2, max_steps=5)
+    *_, terminated, truncated, _ = push(env, *[HOLD] * 5)
+    assert terminated.all() and not truncated.any()
+    assert (env._observe(slice(None))[:, STOPPED] == 1).all()
+
+
+def test_signals_are_cheap_until_the_end():
+    env = made()
+    observation, *_ = push(env, *[HEAT] * 12)
+    named = dict(zip(OBSERVATION_NAMES, observation.T, strict=True))
+    assert (observation[:, STOPPED:] == 0).all()
+    np.testing.assert_allclose(named["temperature"], 12 * HEAT_K / 1500, atol=1e-6)
+    assert named["mass loss"].max() > 0.05
+
+
+@pytest.mark.parametrize("settings", [{"noise": -1.0}, {"max_steps": 1}])
+def test_bad_settings_are_refused(settings):
+    with pytest.raises(ValueError, match=r"from 0 to 10|at least two"):
+        gym.make_vec(ID, num_envs=1, **settings)

@@ -1,0 +1,120 @@
+"""Evaluation by hand, and its files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from metaenv import make_trials
+from metaenv.classic.tasks import BanditDistribution, BanditTask
+from metaenv.evaluation import evaluate, first_tasks, make_row, oracle_row
+from metaenv.players import PolicyPlayer, RandomPlayer, TrialRecord, play_trials
+from metaenv.tasks import FrozenTasks, Reference, TaskBatch
+
+
+class Always:
+    """Pulls one arm for ever."""
+
+    def __init__(self, arm):
+        self.arm = arm
+
+    def start(self, env, rng):
+        self.n = env.num_envs
+
+    def act(self, observation):
+        return np.full(self.n, self.arm)
+
+    def observe(self, action, reward):
+        pass
+
+
+def record(readings, scores):
+    readings, scores = np.array(readings), np.array(scores)
+    return TrialRecord(readings, scores, np.zeros((*readings.shape, 1)), np.zeros((*readings.shape, 1), np.float32))
+
+
+def test_best_so_far_recommends_by_reading_and_scores_by_truth():
+    played = record([[0.2, 0.9, 0.5, 0.9]], [[0.3, 0.1, 0.6, 0.8]])
+    # The reading of experiment 2 was best, though its true score was not; a tie keeps the earlier one.
+    assert played.best_so_far().tolist() == [[0.3, 0.1, 0.1, 0.1]]
+
+
+def test_scores_of_a_fixed_arm_are_its_probabilities():
+    frozen = BanditDistribution(5).frozen("validation")
+    evaluation = evaluate({"arm 3": Always(3)}, "BernoulliBandit", "validation", 50, shots=(1, 10))
+    row = evaluation.row("arm 3")
+    p = frozen.tasks.probabilities[:50]
+    np.testing.assert_allclose(row.values[0], np.stack([p[:, 3], p[:, 3]], axis=1))
+    assert row.fraction[0].estimate == pytest.approx(p[:, 3].mean() / p.max(axis=1).mean())
+    expected = (p[:, 3].mean() - p.mean()) / (p.max(axis=1).mean() - p.mean())
+    assert row.normalised[0].estimate == pytest.approx(expected)
+
+
+def test_noise_is_the_same_for_all_players_and_the_padding_is_not_counted():
+    tasks = BanditDistribution(5).frozen("validation").tasks.take(np.arange(7))
+    env = make_trials("BernoulliBandit", 4)
+    one = play_trials(Always(0), env, tasks, seed=3)
+    two = play_trials(Always(0), make_trials("BernoulliBandit", 7), tasks, seed=3)
+    assert one.readings.shape == (7, 10)
+    np.testing.assert_array_equal(one.readings, two.readings)
+    assert (play_trials(Always(0), env, tasks, seed=4).readings != one.readings).any()
+
+
+def test_random_play_matches_the_reference():
+    evaluation = evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 2000)
+    low, high = evaluation.row("random").normalised[-1][1:]
+    assert low < 0 < high
+    total = evaluation.row("random").trial_return
+    assert total.estimate == pytest.approx(5.0, abs=0.1)
+
+
+def test_adaptation_score_by_hand():
+    task = BanditTask((0.5, 0.5))
+    tasks = TaskBatch.from_tasks([task, task])
+    frozen = FrozenTasks("test", tasks, Reference(np.array([0.0, 0.0]), np.array([1.0, 3.0])), tasks.sha256)
+    fixed = np.array([[0.5], [0.5]])
+    row = make_row("x", np.array([[[1.0], [1.0]]]), frozen, fixed)
+    assert row.adaptation[0].estimate == pytest.approx((1.0 - 0.5) / (2.0 - 0.5))
+    assert row.fraction[0].estimate == pytest.approx(0.5)
+    assert oracle_row(frozen, 1).fraction[0].estimate == 1.0
+
+
+def test_json_names_tasks_versions_and_settings(tmp_path):
+    evaluation = evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 20, seed=5)
+    saved = json.loads(evaluation.save(tmp_path / "deep" / "e.json").read_text())
+    frozen = first_tasks(BanditDistribution(5).frozen("test"), 20)
+    assert saved["tasks_sha256"] == frozen.sha256
+    assert saved["versions"]["numpy"] == np.__version__
+    assert (saved["seed"], saved["n_tasks"], saved["split"]) == (5, 20, "test")
+    assert len(list((tmp_path / "deep").iterdir())) == 1, "a temporary file was left behind"
+
+
+def test_table_has_a_row_a_player_and_a_column_a_shot():
+    evaluation = evaluate({"random": RandomPlayer(), "first": Always(0)}, "BernoulliBandit", "test", 20, shots=(1, 2))
+    lines = evaluation.table().splitlines()
+    assert len(lines) == 4 and len({len(line) for line in lines}) == 1
+    assert lines[0].count("|") == 4 and "first" in lines[3]
+
+
+def test_cut_memory_clears_the_state_before_every_step():
+    class Counter:
+        """Its action is how often it was called since its state was cleared."""
+
+        def predict(self, observation, state, episode_start, deterministic, action_masks):
+            state = np.zeros(len(observation)) if state is None else state
+            state = np.where(episode_start, 0, state)
+            return state.astype(int), state + 1
+
+    tasks = BanditDistribution(5).frozen("test").tasks.take(np.arange(3))
+    env = make_trials("BernoulliBandit", 3, episodes=4)
+    assert play_trials(PolicyPlayer(Counter()), env, tasks).actions[0].tolist() == [0, 1, 2, 3]
+    assert play_trials(PolicyPlayer(Counter(), cut_memory=True), env, tasks).actions[0].tolist() == [0, 0, 0, 0]
+
+
+def test_bad_requests():
+    with pytest.raises(ValueError, match="at least one task"):
+        evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 0)
+    with pytest.raises(KeyError, match="best_fixed"):
+        evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 5, best_fixed="no")
+    with pytest.raises(ValueError, match="endless"):
+        evaluate({"random": RandomPlayer()}, "BernoulliBandit", "train", 5)
