@@ -1,0 +1,223 @@
+"""Policies with a memory: an embedding, a recurrent cell over the trial, and heads for actions and value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from metaenv.agents import numerics
+from metaenv.agents.trial_spaces import TrialSpaces
+
+Cell = Literal["gru", "lstm"]
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Law over k discrete actions. `log_probs` has shape (..., k)."""
+
+    log_probs: Tensor
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        return numerics.sample_categorical(self.log_probs, generator)
+
+    def mode(self) -> Tensor:
+        return self.log_probs.argmax(-1)
+
+    def log_prob(self, sample: Tensor) -> Tensor:
+        return self.log_probs.gather(-1, sample.unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        return numerics.categorical_entropy(self.log_probs)
+
+    @staticmethod
+    def action(sample: Tensor) -> Tensor:
+        return sample
+
+
+@dataclass(frozen=True)
+class SquashedGaussian:
+    """Law over u in R^d, played as the action tanh(u) in (-1, 1)^d. `mean` and `log_std` have shape (..., d).
+
+    Samples, log-probabilities and the entropy are those of u, not of the action. The action's own log-density
+    differs by the Jacobian of tanh at u, which does not depend on the policy: it cancels in the ratio of two
+    policies, so PPO needs no correction and no atanh of a saturated action. The entropy bonus acts on u.
+    """
+
+    mean: Tensor
+    log_std: Tensor
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        return self.mean + self.log_std.exp() * noise
+
+    def mode(self) -> Tensor:
+        return self.mean
+
+    def log_prob(self, sample: Tensor) -> Tensor:
+        return numerics.gaussian_log_prob(sample, self.mean, self.log_std)
+
+    def entropy(self) -> Tensor:
+        return numerics.gaussian_entropy(self.log_std).expand(self.mean.shape[:-1])
+
+    @staticmethod
+    def action(sample: Tensor) -> Tensor:
+        return sample.tanh()
+
+
+class Trunk(nn.Module):
+    """Embedding and recurrent memory. Features are [memory, embedding], or the memory alone without `skip`."""
+
+    def __init__(
+        self, input_size: int, embedding_sizes: Sequence[int], memory_size: int, cell: Cell, skip: bool, memory: bool
+    ) -> None:
+        super().__init__()
+        embedding_size = [input_size, *embedding_sizes][-1]
+        self.embedding = _layers([input_size, *embedding_sizes])
+        self.cell = (nn.GRU if cell == "gru" else nn.LSTM)(embedding_size, memory_size)
+        self.skip = skip
+        self.memory = memory
+        self.memory_size = memory_size
+        self.state_size = memory_size * (1 if cell == "gru" else 2)
+        self.feature_size = memory_size + embedding_size * skip
+
+    def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Play (T, N, input_size) from state (N, state_size), None for zeros; return features (T, N, f) and state."""
+        embedding = self.embedding(x)
+        if self.memory:
+            output, new_state = self._recur(embedding, state)
+        else:
+            flat, _ = self._recur(embedding.reshape(1, -1, embedding.shape[-1]), None)
+            output, new_state = flat.reshape(*x.shape[:2], -1), flat.new_zeros(x.shape[1], self.state_size)
+        return (torch.cat([output, embedding], -1) if self.skip else output), new_state
+
+    def _recur(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        if isinstance(self.cell, nn.GRU):
+            output, h = self.cell(x, None if state is None else state.unsqueeze(0).contiguous())
+            return output, h[0]
+        halves = None if state is None else tuple(part.unsqueeze(0).contiguous() for part in state.chunk(2, -1))
+        output, (h, c) = self.cell(x, halves)
+        return output, torch.cat([h[0], c[0]], -1)
+
+
+class RecurrentActorCritic(nn.Module):
+    """Actor and critic with a memory of the trial.
+
+    The state that is carried from step to step is one array (N, state_size): the cell's state (of both cells,
+    actor's first, where they are separate; an LSTM's is h then c) and, in the last column, the number of
+    steps played in the trial. A new trial starts from zeros.
+
+    With `memory=False` the same parameters see every step as if it were the first of a trial: the control
+    that cannot remember. What one observation holds of the past (the previous action and reward) it still sees.
+
+    Args:
+        spaces: the environment's sizes.
+        embedding_sizes: widths of the layers before the memory; () feeds the observation in directly.
+        memory_size: width of the recurrent cell.
+        head_sizes: widths of the layers between the features and each head; () is a linear head.
+        cell: "gru" or "lstm".
+        shared: one trunk for actor and critic, or one each.
+        skip: whether the heads see the embedding as well as the memory.
+        memory: whether the state is carried from one step to the next.
+        log_std_rows: number of stages of the trial with an exploration noise of their own.
+        log_std_init: initial log standard deviation of a continuous action before squashing.
+    """
+
+    def __init__(
+        self,
+        spaces: TrialSpaces,
+        embedding_sizes: Sequence[int] = (64,),
+        memory_size: int = 64,
+        head_sizes: Sequence[int] = (),
+        cell: Cell = "gru",
+        shared: bool = True,
+        skip: bool = True,
+        memory: bool = True,
+        log_std_rows: int = 1,
+        log_std_init: float = -0.7,
+    ) -> None:
+        super().__init__()
+        self.trial_length = spaces.trial_length
+        self.discrete = spaces.n_actions is not None
+        trunks = [
+            Trunk(spaces.observation_size, embedding_sizes, memory_size, cell, skip, memory)
+            for _ in range(1 if shared else 2)
+        ]
+        self.trunks = nn.ModuleList(trunks)
+        self.state_size = sum(trunk.state_size for trunk in trunks) + 1
+        feature_size, outputs = trunks[0].feature_size, spaces.n_actions or spaces.action_size
+        self.policy_head = _head([feature_size, *head_sizes], outputs)
+        self.value_head = _head([feature_size, *head_sizes], 1)
+        self.context_head = nn.Linear(feature_size, spaces.context_size) if spaces.context_size else None
+        rows = (log_std_rows, 0 if self.discrete else spaces.action_size)
+        self.log_std = nn.Parameter(torch.full(rows, log_std_init), requires_grad=not self.discrete)
+        self._initialise()
+
+    def forward(
+        self, observations: Tensor, state: Tensor | None = None, masks: Tensor | None = None
+    ) -> tuple[Categorical | SquashedGaussian, Tensor, Tensor, Tensor]:
+        """Play observations (T, N, o) through the memory.
+
+        Args:
+            observations: (T, N, o).
+            state: (N, state_size) before the first of them; None at the start of a trial.
+            masks: (T, N, k) bool, the allowed actions; None allows all.
+
+        Returns:
+            The law of the actions (T, N), the values (T, N), the actor's features (T, N, f), and the new state.
+        """
+        parts = [None] * len(self.trunks) if state is None else state[:, :-1].chunk(len(self.trunks), -1)
+        played = observations.new_zeros(1) if state is None else state[:, -1]
+        results = [trunk(observations, part) for trunk, part in zip(self.trunks, parts, strict=True)]
+        features, critic_features = results[0][0], results[-1][0]
+        steps = played + torch.arange(len(observations)).unsqueeze(-1)
+        law = self._law(self.policy_head(features), steps, masks)
+        count = (steps[-1] + 1).expand(observations.shape[1]).unsqueeze(-1)
+        new_state = torch.cat([part for _, part in results] + [count], -1)
+        return law, self.value_head(critic_features).squeeze(-1), features, new_state
+
+    def _law(self, output: Tensor, steps: Tensor, masks: Tensor | None) -> Categorical | SquashedGaussian:
+        if self.discrete:
+            return Categorical(numerics.masked_log_softmax(output, masks))
+        return SquashedGaussian(output, self._log_std_at(steps).expand_as(output))
+
+    def _log_std_at(self, steps: Tensor) -> Tensor:
+        """Rows (..., d) of the noise schedule for the steps (...) of the trial; the last row holds from the end on."""
+        rows = len(self.log_std)
+        if rows == 1 or self.trial_length is None:
+            return self.log_std[0]
+        index = (steps.long() * rows // self.trial_length).clamp(max=rows - 1)
+        return self.log_std[index]
+
+    def _initialise(self) -> None:
+        """Orthogonal weights and zero biases; a nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight, gain=2**0.5)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.RNNBase):
+                _initialise_cell(module)
+        nn.init.orthogonal_(cast(nn.Linear, self.policy_head[-1]).weight, gain=0.01)
+        nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
+
+
+def _layers(sizes: Sequence[int]) -> nn.Sequential:
+    return nn.Sequential(*(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())))
+
+
+def _head(sizes: Sequence[int], outputs: int) -> nn.Sequential:
+    return nn.Sequential(*_layers(sizes), nn.Linear(sizes[-1], outputs))
+
+
+def _initialise_cell(cell: nn.RNNBase) -> None:
+    """Each gate's matrix is orthogonal by itself."""
+    for name, parameter in cell.named_parameters():
+        if "bias" in name:
+            nn.init.zeros_(parameter)
+        else:
+            for gate in parameter.detach().split(cell.hidden_size):
+                nn.init.orthogonal_(gate)

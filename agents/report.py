@@ -1,0 +1,119 @@
+"""`metaenv evaluate`: a run's agent on held-out tasks, beside the classical methods, as table, JSON and picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from metaenv.agents.training import TrainConfig, load_run, parsed
+from metaenv.baselines import classical_players
+from metaenv.evaluation import Evaluation, evaluate, first_tasks, oracle_row
+from metaenv.players import PolicyPlayer, Progress, TrialPlayer
+from metaenv.tasks import FrozenTasks
+
+AGENT = "RL²"
+
+
+def evaluate_run(
+    run: tyro.conf.Positional[Path],
+    split: str = "test",
+    tasks: int | None = None,
+    seed: int = 0,
+    sample: bool = False,
+    bayesopt: bool = False,
+    settings: Annotated[dict[str, str] | None, tyro.conf.arg(help_behavior_hint="(as in training)")] = None,
+) -> None:
+    """Play a trained agent on held-out tasks, beside the classical methods, and write table, JSON and picture.
+
+    Args:
+        run: the run folder.
+        split: a frozen split of the environment, such as test, validation or ood-hot.
+        tasks: the first so many tasks of the split; all by default.
+        seed: of measurement noise and of the players' own draws.
+        sample: draw the agent's actions from its policy instead of taking the most likely ones.
+        bayesopt: add Gaussian-process Bayesian optimisation (needs the baselines extra; minutes).
+        settings: of the environment, where they shall differ from the training's.
+    """
+    config, agent = load_run(run)
+    players: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {AGENT: PolicyPlayer(agent, deterministic=not sample)}
+    given = {**config.settings, **(settings or {})}
+    evaluation = compare(config, players, split, tasks, seed, bayesopt, parsed(given))
+    show(evaluation)
+    path = save(evaluation, run)
+    print(f"\nWritten: {path}, {path.with_suffix('.png').name}")
+
+
+def compare(
+    config: TrainConfig,
+    players: dict[str, TrialPlayer | Sequence[TrialPlayer]],
+    split: str,
+    n_tasks: int | None,
+    seed: int,
+    bayesopt: bool,
+    settings: dict[str, Any],
+    quiet: bool = False,
+) -> Evaluation:
+    """Evaluate agents and the classical methods of their environment's family on the same tasks."""
+    env = config.make_env(num_envs=1, **{**settings, "split": split})
+    family = env.distribution.task_type.family
+    classical, fixed = classical_players(family, settings)
+    everyone: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {**classical}
+    if bayesopt:
+        from metaenv.materials.bayesopt import GaussianProcessBO
+
+        everyone["GP-BO (BoTorch)"] = GaussianProcessBO()
+    everyone.update(players)
+    progress = None if quiet else _progress(len(everyone))
+    evaluation = evaluate(
+        everyone, config.env, split, n_tasks, seed=seed, best_fixed=fixed, progress=progress,
+        episodes=config.episodes, **settings,
+    )  # fmt: skip
+    frozen = first_tasks(env.distribution.frozen(split), n_tasks)
+    evaluation.rows.append(oracle_row(frozen, len(evaluation.shots)))
+    return evaluation
+
+
+def show(evaluation: Evaluation) -> None:
+    """Print the tables."""
+    print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks never seen in training")
+    print("\nFraction of the oracle's score after k episodes, mean [95 % interval]:\n")
+    print(evaluation.table("fraction"))
+    total = [row for row in evaluation.rows if row.trial_return is not None]
+    if total and len(evaluation.shots) and evaluation.row(total[0].name).trial_return:
+        print("\nReward of a whole trial, as the players saw it:")
+        for row in total:
+            interval = row.trial_return
+            assert interval is not None
+            print(f"  {row.name:24s} {interval.estimate:8.3f} [{interval.low:.3f}, {interval.high:.3f}]")
+
+
+def save(evaluation: Evaluation, folder: Path) -> Path:
+    """Write the JSON and, where matplotlib is installed, the picture of the curves."""
+    path = evaluation.save(folder / f"evaluation-{evaluation.split}.json")
+    from metaenv.plots import curves
+    from metaenv.plots import save as save_figure
+
+    save_figure(curves(evaluation), path.with_suffix(".png"))
+    return path
+
+
+def _progress(players: int) -> Progress:
+    """One line that counts players and tasks, on a terminal only."""
+    state = {"player": 0}
+
+    def report(done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        print(f"\r  player {state['player'] + 1} of {players}: {done} of {total} tasks   ", end="", file=sys.stderr)
+        state["player"] += done == total
+        if state["player"] == players:
+            print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+
+    return report
+
+
+__all__ = ["AGENT", "FrozenTasks", "compare", "evaluate_run", "save", "show"]

@@ -1,0 +1,228 @@
+"""`metaenv reproduce`: train and evaluate a published result whole, and write its table.
+
+Runs that are complete are not trained again, and interrupted ones are resumed, so a second call goes on where the
+first one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+
+from metaenv.agents.engine import Engine, map_runs
+from metaenv.agents.report import AGENT, compare, save
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.training import TrainConfig, parsed, preset, read_config, replace, resume, train
+from metaenv.classic.exact import bayes_optimal_value
+from metaenv.errors import nearest
+from metaenv.evaluation import Evaluation, write_text
+from metaenv.players import PolicyPlayer, TrialPlayer
+
+RESULTS = ("bandit-rl2", "materials-rl2")
+REPRODUCE_HELP = """\
+usage: metaenv reproduce WHAT [options]
+
+  bandit-rl2      RL² on 10 pulls of a 5-armed bandit, beside every classical player and the exact optimum
+  materials-rl2   RL² on unseen materials, its controls, GP-BO and particle Bayes; out-of-distribution and harder tiers
+
+Add --help after WHAT for options. Tables go to runs/reproduce/WHAT as Markdown, JSON and PNG.
+"""
+Tier = Literal["default", "yield", "noisy", "full"]
+PRESETS: dict[Tier, str] = {
+    "default": "MaterialsSynthesis",
+    "yield": "materials-yield",
+    "noisy": "materials-noisy",
+    "full": "materials-full",
+}
+OOD = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
+
+
+def reproduce_command(args: list[str]) -> int:
+    """Parse ``WHAT [options]`` and run it."""
+    if not args or args[0] in ("-h", "--help"):
+        print(REPRODUCE_HELP, end="")
+        return 0
+    if args[0] not in RESULTS:
+        raise ValueError(f"no result {args[0]!r}.{nearest(args[0], RESULTS)}")
+    function = bandit_rl2 if args[0] == "bandit-rl2" else materials_rl2
+    tyro.cli(function, args=args[1:], prog=f"metaenv reproduce {args[0]}")
+    return 0
+
+
+def train_one(config: TrainConfig, folder: Path) -> float:
+    """Train in ``folder`` unless that is done, resuming what was interrupted; returns the seconds this call took."""
+    start = time.perf_counter()
+    if folder.exists() and (folder / "config.json").exists():
+        resume(folder, progress_bar=False)
+    else:
+        train(config, folder, progress_bar=False)
+    seconds = time.perf_counter() - start
+    seconds += _spent(folder)
+    write_text(folder / "seconds.json", json.dumps(seconds))
+    return seconds
+
+
+def _spent(folder: Path) -> float:
+    path = folder / "seconds.json"
+    return float(json.loads(path.read_text())) if path.exists() else 0.0
+
+
+def bandit_rl2(
+    out: Path = Path("runs/reproduce/bandit-rl2"), seeds: int = 3, engine: Engine = "local", workers: int = 1
+) -> None:
+    """RL² on 10 pulls of a 5-armed bandit (Duan et al. 2016, Table 1): final policies, 10,000 frozen bandits.
+
+    Args:
+        out: folder of the runs and tables.
+        seeds: how many training runs.
+        engine: local processes, or a Ray cluster.
+        workers: local processes at once.
+    """
+    config = preset("bandit-10-5")
+    folders = _train_all({AGENT: config}, seeds, out, engine, workers)[AGENT]
+    agents: list[TrialPlayer] = [PolicyPlayer(RL2.load(f / "checkpoint.pt")) for f in folders]
+    evaluation = compare(config, {AGENT: agents}, "test", None, 0, False, {})
+    save(evaluation, out)
+    lines = [
+        "# 10 pulls of a 5-armed bandit: total reward",
+        "",
+        f"{evaluation.n_tasks:,} frozen bandits, final policies, {seeds} seeds. Trained "
+        f"{config.steps:,} pulls a seed in {_minutes(folders)} min.",
+        "",
+        "| player | total reward | 95 % interval |",
+        "| --- | ---: | --- |",
+    ]
+    for row in evaluation.rows:
+        if row.trial_return is not None:
+            estimate, low, high = row.trial_return
+            lines.append(f"| {row.name} | {estimate:.3f} | [{low:.3f}, {high:.3f}] |")
+    lines.append(f"| exact Bayes optimum (dynamic programming) | {bayes_optimal_value(10, 5):.4f} | exact |")
+    _finish(lines, out)
+
+
+def materials_rl2(
+    out: Path = Path("runs/reproduce/materials-rl2"),
+    seeds: int = 3,
+    tiers: tuple[Tier, ...] = ("default", "yield", "noisy", "full"),
+    controls: bool = True,
+    bayesopt: bool = True,
+    particles: bool = True,
+    tasks: int | None = None,
+    steps: int | None = None,
+    engine: Engine = "local",
+    workers: int = 1,
+) -> None:
+    """RL² on held-out materials: final policies of several seeds beside all classical players, and its controls.
+
+    Args:
+        out: folder of the runs and tables.
+        seeds: how many training runs of each kind.
+        tiers: default; yield-only feedback; doubled noise; full recipes (two steps, gas, precursor).
+        controls: also train a context-blind PPO, and evaluate RL² with its memory cut.
+        bayesopt: also run GP-BO, if BoTorch is installed (minutes).
+        particles: also run the particle-Bayes reference (default tier).
+        tasks: the first so many of each frozen list; all by default.
+        steps: experiments to train on; the preset's own number by default.
+        engine: local processes, or a Ray cluster.
+        workers: local processes at once.
+    """
+    runs = {tier: preset(PRESETS[tier]) for tier in tiers}
+    if steps:
+        runs = {tier: replace(config, steps=steps) for tier, config in runs.items()}
+    wanted: dict[str, TrainConfig] = dict(runs.items())
+    if controls and "default" in runs:
+        wanted["blind"] = replace(runs["default"], context_blind=True)
+    folders = _train_all(wanted, seeds, out, engine, workers)
+    bayesopt = bayesopt and _has_botorch()
+    lines = ["# RL² on materials it has never seen", ""]
+    for tier, config in runs.items():
+        settings = parsed(config.settings)
+        for split in ("test", *OOD) if tier == "default" else ("test",):
+            players = _contestants(tier, folders, controls and tier == "default", particles)
+            evaluation = compare(config, players, split, tasks, 0, bayesopt, settings)
+            save(evaluation, out / tier)
+            lines += _section(evaluation, tier, config, folders[tier])
+            write_text(out / "table.md", "\n".join(lines) + "\n")
+    _finish(lines, out)
+
+
+def _contestants(
+    tier: Tier, folders: dict[str, list[Path]], controls: bool, particles: bool
+) -> dict[str, TrialPlayer | Sequence[TrialPlayer]]:
+    agents = [RL2.load(f / "checkpoint.pt") for f in folders[tier]]
+    players: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {}
+    if particles and tier == "default":
+        from metaenv.materials.particles import ParticleBayes
+
+        players["particle Bayes"] = ParticleBayes()
+    if controls:
+        blind = [RL2.load(f / "checkpoint.pt") for f in folders["blind"]]
+        hidden = {"context_blind": True}
+        players["PPO, context-blind"] = [PolicyPlayer(a, trial_options=hidden) for a in blind]
+        players["RL², memory cut"] = [PolicyPlayer(a, cut_memory=True) for a in agents]
+    players[AGENT] = [PolicyPlayer(a) for a in agents]
+    return players
+
+
+def _section(evaluation: Evaluation, tier: str, config: TrainConfig, folders: list[Path]) -> list[str]:
+    means = np.array([r["mean_score_of_each_seed"] for r in (evaluation.row(AGENT).to_dict(),)])[0]
+    oracle = evaluation.row("task oracle").values.mean()
+    each = ", ".join("/".join(f"{x:.3f}" for x in seed) for seed in means / oracle)
+    return [
+        f"## {tier}, split {evaluation.split}",
+        "",
+        f"{evaluation.n_tasks} materials, fraction of the refined oracle (ratio of means) after k experiments, mean "
+        f"[95 % interval over tasks and {len(folders)} seeds]. RL²: {config.steps:,} experiments a seed in "
+        f"{_minutes(folders)} min, one core; its seeds one by one: {each}.",
+        "",
+        evaluation.table("fraction"),
+        "",
+    ]
+
+
+def _train_all(
+    configs: dict[str, TrainConfig], seeds: int, out: Path, engine: Engine, workers: int
+) -> dict[str, list[Path]]:
+    folders = {name: [out / _plain(name) / f"seed-{s}" for s in range(seeds)] for name in configs}
+    jobs = [(replace(configs[name], seed=s), folders[name][s]) for name in configs for s in range(seeds)]
+    todo = [job for job in jobs if not _complete(job[1])]
+    print(f"{len(jobs)} training runs, {len(jobs) - len(todo)} of them complete already.", flush=True)
+    map_runs(train_one, todo, engine, workers, lambda done, total: print(f"trained {done} of {total}", flush=True))
+    return folders
+
+
+def _complete(folder: Path) -> bool:
+    if not (folder / "checkpoint.pt").exists():
+        return False
+    read_config(folder)
+    return RL2.load(folder / "checkpoint.pt").remaining_timesteps == 0
+
+
+def _plain(name: str) -> str:
+    return "rl2" if name == AGENT else name
+
+
+def _minutes(folders: list[Path]) -> str:
+    minutes = [_spent(f) / 60 for f in folders]
+    return f"{min(minutes):.1f}-{max(minutes):.1f}"
+
+
+def _finish(lines: list[str], out: Path) -> None:
+    path = write_text(out / "table.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+    print(f"\nWritten: {path}, with JSON and pictures beside it.")
+
+
+def _has_botorch() -> bool:
+    from importlib.util import find_spec
+
+    if find_spec("botorch") is None:
+        print("BoTorch is not installed, so GP-BO is left out: pip install -e '.[baselines]'")
+        return False
+    return True

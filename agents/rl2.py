@@ -1,0 +1,586 @@
+"""RL²: a recurrent policy whose memory does the learning.
+
+Duan, Schulman, Chen, Bartlett, Sutskever and Abbeel 2016, "RL²: Fast Reinforcement Learning via Slow
+Reinforcement Learning", https://arxiv.org/abs/1611.02779; the same idea at the same time in Wang et al. 2016,
+"Learning to reinforcement learn", https://arxiv.org/abs/1611.05763.
+
+One environment episode is a whole *trial*: several inner episodes of one hidden task, with the previous action,
+reward and episode boundary in the observation. The recurrent state is cleared between trials only, so whatever
+the policy finds out about the task it must keep there. The weights are trained over many tasks by PPO (Schulman
+et al. 2017, https://arxiv.org/abs/1707.06347), where the paper used TRPO, on whole trials: every minibatch is a
+set of complete trials, played through the network in one recurrent call from a zero state, with the gradient
+flowing back through the entire trial. No hidden state is stored and none goes stale.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import configure_logger
+from torch import Tensor
+
+from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.agents.networks import Cell, RecurrentActorCritic
+from metaenv.agents.numerics import explained_variance, gae
+from metaenv.agents.rollouts import TrialBuffer
+from metaenv.agents.trial_spaces import TrialSpaces, find_attribute, resolve_spaces
+
+Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
+"""What Stable-Baselines3 takes as a callback."""
+
+CHECKPOINT_KIND = "metaenv.RL2"
+MAX_LOG_STD_ROWS = 32
+"""Stages of a long trial that get an exploration noise of their own by default (chosen)."""
+
+RETURN_SPREAD = 0.1
+"""Standard deviation that returns are scaled to by default (chosen; 0.02 to 0.2 learn alike on bandits)."""
+
+
+@dataclass(frozen=True)
+class RL2Config:
+    """Settings of RL². The defaults learn bandits (discrete) and recipe search (continuous) on one CPU core."""
+
+    trials_per_env: int = 1
+    """Whole trials every environment plays per iteration; the batch is this times the number of environments."""
+    epochs: int = 4
+    """Passes over the batch per iteration."""
+    minibatches: int = 4
+    """Parts the batch's trials are split into, in each pass."""
+    learning_rate: float = 2e-3
+    """Adam's step size at the start of training."""
+    learning_rate_final: float = 1e-4
+    """Adam's step size at the end; linear in between."""
+    gamma: float = 0.99
+    """Discount per step. 1 is the undiscounted return of the trial, which is finite."""
+    gae_lambda: float = 0.95
+    """Weight of longer returns in the advantages (GAE)."""
+    clip_range: float = 0.2
+    """PPO's limit on the change of an action's probability ratio per iteration."""
+    entropy_coef: float = 0.01
+    """Weight of the entropy bonus at the start of training."""
+    entropy_coef_final: float = 0.0
+    """Weight of the entropy bonus at the end; linear in between."""
+    value_coef: float = 0.5
+    """Weight of the value function's loss."""
+    max_grad_norm: float = 0.5
+    """Limit on the norm of the gradient of all parameters together."""
+    normalize_advantage: bool = True
+    """Whether advantages are standardised over the batch."""
+    reward_scale: float | None = None
+    """Factor on rewards inside the learner. None: 0.1 over the standard deviation of the returns of the first
+    iteration that has any, kept from then on. Small, so that in the shared, clipped gradient the value function's
+    part does not drown the policy's: 1 over it learns the 10-pull bandit far worse (measured)."""
+    embedding_sizes: tuple[int, ...] = (64,)
+    """Widths of the layers before the memory."""
+    memory_size: int = 64
+    """Width of the recurrent memory."""
+    head_sizes: tuple[int, ...] = ()
+    """Widths of the layers between memory and outputs."""
+    cell: Cell = "lstm"
+    """Recurrent cell: "lstm" or "gru". Torch's LSTM is fused on CPUs (oneDNN) and its GRU is not: on trials of 100
+    steps learning is 2.5 times as fast, and it learned the toy bandit and point search at least as well (measured)."""
+    shared: bool = True
+    """Whether policy and value share embedding and memory."""
+    skip: bool = True
+    """Whether the outputs see the embedded observation as well as the memory."""
+    memory: bool = True
+    """False cuts the memory: the same network, which must treat every step as the first of a trial. The previous
+    action and reward in its observation remain: on the 5-armed bandit of 10 pulls that alone is worth 6.45 (stay
+    after a win, else take the next arm), of 6.66 possible."""
+    log_std_init: float = -0.7
+    """Log standard deviation of continuous actions before squashing, at the start of training."""
+    log_std_rows: int | None = None
+    """Stages of the trial with an exploration noise of their own (continuous actions). None: one per step of the
+    trial up to 32; 1 where the length of trials varies."""
+    task_prediction_coef: float = 0.0
+    """Weight of an auxiliary loss: predict the hidden task's context vector from the memory at each step. A
+    privileged training signal, which needs an env with `task_context()`; never used when acting."""
+    reseed_each_iteration: bool = True
+    """Reset the env at each iteration with a seed made of the agent's seed and the iteration's number. Training
+    then resumes from a checkpoint to the same result, bit for bit. False: the env goes on by itself."""
+    torch_threads: int = 1
+    """Threads of torch while learning. More than one rarely pays for networks this small."""
+    keep_freed_memory: bool = True
+    """Let the process keep freed memory for reuse (Linux with glibc; it stays so after learning). Otherwise each large
+    temporary array is fetched from the system page by page: learning with 128 to 256 memory units is a third slower."""
+
+
+class RL2:
+    """Recurrent PPO on whole trials, with the surface of a Stable-Baselines3 algorithm.
+
+    Args:
+        env: a vector env whose episodes are trials, with a flat float observation, `AutoresetMode.SAME_STEP`, and
+            a discrete action or one in [-1, 1]^d. Its `trial_length` attribute gives the fixed length of trials;
+            None or missing, trials of different lengths are padded and masked. Where it has an `action_masks()`
+            method, (n, k) bool, forbidden actions are never taken. None only for an agent that will not learn.
+        config: settings.
+        seed: of weights, actions, minibatches and tasks; None draws one.
+        verbose: 1 prints the log to the terminal.
+        tensorboard_log: folder for TensorBoard.
+        trial_spaces: sizes of the environment, where there is no `env`; with one, they must agree.
+
+    Raises:
+        ValueError: the env's spaces or its autoreset mode are not as above.
+
+    Checkpoints always hold the state at the end of an iteration (collect, then update). A `save` in the middle
+    of one, such as `CheckpointCallback` makes, writes the state before it, and an iteration that is interrupted is
+    undone. So the agent can be saved after Ctrl-C, and resumes exactly from its last whole iteration.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any] | None,
+        config: RL2Config | None = None,
+        *,
+        seed: int | None = None,
+        verbose: int = 0,
+        tensorboard_log: str | None = None,
+        trial_spaces: TrialSpaces | None = None,
+    ) -> None:
+        self.config = config or RL2Config()
+        self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed is None else int(seed)
+        self.verbose = verbose
+        self.tensorboard_log = tensorboard_log
+        self.env = env
+        self.spaces = resolve_spaces(env, trial_spaces, self.config.task_prediction_coef > 0)
+        self.num_timesteps = 0
+        self.iteration = 0
+        self.policy = self._make_network()
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5)
+        self._total_timesteps = 0
+        self._reward_scale = self.config.reward_scale
+        self._generator = torch.Generator().manual_seed(self.seed)
+        # Acting outside of training, say in a callback, must not change the course of training.
+        self._predict_generator = torch.Generator().manual_seed(self.seed + 1)
+        self._before_iteration: dict[str, Any] | None = None
+        self._observations: NDArray[np.float32] | None = None
+        self._logger: Logger | None = None
+        self._custom_logger = False
+
+    # ---------------------------------------------------------------- learning
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callback | None = None,
+        log_interval: int = 1,
+        tb_log_name: str = "RL2",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train for `total_timesteps` steps, counted over all environments and rounded up to whole iterations.
+
+        Step size and entropy bonus are annealed over `total_timesteps`. To resume a loaded agent to where its
+        training was going to end: `agent.learn(agent.remaining_timesteps, reset_num_timesteps=False)`.
+
+        Args:
+            total_timesteps: steps to train for; added to those already made if `reset_num_timesteps` is False.
+            callback: as in Stable-Baselines3. `on_step` is called once per step of the vector env; its
+                returning False ends training before the current iteration.
+            log_interval: iterations between log entries.
+            tb_log_name: name of the run for TensorBoard.
+            reset_num_timesteps: start counting, and annealing, from zero. Weights are kept.
+            progress_bar: show one (needs tqdm and rich).
+        """
+        env = self._require_env()
+        callbacks = self._setup_learn(total_timesteps, callback, tb_log_name, reset_num_timesteps, progress_bar)
+        total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
+        callbacks.on_training_start(locals(), globals())
+        self._observations = None
+        buffer = self._make_buffer(env)
+        if self.config.keep_freed_memory:
+            _keep_freed_memory()
+        with _torch_threads(self.config.torch_threads):
+            while self.num_timesteps < self._total_timesteps and self._iterate(env, buffer, callbacks, log_interval):
+                pass
+        callbacks.on_training_end()
+        return self
+
+    @property
+    def remaining_timesteps(self) -> int:
+        """Steps left of the training that `learn` was last asked for."""
+        return max(0, self._total_timesteps - self.num_timesteps)
+
+    def _iterate(
+        self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback, log_interval: int
+    ) -> bool:
+        """Collect a batch of trials and learn from it: wholly, or not at all. Returns whether to go on."""
+        started = time.perf_counter()
+        before = self._before_iteration = copy.deepcopy(self._state())
+        try:
+            batch = self._collect(env, buffer, callbacks)
+            metrics = None if batch is None else self._update(batch)
+        except BaseException:
+            self._set_state(before)
+            raise
+        finally:
+            self._before_iteration = None
+        if metrics is None:
+            self._set_state(before)
+            return False
+        self.iteration += 1
+        speed = (self.num_timesteps - before["num_timesteps"]) / (time.perf_counter() - started)
+        self._log(metrics, speed, log_interval)
+        return True
+
+    def _collect(
+        self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback
+    ) -> dict[str, NDArray[Any]] | None:
+        """Play `trials_per_env` whole trials in every environment; None if a callback stopped it."""
+        callbacks.on_rollout_start()
+        buffer.clear()
+        allowed, context = find_attribute(env, "action_masks"), find_attribute(env, "task_context")
+        observations, ends, state = self._first_observations(env), np.zeros(env.num_envs, np.bool_), None
+        while not self._collected(buffer):
+            step: dict[str, NDArray[Any]] = {"observations": observations}
+            if self.spaces.context_size:
+                step["contexts"] = context()
+            if allowed is not None and self.spaces.n_actions:
+                step["masks"] = np.asarray(allowed(), np.bool_)
+            actions, state = self._act(step, state, ends)
+            observations, rewards, terminated, truncated, _ = env.step(actions)
+            ends = terminated | truncated
+            buffer.add(ends, rewards=rewards, **step)
+            self.num_timesteps += env.num_envs
+            callbacks.update_locals(locals())
+            if not callbacks.on_step():
+                return None
+        self._observations = observations
+        callbacks.on_rollout_end()
+        if self.spaces.trial_length is None:
+            return buffer.padded_trials(self.config.trials_per_env)
+        return buffer.fixed_trials(self.spaces.trial_length)
+
+    @torch.no_grad()
+    def _act(
+        self, step: dict[str, NDArray[Any]], state: Tensor | None, ends: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], Tensor]:
+        """Sample the actions (n, ...) of one step, and note in `step` what the update needs to know of them."""
+        if state is not None and ends.any():
+            state = state * torch.from_numpy(~ends).unsqueeze(-1)
+        masks = torch.from_numpy(step["masks"])[None] if "masks" in step else None
+        law, values, _, new_state = self.policy(torch.from_numpy(step["observations"])[None], state, masks)
+        samples = law.sample(self._generator)
+        step["samples"], step["log_probs"] = samples[0].numpy(), law.log_prob(samples)[0].numpy()
+        step["values"] = values[0].numpy()
+        return law.action(samples)[0].numpy(), new_state
+
+    def _update(self, batch: dict[str, NDArray[Any]]) -> dict[str, float]:
+        """PPO on the batch; returns what is logged."""
+        config, remaining = self.config, max(0.0, 1 - self.num_timesteps / self._total_timesteps)
+        learning_rate = _anneal(config.learning_rate, config.learning_rate_final, remaining)
+        entropy_coef = _anneal(config.entropy_coef, config.entropy_coef_final, remaining)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        valid = batch.get("valid", np.ones_like(batch["rewards"], np.bool_))
+        self._add_advantages(batch, valid)
+        tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name not in _NOT_TRAINED_ON}
+        metrics: list[dict[str, Tensor]] = []
+        for trials in self._minibatches(batch["rewards"].shape[1]):
+            loss, metric = self._loss({name: x[:, trials] for name, x in tensors.items()}, entropy_coef)
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
+            self.optimizer.step()
+            metrics.append(metric)
+        return {
+            "rollout/return": float(batch["rewards"].sum(0).mean()),
+            "rollout/trial_length": float(valid.sum(0).mean()),
+            **{f"train/{name}": float(torch.stack([m[name] for m in metrics]).mean()) for name in metrics[0]},
+            "train/explained_variance": explained_variance(batch["values"][valid], batch["returns"][valid]),
+            "train/learning_rate": learning_rate,
+        }
+
+    def _add_advantages(self, batch: dict[str, NDArray[Any]], valid: NDArray[np.bool_]) -> None:
+        """Add "advantages" and "returns" (T, trials) to the batch, in scaled rewards.
+
+        The end of the trial is the only terminal. Inner episodes end inside of it, but what was learnt in one
+        earns rewards in the next, so neither discounting nor credit stops there (RL², section 2.2). Padding is
+        zero in rewards and values, so a trial's last step is followed by nothing, as it should be.
+        """
+        config, rewards = self.config, batch["rewards"]
+        nothing = np.zeros(rewards.shape[1], np.float32)
+        goes_on = np.zeros_like(rewards, np.bool_)
+        scale = self._fix_reward_scale(rewards, valid)
+        batch["advantages"], batch["returns"] = gae(
+            rewards * np.float32(scale), batch["values"], goes_on, nothing, config.gamma, config.gae_lambda
+        )
+        if config.normalize_advantage:
+            kept = batch["advantages"][valid]
+            batch["advantages"] = (batch["advantages"] - kept.mean()) / (kept.std() + np.float32(1e-8))
+
+    def _fix_reward_scale(self, rewards: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
+        if self._reward_scale is None:
+            nothing = np.zeros_like(rewards)
+            returns = gae(rewards, nothing, nothing.astype(np.bool_), nothing[0], self.config.gamma, 1.0)[1]
+            spread = float(returns[valid].std())
+            if spread == 0.0:
+                return 1.0
+            self._reward_scale = RETURN_SPREAD / spread
+        return self._reward_scale
+
+    def _minibatches(self, trials: int) -> Iterator[Tensor]:
+        for _ in range(self.config.epochs):
+            order = torch.randperm(trials, generator=self._generator)
+            yield from order.tensor_split(min(self.config.minibatches, trials))
+
+    def _loss(self, batch: dict[str, Tensor], entropy_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """PPO's clipped objective (its equation 9, without clipping the value), averaged over the steps played."""
+        law, values, features, _ = self.policy(batch["observations"], masks=batch.get("masks"))
+        average = _average_over(batch.get("valid"))
+        log_ratio = law.log_prob(batch["samples"]) - batch["log_probs"]
+        ratio, advantages = log_ratio.exp(), batch["advantages"]
+        clip = self.config.clip_range
+        clipped = ratio.clamp(1 - clip, 1 + clip)
+        policy_loss = -average(torch.minimum(ratio * advantages, clipped * advantages))
+        value_loss = average((values - batch["returns"]).square())
+        entropy = average(law.entropy())
+        loss = policy_loss + self.config.value_coef * value_loss - entropy_coef * entropy
+        metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+        if self.policy.context_head is not None:
+            error = (self.policy.context_head(features) - batch["contexts"]).square().mean(-1)
+            metrics["task_prediction_loss"] = average(error)
+            loss = loss + self.config.task_prediction_coef * metrics["task_prediction_loss"]
+        metrics["approx_kl"] = average(ratio - 1 - log_ratio)
+        metrics["clip_fraction"] = average((ratio != clipped).float())
+        return loss, {name: value.detach() for name, value in metrics.items()}
+
+    # ---------------------------------------------------------------- acting
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: NDArray[Any],
+        state: NDArray[np.float32] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Choose actions, and remember.
+
+        Args:
+            observation: (n, o), or (o,) for a single environment.
+            state: what the previous call returned; None at the start of a trial.
+            episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
+            deterministic: the most likely action (mean, before squashing) instead of a sample.
+            action_masks: (n, k) or (k,), nonzero where an action is allowed.
+
+        Returns:
+            Actions (n,) int64 or (n, d) float32 in [-1, 1], without the leading axis for a single observation,
+            and the state (n, state_size): the cell's state, and in the last column the steps played.
+        """
+        single = np.ndim(observation) == 1
+        observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
+        memory = torch.zeros(len(observations), self.policy.state_size) if state is None else torch.as_tensor(state)
+        if episode_start is not None:
+            keep = ~torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool)
+            memory = memory * keep.unsqueeze(-1)
+        masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)[None]
+        law, _, _, memory = self.policy(observations[None], memory, masks)
+        samples = law.mode() if deterministic else law.sample(self._predict_generator)
+        actions = law.action(samples)[0].numpy()
+        return (actions[0] if single else actions), memory.numpy()
+
+    # ---------------------------------------------------------------- saving
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint, atomically; `.pt` is appended to a path without suffix."""
+        save_checkpoint(path, CHECKPOINT_KIND, self._before_iteration or self._state())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], env: VectorEnv[Any, Any, Any] | None = None, verbose: int = 0) -> Self:
+        """Read an agent back, to act with, or with an `env` to train on.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is no whole RL² checkpoint, or was trained for another kind of environment.
+        """
+        state = load_checkpoint(path, CHECKPOINT_KIND)
+        try:
+            config, trial_spaces = RL2Config(**state["config"]), TrialSpaces(**state["spaces"])
+            agent = cls(env, config, seed=state["seed"], verbose=verbose, trial_spaces=trial_spaces)
+            agent._set_state(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"Expected a {CHECKPOINT_KIND} checkpoint of this version, but the contents of {path} do not fit: "
+                f"{error}. Load it with the version of metaenv that saved it, or train again."
+            ) from error
+        return agent
+
+    def _state(self) -> dict[str, Any]:
+        """All that the rest of training depends on."""
+        return {
+            "config": asdict(self.config),
+            "spaces": asdict(self.spaces),
+            "seed": self.seed,
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "num_timesteps": self.num_timesteps,
+            "total_timesteps": self._total_timesteps,
+            "iteration": self.iteration,
+            "reward_scale": self._reward_scale,
+            "generator": self._generator.get_state(),
+            "predict_generator": self._predict_generator.get_state(),
+        }
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        self.policy.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.num_timesteps = state["num_timesteps"]
+        self._total_timesteps = state["total_timesteps"]
+        self.iteration = state["iteration"]
+        self._reward_scale = state["reward_scale"]
+        self._generator.set_state(state["generator"])
+        self._predict_generator.set_state(state["predict_generator"])
+
+    # ---------------------------------------------------------------- the surface of Stable-Baselines3
+
+    @property
+    def logger(self) -> Logger:
+        """The logger that `learn` or `set_logger` has set up."""
+        if self._logger is None:
+            raise RuntimeError("Expected a logger, but there is none yet: call learn() or set_logger() first.")
+        return self._logger
+
+    def set_logger(self, logger: Logger) -> None:
+        """Use this logger instead of the one `learn` would make."""
+        self._logger, self._custom_logger = logger, True
+
+    def get_env(self) -> VectorEnv[Any, Any, Any] | None:
+        return self.env
+
+    def set_env(self, env: VectorEnv[Any, Any, Any]) -> None:
+        """Train on this env from now on; its spaces must be those of the present one."""
+        self.spaces = resolve_spaces(env, self.spaces, self.config.task_prediction_coef > 0)
+        self.env = env
+
+    def _setup_learn(
+        self, total_timesteps: int, callback: Callback | None, tb_log_name: str, reset: bool, progress_bar: bool
+    ) -> BaseCallback:
+        if total_timesteps < 1:
+            raise ValueError(f"Expected total_timesteps >= 1, got {total_timesteps}.")
+        if reset:
+            self.num_timesteps = 0
+        self._total_timesteps = self.num_timesteps + total_timesteps
+        if not self._custom_logger:
+            self._logger = configure_logger(self.verbose, self.tensorboard_log, tb_log_name, reset)
+        if isinstance(callback, list):
+            callback = CallbackList(callback)
+        elif not isinstance(callback, BaseCallback):
+            callback = ConvertCallback(callback) if callback is not None else CallbackList([])
+        if progress_bar:
+            callback = CallbackList([callback, ProgressBarCallback()])
+        callback.init_callback(cast(BaseAlgorithm, self))
+        return callback
+
+    def _log(self, values: dict[str, float], steps_per_second: float, log_interval: int) -> None:
+        for name, value in values.items():
+            self.logger.record(name, value)
+        self.logger.record("time/fps", int(steps_per_second))
+        self.logger.record("time/iterations", self.iteration)
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        if self.iteration % log_interval == 0:
+            self.logger.dump(step=self.num_timesteps)
+
+    # ---------------------------------------------------------------- making
+
+    def _make_network(self) -> RecurrentActorCritic:
+        config, rows = self.config, self.config.log_std_rows
+        if rows is None:
+            rows = min(self.spaces.trial_length or 1, MAX_LOG_STD_ROWS)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return RecurrentActorCritic(
+                self.spaces,
+                config.embedding_sizes,
+                config.memory_size,
+                config.head_sizes,
+                config.cell,
+                config.shared,
+                config.skip,
+                config.memory,
+                rows,
+                config.log_std_init,
+            )
+
+    def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
+        sizes, n_actions = self.spaces, self.spaces.n_actions
+        layout: dict[str, tuple[tuple[int, ...], Any]] = {
+            "observations": ((sizes.observation_size,), np.float32),
+            "samples": ((), np.int64) if n_actions else ((sizes.action_size,), np.float32),
+            **{name: ((), np.float32) for name in ("log_probs", "values", "rewards")},
+        }
+        if n_actions and find_attribute(env, "action_masks") is not None:
+            layout["masks"] = ((n_actions,), np.bool_)
+        if sizes.context_size:
+            layout["contexts"] = ((sizes.context_size,), np.float32)
+        return TrialBuffer((sizes.trial_length or 1) * self.config.trials_per_env, env.num_envs, layout)
+
+    def _collected(self, buffer: TrialBuffer) -> bool:
+        if self.spaces.trial_length is not None:
+            return len(buffer) >= self.spaces.trial_length * self.config.trials_per_env
+        return bool((buffer.finished >= self.config.trials_per_env).all())
+
+    def _first_observations(self, env: VectorEnv[Any, Any, Any]) -> NDArray[np.float32]:
+        if self.config.reseed_each_iteration:
+            sequence = np.random.SeedSequence([self.seed, self.iteration])
+            return env.reset(seed=int(sequence.generate_state(1)[0]))[0]
+        if self._observations is None:
+            return env.reset(seed=self.seed)[0]
+        return self._observations if self.spaces.trial_length is not None else env.reset()[0]
+
+    def _require_env(self) -> VectorEnv[Any, Any, Any]:
+        if self.env is None:
+            raise ValueError("Expected an env to learn on, but this agent has none: RL2.load(path, env=env).")
+        return self.env
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt(3), from its malloc.h."""
+_NOT_TRAINED_ON = ("rewards", "values")
+
+
+def _average_over(valid: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """Mean over the steps that were played, not over padding."""
+    if valid is None:
+        return torch.mean
+    weights = valid / valid.sum()
+    return lambda x: (x * weights).sum()
+
+
+def _anneal(start: float, end: float, remaining: float) -> float:
+    return end + (start - end) * remaining
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use this many threads inside the block, and as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _keep_freed_memory() -> None:
+    """Raise the sizes from which glibc hands freed memory back to the system; nothing on other systems."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for parameter in _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD:
+            mallopt(parameter, 1 << 30)

@@ -1,0 +1,93 @@
+"""What an agent must know of the trials it plays, and the checks that an env delivers such trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+
+@dataclass(frozen=True)
+class TrialSpaces:
+    """What a network must know of the environment it was made for; all of it is stored in checkpoints."""
+
+    observation_size: int
+    """Length of the flat observation of the trial."""
+    n_actions: int | None
+    """Number of discrete actions; None for a continuous action."""
+    action_size: int
+    """Dimensions of a continuous action in [-1, 1]; 0 for discrete actions."""
+    trial_length: int | None
+    """Steps in every trial; None where trials end early or late."""
+    context_size: int = 0
+    """Length of the hidden task's context vector, where it is used as a training signal; else 0."""
+
+
+def find_attribute(env: VectorEnv[Any, Any, Any], name: str) -> Any:
+    """The attribute of the outermost wrapper that has it, or None: gymnasium's wrappers pass no attributes on."""
+    layer: Any = env
+    while layer is not None and not hasattr(layer, name):
+        layer = layer.env if hasattr(layer, "env") else None
+    return None if layer is None else getattr(layer, name)
+
+
+def resolve_spaces(
+    env: VectorEnv[Any, Any, Any] | None, expected: TrialSpaces | None, predicts_context: bool
+) -> TrialSpaces:
+    """The sizes of the env's spaces, checked.
+
+    Args:
+        env: the env; None returns what is expected.
+        expected: what they must be, or None.
+        predicts_context: whether the env must tell its hidden task's context vector.
+
+    Raises:
+        ValueError: the spaces or the autoreset mode are not those of trials, or not what was expected.
+    """
+    if env is None:
+        if expected is None:
+            raise ValueError("Expected an env to take the sizes of the spaces from, or `trial_spaces`; got neither.")
+        return expected
+    _check_env(env)
+    found = TrialSpaces(
+        observation_size=int(np.prod(cast(tuple[int, ...], env.single_observation_space.shape))),
+        n_actions=int(env.single_action_space.n) if isinstance(env.single_action_space, Discrete) else None,
+        action_size=env.single_action_space.shape[0] if isinstance(env.single_action_space, Box) else 0,
+        trial_length=find_attribute(env, "trial_length"),
+        context_size=_context_size(env) if predicts_context else 0,
+    )
+    if expected is not None and found != expected:
+        raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")
+    return found
+
+
+def _check_env(env: VectorEnv[Any, Any, Any]) -> None:
+    observation, action = env.single_observation_space, env.single_action_space
+    if not (isinstance(observation, Box) and len(observation.shape) == 1):
+        raise ValueError(f"Expected a flat Box observation of a trial, got {observation}. Wrap the env in a Trial.")
+    unit_box = isinstance(action, Box) and len(action.shape) == 1 and bool(np.all(abs(action.low) == 1))
+    unit_box = unit_box and bool(np.all(cast(Box, action).high == 1))
+    if not (unit_box or (isinstance(action, Discrete) and action.start == 0)):
+        raise ValueError(
+            f"Expected the action space Discrete(k) or Box(-1, 1, (d,)), got {action}. "
+            "Rescale it, for instance by gymnasium.wrappers.vector.RescaleAction."
+        )
+    if env.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
+        raise ValueError(
+            f"Expected autoreset mode SAME_STEP, got {env.metadata.get('autoreset_mode')}. Make the vector env with "
+            "vector_kwargs/autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP."
+        )
+
+
+def _context_size(env: VectorEnv[Any, Any, Any]) -> int:
+    task_context = find_attribute(env, "task_context")
+    if task_context is None:
+        raise ValueError(
+            "Expected an env with task_context() -> (n, c), because task_prediction_coef > 0. Set it to 0, or use an "
+            "env that offers its hidden task's context vector."
+        )
+    env.reset(seed=0)
+    return int(task_context().shape[1])

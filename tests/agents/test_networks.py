@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from metaenv.agents.networks import Cell, RecurrentActorCritic, SquashedGaussian
+from metaenv.agents.trial_spaces import TrialSpaces
+
+DISCRETE = TrialSpaces(observation_size=7, n_actions=5, action_size=0, trial_length=10)
+CONTINUOUS = TrialSpaces(observation_size=7, n_actions=None, action_size=2, trial_length=10)
+
+
+def observations(steps: int = 10, n: int = 3) -> torch.Tensor:
+    return torch.randn(steps, n, 7, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("spaces", [DISCRETE, CONTINUOUS])
+def test_step_by_step_is_the_whole_sequence(cell: Cell, shared: bool, spaces: TrialSpaces) -> None:
+    network, x = RecurrentActorCritic(spaces, cell=cell, shared=shared, log_std_rows=10), observations()
+    network.log_std.data.normal_()
+    law, values, _, final = network(x)
+    sample, state, log_probs, step_values = law.mode(), None, [], []
+    for t in range(10):
+        step_law, value, _, state = network(x[t : t + 1], state)
+        log_probs.append(step_law.log_prob(sample[t : t + 1]))
+        step_values.append(value)
+    torch.testing.assert_close(torch.cat(log_probs), law.log_prob(sample), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.cat(step_values), values, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, final, atol=1e-5, rtol=1e-5)
+
+
+def test_the_state_is_that_of_torch_gru_and_the_step_count() -> None:
+    network, x = RecurrentActorCritic(DISCRETE, memory_size=16), observations()
+    trunk = network.trunks[0]
+    reference = nn.GRU(64, 16)
+    reference.load_state_dict(trunk.cell.state_dict())
+    expected = reference(trunk.embedding(x))[1][0]
+    state = network(x)[3]
+    assert state.shape == (3, 17)
+    torch.testing.assert_close(state[:, :16], expected)
+    assert state[:, 16].tolist() == [10, 10, 10]
+
+
+def test_without_memory_a_step_depends_on_itself_alone() -> None:
+    network, x = RecurrentActorCritic(DISCRETE, memory=False), observations()
+    shuffled = x.flip(0)
+    _, values, _, _ = network(x)
+    _, flipped, _, state = network(shuffled)
+    torch.testing.assert_close(values.flip(0), flipped)
+    assert (state[:, :-1] == 0).all()
+    with_memory = RecurrentActorCritic(DISCRETE)
+    assert not torch.allclose(with_memory(x)[1].flip(0), with_memory(shuffled)[1])
+    count = [sum(p.numel() for p in net.parameters()) for net in (network, with_memory)]
+    assert count[0] == count[1]
+
+
+def test_noise_follows_the_stage_of_the_trial() -> None:
+    network = RecurrentActorCritic(CONTINUOUS, log_std_rows=5)
+    network.log_std.data = torch.arange(5.0).unsqueeze(-1).expand(5, 2)
+    law = network(observations(12))[0]
+    # 10 steps in 5 stages of 2; past the end the last stage goes on.
+    assert law.log_std[:, 0, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
+
+
+def test_masked_actions_have_no_probability() -> None:
+    network = RecurrentActorCritic(DISCRETE)
+    mask = torch.rand(10, 3, 5, generator=torch.Generator().manual_seed(2)) < 0.5
+    mask[..., 0] = True
+    law = network(observations(), masks=mask)[0]
+    assert (law.log_probs.exp()[~mask] == 0).all()
+    torch.testing.assert_close(law.log_probs.exp().sum(-1), torch.ones(10, 3))
+
+
+def test_the_jacobian_of_tanh_cancels_in_the_ratio() -> None:
+    # The action's own log-density is log N(u) - sum log(1 - tanh(u)^2); the difference of two policies is that of u.
+    old = SquashedGaussian(torch.tensor([0.1, -0.3]), torch.tensor([-0.5, 0.2]))
+    new = SquashedGaussian(torch.tensor([0.4, 0.2]), torch.tensor([-0.7, 0.1]))
+    u = torch.tensor([0.8, -1.1])
+    transform = torch.distributions.TanhTransform()
+    densities = [
+        torch.distributions.TransformedDistribution(torch.distributions.Normal(p.mean, p.log_std.exp()), transform)
+        for p in (new, old)
+    ]
+    expected = (densities[0].log_prob(u.tanh()) - densities[1].log_prob(u.tanh())).sum()
+    torch.testing.assert_close(new.log_prob(u) - old.log_prob(u), expected)
+    torch.testing.assert_close(new.action(u), u.tanh())
+
+
+def test_samples_of_the_gaussian_have_its_moments() -> None:
+    law = SquashedGaussian(torch.full((100_000,), 0.5), torch.full((100_000,), math.log(2.0)))
+    samples = law.sample(torch.Generator().manual_seed(0))
+    # Four standard errors: sigma / sqrt(n), sigma / sqrt(2 n).
+    assert samples.mean().item() == pytest.approx(0.5, abs=4 * 2 / 100_000**0.5)
+    assert samples.std().item() == pytest.approx(2.0, abs=4 * 2 / 200_000**0.5)
+
+
+def test_first_policy_is_nearly_uniform_and_weights_are_orthogonal() -> None:
+    network = RecurrentActorCritic(DISCRETE)
+    probabilities = network(observations())[0].log_probs.exp()
+    np.testing.assert_allclose(probabilities.detach().numpy(), 0.2, atol=0.02)
+    for gate in network.trunks[0].cell.weight_hh_l0.detach().split(64):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(64), atol=1e-5, rtol=0)
