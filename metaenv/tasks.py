@@ -358,7 +358,7 @@ class TaskStreams:
         seeds: one for each stream.
     """
 
-    MOST_AHEAD = 16  # tasks kept ready for each stream; chosen
+    MOST_AHEAD, AHEAD_IN_ALL = 16, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
 
     def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
         distribution.check_split(split)
@@ -378,6 +378,7 @@ class TaskStreams:
         """Start one of the streams anew; what was ready for it is forgotten."""
         self._streams.reseed(row, seed)
         self._next[row] = self._depth
+        self._ahead = 1  # who is reseeded often needs few tasks each time
 
     def draw(self, rows: Rows) -> TaskBatch:
         """The next task of each of the streams ``rows``."""
@@ -391,9 +392,10 @@ class TaskStreams:
 
     def _refill(self) -> None:
         """Fill every stream's store up to the present number of tasks ahead, which then grows."""
-        n, depth = len(self._streams), self._ahead
-        left = np.maximum(self._depth - self._next, 0)
-        fresh = self._accepted(np.maximum(depth - left, 0))
+        n = len(self._streams)
+        left = self._depth - self._next
+        depth = max(self._ahead, int(left.max()))
+        fresh = self._accepted(depth - left)
         if self._ready is None:
             self._ready = fresh
         else:
@@ -403,7 +405,7 @@ class TaskStreams:
             self._ready = self._ready.joined(fresh).take(source.ravel())
         self._ready.ids  # noqa: B018 (computed once for all)
         self._depth, self._next = depth, np.zeros(n, np.intp)
-        self._ahead = min(2 * self._ahead, self.MOST_AHEAD)
+        self._ahead = min(2 * self._ahead, max(self.MOST_AHEAD, self.AHEAD_IN_ALL // n))
 
     def _accepted(self, need: Index) -> TaskBatch:
         """The next ``need[i]`` accepted tasks of each stream i, those of stream 0 first.

@@ -117,7 +117,7 @@ class TrialMemory:
         index = np.arange(len(self._extra))[rows]
         extra = self._extra
         if self._report_size:
-            extra[rows, : self._report_size] = final * done[:, None]
+            extra[rows, : self._report_size] = final * done[:, None] if done.any() else 0
         start = self._report_size
         if isinstance(self.action_space, gym.spaces.Discrete):
             extra[rows, start : start + self._action_size] = 0
@@ -224,6 +224,9 @@ class VectorTrial(BatchedWrapper):
         """Keep what the finished episodes reported before the next ones begin."""
         returns = np.zeros(self.num_envs)
         ended = np.zeros(self.num_envs, bool)
+        if self._end_report and not done.any():
+            self._end_report = {**self._end_report, "episode_return": returns, "episode_end": ended}
+            return
         returns[rows], ended[rows] = self.memory.episode_return[rows], done
         self.memory.end_episodes(np.flatnonzero(ended))
         report = self.env._report(slice(None))

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("tyro", reason="the console script needs the agents extra")
 pytest.importorskip("torch", reason="agents need torch")
 
-from metaenv.cli import main  # noqa: E402
+from metaenv.cli import main
 
 TINY = ["--steps", "2000", "--num-envs", "20", "--agent.memory-size", "8", "--agent.embedding-sizes", "8"]
 

@@ -118,10 +118,13 @@ def test_a_stream_does_not_depend_on_its_neighbours(distribution: TaskDistributi
 def test_reseeding_one_stream_leaves_the_others():
     streams = TaskStreams(BanditDistribution(2), "train", [np.random.SeedSequence(s) for s in (1, 2)])
     first = streams.draw(slice(None)).ids.tolist()
+    rest = [streams.draw(slice(None)).ids.tolist() for _ in range(6)]  # by now several are drawn ahead
     streams.reseed(0, np.random.SeedSequence(1))
-    again = streams.draw(slice(None)).ids.tolist()
-    assert again[0] == first[0]
-    assert again[1] != first[1]
+    again = [streams.draw(slice(None)).ids.tolist() for _ in range(20)]
+    assert [row[0] for row in again[:7]] == [first[0], *[row[0] for row in rest]]
+    alone = TaskStreams(BanditDistribution(2), "train", [np.random.SeedSequence(2)])
+    expected = [str(alone.draw(slice(None)).ids[0]) for _ in range(27)]
+    assert [first[1], *[row[1] for row in rest], *[row[1] for row in again]] == expected
 
 
 def test_sampler_repeats_by_seed_and_goes_on():

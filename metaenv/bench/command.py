@@ -26,7 +26,7 @@ def bench_command(args: list[str]) -> int:
     if args[0] == "envs":
         from metaenv.bench.envs import run
     elif args[0] == "accuracy":
-        from metaenv.bench.accuracy import run
+        from metaenv.materials.accuracy import main as run
     else:
         from metaenv.bench.rl2_speed import run
     run()

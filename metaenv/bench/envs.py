@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.registry import ENVIRONMENTS, full_id
 from metaenv.trial import VectorTrial
@@ -43,11 +44,11 @@ def scalar_rate(env: gym.Env[Any, Any], seconds: float = SECONDS) -> float:
     return rate(work, seconds)
 
 
-def vector_rate(env: BatchedEnv, seconds: float = SECONDS) -> float:
-    """Steps per second, summed over sub-environments, under random actions, resets included."""
+def vector_rate(env: BatchedEnv, seconds: float = SECONDS, actions: list[NDArray[Any]] | None = None) -> float:
+    """Steps per second, summed over sub-environments, resets included; random actions by default."""
     env.reset(seed=0)
     env.action_space.seed(0)
-    actions = [np.asarray(env.action_space.sample()) for _ in range(8)]
+    actions = actions or [np.asarray(env.action_space.sample()) for _ in range(8)]
 
     def work() -> int:
         for action in actions:
@@ -74,8 +75,20 @@ def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
         }
         row["ratio"] = row["vector"] / cartpole
         results[name] = row
+        if name == "FurnaceControl-v0":
+            row["unstopped"] = vector_rate(VectorTrial(_vector(name, n)), seconds, _heat_cool_hold(n))
         print(f"{name:26s}{n:6d}{row['vector']:14,.0f}{row['ratio']:12.2f}{row['trials']:14,.0f}{row['scalar']:12,.0f}")
+    unstopped = results["FurnaceControl-v0"]["unstopped"]
+    print(
+        f"\nFurnaceControl as trials, by heat, cool and hold alone, so that runs last 48 steps: {unstopped:,.0f} steps/s"
+    )
     return results
+
+
+def _heat_cool_hold(n: int) -> list[NDArray[Any]]:
+    """Actions that never end a run: it is the stepping that is measured, with a reset every 48 steps."""
+    rng = np.random.default_rng(0)
+    return list(rng.integers(3, size=(48, n)))
 
 
 def _vector(name: str, n: int) -> BatchedEnv:

@@ -91,7 +91,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._kelvin, self._hottest = np.full(num_envs, ROOM_K), np.full(num_envs, ROOM_K)
         self._hours, self._particle = np.zeros(num_envs), np.full(num_envs, START_UM)
         self._steps = np.zeros(num_envs, np.int64)
-        self._seen = np.zeros((num_envs, len(OBSERVATION_NAMES)), np.float32)
+        self._seen = np.zeros((len(OBSERVATION_NAMES), num_envs), np.float32)  # transposed: written row by row
         self._score = np.zeros(num_envs)
         self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]
 
@@ -104,15 +104,15 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._conditions = conditions if full else _replaced(self._conditions, rows, conditions)
         self._kelvin[rows] = self._hottest[rows] = ROOM_K
         self._hours[rows], self._particle[rows], self._steps[rows] = 0.0, START_UM, 0
-        self._seen[rows] = 0
-        self._seen[rows, 0] = _size(tasks.goal_um)
-        self._seen[rows, 3] = _size(self._particle[rows])
+        self._seen[:, rows] = 0
+        self._seen[0, rows] = _size(tasks.goal_um)
+        self._seen[3, rows] = _size(self._particle[rows])
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._trace[row] = [(0.0, ROOM_K)]
 
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        allowed = np.take_along_axis(self._allowed(rows), action[:, None], axis=1)[:, 0]
+        allowed = self._allowed(rows)[np.arange(len(action)), action]
         action = np.where(allowed, action, HOLD)
         if (ground := action == REGRIND).any():
             self._regrind(np.arange(self.num_envs)[rows][ground])
@@ -189,10 +189,10 @@ class FurnaceControlVectorEnv(BatchedEnv):
         shown[1] = np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1])
         shown[2] = _size(self._particle[rows])
         shown[3] = lost
-        shown[4] = lost - self._seen[rows, 4]
+        shown[4] = lost - self._seen[4, rows]
         shown[5] = self._steps[rows] / self.max_steps
         shown[6] = 0.0
-        self._seen[rows, 1:8] = np.minimum(np.maximum(shown, LOWEST), 1.0).T
+        self._seen[1:8, rows] = np.minimum(np.maximum(shown, LOWEST), 1.0)
 
     def _loss(self, rows: Rows) -> Floats:
         """(m,) true relative mass loss; the powders are stoichiometric."""
@@ -218,10 +218,10 @@ class FurnaceControlVectorEnv(BatchedEnv):
         )
         self._score[index] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
         found = measure(tasks, recipe, outcome, self.noise.draw(index, DRAWS), self.noise_factor)
-        self._seen[index, STOPPED] = 1
-        self._seen[index, PHASES] = found.phases
-        self._seen[index, GRAIN] = _size(found.grain_um)
-        self._seen[index, READING] = np.clip(found.reading, -1, 1)
+        self._seen[STOPPED, index] = 1
+        self._seen[PHASES, index] = found.phases.T
+        self._seen[GRAIN, index] = _size(found.grain_um)
+        self._seen[READING, index] = np.clip(found.reading, -1, 1)
         return found.reading
 
     def _recipe(self, index: NDArray[np.intp]) -> Recipe:
@@ -231,7 +231,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         return one_step(self._hottest[index], hold_h, RAMP_K_PER_MIN, 0.0, self._particle[index])
 
     def _observe(self, rows: Rows) -> Observations:
-        return self._seen[rows].copy()
+        return self._seen[:, rows].T.copy()
 
     def _report(self, rows: Rows) -> Info:
         return {"score": self._score[rows].copy()}
@@ -239,16 +239,16 @@ class FurnaceControlVectorEnv(BatchedEnv):
     def _text(self, row: int) -> str:
         line = (
             f"step {self._steps[row]:2d}  {self._kelvin[row]:6.0f} K  {self._hours[row]:5.1f} h  "
-            f"mass loss {self._seen[row, 4]:6.3f}"
+            f"mass loss {self._seen[4, row]:6.3f}"
         )
-        if self._seen[row, STOPPED]:
-            line += f"  target {self._seen[row, PHASES][3]:.2f}  reading {self._seen[row, READING]:.3f}"
+        if self._seen[STOPPED, row]:
+            line += f"  target {self._seen[PHASES, row][3]:.2f}  reading {self._seen[READING, row]:.3f}"
         return line
 
     def _frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import furnace_frame
 
-        return furnace_frame(self._trace[row], self._seen[row])
+        return furnace_frame(self._trace[row], self._seen[:, row])
 
 
 def _powders(particle_um: Floats) -> Recipe:
@@ -256,7 +256,7 @@ def _powders(particle_um: Floats) -> Recipe:
 
 
 def _size(length_um: Floats) -> Floats:
-    return np.clip(np.log(length_um) / SIZE_SCALE, -1, 1)
+    return np.minimum(np.maximum(np.log(length_um) / SIZE_SCALE, -1.0), 1.0)
 
 
 def _replaced(old: Conditions | None, rows: Rows, new: Conditions) -> Conditions:

@@ -273,7 +273,7 @@ def solvable(tasks: TaskBatch) -> NDArray[np.bool_]:
     """(n,) whether an informed recipe makes the material well enough: a certificate that the task can be solved."""
     recipe = informed_recipes(tasks)
     if len(tasks) < FEW:
-        return _reaches(tasks.repeated(len(SCREENED)), recipe).reshape(len(tasks), -1).any(axis=1)
+        return np.asarray(_reaches(tasks.repeated(len(SCREENED)), recipe).reshape(len(tasks), -1).any(axis=1))
     # One recipe after the other, for the tasks that none has certified yet: half the work.
     found = np.zeros(len(tasks), bool)
     for k in MOST_TELLING_FIRST:

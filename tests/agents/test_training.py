@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("torch", reason="agents need torch")
 
-from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
+from stable_baselines3.common.callbacks import BaseCallback
 
-from metaenv.agents import training  # noqa: E402
-from metaenv.agents.engine import map_runs  # noqa: E402
-from metaenv.agents.reproduce import train_one  # noqa: E402
-from metaenv.agents.rl2 import RL2, RL2Config  # noqa: E402
-from metaenv.agents.training import RunError, TrainConfig, load_run, preset, resume, train  # noqa: E402
+from metaenv.agents import training
+from metaenv.agents.engine import map_runs
+from metaenv.agents.reproduce import train_one
+from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.training import RunError, TrainConfig, load_run, preset, resume, train
 
 CONFIG = TrainConfig("BernoulliBandit-v0", 3000, 30, agent=RL2Config(embedding_sizes=(8,), memory_size=8))
 

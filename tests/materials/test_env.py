@@ -102,8 +102,8 @@ def test_bad_settings_are_refused(settings, message):
 
 def test_the_family_needs_adaptation():
     """A fixed recipe is far from the oracle, and a list of good ones is not: the numbers a claim stands against."""
-    from metaenv.materials.baselines import players
     from metaenv.evaluation import evaluate
+    from metaenv.materials.baselines import players
 
     evaluation = evaluate(players(), "MaterialsSynthesis", "validation")
     fixed = evaluation.row("best fixed recipe").fraction

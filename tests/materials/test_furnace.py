@@ -39,7 +39,7 @@ def push(env, *actions):
 def test_heat_hold_stop_gives_what_the_recipe_gives():
     """Thirteen steps of heat and ten of hold are a recipe of 1275 K for 10 h. Quenched, not cooled: so no exactness."""
     env = made()
-    *_, info = push(env, *[HEAT] * 13, *[HOLD] * 10, STOP)
+    push(env, *[HEAT] * 13, *[HOLD] * 10, STOP)
     recipe = one_step(np.full(100, 300 + 13 * HEAT_K), 10.0, 5.0, 0.0, START_UM)
     truth = simulate(TASKS, recipe).phase_fractions
     env_truth = env._observe(slice(None))[:, PHASES] / np.exp(TASKS.phase_bias)
