@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     start = time.perf_counter()
     agent = train(config, folder)
     print(f"\nTrained in {time.perf_counter() - start:.0f} s. Now {tasks} materials it has never seen.")
-    evaluation = compare(config, {AGENT: PolicyPlayer(agent)}, "test", tasks, seed, False, {})
+    evaluation = compare(config, {AGENT: PolicyPlayer(agent)}, "test", tasks, seed, find_spec("botorch") is not None, {})
     show(evaluation)
     path = save(evaluation, folder)
     campaign = worked_campaign(config, agent, folder)

@@ -20,7 +20,7 @@ def test_every_package_is_shipped():
 
 def test_all_extra_holds_what_the_others_ask_for():
     extras = CONF["project"]["optional-dependencies"]
-    needed = {*extras["agents"], *extras["plots"], *extras["test"], *extras["tracking"]}
+    needed = {*extras["agents"], *extras["plots"], *extras["test"], *extras["tracking"], *extras["baselines"]}
     assert needed <= set(extras["all"])
 
 

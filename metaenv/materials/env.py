@@ -72,13 +72,17 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         self._seen = np.zeros((num_envs, len(OBSERVATION_NAMES)), np.float32)
         self._score = np.zeros(num_envs)
         self._action = np.zeros((num_envs, ACTION_DIM[tier]))
-        self._readings: list[list[float]] = [[] for _ in range(num_envs)]  # on the present material, to be drawn
+        # To be drawn: the readings on the present material, and what its last experiment showed.
+        self._readings: list[list[float]] = [[] for _ in range(num_envs)]
+        self._last_seen = self._seen.copy()
 
     def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super()._set_tasks(rows, tasks)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._readings[row] = []
+                self._last_seen[row] = 0
+                self._last_seen[row, 0] = _size(self.tasks.goal_um[row])
 
     def _begin(self, rows: Rows) -> None:
         self._seen[rows] = 0
@@ -94,6 +98,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         if self.render_mode:
             for row, reading in zip(np.arange(self.num_envs)[rows], seen.reading, strict=True):
                 self._readings[row].append(float(reading))
+            self._last_seen[rows] = self._seen[rows]
         return seen.reading, np.ones(len(action), bool), np.zeros(len(action), bool)
 
     def _shown(self, seen: Measurement) -> Observations:
@@ -118,12 +123,12 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     def _text(self, row: int) -> str:
         from metaenv.materials.render import synthesis_text
 
-        return synthesis_text(self._seen[row], self._action[row], self.tier)
+        return synthesis_text(self._last_seen[row], self._action[row], self.tier)
 
     def _frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import synthesis_frame
 
-        return synthesis_frame(self.tasks, row, self._seen[row], self._action[row], self.tier, self._readings[row])
+        return synthesis_frame(self.tasks, row, self._last_seen[row], self._action[row], self.tier, self._readings[row])
 
 
 def _size(grain_um: Floats) -> Floats:

@@ -147,6 +147,7 @@ def _draw_trajectory(axes: Any, task: TaskBatch, recipe: Recipe) -> None:
     track = trajectory(task, recipe)
     axes.stackplot(track.hours, track.phase_fractions.T, colors=PHASE_COLOURS, labels=PHASES, alpha=0.85)
     axes.set(xlabel="hours", ylabel="phase shares", ylim=(0, 1), xlim=(0, float(track.hours[-1])))
+    axes.legend(fontsize=6, loc="lower right", framealpha=0.8)
     twin = axes.twinx()
     twin.plot(track.hours, track.temperature_K, color="black", lw=1.2)
     twin.set(ylabel="sample, K", ylim=(250, 1850))

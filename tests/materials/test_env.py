@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from metaenv import make_trials
+from metaenv import Trial, make_trials
 from metaenv.materials.env import OBSERVATION_NAMES, PHASES_SEEN, READING
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DRAWS, measure
@@ -76,6 +76,14 @@ def test_the_campaign_remembers_the_last_report():
     report = observation[:, 10:20]
     np.testing.assert_allclose(report[:, READING], np.clip(reward, -1, 1), atol=1e-6)
     np.testing.assert_allclose(observation[:, 20:25], ACTIONS, atol=1e-6)
+
+
+def test_the_picture_keeps_the_last_experiment_within_a_trial():
+    env = Trial(gym.make(ID, render_mode="ansi"), episodes=3)
+    env.reset(seed=0)
+    assert "nothing made yet" in env.render()
+    env.step(np.zeros(5, np.float32))
+    assert "1250 K" in env.render()
 
 
 def test_full_tier_takes_eleven_numbers():
