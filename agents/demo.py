@@ -42,7 +42,9 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     start = time.perf_counter()
     agent = train(config, folder)
     print(f"\nTrained in {time.perf_counter() - start:.0f} s. Now {tasks} materials it has never seen.")
-    evaluation = compare(config, {AGENT: PolicyPlayer(agent)}, "test", tasks, seed, find_spec("botorch") is not None, {})
+    evaluation = compare(
+        config, {AGENT: PolicyPlayer(agent)}, "test", tasks, seed, find_spec("botorch") is not None, {}
+    )
     show(evaluation)
     path = save(evaluation, folder)
     campaign = worked_campaign(config, agent, folder)

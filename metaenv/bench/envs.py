@@ -80,7 +80,8 @@ def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
         print(f"{name:26s}{n:6d}{row['vector']:14,.0f}{row['ratio']:12.2f}{row['trials']:14,.0f}{row['scalar']:12,.0f}")
     unstopped = results["FurnaceControl-v0"]["unstopped"]
     print(
-        f"\nFurnaceControl as trials, by heat, cool and hold alone, so that runs last 48 steps: {unstopped:,.0f} steps/s"
+        f"\nFurnaceControl as trials, by heat, cool and hold alone, so that runs last 48 steps: "
+        f"{unstopped:,.0f} steps/s"
     )
     return results
 

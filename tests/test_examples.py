@@ -1,0 +1,26 @@
+"""Every example runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+QUICK = {"train_rl2.py": ["20000"], "sb3_ppo.py": ["5000"], "own_environment.py": []}
+SAYS = {"train_rl2.py": "RL²", "sb3_ppo.py": "of 10", "own_environment.py": "keeps the contract"}
+
+
+def test_every_example_is_run_here():
+    assert {p.name for p in EXAMPLES.glob("*.py")} == set(QUICK)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_example(name, tmp_path):
+    if name != "own_environment.py":
+        pytest.importorskip("torch", reason="this example needs the agents extra")
+    out = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *QUICK[name]], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert out.returncode == 0, out.stderr[-2000:]
+    assert SAYS[name] in out.stdout
