@@ -40,6 +40,7 @@ PRESETS: dict[Tier, str] = {
     "noisy": "materials-noisy",
     "full": "materials-full",
 }
+BLIND_SHARE = 3  # a policy that cannot adapt has converged by a third of the steps (its return is flat from there)
 OOD = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
 
 
@@ -137,7 +138,7 @@ def materials_rl2(
         runs = {tier: replace(config, steps=steps) for tier, config in runs.items()}
     wanted: dict[str, TrainConfig] = dict(runs.items())
     if controls and "default" in runs:
-        wanted["blind"] = replace(runs["default"], context_blind=True)
+        wanted["blind"] = replace(runs["default"], context_blind=True, steps=runs["default"].steps // BLIND_SHARE)
     folders = _train_all(wanted, seeds, out, engine, workers)
     bayesopt = bayesopt and _has_botorch()
     lines = ["# RL² on materials it has never seen", ""]

@@ -72,13 +72,13 @@ class SolidStateTask(Task):
     carbonate_K: float
     """Where CO2 over the carbonate reaches 1 bar. 50-250 K above its onset in air; CaCO3 1170 K (FREED)."""
     carbonate_enthalpy_kJ_mol: float
-    """Enthalpy of decarbonation. 160-270: CaCO3 178, BaCO3 269 at 298 K (NIST-JANAF)."""
+    """Enthalpy of decarbonation. 160-270: CaCO3 178, BaCO3 269, from heats of formation at 298 K."""
     onset_loss_K: float
     """Where A loses 10 % an hour from 1 um powder. 100-600 K above the onset of T (chosen)."""
     energy_loss_kJ_mol: float
     """160-340, sublimation of Li, Na, Pb or Bi oxides (chosen)."""
     growth_exponent: float
-    """m. 2 (Burke-Turnbull) to 5 (ZnO with Bi2O3; Dey and Bradt 1992, J. Am. Ceram. Soc. 75, 2529)."""
+    """m. 2 (Burke-Turnbull) to 5 (ZnO with 6 wt% Bi2O3, with 200 kJ/mol: Özkan, Avcı, Oktay and Erkalfa)."""
     energy_growth_kJ_mol: float
     """200-500 (chosen)."""
     growth_um: float
