@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def compare(
     )  # fmt: skip
     frozen = first_tasks(env.distribution.frozen(split), n_tasks)
     evaluation.rows.append(oracle_row(frozen, len(evaluation.shots)))
-    return evaluation
+    return dataclasses.replace(evaluation, notes={"training": dataclasses.asdict(config)})
 
 
 def show(evaluation: Evaluation) -> None:
@@ -82,13 +83,15 @@ def show(evaluation: Evaluation) -> None:
     print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks never seen in training")
     print("\nFraction of the oracle's score after k episodes, mean [95 % interval]:\n")
     print(evaluation.table("fraction"))
-    total = [row for row in evaluation.rows if row.trial_return is not None]
-    if total and len(evaluation.shots) and evaluation.row(total[0].name).trial_return:
-        print("\nReward of a whole trial, as the players saw it:")
-        for row in total:
-            interval = row.trial_return
-            assert interval is not None
-            print(f"  {row.name:24s} {interval.estimate:8.3f} [{interval.low:.3f}, {interval.high:.3f}]")
+    adaptation = evaluation.row(AGENT).adaptation
+    if adaptation:
+        cells = ", ".join(f"{i.estimate:.3f} @{k}" for k, i in zip(evaluation.shots, adaptation, strict=True))
+        print(f"\nAdaptation score of {AGENT} (0: the best fixed rule, 1: the oracle): {cells}")
+    print("\nReward of a whole trial, as the players saw it:")
+    for row in evaluation.rows:
+        if row.trial_return is not None:
+            estimate, low, high = row.trial_return
+            print(f"  {row.name:24s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
 
 
 def save(evaluation: Evaluation, folder: Path) -> Path:

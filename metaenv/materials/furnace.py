@@ -39,6 +39,10 @@ HEAT_K, COOL_K = 75.0, 150.0  # change of the set point in one step (chosen)
 RAMP_K_PER_MIN, COOL_K_PER_MIN = 5.0, 10.0  # a box furnace under control, and left to itself (chosen)
 HOLD_STEP_H = 1.0  # chosen
 REGRIND_H = 1.0  # of a person's time at the mortar (chosen)
+CHANGE_K = np.array([HEAT_K, -COOL_K, 0.0, 0.0, 0.0])  # of the set point, for each action
+H_PER_K = 1.0 / (60.0 * np.array([RAMP_K_PER_MIN, COOL_K_PER_MIN, 1.0, 1.0, 1.0]))
+HOT_H = np.array([0.0, 0.0, HOLD_STEP_H, 0.0, 0.0])  # hours at temperature
+COLD_H = np.array([0.0, 0.0, 0.0, REGRIND_H, 0.0])  # hours outside the furnace
 HANDLED_K = 400.0  # a sample hotter than this cannot be ground (chosen)
 FIRED_K = 600.0  # a run that was never hotter than this cannot be stopped: nothing was made (chosen)
 START_UM = 2.0  # particle size of the powders at the start; each regrinding halves it (chosen)
@@ -142,11 +146,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         """Drive the furnaces for a step and let the samples react."""
         assert self._conditions is not None
         before = self._kelvin[rows]
-        change = np.where(action == HEAT, HEAT_K, 0.0) - np.where(action == COOL, COOL_K, 0.0)
-        after = np.clip(before + change, ROOM_K, TEMPERATURE_K[1])
-        rate = np.where(action == COOL, COOL_K_PER_MIN, RAMP_K_PER_MIN)
-        hours = np.abs(after - before) / (60.0 * rate)
-        hours += np.where(action == HOLD, HOLD_STEP_H, 0.0)
+        after = np.minimum(np.maximum(before + CHANGE_K[action], ROOM_K), TEMPERATURE_K[1])
+        hours = np.abs(after - before) * H_PER_K[action] + HOT_H[action]
         offset = self.tasks.furnace_offset_K[rows]
         whole = isinstance(rows, slice)
         state = self._state if whole else State(np.ascontiguousarray(self._state.values[:, rows]))
@@ -157,7 +158,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._state = state if whole else self._state.replaced(rows, state)
         self._kelvin[rows] = after
         self._hottest[rows] = np.maximum(self._hottest[rows], after)
-        self._hours[rows] += hours + np.where(action == REGRIND, REGRIND_H, 0.0)
+        self._hours[rows] += hours + COLD_H[action]
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._trace[row].append((float(self._hours[row]), float(self._kelvin[row])))
