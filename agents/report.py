@@ -36,11 +36,12 @@ def evaluate_run(
         tasks: the first so many tasks of the split; all by default.
         seed: of measurement noise and of the players' own draws.
         sample: draw the agent's actions from its policy instead of taking the most likely ones.
-        bayesopt: add Gaussian-process Bayesian optimisation (needs the baselines extra; minutes).
+        bayesopt: add Gaussian-process Bayesian optimisation (needs the baselines extra).
         settings: of the environment, where they shall differ from the training's.
     """
     config, agent = load_run(run)
-    players: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {AGENT: PolicyPlayer(agent, deterministic=not sample)}
+    player = PolicyPlayer(agent, deterministic=not sample, trial_options=config.trial_options())
+    players: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {AGENT: player}
     given = {**config.settings, **(settings or {})}
     evaluation = compare(config, players, split, tasks, seed, bayesopt, parsed(given))
     show(evaluation)

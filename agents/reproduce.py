@@ -164,8 +164,7 @@ def _contestants(
         players["particle Bayes"] = ParticleBayes()
     if controls:
         blind = [RL2.load(f / "checkpoint.pt") for f in folders["blind"]]
-        hidden = {"context_blind": True}
-        players["PPO, context-blind"] = [PolicyPlayer(a, trial_options=hidden) for a in blind]
+        players["PPO, context-blind"] = [PolicyPlayer(a, trial_options={"context_blind": True}) for a in blind]
         players["RL², memory cut"] = [PolicyPlayer(a, cut_memory=True) for a in agents]
     players[AGENT] = [PolicyPlayer(a) for a in agents]
     return players

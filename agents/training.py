@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
@@ -35,7 +36,7 @@ class RunError(ValueError):
 class TrainConfig:
     """One training run of RL²."""
 
-    env: str = "MaterialsSynthesis-v0"
+    env: Annotated[str, tyro.conf.Suppress] = "MaterialsSynthesis-v0"
     """Name of the environment; `metaenv envs` lists them."""
     steps: int = 1_000_000
     """Environment steps to train for, counted over all sub-environments."""
@@ -61,10 +62,13 @@ class TrainConfig:
             self.env,
             given.pop("num_envs", self.num_envs),
             self.episodes,
-            reveal_task=self.reveal_task,
-            context_blind=self.context_blind,
+            **self.trial_options(),
             **given,
         )
+
+    def trial_options(self) -> dict[str, bool]:
+        """How the agent's trials differ from those of the classical players."""
+        return {"context_blind": self.context_blind, "reveal_task": self.reveal_task}
 
     def to_json(self) -> str:
         """The settings, with the versions of the packages that will use them."""

@@ -20,6 +20,9 @@ Add --help to a command for its options. Everything runs on the CPU, without a n
 """
 
 
+RETURNS = {"sum": "their sum", "best": "the best of them"}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     args = list(sys.argv[1:] if argv is None else argv)
@@ -107,9 +110,8 @@ def _envs(args: list[str]) -> int:
         summary = (gym.make(full_id(name)).unwrapped.__doc__ or "").split("\n")[0]
         print(f"{full_id(name)}\n  {summary}")
         print(f"  action {env.single_action_space}; observation {env.env.single_observation_space.shape}")
-        print(
-            f"  trial of {env.episodes} episodes ({env.memory.objective}); splits {', '.join(env.distribution.splits)}"
-        )
+        splits = ", ".join(env.distribution.splits)
+        print(f"  trial of {env.episodes} episodes, its return {RETURNS[env.memory.objective]}; splits {splits}")
     return 0
 
 

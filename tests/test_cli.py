@@ -92,6 +92,17 @@ def test_unknown_split_and_truncated_checkpoint(run, tmp_path, capsys):
     assert "checkpoint" in capsys.readouterr().err
 
 
+def test_a_blind_agent_is_evaluated_as_it_was_trained(tmp_path, capsys):
+    folder = tmp_path / "blind"
+    args = ["train", "rl2", "BernoulliBandit", *TINY, "--context-blind", "--verbose", "1", "--out", str(folder)]
+    assert main(args) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(folder), "--split", "validation"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "RL²" in line and "[" in line)
+    # It cannot know which arm paid: on every pull it scores what random play does, 0.5 of the best arm's 0.83.
+    assert 0.55 < float(row.split("|")[2].split()[0]) < 0.65
+
+
 def test_settings_reach_the_environment(tmp_path):
     folder = tmp_path / "arms"
     args = ["train", "rl2", "BernoulliBandit", *TINY, "--settings", "n-arms", "3", "--out", str(folder)]
