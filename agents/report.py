@@ -61,8 +61,7 @@ def compare(
 ) -> Evaluation:
     """Evaluate agents and the classical methods of their environment's family on the same tasks."""
     env = config.make_env(num_envs=1, **{**settings, "split": split})
-    family = env.distribution.task_type.family
-    classical, fixed = classical_players(family, settings)
+    classical, fixed = classical_players(env)
     everyone: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {**classical}
     if bayesopt:
         from metaenv.materials.bayesopt import GaussianProcessBO

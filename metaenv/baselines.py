@@ -1,31 +1,37 @@
-"""The classical players of each family, by name, for comparisons."""
+"""The classical players of each environment, by name, for comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from metaenv.players import RandomPlayer, TrialPlayer
+from metaenv.trial import VectorTrial
 
 RANDOM = "random"
 
 
-def classical_players(family: str, settings: Mapping[str, Any]) -> tuple[dict[str, TrialPlayer], str]:
+def classical_players(trials: VectorTrial) -> tuple[dict[str, TrialPlayer], str]:
     """What to compare an agent with.
 
     Args:
-        family: the ``family`` of the environment's tasks.
-        settings: of the environment.
+        trials: of the environment to play.
 
     Returns:
         Players by name, random first, and the name of the best fixed rule.
     """
-    if family == "SolidState" and "max_steps" not in settings:
-        from metaenv.materials.baselines import players
+    env = trials.innermost
+    players: dict[str, TrialPlayer] = {RANDOM: RandomPlayer()}
+    # By name: importing every domain to ask isinstance would load all of them.
+    match type(env).__name__:
+        case "MaterialsSynthesisVectorEnv":
+            from metaenv.materials import baselines
 
-        return {RANDOM: RandomPlayer(), **players(settings.get("tier", "default"))}, "best fixed recipe"
-    if family == "BernoulliBandit":
-        from metaenv.classic.trial_players import players
+            return {**players, **baselines.players(getattr(env, "tier"))}, "best fixed recipe"  # noqa: B009
+        case "FurnaceControlVectorEnv":
+            from metaenv.materials import furnace_players
 
-        return {RANDOM: RandomPlayer(), **players()}, RANDOM
-    return {RANDOM: RandomPlayer()}, RANDOM
+            return {**players, **furnace_players.players()}, "best fixed programme"
+        case "BernoulliBanditVectorEnv":
+            from metaenv.classic import trial_players
+
+            return {**players, **trial_players.players()}, RANDOM
+        case _:
+            return players, RANDOM

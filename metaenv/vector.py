@@ -213,7 +213,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if self._finished.any():
             return self._step_some(actions)
         reward, terminated, truncated = self._transition(ALL, actions)
-        return self._end_of_step(ALL, reward, terminated, truncated)
+        return self._end_of_step(reward, terminated, truncated)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(num_envs, k) which Discrete actions are allowed now, as sb3-contrib asks for them."""
@@ -298,17 +298,17 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             reward[rows], terminated[rows], truncated[rows] = self._transition(rows, actions[rows])
         self._set_tasks(_rows(renew), self._draw_tasks(_rows(renew)))
         self._start(renew)
-        return self._end_of_step(ALL, reward, terminated, truncated)
+        return self._end_of_step(reward, terminated, truncated)
 
     def _end_of_step(
-        self, rows: Rows, reward: Floats, terminated: Bools, truncated: Bools
+        self, reward: Floats, terminated: Bools, truncated: Bools
     ) -> tuple[Observations, Floats, Bools, Bools, Info]:
         done = terminated | truncated
         if not done.any() or self.autoreset_mode is not AutoresetMode.SAME_STEP:
             self._began &= ~done
             if self.autoreset_mode is AutoresetMode.NEXT_STEP:
                 self._finished |= done
-            return self._observe(rows), reward, terminated, truncated, self._info(rows)
+            return self._observe(ALL), reward, terminated, truncated, self._info(ALL)
         final_obs, final_info = self._observe(ALL), self._info(ALL)
         for key in [k for k in final_info if k.startswith("_")]:
             final_info[key] = done
@@ -343,6 +343,11 @@ class BatchedWrapper(BatchedEnv):
         )
         self.env = env
         self.spec = env.spec
+
+    @property
+    def innermost(self) -> BatchedEnv:
+        """The environment under all wrappers."""
+        return self.env.innermost if isinstance(self.env, BatchedWrapper) else self.env
 
     def _begin(self, rows: Rows) -> None:
         self.env._begin(rows)

@@ -112,3 +112,14 @@ def test_signals_are_cheap_until_the_end():
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=r"from 0 to 10|at least two"):
         gym.make_vec(ID, num_envs=1, **settings)
+
+
+def test_fixed_programmes_are_worth_something_and_a_list_more():
+    from metaenv.evaluation import evaluate
+    from metaenv.materials.furnace_players import players
+    from metaenv.players import RandomPlayer
+
+    evaluation = evaluate({"random": RandomPlayer(), **players()}, "FurnaceControl", "validation", 100, shots=(1, 5))
+    at_one, at_five = ({r.name: r.fraction[k].estimate for r in evaluation.rows} for k in (0, 1))
+    assert at_one["random"] < 0.1 < 0.2 < at_one["best fixed programme"]
+    assert at_five["greedy portfolio"] > at_five["best fixed programme"] + 0.15
