@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metaenv.agents import numerics
+from metaenv.agents.gru import gru_sequence
 from metaenv.agents.trial_spaces import TrialSpaces
 
 Cell = Literal["gru", "lstm"]
@@ -97,8 +98,7 @@ class Trunk(nn.Module):
 
     def _recur(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         if isinstance(self.cell, nn.GRU):
-            output, h = self.cell(x, None if state is None else state.unsqueeze(0).contiguous())
-            return output, h[0]
+            return gru_sequence(self.cell, x, state)
         halves = None if state is None else tuple(part.unsqueeze(0).contiguous() for part in state.chunk(2, -1))
         output, (h, c) = self.cell(x, halves)
         return output, torch.cat([h[0], c[0]], -1)

@@ -40,7 +40,7 @@ PRESETS: dict[Tier, str] = {
     "noisy": "materials-noisy",
     "full": "materials-full",
 }
-BLIND_SHARE = 3  # a policy that cannot adapt has converged by a third of the steps (its return is flat from there)
+BLIND_SHARE = 3  # of the steps; chosen: a list of ten recipes is learned sooner than a way to learn
 OOD = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
 
 
@@ -164,8 +164,11 @@ def _contestants(
         players["particle Bayes"] = ParticleBayes()
     if controls:
         blind = [RL2.load(f / "checkpoint.pt") for f in folders["blind"]]
-        players["PPO, context-blind"] = [PolicyPlayer(a, trial_options={"context_blind": True}) for a in blind]
-        players["RL², memory cut"] = [PolicyPlayer(a, cut_memory=True) for a in agents]
+        hidden = {"context_blind": True}
+        players["PPO, context-blind"] = [PolicyPlayer(a, trial_options=hidden) for a in blind]
+        # A trial remembers twice: in the agent's state, and in the last report that its observation repeats.
+        players["RL², memory cut"] = [PolicyPlayer(a, cut_memory=True, trial_options=hidden) for a in agents]
+        players["RL², last experiment only"] = [PolicyPlayer(a, cut_memory=True) for a in agents]
     players[AGENT] = [PolicyPlayer(a) for a in agents]
     return players
 
