@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from metaenv.errors import nearest
 
+    # Before torch is imported: with small networks, two threads on a busy machine are ten times slower than one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     commands = _commands()
     if args[0] not in commands:
         return _complain(f"no command {args[0]!r}.{nearest(args[0], commands)}")

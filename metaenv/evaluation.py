@@ -64,6 +64,24 @@ class Row:
             "mean_score_of_each_seed": seeds.tolist(),
         }
 
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Row:
+        """The row that `to_dict` described, with means over tasks as its values."""
+
+        def curve(name: str) -> list[Interval]:
+            return [Interval(**interval) for interval in given[name] or []]
+
+        total = given["trial_return"]
+        return cls(
+            given["name"],
+            np.array(given["mean_score_of_each_seed"])[:, None],
+            curve("fraction"),
+            curve("normalised"),
+            curve("adaptation") or None,
+            given["iqm"],
+            None if total is None else Interval(**total),
+        )
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -95,6 +113,13 @@ class Evaluation:
     def save(self, path: str | Path) -> Path:
         """Write JSON, to a temporary name first."""
         return write_text(path, json.dumps(self.to_dict(), indent=1, default=_plain) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """The evaluation that `save` wrote; its rows' ``values`` are means over tasks, (seeds, 1, shots)."""
+        given = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = [Row.from_dict(row) for row in given.pop("rows")]
+        return cls(**{**given, "shots": tuple(given["shots"])}, rows=rows)
 
     def table(self, curve: str = "fraction") -> str:
         """A Markdown table: a row for each player, a column for each number of episodes, mean and 95 % interval."""

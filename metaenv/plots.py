@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito 2008, "Color universal design": eight colours that colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+STYLES = ("o-", "s:", "^-.")  # a second and third round through the colours
 LABELS = {
     "fraction": "fraction of the oracle's score",
     "normalised": "normalised score: 0 random, 1 oracle",
@@ -34,16 +35,15 @@ def new_figure(width: float, height: float) -> Figure:
 
 def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = None) -> Figure:
     """The players' curves over the number of episodes, with 95 % intervals."""
-    figure = new_figure(6.4, 4.0)
+    figure = new_figure(8.0, 4.0)
     axes: Any = figure.add_subplot()
-    for i, row in enumerate(evaluation.rows):
-        intervals = getattr(row, curve)
-        if intervals is None:
-            continue
-        mean, low, high = np.array(intervals).T
+    shown = [row for row in evaluation.rows if getattr(row, curve) is not None]
+    for i, row in enumerate(shown):
+        mean, low, high = np.array(getattr(row, curve)).T
         oracle = row.name.endswith("oracle")
         colour = "#444444" if oracle else COLOURS[i % len(COLOURS)]
-        axes.plot(evaluation.shots, mean, "--" if oracle else "o-", color=colour, label=row.name, lw=1.5, ms=3.5)
+        style = "--" if oracle else STYLES[i // len(COLOURS) % len(STYLES)]
+        axes.plot(evaluation.shots, mean, style, color=colour, label=row.name, lw=1.5, ms=3.5)
         axes.fill_between(evaluation.shots, low, high, color=colour, alpha=0.2, lw=0)
     axes.set_xticks(evaluation.shots)
     axes.set_xlabel("episodes played on the unseen task")
@@ -52,7 +52,13 @@ def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = 
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title or f"{evaluation.env_id}: {evaluation.n_tasks} unseen tasks ({evaluation.split})", fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
+    # Best first: the legend reads from top to bottom as the curves do at their right end.
+    handles, labels = axes.get_legend_handles_labels()
+    order = np.argsort([-np.array(getattr(row, curve))[-1, 0] for row in shown], kind="stable")
+    axes.legend(
+        [handles[k] for k in order], [labels[k] for k in order],
+        frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5),
+    )  # fmt: skip
     return figure
 
 

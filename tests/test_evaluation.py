@@ -7,7 +7,7 @@ import pytest
 
 from metaenv import make_trials
 from metaenv.classic.tasks import BanditDistribution, BanditTask
-from metaenv.evaluation import evaluate, first_tasks, make_row, oracle_row
+from metaenv.evaluation import Evaluation, evaluate, first_tasks, make_row, oracle_row
 from metaenv.players import PolicyPlayer, RandomPlayer, TrialRecord, play_trials
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch
 
@@ -87,6 +87,15 @@ def test_json_names_tasks_versions_and_settings(tmp_path):
     assert saved["versions"]["numpy"] == np.__version__
     assert (saved["seed"], saved["n_tasks"], saved["split"]) == (5, 20, "test")
     assert len(list((tmp_path / "deep").iterdir())) == 1, "a temporary file was left behind"
+
+
+def test_a_saved_evaluation_comes_back(tmp_path):
+    evaluation = evaluate(
+        {"random": RandomPlayer(), "first": Always(0)}, "BernoulliBandit", "test", 20, best_fixed="first"
+    )
+    loaded = Evaluation.load(evaluation.save(tmp_path / "e.json"))
+    assert loaded.table() == evaluation.table()
+    assert json.dumps(loaded.to_dict()) == json.dumps(evaluation.to_dict())
 
 
 def test_table_has_a_row_a_player_and_a_column_a_shot():
