@@ -135,6 +135,8 @@ class TrialMemory:
 
     def _improvement(self, rows: Rows, done: Bools) -> Floats:
         """By how much the trial's best episode return has grown; the first episode counts whole."""
+        if not done.any():
+            return np.zeros(len(done))
         best, result = self.best[rows].copy(), self.episode_return[rows]
         new_best = np.where(done, np.maximum(best, result), best)
         self.best[rows] = new_best

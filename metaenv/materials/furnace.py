@@ -53,7 +53,6 @@ OBSERVATION_NAMES = (
     "goal size", "temperature", "hours", "particle size", "mass loss", "mass loss in the last step", "steps used",
     "stopped", "precursor", "free oxides", "intermediate", "target", "decomposed", "grain size", "reading",
 )  # fmt: skip
-LOWEST = np.array([[0.0], [0.0], [-1.0], [-1.0], [-1.0], [0.0], [0.0]], np.float32)  # of the signals during a run
 STOPPED, PHASES, GRAIN, READING = 7, slice(8, 13), 13, 14
 
 
@@ -169,6 +168,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         old = self._particle[index]
         new = np.maximum(0.5 * old, PARTICLE_UM[0])
         self._particle[index] = new
+        self._seen[3, index] = _size(new)
         gain = np.log(old / new)
         offset, start = self._conditions.offset.copy(), self._conditions.start_um.copy()
         for row in (INTERMEDIATE, TARGET):
@@ -184,16 +184,13 @@ class FurnaceControlVectorEnv(BatchedEnv):
         """Thermocouple and balance, each with its noise."""
         normal = self.noise_factor * self.noise.draw(rows, 2)
         kelvin = self._kelvin[rows] + TEMPERATURE_NOISE_K * normal[:, 0]
-        lost = np.minimum(self._loss(rows) + BALANCE_NOISE * normal[:, 1], 1.0)
-        shown = np.empty((7, len(lost)), np.float32)
-        shown[0] = (kelvin - ROOM_K) / (TEMPERATURE_K[1] - ROOM_K)
-        shown[1] = np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1])
-        shown[2] = _size(self._particle[rows])
-        shown[3] = lost
-        shown[4] = lost - self._seen[4, rows]
-        shown[5] = self._steps[rows] / self.max_steps
-        shown[6] = 0.0
-        self._seen[1:8, rows] = np.minimum(np.maximum(shown, LOWEST), 1.0)
+        lost = np.minimum(np.maximum(self._loss(rows) + BALANCE_NOISE * normal[:, 1], -1.0), 1.0)
+        seen = self._seen
+        seen[1, rows] = np.minimum(np.maximum((kelvin - ROOM_K) / (TEMPERATURE_K[1] - ROOM_K), 0.0), 1.0)
+        seen[2, rows] = np.minimum(np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1]), 1.0)
+        seen[5, rows] = lost - seen[4, rows]
+        seen[4, rows] = lost
+        seen[6, rows] = self._steps[rows] / self.max_steps
 
     def _loss(self, rows: Rows) -> Floats:
         """(m,) true relative mass loss; the powders are stoichiometric."""

@@ -208,8 +208,9 @@ def _tabulate(c: Conditions, recipe: Recipe, offset_K: Floats, substeps: int) ->
     second = bool((recipe.second_hold_h > 0).any())
     table = np.empty((len(Fractions._fields), total_substeps(substeps, second), len(c)))
     growth = np.empty(len(c))
-    for start in range(0, len(c), TABLE_ROWS):
-        rows = slice(start, start + TABLE_ROWS)
+    height = TABLE_ROWS * max(1, DEFAULT_SUBSTEPS // substeps)
+    for start in range(0, len(c), height):
+        rows = slice(start, start + height)
         plan = programme(recipe.take(rows), offset_K[rows], focus_K[rows], substeps, second)
         part = c.take(rows)
         extent = extents(part, plan.knots_K, plan.hours, plan.layout)
