@@ -99,8 +99,8 @@ class TrialRecord:
     Attributes:
         readings: (n, K) the return of each episode, as the player saw it.
         scores: (n, K) the episode's true score, free of measurement noise, where the environment reports one.
-        actions: (n, steps, …) what was played.
-        observations: (n, steps, d) what the trial showed after each step.
+        actions: (n, steps, …) what was played; 0 after the end of a trial shorter than the longest.
+        observations: (n, steps, d) what the trial showed after each step; 0 likewise.
     """
 
     readings: Floats
@@ -149,7 +149,14 @@ def play_trials(
         if progress:
             progress(min(start + chunk, n), n)
     names = TrialRecord.__dataclass_fields__
-    return TrialRecord(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+    return TrialRecord(**{name: _stacked([getattr(p, name) for p in parts]) for name in names})
+
+
+def _stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    """One array of all tasks, (n, longest, …), with zeros where a chunk had fewer steps."""
+    longest = max(a.shape[1] for a in arrays)
+    padded = [np.pad(a, [(0, 0), (0, longest - a.shape[1]), *[(0, 0)] * (a.ndim - 2)]) for a in arrays]
+    return np.concatenate(padded)
 
 
 def _play_chunk(
@@ -172,8 +179,9 @@ def _play_chunk(
         scores[ended, finished[ended]] = report.get("score", report["episode_return"])[ended]
         finished[ended] += 1
         shown = np.where(terminated[:, None], info["final_obs"], observation) if terminated.any() else observation
-        actions.append(action)
-        observations.append(shown.copy())
+        playing = ~over
+        actions.append(action * playing.reshape(-1, *[1] * (action.ndim - 1)))
+        observations.append(shown * playing[:, None])
         over |= terminated
     return TrialRecord(readings, scores, np.stack(actions, axis=1), np.stack(observations, axis=1))
 

@@ -60,6 +60,27 @@ def test_noise_is_the_same_for_all_players_and_the_padding_is_not_counted():
     assert (play_trials(Always(0), env, tasks, seed=4).readings != one.readings).any()
 
 
+def test_trials_of_different_lengths_are_padded_with_zeros():
+    """A furnace run stopped as soon as it may be, or never: in chunks of one, lengths differ."""
+
+    class HeatThenMaybeStop:
+        def start(self, env, rng):
+            self.env, self.stops = env, env.distribution.context(env.tasks)[0, 0] > 0
+
+        def act(self, observation):
+            return np.array([4 if self.stops and self.env.action_masks()[0, 4] else 0])
+
+        def observe(self, action, reward):
+            pass
+
+    env = make_trials("FurnaceControl", 1, episodes=2)
+    tasks = env.distribution.frozen("validation").tasks.take(np.arange(6))
+    record = play_trials(HeatThenMaybeStop(), env, tasks)
+    played = (np.abs(record.observations).sum(axis=2) > 0).sum(axis=1)
+    assert set(played) == {10, 96} and record.actions.shape == (6, 96)
+    assert (record.actions[played == 10, 10:] == 0).all()
+
+
 def test_random_play_matches_the_reference():
     evaluation = evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 2000)
     low, high = evaluation.row("random").normalised[-1][1:]
