@@ -48,15 +48,15 @@ class Streams:
 
     def draw(self, rows: Rows, k: int) -> Floats:
         """The next ``k`` numbers of each stream in ``rows``, shape (len(rows), k); ``k`` at most ``block``."""
-        index = self._row_index[rows]
-        used_up = self._next[index] + k > self.block
-        if used_up.any():
-            self._refill(index[used_up])
-        position = self._next[index]
-        self._next[index] = position + k
-        if len(index) == len(self._next) and (position == position[0]).all():
-            return self._block[:, position[0] : position[0] + k].copy()
-        return self._block[index[:, None], position[:, None] + np.arange(k)]
+        position = self._next[rows]
+        if (used_up := position + k > self.block).any():
+            self._refill(self._row_index[rows][used_up])
+            position = self._next[rows]
+        start = position.copy()  # for a slice it is a view of what changes now
+        self._next[rows] = start + k
+        if len(start) == len(self._next) and (start == start[0]).all():
+            return self._block[:, start[0] : start[0] + k].copy()
+        return self._block[self._row_index[rows][:, None], start[:, None] + np.arange(k)]
 
     def _refill(self, index: Index) -> None:
         for row in index:

@@ -358,7 +358,7 @@ class TaskStreams:
         seeds: one for each stream.
     """
 
-    MOST_AHEAD, AHEAD_IN_ALL = 16, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
+    MOST_AHEAD, AHEAD_IN_ALL = 8, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
 
     def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
         distribution.check_split(split)

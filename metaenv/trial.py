@@ -100,7 +100,7 @@ class TrialMemory:
         self.best[rows] = -np.inf
 
     def record(
-        self, rows: Rows, action: NDArray[Any], reward: Floats, done: Bools, final: Observations
+        self, rows: Rows, action: NDArray[Any], reward: Floats, done: Bools, final: Observations | None
     ) -> tuple[Floats, Bools]:
         """Remember one step.
 
@@ -109,7 +109,7 @@ class TrialMemory:
             action: (m, ...) what was played.
             reward: (m,) what the environment paid.
             done: (m,) which episodes ended with this step.
-            final: (m, d) the observation after the step, before a new episode begins.
+            final: (m, d) the observation after the step, before a new episode begins; not needed where none ended.
 
         Returns:
             The trial's reward (m,) by its objective, and which trials are over (m,).
@@ -117,7 +117,7 @@ class TrialMemory:
         index = np.arange(len(self._extra))[rows]
         extra = self._extra
         if self._report_size:
-            extra[rows, : self._report_size] = final * done[:, None] if done.any() else 0
+            extra[rows, : self._report_size] = 0 if final is None else final * done[:, None]
         start = self._report_size
         if isinstance(self.action_space, gym.spaces.Discrete):
             extra[rows, start : start + self._action_size] = 0
@@ -213,7 +213,7 @@ class VectorTrial(BatchedWrapper):
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         reward, terminated, truncated = self.env._transition(rows, action)
         done = terminated | truncated
-        final = self.env._observe(rows)
+        final = self.env._observe(rows) if done.any() else None
         paid, over = self.memory.record(rows, action, reward, done, final)
         self._read_reports(rows, done)
         if (renew := done & ~over).any():

@@ -14,7 +14,7 @@ from metaenv.registry import ENVIRONMENTS, full_id
 from metaenv.trial import VectorTrial
 from metaenv.vector import BatchedEnv
 
-SECONDS = 1.5  # of each measurement; chosen
+SECONDS = 3.0  # of each measurement; chosen, so that tasks drawn ahead and not used hardly count
 NUM_ENVS = {"MaterialsSynthesis-v0": 4096}
 DEFAULT_NUM_ENVS = 1024
 

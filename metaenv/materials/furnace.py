@@ -96,6 +96,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._seen = np.zeros((len(OBSERVATION_NAMES), num_envs), np.float32)  # transposed: written row by row
         self._score = np.zeros(num_envs)
+        self._allowed_now = np.ones((num_envs, len(ACTION_NAMES)), bool)
         self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]
 
     def _begin(self, rows: Rows) -> None:
@@ -110,12 +111,13 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._seen[:, rows] = 0
         self._seen[0, rows] = _size(tasks.goal_um)
         self._seen[3, rows] = _size(self._particle[rows])
+        self._allowed_now[rows] = self._allowed(rows)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._trace[row] = [(0.0, ROOM_K)]
 
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        allowed = self._allowed(rows)[np.arange(len(action)), action]
+        allowed = self._allowed_now[rows][np.arange(len(action)), action]
         action = np.where(allowed, action, HOLD)
         if (ground := action == REGRIND).any():
             self._regrind(np.arange(self.num_envs)[rows][ground])
@@ -123,6 +125,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._steps[rows] += 1
         stopped = (action == STOP) | (self._steps[rows] >= self.max_steps)
         self._watch(rows)
+        self._allowed_now[rows] = self._allowed(rows)
         reward = np.zeros(len(action))
         if stopped.any():
             reward[stopped] = self._characterise(np.arange(self.num_envs)[rows][stopped])
@@ -139,7 +142,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         return allowed
 
     def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
-        return self._allowed(rows).astype(np.int8)
+        return self._allowed_now[rows].astype(np.int8)
 
     def _heat(self, rows: Rows, action: NDArray[Any]) -> None:
         """Drive the furnaces for a step and let the samples react."""

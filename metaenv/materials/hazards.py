@@ -11,13 +11,14 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from metaenv.arrays import Floats, Rows
 from metaenv.materials.recipes import Recipe
-from metaenv.materials.schedule import Layout
+from metaenv.materials.schedule import STAYING, Layout
 from metaenv.tasks import TaskBatch
 
 GAS_J_MOL_K = 8.31446261815324  # exact, SI 2019
@@ -93,6 +94,11 @@ class Conditions:
     def take(self, rows: Rows) -> Conditions:
         """The conditions of ``rows``."""
         return Conditions(*(getattr(self, name)[..., rows] for name in self.__dataclass_fields__))
+
+    @cached_property
+    def nucleation_barred(self) -> bool:
+        """Whether any experiment has a nucleation barrier."""
+        return bool(self.barrier.any())
 
     def stoichiometry(self) -> Stoichiometry:
         """What the intermediate needs, (n,) each."""
@@ -186,12 +192,14 @@ def extents(c: Conditions, knots_K: Floats, hours: Floats, layout: Layout) -> Fl
     """
     exponent = c.offset[:, None] - c.slope[:, None] / knots_K
     log_rate = exponent[:GATE_TARGET]
-    if c.barrier.any():
+    if c.nucleation_barred:
         log_rate[TARGET : INTERMEDIATE + 1] -= _barrier(c, exponent[GATE_TARGET:GATE_TRANSFORM], knots_K)
     value = np.exp(exponent)
     gate = value[GATE_TARGET:]
     np.subtract(1.0, gate, out=gate)
     np.maximum(gate, 0.0, out=gate)
+    if layout is STAYING:
+        return _gated(value, hours)
     mean = np.empty((12, layout.substeps, len(c)))
     if layout.crossings:
         ramp_rate = _log_mean(log_rate, value[:GATE_TARGET])
