@@ -4,8 +4,9 @@ BernoulliBandit with 5 arms and trials of 10, 100 and 500 pulls. Both learners g
 (separate LSTM-256 for actor and critic, then two layers of 64: 584,000 parameters), the same batch of 10,000 steps, 4
 minibatches and 10 epochs. RecurrentPPO is measured twice: with few environments, as its users run it, and with one
 trial for each environment, the layout that suits RL2. With these nets RL2 spends four fifths of its time in oneDNN's
-LSTM kernel, near what a core can compute, so that the ratio is RecurrentPPO's overhead: it grows with the trials' length,
-which RecurrentPPO walks through step by step. Its default settings and RL2 with small shared memories are measured too.
+LSTM kernel, near what a core can compute, so that the ratio is RecurrentPPO's overhead: it grows with the trials'
+length, which RecurrentPPO walks through step by step. Its default settings and RL2 with small shared memories are
+measured too.
 """
 
 from __future__ import annotations
