@@ -14,7 +14,6 @@ from metaenv.agents.training import TrainConfig, load_run, parsed
 from metaenv.baselines import classical_players
 from metaenv.evaluation import Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.players import PolicyPlayer, Progress, TrialPlayer
-from metaenv.tasks import FrozenTasks
 
 AGENT = "RL²"
 
@@ -117,6 +116,3 @@ def _progress(players: int) -> Progress:
             print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
 
     return report
-
-
-__all__ = ["AGENT", "FrozenTasks", "compare", "evaluate_run", "save", "show"]

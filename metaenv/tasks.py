@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -434,13 +433,3 @@ class TaskStreams:
             now = np.flatnonzero(turn == t)
             unit[now] = self._streams.draw(owner[now], self.distribution.unit_dim)
         return unit
-
-
-def scaled(unit: Floats, low: float, high: float) -> Floats:
-    """[0, 1) onto [low, high), evenly."""
-    return low + (high - low) * unit
-
-
-def log_scaled(unit: Floats, low: float, high: float) -> Floats:
-    """[0, 1) onto [low, high), evenly in the logarithm."""
-    return low * np.exp(unit * math.log(high / low))

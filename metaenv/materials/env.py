@@ -82,11 +82,11 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
             for row in np.arange(self.num_envs)[rows]:
                 self._readings[row] = []
                 self._last_seen[row] = 0
-                self._last_seen[row, 0] = _size(self.tasks.goal_um[row])
+                self._last_seen[row, 0] = scaled_size(self.tasks.goal_um[row])
 
     def _begin(self, rows: Rows) -> None:
         self._seen[rows] = 0
-        self._seen[rows, 0] = _size(self.tasks.goal_um[rows])
+        self._seen[rows, 0] = scaled_size(self.tasks.goal_um[rows])
 
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         tasks, recipe = self.tasks.take(rows), from_action(action, self.tier)
@@ -105,7 +105,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         columns = [
             np.ones((len(seen.reading), 1)),
             seen.phases,
-            _size(seen.grain_um)[:, None],
+            scaled_size(seen.grain_um)[:, None],
             np.clip(seen.mass_loss, -1, 1)[:, None],
             np.clip(seen.reading, -1, 1)[:, None],
         ]
@@ -131,9 +131,9 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         return synthesis_frame(self.tasks, row, self._last_seen[row], self._action[row], self.tier, self._readings[row])
 
 
-def _size(grain_um: Floats) -> Floats:
-    """Grain sizes of 0.01-100 um to [-1, 1], logarithmic."""
-    return np.clip(np.log(grain_um) / SIZE_SCALE, -1, 1)
+def scaled_size(length_um: Floats) -> Floats:
+    """Lengths of 0.01-100 um to [-1, 1], logarithmic."""
+    return np.minimum(np.maximum(np.log(length_um) / SIZE_SCALE, -1.0), 1.0)
 
 
 class MaterialsSynthesisEnv(MetaEnv):

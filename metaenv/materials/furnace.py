@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaenv.arrays import Bools, Floats, Rows
 from metaenv.env import MetaEnv
-from metaenv.materials.env import PHASES_SEEN, SIZE_SCALE
+from metaenv.materials.env import scaled_size
 from metaenv.materials.kinetics import (
     INTERMEDIATE,
     LOSS,
@@ -109,8 +109,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._kelvin[rows] = self._hottest[rows] = ROOM_K
         self._hours[rows], self._particle[rows], self._steps[rows] = 0.0, START_UM, 0
         self._seen[:, rows] = 0
-        self._seen[0, rows] = _size(tasks.goal_um)
-        self._seen[3, rows] = _size(self._particle[rows])
+        self._seen[0, rows] = scaled_size(tasks.goal_um)
+        self._seen[3, rows] = scaled_size(self._particle[rows])
         self._allowed_now[rows] = self._allowed(rows)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
@@ -171,7 +171,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         old = self._particle[index]
         new = np.maximum(0.5 * old, PARTICLE_UM[0])
         self._particle[index] = new
-        self._seen[3, index] = _size(new)
+        self._seen[3, index] = scaled_size(new)
         gain = np.log(old / new)
         offset, start = self._conditions.offset.copy(), self._conditions.start_um.copy()
         for row in (INTERMEDIATE, TARGET):
@@ -221,7 +221,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         found = measure(tasks, recipe, outcome, self.noise.draw(index, DRAWS), self.noise_factor)
         self._seen[STOPPED, index] = 1
         self._seen[PHASES, index] = found.phases.T
-        self._seen[GRAIN, index] = _size(found.grain_um)
+        self._seen[GRAIN, index] = scaled_size(found.grain_um)
         self._seen[READING, index] = np.clip(found.reading, -1, 1)
         return found.reading
 
@@ -254,10 +254,6 @@ class FurnaceControlVectorEnv(BatchedEnv):
 
 def _powders(particle_um: Floats) -> Recipe:
     return one_step(ROOM_K, 0.0, RAMP_K_PER_MIN, 0.0, particle_um)
-
-
-def _size(length_um: Floats) -> Floats:
-    return np.minimum(np.maximum(np.log(length_um) / SIZE_SCALE, -1.0), 1.0)
 
 
 def _replaced(old: Conditions | None, rows: Rows, new: Conditions) -> Conditions:
@@ -295,6 +291,3 @@ class FurnaceControlEnv(MetaEnv):
     """
 
     batched: ClassVar[type[BatchedEnv]] = FurnaceControlVectorEnv
-
-
-__all__ = ["ACTION_NAMES", "PHASES_SEEN", "FurnaceControlEnv", "FurnaceControlVectorEnv"]
