@@ -14,36 +14,24 @@ flowing back through the entire trial. No hidden state is stored and none goes s
 
 from __future__ import annotations
 
-import copy
-import ctypes
-import os
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import configure_logger
+from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.agents.base import Agent
+from metaenv.agents.memory import keep_freed_memory
 from metaenv.agents.networks import Cell, RecurrentActorCritic
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rollouts import TrialBuffer
 from metaenv.agents.trial_spaces import TrialSpaces, find_attribute, resolve_spaces
 
-Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
-"""What Stable-Baselines3 takes as a callback."""
-
-CHECKPOINT_KIND = "metaenv.RL2"
 MAX_LOG_STD_ROWS = 32
 """Stages of a long trial that get an exploration noise of their own by default (chosen)."""
 
@@ -120,7 +108,7 @@ class RL2Config:
     temporary array is fetched from the system page by page: learning with 128 to 256 memory units is a third slower."""
 
 
-class RL2:
+class RL2(Agent):
     """Recurrent PPO on whole trials, with the surface of a Stable-Baselines3 algorithm.
 
     Args:
@@ -136,11 +124,9 @@ class RL2:
 
     Raises:
         ValueError: the env's spaces or its autoreset mode are not as above.
-
-    Checkpoints always hold the state at the end of an iteration (collect, then update). A `save` in the middle
-    of one, such as `CheckpointCallback` makes, writes the state before it, and an iteration that is interrupted is
-    undone. So the agent can be saved after Ctrl-C, and resumes exactly from its last whole iteration.
     """
+
+    checkpoint_kind: ClassVar[str] = "metaenv.RL2"
 
     def __init__(
         self,
@@ -153,90 +139,27 @@ class RL2:
         trial_spaces: TrialSpaces | None = None,
     ) -> None:
         self.config = config or RL2Config()
-        self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed is None else int(seed)
-        self.verbose = verbose
-        self.tensorboard_log = tensorboard_log
-        self.env = env
+        super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
         self.spaces = resolve_spaces(env, trial_spaces, self.config.task_prediction_coef > 0)
-        self.num_timesteps = 0
-        self.iteration = 0
         self.policy = self._make_network()
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5)
-        self._total_timesteps = 0
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = self.config.reward_scale
         self._generator = torch.Generator().manual_seed(self.seed)
-        # Acting outside of training, say in a callback, must not change the course of training.
-        self._predict_generator = torch.Generator().manual_seed(self.seed + 1)
-        self._before_iteration: dict[str, Any] | None = None
         self._observations: NDArray[np.float32] | None = None
-        self._logger: Logger | None = None
-        self._custom_logger = False
+        self._buffer: TrialBuffer | None = None
 
     # ---------------------------------------------------------------- learning
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: Callback | None = None,
-        log_interval: int = 1,
-        tb_log_name: str = "RL2",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> Self:
-        """Train for `total_timesteps` steps, counted over all environments and rounded up to whole iterations.
-
-        Step size and entropy bonus are annealed over `total_timesteps`. To resume a loaded agent to where its
-        training was going to end: `agent.learn(agent.remaining_timesteps, reset_num_timesteps=False)`.
-
-        Args:
-            total_timesteps: steps to train for; added to those already made if `reset_num_timesteps` is False.
-            callback: as in Stable-Baselines3. `on_step` is called once per step of the vector env; its
-                returning False ends training before the current iteration.
-            log_interval: iterations between log entries.
-            tb_log_name: name of the run for TensorBoard.
-            reset_num_timesteps: start counting, and annealing, from zero. Weights are kept.
-            progress_bar: show one (needs tqdm and rich).
-        """
-        env = self._require_env()
-        callbacks = self._setup_learn(total_timesteps, callback, tb_log_name, reset_num_timesteps, progress_bar)
-        total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
-        callbacks.on_training_start(locals(), globals())
+    def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:
         self._observations = None
-        buffer = self._make_buffer(env)
+        self._buffer = self._make_buffer(env)
         if self.config.keep_freed_memory:
-            _keep_freed_memory()
-        with _torch_threads(self.config.torch_threads):
-            while self.num_timesteps < self._total_timesteps and self._iterate(env, buffer, callbacks, log_interval):
-                pass
-        callbacks.on_training_end()
-        return self
+            keep_freed_memory()
 
-    @property
-    def remaining_timesteps(self) -> int:
-        """Steps left of the training that `learn` was last asked for."""
-        return max(0, self._total_timesteps - self.num_timesteps)
-
-    def _iterate(
-        self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback, log_interval: int
-    ) -> bool:
-        """Collect a batch of trials and learn from it: wholly, or not at all. Returns whether to go on."""
-        started = time.perf_counter()
-        before = self._before_iteration = copy.deepcopy(self._state())
-        try:
-            batch = self._collect(env, buffer, callbacks)
-            metrics = None if batch is None else self._update(batch)
-        except BaseException:
-            self._set_state(before)
-            raise
-        finally:
-            self._before_iteration = None
-        if metrics is None:
-            self._set_state(before)
-            return False
-        self.iteration += 1
-        speed = (self.num_timesteps - before["num_timesteps"]) / (time.perf_counter() - started)
-        self._log(metrics, speed, log_interval)
-        return True
+    def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
+        buffer = self._buffer or self._make_buffer(env)
+        batch = self._collect(env, buffer, callbacks)
+        return None if batch is None else self._update(batch)
 
     def _collect(
         self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback
@@ -398,104 +321,30 @@ class RL2:
 
     # ---------------------------------------------------------------- saving
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, atomically; `.pt` is appended to a path without suffix."""
-        save_checkpoint(path, CHECKPOINT_KIND, self._before_iteration or self._state())
-
     @classmethod
-    def load(cls, path: str | os.PathLike[str], env: VectorEnv[Any, Any, Any] | None = None, verbose: int = 0) -> Self:
-        """Read an agent back, to act with, or with an `env` to train on.
+    def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
+        config, trial_spaces = RL2Config(**state["config"]), TrialSpaces(**state["spaces"])
+        return cls(env, config, seed=state["seed"], verbose=verbose, trial_spaces=trial_spaces)
 
-        Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file is no whole RL² checkpoint, or was trained for another kind of environment.
-        """
-        state = load_checkpoint(path, CHECKPOINT_KIND)
-        try:
-            config, trial_spaces = RL2Config(**state["config"]), TrialSpaces(**state["spaces"])
-            agent = cls(env, config, seed=state["seed"], verbose=verbose, trial_spaces=trial_spaces)
-            agent._set_state(state)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"Expected a {CHECKPOINT_KIND} checkpoint of this version, but the contents of {path} do not fit: "
-                f"{error}. Load it with the version of metaenv that saved it, or train again."
-            ) from error
-        return agent
+    def _fixed_state(self) -> dict[str, Any]:
+        return {"config": asdict(self.config), "spaces": asdict(self.spaces)}
 
-    def _state(self) -> dict[str, Any]:
-        """All that the rest of training depends on."""
+    def _learner_state(self) -> dict[str, Any]:
         return {
-            "config": asdict(self.config),
-            "spaces": asdict(self.spaces),
-            "seed": self.seed,
             "policy": self.policy.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "num_timesteps": self.num_timesteps,
-            "total_timesteps": self._total_timesteps,
-            "iteration": self.iteration,
             "reward_scale": self._reward_scale,
             "generator": self._generator.get_state(),
-            "predict_generator": self._predict_generator.get_state(),
         }
 
-    def _set_state(self, state: dict[str, Any]) -> None:
+    def _set_learner_state(self, state: dict[str, Any]) -> None:
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.num_timesteps = state["num_timesteps"]
-        self._total_timesteps = state["total_timesteps"]
-        self.iteration = state["iteration"]
         self._reward_scale = state["reward_scale"]
         self._generator.set_state(state["generator"])
-        self._predict_generator.set_state(state["predict_generator"])
 
-    # ---------------------------------------------------------------- the surface of Stable-Baselines3
-
-    @property
-    def logger(self) -> Logger:
-        """The logger that `learn` or `set_logger` has set up."""
-        if self._logger is None:
-            raise RuntimeError("Expected a logger, but there is none yet: call learn() or set_logger() first.")
-        return self._logger
-
-    def set_logger(self, logger: Logger) -> None:
-        """Use this logger instead of the one `learn` would make."""
-        self._logger, self._custom_logger = logger, True
-
-    def get_env(self) -> VectorEnv[Any, Any, Any] | None:
-        return self.env
-
-    def set_env(self, env: VectorEnv[Any, Any, Any]) -> None:
-        """Train on this env from now on; its spaces must be those of the present one."""
-        self.spaces = resolve_spaces(env, self.spaces, self.config.task_prediction_coef > 0)
-        self.env = env
-
-    def _setup_learn(
-        self, total_timesteps: int, callback: Callback | None, tb_log_name: str, reset: bool, progress_bar: bool
-    ) -> BaseCallback:
-        if total_timesteps < 1:
-            raise ValueError(f"Expected total_timesteps >= 1, got {total_timesteps}.")
-        if reset:
-            self.num_timesteps = 0
-        self._total_timesteps = self.num_timesteps + total_timesteps
-        if not self._custom_logger:
-            self._logger = configure_logger(self.verbose, self.tensorboard_log, tb_log_name, reset)
-        if isinstance(callback, list):
-            callback = CallbackList(callback)
-        elif not isinstance(callback, BaseCallback):
-            callback = ConvertCallback(callback) if callback is not None else CallbackList([])
-        if progress_bar:
-            callback = CallbackList([callback, ProgressBarCallback()])
-        callback.init_callback(cast(BaseAlgorithm, self))
-        return callback
-
-    def _log(self, values: dict[str, float], steps_per_second: float, log_interval: int) -> None:
-        for name, value in values.items():
-            self.logger.record(name, value)
-        self.logger.record("time/fps", int(steps_per_second))
-        self.logger.record("time/iterations", self.iteration)
-        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        if self.iteration % log_interval == 0:
-            self.logger.dump(step=self.num_timesteps)
+    def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
+        resolve_spaces(env, self.spaces, self.config.task_prediction_coef > 0)
 
     # ---------------------------------------------------------------- making
 
@@ -544,14 +393,7 @@ class RL2:
             return env.reset(seed=self.seed)[0]
         return self._observations if self.spaces.trial_length is not None else env.reset()[0]
 
-    def _require_env(self) -> VectorEnv[Any, Any, Any]:
-        if self.env is None:
-            raise ValueError("Expected an env to learn on, but this agent has none: RL2.load(path, env=env).")
-        return self.env
 
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Parameters of glibc's mallopt(3), from its malloc.h."""
 _NOT_TRAINED_ON = ("rewards", "values")
 
 
@@ -565,22 +407,3 @@ def _average_over(valid: Tensor | None) -> Callable[[Tensor], Tensor]:
 
 def _anneal(start: float, end: float, remaining: float) -> float:
     return end + (start - end) * remaining
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use this many threads inside the block, and as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _keep_freed_memory() -> None:
-    """Raise the sizes from which glibc hands freed memory back to the system; nothing on other systems."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for parameter in _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD:
-            mallopt(parameter, 1 << 30)

@@ -1,0 +1,270 @@
+"""What the agents share: the surface of a Stable-Baselines3 algorithm, and training that can be cut off anywhere."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import configure_logger
+
+from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
+
+Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
+"""What Stable-Baselines3 takes as a callback."""
+
+
+class Agent(ABC):
+    """Learns on a vector env of trials, with the surface of a Stable-Baselines3 algorithm.
+
+    Training goes in iterations. Checkpoints always hold the state at the end of one: a `save` in the middle, such as
+    `CheckpointCallback` makes, writes the state before it, and an iteration that is interrupted is undone. So an
+    agent can be saved after Ctrl-C, and resumes exactly from its last whole iteration.
+
+    Args:
+        env: what to learn on; None only for an agent that will not learn.
+        seed: of weights, actions, minibatches and tasks; None draws one.
+        verbose: 1 prints the log to the terminal.
+        tensorboard_log: folder for TensorBoard.
+        torch_threads: threads of torch while learning.
+    """
+
+    checkpoint_kind: ClassVar[str]
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any] | None,
+        seed: int | None,
+        verbose: int,
+        tensorboard_log: str | None,
+        torch_threads: int,
+    ) -> None:
+        self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed is None else int(seed)
+        self.verbose = verbose
+        self.tensorboard_log = tensorboard_log
+        self.env = env
+        self.num_timesteps = 0
+        self.iteration = 0
+        self._torch_threads = torch_threads
+        self._total_timesteps = 0
+        self._before_iteration: dict[str, Any] | None = None
+        self._logger: Logger | None = None
+        self._custom_logger = False
+        # Acting outside of training, say in a callback, must not change the course of training.
+        self._predict_generator = torch.Generator().manual_seed(self.seed + 1)
+
+    # WHAT AN AGENT WRITES
+
+    @abstractmethod
+    def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
+        """One iteration; returns what is logged, or None if a callback stopped it."""
+
+    @abstractmethod
+    def _learner_state(self) -> dict[str, Any]:
+        """What an iteration changes step by step, and its undoing must restore: numbers, strings, tensors."""
+
+    @abstractmethod
+    def _set_learner_state(self, state: dict[str, Any]) -> None:
+        """Put back what `_learner_state` returned."""
+
+    @classmethod
+    @abstractmethod
+    def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
+        """A new agent of the settings and sizes in `state`, which is then given the rest."""
+
+    @abstractmethod
+    def _fixed_state(self) -> dict[str, Any]:
+        """Settings and sizes, and what changes only at the very end of an iteration."""
+
+    def _set_fixed_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (optional)
+        """Put back what `_fixed_state` returned, beyond what `_from_state` uses."""
+
+    def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:  # noqa: B027 (optional)
+        """Called once in `learn`, before the first iteration."""
+
+    @abstractmethod
+    def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
+        """Raise ValueError if the agent was not made for such an environment."""
+
+    # LEARNING
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callback | None = None,
+        log_interval: int = 1,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train for `total_timesteps` steps, counted over all environments and rounded up to whole iterations.
+
+        What is annealed is annealed over `total_timesteps`. To resume a loaded agent to where its
+        training was going to end: `agent.learn(agent.remaining_timesteps, reset_num_timesteps=False)`.
+
+        Args:
+            total_timesteps: steps to train for; added to those already made if `reset_num_timesteps` is False.
+            callback: as in Stable-Baselines3. `on_step` is called once per step of the vector env; its
+                returning False ends training before the current iteration.
+            log_interval: iterations between log entries.
+            tb_log_name: name of the run for TensorBoard, by default the agent's.
+            reset_num_timesteps: start counting, and annealing, from zero. Weights are kept.
+            progress_bar: show one (needs tqdm and rich).
+        """
+        env = self._require_env()
+        name = tb_log_name or type(self).__name__
+        callbacks = self._setup_learn(total_timesteps, callback, name, reset_num_timesteps, progress_bar)
+        total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
+        callbacks.on_training_start(locals(), globals())
+        self._before_learning(env)
+        with torch_threads(self._torch_threads):
+            while self.num_timesteps < self._total_timesteps and self._iterate(env, callbacks, log_interval):
+                pass
+        callbacks.on_training_end()
+        return self
+
+    @property
+    def remaining_timesteps(self) -> int:
+        """Steps left of the training that `learn` was last asked for."""
+        return max(0, self._total_timesteps - self.num_timesteps)
+
+    def _iterate(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback, log_interval: int) -> bool:
+        """Play and learn: wholly, or not at all. Returns whether to go on."""
+        started = time.perf_counter()
+        before = self._before_iteration = copy.deepcopy(self._changing_state())
+        try:
+            metrics = self._play_and_update(env, callbacks)
+        except BaseException:
+            self._set_changing_state(before)
+            raise
+        finally:
+            self._before_iteration = None
+        if metrics is None:
+            self._set_changing_state(before)
+            return False
+        self.iteration += 1
+        speed = (self.num_timesteps - before["num_timesteps"]) / (time.perf_counter() - started)
+        self._log(metrics, speed, log_interval)
+        return True
+
+    # SAVING
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint, atomically; `.pt` is appended to a path without suffix."""
+        changing = self._before_iteration or self._changing_state()
+        save_checkpoint(path, self.checkpoint_kind, {**self._fixed_state(), **changing})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], env: VectorEnv[Any, Any, Any] | None = None, verbose: int = 0) -> Self:
+        """Read an agent back, to act with, or with an `env` to train on.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is no whole checkpoint of this kind of agent, or of another kind of environment.
+        """
+        state = load_checkpoint(path, cls.checkpoint_kind)
+        try:
+            agent = cls._from_state(state, env, verbose)
+            agent._set_fixed_state(state)
+            agent._set_changing_state(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"Expected a {cls.checkpoint_kind} checkpoint of this version, but the contents of {path} do not fit: "
+                f"{error}. Load it with the version of metaenv that saved it, or train again."
+            ) from error
+        return agent
+
+    def _changing_state(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "num_timesteps": self.num_timesteps,
+            "total_timesteps": self._total_timesteps,
+            "iteration": self.iteration,
+            "predict_generator": self._predict_generator.get_state(),
+            **self._learner_state(),
+        }
+
+    def _set_changing_state(self, state: dict[str, Any]) -> None:
+        self._set_learner_state(state)
+        self.num_timesteps = state["num_timesteps"]
+        self._total_timesteps = state["total_timesteps"]
+        self.iteration = state["iteration"]
+        self._predict_generator.set_state(state["predict_generator"])
+
+    # THE SURFACE OF STABLE-BASELINES3
+
+    @property
+    def logger(self) -> Logger:
+        """The logger that `learn` or `set_logger` has set up."""
+        if self._logger is None:
+            raise RuntimeError("Expected a logger, but there is none yet: call learn() or set_logger() first.")
+        return self._logger
+
+    def set_logger(self, logger: Logger) -> None:
+        """Use this logger instead of the one `learn` would make."""
+        self._logger, self._custom_logger = logger, True
+
+    def get_env(self) -> VectorEnv[Any, Any, Any] | None:
+        """The environment to learn on."""
+        return self.env
+
+    def set_env(self, env: VectorEnv[Any, Any, Any]) -> None:
+        """Train on this env from now on; its spaces must be those of the present one."""
+        self._check_new_env(env)
+        self.env = env
+
+    def _setup_learn(
+        self, total_timesteps: int, callback: Callback | None, tb_log_name: str, reset: bool, progress_bar: bool
+    ) -> BaseCallback:
+        if total_timesteps < 1:
+            raise ValueError(f"Expected total_timesteps >= 1, got {total_timesteps}.")
+        if reset:
+            self.num_timesteps = 0
+        self._total_timesteps = self.num_timesteps + total_timesteps
+        if not self._custom_logger:
+            self._logger = configure_logger(self.verbose, self.tensorboard_log, tb_log_name, reset)
+        if isinstance(callback, list):
+            callback = CallbackList(callback)
+        elif not isinstance(callback, BaseCallback):
+            callback = ConvertCallback(callback) if callback is not None else CallbackList([])
+        if progress_bar:
+            callback = CallbackList([callback, ProgressBarCallback()])
+        callback.init_callback(cast(BaseAlgorithm, self))
+        return callback
+
+    def _log(self, values: dict[str, float], steps_per_second: float, log_interval: int) -> None:
+        for name, value in values.items():
+            self.logger.record(name, value)
+        self.logger.record("time/fps", int(steps_per_second))
+        self.logger.record("time/iterations", self.iteration)
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        if self.iteration % log_interval == 0:
+            self.logger.dump(step=self.num_timesteps)
+
+    def _require_env(self) -> VectorEnv[Any, Any, Any]:
+        if self.env is None:
+            raise ValueError(
+                f"Expected an env to learn on, but this agent has none: {type(self).__name__}.load(path, env=env)."
+            )
+        return self.env
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use this many threads inside the block, and as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
