@@ -29,6 +29,18 @@ def classical_players(trials: VectorTrial) -> tuple[dict[str, TrialPlayer], str]
             from metaenv.materials import furnace_players
 
             return {**players, **furnace_players.players()}, "best fixed programme"
+        case "SparsePointRobotVectorEnv":
+            from metaenv.classic import point_robot_players
+
+            return {**players, **point_robot_players.players()}, "best fixed walk"
+        case "GridNaviVectorEnv":
+            from metaenv.classic import grid_navi_players
+
+            return {**players, **grid_navi_players.players()}, "best blind search"
+        case "TabularMDPVectorEnv":
+            from metaenv.classic import mdp_players
+
+            return {**players, **mdp_players.players()}, RANDOM
         case "BernoulliBanditVectorEnv":
             from metaenv.classic import trial_players
 

@@ -11,6 +11,9 @@ NAMESPACE = "metaenv"
 # id: (module, class of the batched environment, class of the scalar one)
 ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "BernoulliBandit-v0": ("metaenv.classic.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
+    "TabularMDP-v0": ("metaenv.classic.mdp", "TabularMDPVectorEnv", "TabularMDPEnv"),
+    "SparsePointRobot-v0": ("metaenv.classic.point_robot", "SparsePointRobotVectorEnv", "SparsePointRobotEnv"),
+    "GridNavi-v0": ("metaenv.classic.grid_navi", "GridNaviVectorEnv", "GridNaviEnv"),
     "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
 }

@@ -191,6 +191,12 @@ class TaskBatch:
         """All numbers of all tasks, shape (n, number of numbers a task has)."""
         return self._table.T
 
+    def with_matrix(self, matrix: Floats) -> TaskBatch:
+        """Other tasks of this kind, from numbers laid out as `matrix` gives them."""
+        if matrix.ndim != 2 or matrix.shape[1] != len(self._table):
+            raise TaskError(f"expected numbers of shape (n, {len(self._table)}), got {matrix.shape}")
+        return self._with(np.ascontiguousarray(matrix.T, np.float64), None)
+
     @property
     def ids(self) -> NDArray[np.str_]:
         """(n,) content hashes, 16 hexadecimal digits each.
@@ -276,6 +282,8 @@ class TaskDistribution(ABC):
     """
 
     task_type: ClassVar[type[Task]]
+    closed: ClassVar[bool] = False
+    """Whether the family has a few members only, all known, which every split plays: nothing is then held out."""
     unit_dim: int
     splits: tuple[str, ...]
 
@@ -298,6 +306,10 @@ class TaskDistribution(ABC):
     @abstractmethod
     def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """The true task as a vector in [-1, 1], shape (n, c): what `RevealTask` shows to an oracle."""
+
+    def members(self, split: str) -> TaskBatch | None:
+        """All tasks of a split that has finitely many, each once; None for an endless one."""
+        return None
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) which draws are members of the family; the others are drawn again."""

@@ -8,6 +8,7 @@ trial is a finite game, so nothing is bootstrapped beyond it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -65,8 +66,9 @@ class TrialMemory:
         self.reward_scale = reward_scale
         self.context_blind = context_blind
         self.action_space = action_space
-        self._d = int(observation_space.shape[0])
-        self._report_size = self._d if reports_at_end else 0
+        self.episode_size = int(observation_space.shape[0])
+        self.reports_at_end = reports_at_end
+        self._report_size = self.episode_size if reports_at_end else 0
         self._action_size = int(gym.spaces.flatdim(action_space))
         self.space = self._observation_space(observation_space)
         self._extra = np.zeros((n, self._report_size + self._action_size + 3), np.float32)
@@ -156,6 +158,27 @@ class TrialMemory:
         return np.concatenate([inner, extra], axis=1)
 
 
+@dataclass(frozen=True)
+class Transition:
+    """One step of n trials as the episodes' own environment made it, for learners that replay steps.
+
+    Attributes:
+        reward: (n,) what the environment paid, before the trial's objective.
+        terminated: (n,) which episodes ended for good.
+        truncated: (n,) which were cut off by a time limit: their value goes on.
+        observation: (n, d) after the step, before a new episode begins.
+        mask: (n, k) Discrete actions allowed there, or None.
+        report: the environment's part of ``info``, rows first.
+    """
+
+    reward: Floats
+    terminated: Bools
+    truncated: Bools
+    observation: Observations
+    mask: NDArray[np.int8] | None
+    report: Info
+
+
 class VectorTrial(BatchedWrapper):
     """Trials of a native vector environment: one episode of this env is one whole trial.
 
@@ -193,7 +216,11 @@ class VectorTrial(BatchedWrapper):
         )
         super().__init__(env, self.memory.space, autoreset_mode)
         self.episodes = self.memory.episodes
-        self._end_report: Info = {}
+        self._end_report: Info | None = None
+        self.keep_transition = False
+        """Whether each step leaves its `transition`; off by default, because it costs time."""
+        self.transition: Transition | None = None
+        """The last step of all trials; None before the first one, and where it played some of them only."""
 
     @property
     def trial_length(self) -> int | None:
@@ -203,7 +230,7 @@ class VectorTrial(BatchedWrapper):
 
     def _begin(self, rows: Rows) -> None:
         self.memory.begin(rows)
-        if self._end_report:
+        if self._end_report is not None:
             # A new array: the old one is still in the info of the step that ended the trial.
             ended = self._end_report["episode_end"].copy()
             ended[rows] = False
@@ -213,8 +240,10 @@ class VectorTrial(BatchedWrapper):
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         reward, terminated, truncated = self.env._transition(rows, action)
         done = terminated | truncated
-        final = self.env._observe(rows) if done.any() else None
+        final = self.env._observe(rows) if done.any() or self.keep_transition else None
         paid, over = self.memory.record(rows, action, reward, done, final)
+        if self.keep_transition:
+            self._keep(rows, reward, terminated, truncated, final)
         self._read_reports(rows, done)
         if (renew := done & ~over).any():
             again = np.arange(self.num_envs)[rows][renew]
@@ -222,13 +251,21 @@ class VectorTrial(BatchedWrapper):
             self.env._begin(slice(None) if len(again) == self.num_envs else again)
         return paid, over, np.zeros_like(over)
 
+    def _keep(
+        self, rows: Rows, reward: Floats, terminated: Bools, truncated: Bools, after: Observations | None
+    ) -> None:
+        self.transition = None
+        if after is not None and len(after) == self.num_envs:
+            mask, report = self.env._mask(rows), self.env._report(rows)
+            self.transition = Transition(reward, terminated, truncated, after, mask, report)
+
     def _read_reports(self, rows: Rows, done: Bools) -> None:
         """Keep what the finished episodes reported before the next ones begin."""
+        if not done.any():
+            self._end_report = None
+            return
         returns = np.zeros(self.num_envs)
         ended = np.zeros(self.num_envs, bool)
-        if self._end_report and not done.any():
-            self._end_report = {**self._end_report, "episode_return": returns, "episode_end": ended}
-            return
         returns[rows], ended[rows] = self.memory.episode_return[rows], done
         self.memory.end_episodes(np.flatnonzero(ended))
         report = self.env._report(slice(None))
@@ -238,8 +275,10 @@ class VectorTrial(BatchedWrapper):
         return self.memory.observation(rows, self.env._observe(rows))
 
     def _report(self, rows: Rows) -> Info:
-        if not self._end_report:
-            return self.env._report(rows)
+        if self._end_report is None:
+            nothing = np.zeros(self.num_envs)
+            ended = {"episode_return": nothing[rows], "episode_end": nothing[rows] > 0}
+            return {**self.env._report(rows), **ended}
         return {k: v[rows] for k, v in self._end_report.items()}
 
 
@@ -335,4 +374,4 @@ def make_trials(
     return VectorTrial(inner, episodes, objective, context_blind=context_blind)
 
 
-__all__: Sequence[str] = ("OBJECTIVES", "Objective", "Trial", "TrialMemory", "VectorTrial", "make_trials")
+__all__: Sequence[str] = ("OBJECTIVES", "Objective", "Transition", "Trial", "TrialMemory", "VectorTrial", "make_trials")

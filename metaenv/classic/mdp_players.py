@@ -1,0 +1,66 @@
+"""The tabular MDPs' classical players, seated at the same table as agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.arrays import Floats, Index
+from metaenv.classic.mdp import TabularMDPVectorEnv
+from metaenv.classic.mdp_baselines import ALGORITHMS, MDPPlayer
+from metaenv.players import TrialPlayer
+from metaenv.trial import VectorTrial
+from metaenv.vector import Observations
+
+FLAG = -2  # where a trial's observation tells that the previous step ended an episode; see TrialMemory
+
+
+class MDPTrialPlayer:
+    """A `metaenv.classic.mdp_baselines.MDPPlayer` on trials of TabularMDP.
+
+    It sees what the trial shows, no more: states, the rewards paid, and where episodes end.
+
+    Args:
+        make: gives the player for a number of episodes.
+    """
+
+    def __init__(self, make: Callable[[int], MDPPlayer]) -> None:
+        self._make = make
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """New MDPs in every row.
+
+        Raises:
+            TypeError: trials of another environment.
+        """
+        inner = env.innermost
+        if not isinstance(inner, TabularMDPVectorEnv):
+            raise TypeError(f"expected trials of TabularMDP, got {type(inner).__name__}")
+        self._n_states = inner.n_states
+        self._player = self._make(env.episodes)
+        self._player.start(env.num_envs, inner.n_states, inner.n_actions, inner.episode_length, rng)
+        self._before: tuple[Index, Index] | None = None  # state and action of the step before
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The actions to play. Episodes begin and end in all rows at once, as all have the same length."""
+        state = observation[:, : self._n_states].argmax(axis=1)
+        if self._before is None or observation[0, FLAG]:
+            self._player.begin()
+        else:
+            self._player.move(*self._before, state)
+        action = self._player.act(state)
+        self._before = state, action
+        return action
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """What the actions paid."""
+        assert self._before is not None
+        self._player.observe(self._before[0], action, reward)
+
+
+def players() -> dict[str, TrialPlayer]:
+    """The columns of Table 2 of the RL² paper but random, and the strongest two planning again before every step."""
+    return {name: MDPTrialPlayer(make) for name, make in ALGORITHMS.items() if name != "random"}
