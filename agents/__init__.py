@@ -6,11 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from metaenv.agents.pearl import PEARL, PEARLConfig
     from metaenv.agents.rl2 import RL2, RL2Config
 
-__all__ = ["RL2", "RL2Config"]
+__all__ = ["PEARL", "RL2", "PEARLConfig", "RL2Config"]
 
-_MODULES = {"RL2": "metaenv.agents.rl2", "RL2Config": "metaenv.agents.rl2"}
+_MODULES = {
+    "PEARL": "metaenv.agents.pearl",
+    "PEARLConfig": "metaenv.agents.pearl",
+    "RL2": "metaenv.agents.rl2",
+    "RL2Config": "metaenv.agents.rl2",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,20 +10,20 @@ from typing import Annotated, Any
 
 import tyro
 
-from metaenv.agents.rl2 import RL2
-from metaenv.agents.training import RunError, TrainConfig, preset, read_config, resume, train
+from metaenv.agents.base import Agent
+from metaenv.agents.training import AGENTS, TITLES, RunError, TrainConfig, preset, read_config, resume, train
 from metaenv.errors import nearest
 
-AGENTS = ("rl2",)
 TRAIN_HELP = """\
-usage: metaenv train rl2 ENV [options]
+usage: metaenv train rl2|pearl ENV [options]
 
-Train RL² on trials of an environment, in a new run folder (runs/ENV-SEED by default).
-ENV is an environment (`metaenv envs`) or settings kept in the repository, such as MaterialsSynthesis,
-materials-demo, bandit-10-5.
+Train RL² (recurrent, on-policy) or PEARL (infers the task, off-policy) on trials of an environment, in a new run
+folder (runs/ENV-SEED or runs/ENV-pearl-SEED by default). ENV is an environment (`metaenv envs`) or settings kept in
+the repository, such as MaterialsSynthesis, materials-demo, bandit-10-5.
 
   metaenv train rl2 MaterialsSynthesis --steps 2000000 --seed 1 --out runs/first
   metaenv train rl2 MaterialsSynthesis --settings tier full feedback yield --agent.epochs 3
+  metaenv train pearl SparsePointRobot --agent.latent-size 3
   metaenv train rl2 ENV --help       all options, with their defaults for that environment
 
 Ctrl-C keeps what was learned; `metaenv resume RUN` goes on to the same result.
@@ -31,7 +31,7 @@ Ctrl-C keeps what was learned; `metaenv resume RUN` goes on to the same result.
 
 
 def train_command(args: list[str]) -> int:
-    """Parse ``rl2 ENV [options]`` and train."""
+    """Parse ``rl2|pearl ENV [options]`` and train."""
     if not args or args[0] in ("-h", "--help"):
         print(TRAIN_HELP, end="")
         return 0
@@ -40,7 +40,8 @@ def train_command(args: list[str]) -> int:
     if len(args) < 2 or args[1].startswith("-"):
         print(TRAIN_HELP, end="")
         return 0 if len(args) > 1 and args[1] in ("-h", "--help") else 2
-    defaults = preset(args[1])
+    algorithm, name = args[:2]
+    defaults = preset(name, algorithm)
 
     def run(
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = defaults,
@@ -48,7 +49,7 @@ def train_command(args: list[str]) -> int:
         verbose: int = 0,
         tensorboard: bool = False,
     ) -> int:
-        """Train RL² in a new run folder.
+        """Train an agent in a new run folder.
 
         Args:
             config: settings.
@@ -56,12 +57,13 @@ def train_command(args: list[str]) -> int:
             verbose: 1 prints the log as a table, instead of the progress bar.
             tensorboard: also write TensorBoard events into the run folder.
         """
-        folder = out or Path("runs") / f"{args[1].rpartition('/')[2]}-{config.seed}"
+        plain = name.rpartition("/")[2] + ("" if algorithm == "rl2" else f"-{algorithm}")
+        folder = out or Path("runs") / f"{plain}-{config.seed}"
         return _report(
             lambda: train(config, folder, progress_bar=not verbose, verbose=verbose, tensorboard=tensorboard), folder
         )
 
-    return tyro.cli(run, args=args[2:], prog=f"metaenv train rl2 {args[1]}")
+    return tyro.cli(run, args=args[2:], prog=f"metaenv train {algorithm} {name}", description=TITLES[algorithm])
 
 
 def resume_command(args: list[str]) -> int:
@@ -82,7 +84,7 @@ def resume_command(args: list[str]) -> int:
     return tyro.cli(run, args=args, prog="metaenv resume")
 
 
-def _report(work: Callable[[], RL2], folder: Path) -> int:
+def _report(work: Callable[[], Agent], folder: Path) -> int:
     try:
         agent = work()
     except KeyboardInterrupt:

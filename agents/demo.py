@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from metaenv.agents.base import Agent
 from metaenv.agents.report import AGENT, compare, save, show
-from metaenv.agents.rl2 import RL2
 from metaenv.agents.training import TrainConfig, preset, replace, train
 from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.materials.baselines import portfolio
@@ -58,7 +58,7 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     )
 
 
-def worked_campaign(config: TrainConfig, agent: RL2, folder: Path) -> Path:
+def worked_campaign(config: TrainConfig, agent: Agent, folder: Path) -> Path:
     """Draw and print one campaign on an unseen material."""
     env = config.make_env(num_envs=CHUNK, split="test")
     frozen = first_tasks(env.distribution.frozen("test"), SHOWN)

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from metaenv.agents.belief_plots import write_pictures
+from metaenv.agents.pearl import PEARL
 from metaenv.agents.training import TrainConfig, load_run, parsed
 from metaenv.baselines import classical_players
 from metaenv.evaluation import Evaluation, evaluate, first_tasks, oracle_row
@@ -40,12 +42,15 @@ def evaluate_run(
     """
     config, agent = load_run(run)
     player = PolicyPlayer(agent, deterministic=not sample, trial_options=config.trial_options())
-    players: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {AGENT: player}
+    players: dict[str, TrialPlayer | Sequence[TrialPlayer]] = {config.title: player}
     given = {**config.settings, **(settings or {})}
     evaluation = compare(config, players, split, tasks, seed, bayesopt, parsed(given))
-    show(evaluation)
+    show(evaluation, config.title)
     path = save(evaluation, run)
-    print(f"\nWritten: {path}, {path.with_suffix('.png').name}")
+    pictures = [path.with_suffix(".png")]
+    if isinstance(agent, PEARL) and not config.context_blind:
+        pictures += write_pictures(config, agent, run, split, tasks, seed, parsed(given))
+    print(f"\nWritten: {path}, {', '.join(picture.name for picture in pictures)}")
 
 
 def compare(
@@ -77,15 +82,15 @@ def compare(
     return dataclasses.replace(evaluation, notes={"training": dataclasses.asdict(config)})
 
 
-def show(evaluation: Evaluation) -> None:
-    """Print the tables."""
+def show(evaluation: Evaluation, agent: str = AGENT) -> None:
+    """Print the tables; ``agent`` is the row whose adaptation score is told."""
     print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks never seen in training")
     print("\nFraction of the oracle's score after k episodes, mean [95 % interval]:\n")
     print(evaluation.table("fraction"))
-    adaptation = evaluation.row(AGENT).adaptation
+    adaptation = evaluation.row(agent).adaptation
     if adaptation:
         cells = ", ".join(f"{i.estimate:.3f} @{k}" for k, i in zip(evaluation.shots, adaptation, strict=True))
-        print(f"\nAdaptation score of {AGENT} (0: the best fixed rule, 1: the oracle): {cells}")
+        print(f"\nAdaptation score of {agent} (0: the best fixed rule, 1: the oracle): {cells}")
     print("\nReward of a whole trial, as the players saw it:")
     for row in evaluation.rows:
         if row.trial_return is not None:

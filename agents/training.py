@@ -12,20 +12,31 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import tyro
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
+from metaenv.agents.base import Agent
+from metaenv.agents.pearl import PEARL, PEARLConfig
 from metaenv.agents.rl2 import RL2, RL2Config
 from metaenv.errors import nearest
 from metaenv.evaluation import package_versions, write_text
 from metaenv.registry import ENVIRONMENTS, full_id
 from metaenv.trial import VectorTrial, make_trials
 
+A = TypeVar("A", bound=Agent)
 CHECKPOINT_SECONDS = 20.0  # chosen: what an interruption without warning may cost
+
+
+AgentConfig = RL2Config | PEARLConfig
+AGENTS: dict[str, tuple[type[RL2] | type[PEARL], type[AgentConfig]]] = {
+    "rl2": (RL2, RL2Config),
+    "pearl": (PEARL, PEARLConfig),
+}
+TITLES = {"rl2": "RL²", "pearl": "PEARL"}
 
 
 class RunError(ValueError):
@@ -34,7 +45,7 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run of RL²."""
+    """One training run of an agent."""
 
     env: Annotated[str, tyro.conf.Suppress] = "MaterialsSynthesis-v0"
     """Name of the environment; `metaenv envs` lists them."""
@@ -52,8 +63,24 @@ class TrainConfig:
     """Show the true task: the oracle-conditioned ceiling, no meta-learner."""
     settings: dict[str, str] = field(default_factory=dict)
     """Settings of the environment as pairs, for example `--settings tier full noise 2`."""
-    agent: RL2Config = field(default_factory=RL2Config)
-    """Settings of the agent."""
+    agent: tyro.conf.AvoidSubcommands[AgentConfig] = field(default_factory=RL2Config)
+    """Settings of the agent; their type says which."""
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the agent: "rl2" or "pearl"."""
+        return next(name for name, (_, settings) in AGENTS.items() if isinstance(self.agent, settings))
+
+    @property
+    def title(self) -> str:
+        """The agent's name in tables."""
+        return TITLES[self.algorithm]
+
+    def make_agent(self, env: VectorTrial) -> RL2 | PEARL:
+        """A new agent for the training trials."""
+        if isinstance(self.agent, PEARLConfig):
+            return PEARL(env, self.agent, seed=self.seed)
+        return RL2(env, self.agent, seed=self.seed)
 
     def make_env(self, **overrides: Any) -> VectorTrial:
         """The training trials."""
@@ -72,18 +99,24 @@ class TrainConfig:
 
     def to_json(self) -> str:
         """The settings, with the versions of the packages that will use them."""
-        return json.dumps({**asdict(self), "versions": package_versions()}, indent=1) + "\n"
+        return (
+            json.dumps({"algorithm": self.algorithm, **asdict(self), "versions": package_versions()}, indent=1) + "\n"
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """The settings that `to_json` wrote. Raises RunError for unknown ones."""
-        given = {k: v for k, v in values.items() if k != "versions"}
-        for kind, part in ((cls, given), (RL2Config, given.get("agent", {}))):
+        given = {k: v for k, v in values.items() if k not in ("versions", "algorithm")}
+        algorithm = values.get("algorithm", "rl2")
+        if algorithm not in AGENTS:
+            raise RunError(f"no agent {algorithm!r}.{nearest(algorithm, AGENTS)}")
+        settings = AGENTS[algorithm][1]
+        for kind, part in ((cls, given), (settings, given.get("agent", {}))):
             known = {f.name for f in fields(kind)}
             for name in part.keys() - known:
                 raise RunError(f"{kind.__name__} has no setting {name!r}.{nearest(name, known)}")
         agent: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.pop("agent", {}).items()}
-        return cls(**given, agent=RL2Config(**agent))
+        return cls(**given, agent=settings(**agent))
 
 
 def parsed(settings: Mapping[str, str]) -> dict[str, Any]:
@@ -98,33 +131,42 @@ def parsed(settings: Mapping[str, str]) -> dict[str, Any]:
     return {name.replace("-", "_"): value(text) for name, text in settings.items()}
 
 
-def preset(name: str) -> TrainConfig:
+def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
     """Settings that are kept in the repository: of a published run, or the default ones of an environment.
 
     Args:
-        name: of a file in ``agents/runs`` without its ending, or of an environment.
+        name: of a file in ``agents/runs`` without its ending, or of an environment. PEARL's files end in ``-pearl``,
+            which may be left off.
+        algorithm: "rl2" or "pearl".
 
     Raises:
         RunError: there is neither; the nearest name is suggested.
     """
     folder = resources.files("metaenv.agents") / "runs"
-    known = {entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")}
-    if name in known:
-        return TrainConfig.from_dict(json.loads((folder / f"{name}.json").read_text()))
+    files = {entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")}
+    ending = "" if algorithm == "rl2" else f"-{algorithm}"
+    known = {file for file in files if _algorithm_of(file) == algorithm}
     short = name.rpartition("/")[2].rpartition("-v")[0] or name.rpartition("/")[2]
-    if short in known:
-        return preset(short)
+    for candidate in (name, f"{name}{ending}", f"{short}{ending}"):
+        if candidate in known:
+            return TrainConfig.from_dict(json.loads((folder / f"{candidate}.json").read_text()))
     try:
         env = full_id(name).rpartition("/")[2]
     except ValueError as error:
         names = known | set(ENVIRONMENTS)
         raise RunError(f"no preset and no environment {name!r}.{nearest(name, names)}") from error
-    return TrainConfig(env=env)
+    return TrainConfig(env=env) if algorithm == "rl2" else TrainConfig(env=env, num_envs=20, agent=PEARLConfig())
+
+
+def _algorithm_of(file: str) -> str:
+    """Which agent a file of settings is for, by its name."""
+    ending = file.rpartition("-")[2]
+    return ending if ending in AGENTS else "rl2"
 
 
 def train(
     config: TrainConfig, folder: str | Path, *, progress_bar: bool = True, verbose: int = 0, tensorboard: bool = False
-) -> RL2:
+) -> RL2 | PEARL:
     """Train in a new run folder.
 
     Raises:
@@ -138,11 +180,13 @@ def train(
         )
     env = config.make_env()
     write_text(folder / "config.json", config.to_json())
-    agent = RL2(env, config.agent, seed=config.seed)
+    agent = config.make_agent(env)
     return _learn(agent, config.steps, folder, True, progress_bar, verbose, tensorboard)
 
 
-def resume(folder: str | Path, *, progress_bar: bool = True, verbose: int = 0, tensorboard: bool = False) -> RL2:
+def resume(
+    folder: str | Path, *, progress_bar: bool = True, verbose: int = 0, tensorboard: bool = False
+) -> RL2 | PEARL:
     """Go on with an interrupted run, to the same result as if it had not been interrupted.
 
     Raises:
@@ -152,9 +196,9 @@ def resume(folder: str | Path, *, progress_bar: bool = True, verbose: int = 0, t
     config = read_config(folder)
     env = config.make_env()
     if not (folder / "checkpoint.pt").exists():
-        agent = RL2(env, config.agent, seed=config.seed)
+        agent = config.make_agent(env)
         return _learn(agent, config.steps, folder, True, progress_bar, verbose, tensorboard)
-    agent = RL2.load(folder / "checkpoint.pt", env)
+    agent = AGENTS[config.algorithm][0].load(folder / "checkpoint.pt", env)
     if agent.remaining_timesteps == 0:
         return agent
     return _learn(agent, agent.remaining_timesteps, folder, False, progress_bar, verbose, tensorboard)
@@ -171,18 +215,16 @@ def read_config(folder: str | Path) -> TrainConfig:
         raise RunError(f"{path} is not a run's settings ({error}); was it edited?") from error
 
 
-def load_run(folder: str | Path) -> tuple[TrainConfig, RL2]:
+def load_run(folder: str | Path) -> tuple[TrainConfig, RL2 | PEARL]:
     """Settings and trained agent of a run folder."""
     config = read_config(folder)
     path = Path(folder) / "checkpoint.pt"
     if not path.exists():
         raise RunError(f"{folder} has no checkpoint yet; train it first with `metaenv resume {folder}`")
-    return config, RL2.load(path)
+    return config, AGENTS[config.algorithm][0].load(path)
 
 
-def _learn(
-    agent: RL2, steps: int, folder: Path, reset: bool, progress_bar: bool, verbose: int, tensorboard: bool
-) -> RL2:
+def _learn(agent: A, steps: int, folder: Path, reset: bool, progress_bar: bool, verbose: int, tensorboard: bool) -> A:
     writers: list[KVWriter] = [JsonLines(folder / "log.jsonl", agent.num_timesteps)]
     if verbose:
         import sys
@@ -201,17 +243,20 @@ def _learn(
 
 
 class Checkpoints(BaseCallback):
-    """Save the agent at ends of iterations, at most every `CHECKPOINT_SECONDS`."""
+    """Save the agent at ends of iterations, at most every `CHECKPOINT_SECONDS`, and for at most 2 % of the time."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
         self._saved = time.monotonic()
+        self._pause = CHECKPOINT_SECONDS
 
     def _on_rollout_start(self) -> None:
-        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+        start = time.monotonic()
+        if start - self._saved > self._pause:
             self.model.save(self.path)
             self._saved = time.monotonic()
+            self._pause = max(CHECKPOINT_SECONDS, 50 * (self._saved - start))
 
     def _on_step(self) -> bool:
         return True

@@ -1,0 +1,618 @@
+"""PEARL: an off-policy agent that infers the hidden task and acts on what it believes.
+
+Rakelly, Zhou, Quillen, Finn and Levine 2019, "Efficient Off-Policy Meta-Reinforcement Learning via Probabilistic
+Context Variables", https://arxiv.org/abs/1903.08254. A context encoder turns the steps seen of a task into a Gaussian
+belief over a latent vector z; actor and critics of soft actor-critic (`metaenv.agents.soft_actor_critic`) see z beside
+the observation. Acting is posterior sampling: z is drawn from the belief at the start of each episode and kept to its
+end. Here actions may be discrete and masked as well as continuous.
+
+Losses of one gradient step over b tasks with m steps each (all tasks in one batched computation):
+
+* critics: 0.5 * sum over the two critics of the mean over b * m steps of (Q(s, a, z) - target)^2;
+* encoder: that loss plus ``kl_coef`` * mean over the b tasks of KL(q(z | context) || N(0, I)), summed over z's
+  coordinates. The paper's own code *sums* the KL over tasks, so that its 0.1 at 16 tasks is 1.6 here, and multiplies
+  rewards by 5 to 100: coefficients do not carry over;
+* actor, entropy weight and reward decoder: means over b * m steps, with z detached.
+
+So the encoder learns from critics and KL alone. What differs from the paper's code: no separate value network; the
+belief includes the prior (`metaenv.agents.belief`); contexts are beginnings of a task's latest trials, from nothing to
+all of one, as a player meets them; the boundary flag is part of the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import create_mlp
+from torch import Tensor, nn
+
+from metaenv.agents.base import Agent
+from metaenv.agents.belief import Belief, ContextEncoder
+from metaenv.agents.memory import keep_freed_memory
+from metaenv.agents.pearl_spaces import PEARLSpaces, pearl_spaces
+from metaenv.agents.replay import TaskReplay
+from metaenv.agents.soft_actor_critic import (
+    ContinuousSoftActorCritic,
+    DiscreteSoftActorCritic,
+    SoftActorCritic,
+)
+from metaenv.arrays import Index
+from metaenv.errors import nearest
+from metaenv.tasks import TaskBatch
+from metaenv.trial import Transition, VectorTrial
+
+CONTINUOUS_TARGET_ENTROPY, DISCRETE_TARGET_ENTROPY = -1.0, 0.2
+"""Defaults of `PEARLConfig.target_entropy`: SAC's own; chosen."""
+TASK_STREAM, PLAY_STREAM, BATCH_STREAM = 0, 1, 2
+"""Random streams grown from the seed: of the training tasks, of play, of batches."""
+
+
+@dataclass(frozen=True)
+class PEARLConfig:
+    """Settings of PEARL."""
+
+    n_tasks: int = 100
+    """Training tasks, drawn once; all members of a training split that has no more than that."""
+    refresh_tasks: int = 0
+    """Of the tasks played in an iteration, how many are replaced by newly drawn ones, oldest first."""
+    replay_capacity: int = 10_000
+    """Steps kept of each task."""
+    initial_trials: int = 1
+    """Trials of each task that are played at random before learning starts."""
+    initial_hold: int = 1
+    """Steps for which a random action is held in those trials. More reaches further: 20 goes straight for 20 steps."""
+    gradient_steps: int = 100
+    """Updates of all networks per iteration, each on `meta_batch` tasks."""
+    meta_batch: int = 16
+    """Tasks in one update."""
+    batch_size: int = 128
+    """Steps of each task in one update."""
+    context_size: int = 128
+    """Largest number of steps in a context while learning; when acting there is no limit."""
+    shortest_context: float = 0.0
+    """Contexts while learning are beginnings of a trial, of a length uniform from this fraction of it to all. The
+    paper's are always long. From a short one that tells nothing, z is as good as drawn from the prior, and the critics
+    learn that such a z means nothing: with sparse rewards the agent then never sets out for one goal. With 0 an agent
+    that must do well from the first steps on learns what little evidence is worth."""
+    context_trials: int = 1
+    """Contexts come from this many latest trials of a task. More make it harder to know a task by heart from a
+    context that tells nothing of it."""
+    latent_size: int = 5
+    """Coordinates of the latent task z."""
+    encoder_sizes: tuple[int, ...] = (128, 128)
+    """Widths of the context encoder's hidden layers."""
+    network_sizes: tuple[int, ...] = (128, 128)
+    """Widths of the hidden layers of actor, critics and reward decoder."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start of training."""
+    learning_rate_final: float = 1e-4
+    """Adam's step size at the end; linear in between."""
+    gamma: float = 0.99
+    """Discount per step within an episode."""
+    tau: float = 0.005
+    """Step of the slow critics towards the critics."""
+    kl_coef: float = 0.01
+    """Weight of the belief's KL divergence to the prior (a mean over tasks, a sum over coordinates)."""
+    reward_scale: float = 1.0
+    """Factor on rewards in the critics' targets."""
+    critic_reward: str | None = None
+    """Name of an entry of ``info`` that the critics learn from instead of the reward, such as "dense_reward": a
+    privileged signal in training. The context holds the true reward, and so does every evaluation."""
+    ent_coef: float | None = None
+    """Weight of the entropy; None adapts it to `target_entropy`."""
+    target_entropy: float | None = None
+    """Continuous: nats per dimension, -1 by default. Discrete: fraction of the log of the number of allowed actions,
+    0.2 by default."""
+    prior_episodes: int = 1
+    """Episodes at the start of a trial whose z is drawn from the prior, whatever has been seen (the paper: 5 on sparse
+    rewards)."""
+    resample_every: int | None = None
+    """Steps after which z is drawn anew within an episode; None draws at the start of each episode only, as in the
+    paper."""
+    torch_threads: int = 1
+    """Threads of torch while learning."""
+    keep_freed_memory: bool = True
+    """As in RL2Config."""
+
+
+class PEARL(Agent):
+    """Probabilistic embeddings for actor-critic RL, with the surface of a Stable-Baselines3 algorithm.
+
+    Args:
+        env: a `VectorTrial` in autoreset mode SAME_STEP, of a discrete action or one in [-1, 1]^d. In each iteration
+            every sub-environment plays one trial of one of the training tasks. None only for an agent that will not
+            learn.
+        config: settings.
+        seed: of weights, actions, batches and tasks; None draws one.
+        verbose: 1 prints the log to the terminal.
+        tensorboard_log: folder for TensorBoard.
+        spaces: sizes of the environment, where there is no `env`; with one, they must agree.
+
+    Raises:
+        ValueError: the env is none of trials, or its sizes, its spaces or the settings do not fit.
+    """
+
+    checkpoint_kind: ClassVar[str] = "metaenv.PEARL"
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any] | None,
+        config: PEARLConfig | None = None,
+        *,
+        seed: int | None = None,
+        verbose: int = 0,
+        tensorboard_log: str | None = None,
+        spaces: PEARLSpaces | None = None,
+    ) -> None:
+        self.config = config or PEARLConfig()
+        super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
+        self.spaces = pearl_spaces(env, spaces)
+        self._make_networks()
+        self._generator = torch.Generator().manual_seed(self.seed)
+        self._replay: TaskReplay | None = None
+        self._tasks: TaskBatch | None = None
+        if env is not None:
+            self._prepare(cast(VectorTrial, env))
+
+    # ---------------------------------------------------------------- acting
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: NDArray[Any],
+        state: NDArray[np.float32] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Choose actions, and remember.
+
+        Args:
+            observation: (n, o) of trials, or (o,) of a single one.
+            state: what the previous call returned; None at the start of a trial.
+            episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
+            deterministic: the most likely action given z. z itself is drawn from the belief all the same: that is how
+                posterior sampling explores.
+            action_masks: (n, k) or (k,), nonzero where an action is allowed.
+
+        Returns:
+            Actions (n,) int64 or (n, d) float32 in [-1, 1], without the leading axis for a single observation,
+            and the state (n, d + 3 L + 2): last observation, the belief's precision (beyond the prior's) and weighted
+            mean, z, episodes finished, and steps of the present episode plus one.
+        """
+        single = np.ndim(observation) == 1
+        observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
+        before = self._first_state(len(observations)) if state is None else torch.as_tensor(state)
+        if episode_start is not None:
+            before = before * ~torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool).unsqueeze(-1)
+        masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)
+        actions, after = self._act(observations, before, masks, self._predict_generator, deterministic)
+        return (actions[0] if single else actions), after.numpy()
+
+    @torch.no_grad()
+    def posterior(self, context: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the agent believes of the hidden task after a context.
+
+        Args:
+            context: (t + 1, n, o) or (t + 1, o) the trial's observations from the one that `reset` returned on. One
+                observation alone tells nothing: the belief is the prior.
+
+        Returns:
+            Mean and standard deviation of the latent task, each (n, L) or (L,).
+        """
+        observations = torch.as_tensor(np.asarray(context, np.float32))
+        single = observations.ndim == 2
+        if single:
+            observations = observations.unsqueeze(1)
+        if observations.ndim != 3 or observations.shape[-1] != self.spaces.trial_size:
+            raise ValueError(
+                f"Expected a context of shape (t + 1, n, {self.spaces.trial_size}), the trial's observations from the "
+                f"reset on; got {np.shape(context)}."
+            )
+        belief = Belief.prior(observations.shape[1], self.config.latent_size)
+        if len(observations) > 1:
+            steps = torch.cat([observations[:-1, :, : self.spaces.observation_size], self._seen(observations[1:])], -1)
+            factors = self.encoder(steps.transpose(0, 1))
+            belief = belief.updated(factors, torch.ones(factors.precision.shape[:-1], dtype=torch.bool))
+        mean, std = belief.mean.numpy(), belief.std.numpy()
+        return (mean[0], std[0]) if single else (mean, std)
+
+    @torch.no_grad()
+    def predict_reward(
+        self, observation: NDArray[np.float32], action: NDArray[Any], latent: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The reward that the agent expects, were the hidden task `latent`: what it thinks the task rewards.
+
+        Args:
+            observation: (n, d) of the episode.
+            action: (n,) or (n, d_a).
+            latent: (n, L) or (L,).
+
+        Returns:
+            (n,) expected rewards of the step, as the environment pays them.
+        """
+        seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
+        z = torch.as_tensor(latent, dtype=torch.float32).expand(len(seen), -1)
+        played = self._action_vector(torch.as_tensor(np.asarray(action)))
+        return self.decoder(torch.cat([seen, played, z], -1)).squeeze(-1).numpy()
+
+    def _act(
+        self,
+        observations: Tensor,
+        before: Tensor,
+        masks: Tensor | None,
+        generator: torch.Generator,
+        deterministic: bool,
+    ) -> tuple[NDArray[Any], Tensor]:
+        """Update the belief, draw z where it is due, and act."""
+        d, latent = self.spaces.observation_size, self.config.latent_size
+        last, precision, weighted, z, episodes, age = before.split([d, latent, latent, latent, 1, 1], -1)
+        started, news = age > 0, self._seen(observations)
+        ended = started & (news[:, -1:] > 0)
+        factor = self.encoder(torch.cat([last, news], -1).unsqueeze(-2))
+        belief = Belief(precision + 1, weighted).updated(factor, started)
+        episodes, age = episodes + ended, torch.where(ended, 0.0, age)
+        z = torch.where(self._due(age), self._drawn(belief, episodes, generator), z)
+        current = observations[:, :d]
+        actions = self.sac.act(torch.cat([current, z], -1), masks, generator, deterministic)
+        after = torch.cat([current, belief.precision - 1, belief.weighted_mean, z, episodes, age + 1], -1)
+        return actions.numpy(), after
+
+    def _due(self, age: Tensor) -> Tensor:
+        """Whether to draw z anew after `age` steps of the episode."""
+        every = self.config.resample_every
+        return age == 0 if every is None else age % every == 0
+
+    def _drawn(self, belief: Belief, episodes: Tensor, generator: torch.Generator) -> Tensor:
+        """z from the belief, or in the trial's first episodes from the prior."""
+        prior = Belief.prior(len(episodes), self.config.latent_size)
+        early = episodes < self.config.prior_episodes
+        return torch.where(early, prior.sample(generator), belief.sample(generator))
+
+    def _first_state(self, n: int) -> Tensor:
+        return torch.zeros(n, self.spaces.observation_size + 3 * self.config.latent_size + 2)
+
+    def _seen(self, observations: Tensor) -> Tensor:
+        """What a trial's observation tells of the step before it: what was seen next, done, paid, and the flag."""
+        d, k = self.spaces.observation_size, self.spaces.action_vector
+        report = d if self.spaces.reports_at_end else 0
+        now, reported, done = observations[..., :d], observations[..., d : d + report], observations[..., d + report :]
+        ended = done[..., k + 1 : k + 2]
+        following = now * (1 - ended) + (reported * ended if report else 0)
+        return torch.cat([following, done[..., : k + 2]], -1)
+
+    def _action_vector(self, actions: Tensor) -> Tensor:
+        if self.spaces.n_actions is None:
+            return actions.to(torch.float32)
+        return nn.functional.one_hot(actions.long(), self.spaces.n_actions).to(torch.float32)
+
+    # ---------------------------------------------------------------- learning
+
+    def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:
+        cast(VectorTrial, env).keep_transition = True
+        if self.config.keep_freed_memory:
+            keep_freed_memory()
+
+    def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
+        """Learn from what has been played, then play one trial of some tasks; kept only when all of it succeeded."""
+        trials, tasks, replay = cast(VectorTrial, env), self._training_tasks, self._training_replay
+        rng = np.random.default_rng([self.seed, BATCH_STREAM, self.iteration])
+        warm_up = bool(replay.trials.min() < self.config.initial_trials)
+        metrics = {} if warm_up else self._update(replay, rng)
+        slots, chosen = self._next_tasks(trials, tasks, replay, warm_up, rng)
+        played = self._collect(trials, chosen, warm_up and self._updates == 0, callbacks)
+        if played is None:
+            return None
+        steps, valid, logged = played
+        replay.clear(slots[chosen.ids != tasks.ids[slots]])
+        replay.add(slots, steps, valid)
+        self._tasks = tasks.replaced(slots, chosen)
+        return {**logged, **metrics}
+
+    def _next_tasks(
+        self, env: VectorTrial, tasks: TaskBatch, replay: TaskReplay, warm_up: bool, rng: np.random.Generator
+    ) -> tuple[Index, TaskBatch]:
+        """Slots of the training tasks to play now, all different, and the tasks, some of them new."""
+        if warm_up:
+            slots = np.argsort(replay.trials, kind="stable")[: env.num_envs]
+            return slots, tasks.take(slots)
+        fresh = min(self.config.refresh_tasks, env.num_envs)
+        oldest = (self.iteration * fresh + np.arange(fresh)) % len(tasks)
+        others = np.setdiff1d(np.arange(len(tasks)), oldest)
+        slots = np.concatenate([oldest, rng.choice(others, env.num_envs - fresh, replace=False)])
+        chosen = tasks.take(slots)
+        if fresh:
+            chosen = chosen.replaced(np.arange(fresh), env.distribution.sample(fresh, env.split, rng))
+        return slots, chosen
+
+    def _collect(
+        self, env: VectorTrial, tasks: TaskBatch, at_random: bool, callbacks: BaseCallback
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_], dict[str, float]] | None:
+        """Play one trial of each task: (steps, n, ...) of each field, which belong to the trial, and what to log."""
+        callbacks.on_rollout_start()
+        rng = np.random.default_rng([self.seed, PLAY_STREAM, self.iteration])
+        observations, _ = env.reset(seed=int(rng.integers(2**31)), options={"tasks": tasks})
+        n = env.num_envs
+        state, over = self._first_state(n), np.zeros(n, np.bool_)
+        actions: NDArray[Any] | None = None
+        steps: list[dict[str, NDArray[Any]]] = []
+        valid: list[NDArray[np.bool_]] = []
+        returns, episodes = np.zeros(n), np.zeros((n, env.episodes))
+        while not over.all():
+            masks = env.action_masks() if self.spaces.n_actions else None
+            if at_random:
+                actions = self._random_actions(masks, actions, len(steps), rng)
+            else:
+                actions, state = self._sampled_actions(observations, state, masks)
+            finished = np.minimum(env.memory.finished, env.episodes - 1).copy()
+            seen = observations[:, : self.spaces.observation_size]
+            observations, rewards, terminated, _, _ = env.step(actions)
+            steps.append(self._step(seen, actions, masks, cast(Transition, env.transition), env.memory.reward_scale))
+            valid.append(~over)
+            returns += rewards * ~over
+            episodes[np.arange(n), finished] += cast(Transition, env.transition).reward * ~over
+            over |= terminated
+            self.num_timesteps += n
+            callbacks.update_locals(locals())
+            if not callbacks.on_step():
+                return None
+        callbacks.on_rollout_end()
+        logged = {
+            "rollout/return": float(returns.mean()),
+            "rollout/first_episode": float(episodes[:, 0].mean()),
+            "rollout/last_episode": float(episodes[:, -1].mean()),
+        }
+        return {name: np.stack([s[name] for s in steps]) for name in steps[0]}, np.stack(valid), logged
+
+    @torch.no_grad()
+    def _sampled_actions(
+        self, observations: NDArray[np.float32], state: Tensor, masks: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], Tensor]:
+        allowed = None if masks is None else torch.from_numpy(masks)
+        return self._act(torch.from_numpy(observations), state, allowed, self._generator, False)
+
+    def _random_actions(
+        self, masks: NDArray[np.bool_] | None, last: NDArray[Any] | None, step: int, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """Uniformly random allowed actions, or the last ones where they are still to be held and allowed."""
+        rows = np.arange(cast(VectorTrial, self.env).num_envs)
+        if masks is None:
+            drawn = rng.uniform(-1, 1, (len(rows), self.spaces.action_size)).astype(np.float32)
+            allowed = np.ones(len(rows), np.bool_)
+        else:
+            drawn = np.where(masks, rng.random(masks.shape), -1).argmax(1)
+            allowed = masks[rows, drawn if last is None else last]
+        if last is None or step % self.config.initial_hold == 0:
+            return drawn
+        return np.where(allowed.reshape(-1, *[1] * (drawn.ndim - 1)), last, drawn)
+
+    def _step(
+        self,
+        seen: NDArray[np.float32],
+        actions: NDArray[Any],
+        masks: NDArray[np.bool_] | None,
+        after: Transition,
+        context_scale: float,
+    ) -> dict[str, NDArray[Any]]:
+        """One step of every row, as the replay keeps it."""
+        name = self.config.critic_reward
+        if name is not None and name not in after.report:
+            raise ValueError(f"The env's info has no {name!r}.{nearest(name, after.report)}")
+        step: dict[str, NDArray[Any]] = {
+            "observations": seen,
+            "actions": actions,
+            "next_observations": after.observation,
+            "rewards": after.reward if name is None else after.report[name],
+            "context_rewards": after.reward * context_scale,
+            "terminated": after.terminated,
+            "ended": after.terminated | after.truncated,
+        }
+        if masks is not None and after.mask is not None:
+            step |= {"masks": masks, "next_masks": after.mask.astype(np.bool_)}
+        return step
+
+    def _update(self, replay: TaskReplay, rng: np.random.Generator) -> dict[str, float]:
+        """`gradient_steps` updates of all networks; returns the means of what is logged."""
+        config = self.config
+        progress = min(1.0, self.num_timesteps / self._total_timesteps)
+        rate = config.learning_rate + (config.learning_rate_final - config.learning_rate) * progress
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        metrics: list[dict[str, Tensor]] = []
+        for _ in range(config.gradient_steps):
+            tasks = rng.choice(len(replay.trials), min(config.meta_batch, len(replay.trials)), replace=False)
+            steps = _tensors(replay.sample(tasks, config.batch_size, rng))
+            context, counts = replay.contexts(tasks, config.context_size, config.shortest_context, rng)
+            metrics.append(self._gradient_step(steps, _tensors(context), torch.from_numpy(counts)))
+        self._updates += config.gradient_steps
+        averaged = {f"train/{k}": float(torch.stack([m[k] for m in metrics]).mean()) for k in metrics[0]}
+        return {**averaged, "train/learning_rate": rate, "train/updates": self._updates}
+
+    def _gradient_step(self, steps: dict[str, Tensor], context: dict[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
+        """One update of encoder and critics, then of the actor and the entropy's weight, on (b, m, ...) steps."""
+        belief = self._infer(context, counts)
+        z = belief.sample(self._generator)
+        rows = {name: x.flatten(0, 1) for name, x in steps.items()}
+        latent = z.unsqueeze(1).expand(-1, steps["rewards"].shape[1], -1).flatten(0, 1)
+        x = torch.cat([rows["observations"], latent], -1)
+        critic_loss, value = self._critic_loss(x, rows, latent.detach())
+        kl = belief.kl_to_prior().mean()
+        decoder_loss = self._decoder_loss(rows, latent.detach())
+        loss = critic_loss + self.config.kl_coef * kl + decoder_loss
+        self._apply("critic", loss)
+        with _frozen(self.sac.critic):
+            actor_loss, entropy, target = self.sac.actor_loss(x.detach(), rows.get("masks"), self._generator)
+        self._apply("actor", actor_loss)
+        if self.sac.adapts:
+            self._apply("ent_coef", self.sac.ent_coef_loss(entropy, target))
+        self.sac.update_target(self.config.tau)
+        metrics = {
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
+            "kl": kl,
+            "reward_error": decoder_loss,
+            "value": value,
+            "entropy": entropy.mean(),
+            "ent_coef": self.sac.ent_coef,
+            "belief_std": belief.std.mean(),
+        }
+        return {name: x.detach() for name, x in metrics.items()}
+
+    def _infer(self, context: dict[str, Tensor], counts: Tensor) -> Belief:
+        """The belief (b, L) after contexts (b, w, ...) of which `counts` (b, w) says what is there."""
+        ended = context["ended"].unsqueeze(-1)
+        following = context["next_observations"]
+        if not self.spaces.reports_at_end:
+            following = following * (1 - ended)
+        parts = [
+            context["observations"],
+            following,
+            self._action_vector(context["actions"]),
+            context["context_rewards"].unsqueeze(-1),
+            ended,
+        ]
+        return Belief.prior(len(counts), self.config.latent_size).updated(self.encoder(torch.cat(parts, -1)), counts)
+
+    def _critic_loss(self, x: Tensor, rows: dict[str, Tensor], latent: Tensor) -> tuple[Tensor, Tensor]:
+        following = torch.cat([rows["next_observations"], latent], -1)
+        value = self.sac.soft_value(following, rows.get("next_masks"), self._generator)
+        target = self.config.reward_scale * rows["rewards"] + self.config.gamma * (1 - rows["terminated"]) * value
+        first, second = self.sac.q_values(x, rows["actions"])
+        return 0.5 * ((first - target).square().mean() + (second - target).square().mean()), first.mean()
+
+    def _decoder_loss(self, rows: dict[str, Tensor], latent: Tensor) -> Tensor:
+        x = torch.cat([rows["observations"], self._action_vector(rows["actions"]), latent], -1)
+        return (self.decoder(x).squeeze(-1) - rows["context_rewards"]).square().mean()
+
+    def _apply(self, name: str, loss: Tensor) -> None:
+        optimizer = self._optimizers[name]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    # ---------------------------------------------------------------- saving
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
+        config, spaces = PEARLConfig(**state["config"]), PEARLSpaces(**state["spaces"])
+        return cls(env, config, seed=state["seed"], verbose=verbose, spaces=spaces)
+
+    def _fixed_state(self) -> dict[str, Any]:
+        """Settings, sizes, and while training is not complete the training tasks and all that was played on them."""
+        state: dict[str, Any] = {"config": asdict(self.config), "spaces": asdict(self.spaces)}
+        if self._tasks is not None and self._replay is not None and self.remaining_timesteps:
+            state["tasks"] = torch.from_numpy(self._tasks.matrix().copy())
+            state["replay"] = {k: torch.from_numpy(v) for k, v in self._replay.state().items()}
+        return state
+
+    def _set_fixed_state(self, state: dict[str, Any]) -> None:
+        if self._tasks is not None and self._replay is not None and "replay" in state:
+            self._tasks = self._tasks.with_matrix(state["tasks"].numpy())
+            self._replay.set_state({k: v.numpy() for k, v in state["replay"].items()})
+
+    def _learner_state(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name).state_dict() for name in _NETWORKS},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
+            "generator": self._generator.get_state(),
+            "updates": self._updates,
+        }
+
+    def _set_learner_state(self, state: dict[str, Any]) -> None:
+        for name in _NETWORKS:
+            getattr(self, name).load_state_dict(state[name])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self._generator.set_state(state["generator"])
+        self._updates = state["updates"]
+
+    # ---------------------------------------------------------------- making
+
+    def _make_networks(self) -> None:
+        config, sizes = self.config, self.spaces
+        d, k, latent = sizes.observation_size, sizes.action_vector, config.latent_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.sac = self._make_sac(d + latent)
+            self.encoder = ContextEncoder(2 * d + k + 2, config.encoder_sizes, latent)
+            self.decoder = nn.Sequential(*create_mlp(d + k + latent, 1, list(config.network_sizes)))
+        learned = {
+            "critic": [*self.sac.critic.parameters(), *self.encoder.parameters(), *self.decoder.parameters()],
+            "actor": [*self.sac.actor.parameters()],
+            "ent_coef": [self.sac.log_ent_coef],
+        }
+        self._optimizers = {k: torch.optim.Adam(v, lr=config.learning_rate, fused=True) for k, v in learned.items()}
+        self._updates = 0
+
+    def _make_sac(self, input_size: int) -> SoftActorCritic:
+        config, sizes, wanted = self.config, self.spaces, self.config.target_entropy
+        if sizes.n_actions is not None:
+            target = DISCRETE_TARGET_ENTROPY if wanted is None else wanted
+            return DiscreteSoftActorCritic(input_size, sizes.n_actions, config.network_sizes, config.ent_coef, target)
+        target = CONTINUOUS_TARGET_ENTROPY if wanted is None else wanted
+        return ContinuousSoftActorCritic(input_size, sizes.action_size, config.network_sizes, config.ent_coef, target)
+
+    def _prepare(self, env: VectorTrial) -> None:
+        """Draw the training tasks and make room for what will be played on them."""
+        config, sizes = self.config, self.spaces
+        rng = np.random.default_rng([self.seed, TASK_STREAM])
+        members = env.distribution.members(env.split)
+        few = members is not None and len(members) <= config.n_tasks
+        self._tasks = members if few else env.distribution.sample(config.n_tasks, env.split, rng)
+        tasks = self._training_tasks
+        if env.num_envs > len(tasks):
+            raise ValueError(
+                f"Expected at most as many sub-environments as there are training tasks ({len(tasks)}), got "
+                f"{env.num_envs}. Make the env with a smaller num_envs, or set n_tasks higher."
+            )
+        d = (sizes.observation_size,)
+        fields: dict[str, tuple[tuple[int, ...], Any]] = {
+            "observations": (d, np.float32),
+            "next_observations": (d, np.float32),
+            "actions": ((), np.int64) if sizes.n_actions else ((sizes.action_size,), np.float32),
+            **{name: ((), np.float32) for name in ("rewards", "context_rewards", "terminated", "ended")},
+        }
+        if sizes.n_actions:
+            fields |= {name: ((sizes.n_actions,), np.bool_) for name in ("masks", "next_masks")}
+        self._replay = TaskReplay(len(tasks), config.replay_capacity, fields, config.context_trials)
+
+    @property
+    def _training_tasks(self) -> TaskBatch:
+        assert self._tasks is not None, "prepared with the env"
+        return self._tasks
+
+    @property
+    def _training_replay(self) -> TaskReplay:
+        assert self._replay is not None, "prepared with the env"
+        return self._replay
+
+    def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
+        pearl_spaces(env, self.spaces)
+        if self._tasks is None:
+            self._prepare(cast(VectorTrial, env))
+
+
+_NETWORKS = ("sac", "encoder", "decoder")
+
+
+def _tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Let gradients flow through a module without computing those of its weights."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

@@ -1,0 +1,119 @@
+"""What was played on each training task, kept for off-policy learning: one array over all tasks for every field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from metaenv.arrays import Index
+
+_COUNTS = ("written", "trials", "_starts", "_lengths")
+
+
+class TaskReplay:
+    """The last `capacity` steps of every task, one array (n_tasks, capacity, ...) per field.
+
+    Each task also remembers where its latest trials lie: the context that an encoder learns from must be near
+    on-policy, while the critic may learn from all that was ever played.
+
+    Args:
+        n_tasks: number of training tasks.
+        capacity: steps kept of each.
+        context_trials: how many of its latest trials a task remembers for contexts.
+        fields: for each field, the shape after (n_tasks, capacity) and the dtype.
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        capacity: int,
+        fields: dict[str, tuple[tuple[int, ...], DTypeLike]],
+        context_trials: int = 1,
+    ) -> None:
+        self.capacity = capacity
+        self._arrays = {name: np.zeros((n_tasks, capacity, *shape), dtype) for name, (shape, dtype) in fields.items()}
+        self.written = np.zeros(n_tasks, np.int64)
+        """(n_tasks,) steps ever written of each task."""
+        self.trials = np.zeros(n_tasks, np.int64)
+        """(n_tasks,) trials ever added."""
+        self._starts = np.zeros((n_tasks, context_trials), np.int64)
+        self._lengths = np.zeros((n_tasks, context_trials), np.int64)
+
+    def clear(self, tasks: Index) -> None:
+        """Forget all about these tasks."""
+        self.written[tasks] = 0
+        self._lengths[tasks] = 0
+
+    def add(self, tasks: Index, steps: dict[str, NDArray[Any]], played: NDArray[np.bool_]) -> None:
+        """Append one trial of each of `tasks`.
+
+        Args:
+            tasks: (m,) different tasks.
+            steps: for each field, (T, m, ...).
+            played: (T, m), which steps belong to the trial; a trial's steps come first.
+
+        Raises:
+            ValueError: a trial is longer than the capacity.
+        """
+        length = played.sum(0)
+        if length.max() > self.capacity:
+            raise ValueError(f"Expected trials of at most {self.capacity} steps (the capacity), got {length.max()}.")
+        step, column = np.nonzero(played)
+        row, slot = tasks[column], (self.written[tasks][column] + step) % self.capacity
+        for name, values in steps.items():
+            self._arrays[name][row, slot] = values[step, column]
+        place = self.trials[tasks] % self._starts.shape[1]
+        self._starts[tasks, place], self._lengths[tasks, place] = self.written[tasks], length
+        self.written[tasks] += length
+        self.trials[tasks] += 1
+
+    def sample(self, tasks: Index, size: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """`size` steps of each of `tasks` (b,), drawn with replacement: arrays (b, size, ...)."""
+        kept = np.minimum(self.written[tasks], self.capacity)
+        slot = (rng.random((len(tasks), size)) * kept[:, None]).astype(np.int64)
+        return self._rows(tasks, slot)
+
+    def contexts(
+        self, tasks: Index, size: int, shortest: float, rng: np.random.Generator
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+        """Contexts of different lengths: beginnings of one of each task's latest trials, as a player meets them.
+
+        The length of a beginning is uniform from `shortest` (a fraction of the trial) to all of it. One longer than
+        `size` is thinned to that many random steps of it.
+
+        Returns:
+            Arrays (b, w, ...) with w <= `size`, and which entries count, (b, w).
+        """
+        starts, lengths = self._starts[tasks], self._lengths[tasks]
+        # Trials that are whole: neither forgotten, nor overwritten in part by later ones.
+        whole = (lengths > 0) & (self.written[tasks][:, None] - starts <= self.capacity)
+        chosen = np.where(whole, rng.random(whole.shape), -1.0).argmax(1)[:, None]
+        start, latest = (np.take_along_axis(a, chosen, 1)[:, 0] for a in (starts, lengths * whole))
+        least = np.ceil(shortest * latest).astype(np.int64)
+        length = least + (rng.random(len(tasks)) * (latest - least + 1)).astype(np.int64)
+        width = max(1, min(size, int(length.max())))
+        kept = np.arange(width) < np.minimum(length, width)[:, None]
+        step = np.broadcast_to(np.arange(width), kept.shape)
+        if int(length.max()) > size:
+            drawn = (rng.random(kept.shape) * length[:, None]).astype(np.int64)
+            step = np.where((length > size)[:, None], drawn, step)
+        slot = start[:, None] + np.where(kept, step, 0)
+        return self._rows(tasks, slot % self.capacity), kept
+
+    def _rows(self, tasks: Index, slot: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        return {name: array[tasks[:, None], slot] for name, array in self._arrays.items()}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that is kept, without the room that was never written to."""
+        used = min(int(self.written.max(initial=0)), self.capacity)
+        arrays = {name: array[:, :used] for name, array in self._arrays.items()}
+        return {**arrays, **{name: getattr(self, name).copy() for name in _COUNTS}}
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Put back what `state` returned."""
+        for name in _COUNTS:
+            getattr(self, name)[:] = state[name]
+        for name, array in self._arrays.items():
+            array[:, : state[name].shape[1]] = state[name]
