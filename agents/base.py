@@ -138,6 +138,15 @@ class Agent(ABC):
         """Steps left of the training that `learn` was last asked for."""
         return max(0, self._total_timesteps - self.num_timesteps)
 
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the last whole iteration completed the training."""
+        state = self._before_iteration or {
+            "num_timesteps": self.num_timesteps,
+            "total_timesteps": self._total_timesteps,
+        }
+        return state["num_timesteps"] >= state["total_timesteps"]
+
     def _iterate(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback, log_interval: int) -> bool:
         """Play and learn: wholly, or not at all. Returns whether to go on."""
         started = time.perf_counter()

@@ -71,9 +71,9 @@ class PEARLConfig:
     """Steps for which a random action is held in those trials. More reaches further: 20 goes straight for 20 steps."""
     gradient_steps: int = 100
     """Updates of all networks per iteration, each on `meta_batch` tasks."""
-    meta_batch: int = 16
+    meta_batch: int = 32
     """Tasks in one update."""
-    batch_size: int = 128
+    batch_size: int = 32
     """Steps of each task in one update."""
     context_size: int = 128
     """Largest number of steps in a context while learning; when acting there is no limit."""
@@ -159,6 +159,7 @@ class PEARL(Agent):
         self._generator = torch.Generator().manual_seed(self.seed)
         self._replay: TaskReplay | None = None
         self._tasks: TaskBatch | None = None
+        self._stored: dict[str, Any] = {}
         if env is not None:
             self._prepare(cast(VectorTrial, env))
 
@@ -218,7 +219,7 @@ class PEARL(Agent):
                 f"reset on; got {np.shape(context)}."
             )
         belief = Belief.prior(observations.shape[1], self.config.latent_size)
-        if len(observations) > 1:
+        if len(observations) > 1 and not self.spaces.context_blind:
             steps = torch.cat([observations[:-1, :, : self.spaces.observation_size], self._seen(observations[1:])], -1)
             factors = self.encoder(steps.transpose(0, 1))
             belief = belief.updated(factors, torch.ones(factors.precision.shape[:-1], dtype=torch.bool))
@@ -237,7 +238,7 @@ class PEARL(Agent):
             latent: (n, L) or (L,).
 
         Returns:
-            (n,) expected rewards of the step, as the environment pays them.
+            (n,) expected rewards of the step, as the trial's observation shows them (by default as they are paid).
         """
         seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
         z = torch.as_tensor(latent, dtype=torch.float32).expand(len(seen), -1)
@@ -258,7 +259,7 @@ class PEARL(Agent):
         started, news = age > 0, self._seen(observations)
         ended = started & (news[:, -1:] > 0)
         factor = self.encoder(torch.cat([last, news], -1).unsqueeze(-2))
-        belief = Belief(precision + 1, weighted).updated(factor, started)
+        belief = Belief(precision + 1, weighted).updated(factor, started & (not self.spaces.context_blind))
         episodes, age = episodes + ended, torch.where(ended, 0.0, age)
         z = torch.where(self._due(age), self._drawn(belief, episodes, generator), z)
         current = observations[:, :d]
@@ -469,6 +470,8 @@ class PEARL(Agent):
 
     def _infer(self, context: dict[str, Tensor], counts: Tensor) -> Belief:
         """The belief (b, L) after contexts (b, w, ...) of which `counts` (b, w) says what is there."""
+        if self.spaces.context_blind:
+            return Belief.prior(len(counts), self.config.latent_size)
         ended = context["ended"].unsqueeze(-1)
         following = context["next_observations"]
         if not self.spaces.reports_at_end:
@@ -509,15 +512,23 @@ class PEARL(Agent):
     def _fixed_state(self) -> dict[str, Any]:
         """Settings, sizes, and while training is not complete the training tasks and all that was played on them."""
         state: dict[str, Any] = {"config": asdict(self.config), "spaces": asdict(self.spaces)}
-        if self._tasks is not None and self._replay is not None and self.remaining_timesteps:
+        if self._stored:
+            state |= self._stored
+        elif self._tasks is not None and self._replay is not None and not self._is_trained:
             state["tasks"] = torch.from_numpy(self._tasks.matrix().copy())
             state["replay"] = {k: torch.from_numpy(v) for k, v in self._replay.state().items()}
         return state
 
     def _set_fixed_state(self, state: dict[str, Any]) -> None:
-        if self._tasks is not None and self._replay is not None and "replay" in state:
-            self._tasks = self._tasks.with_matrix(state["tasks"].numpy())
-            self._replay.set_state({k: v.numpy() for k, v in state["replay"].items()})
+        self._stored = {k: state[k] for k in ("tasks", "replay") if k in state}
+        self._use_stored()
+
+    def _use_stored(self) -> None:
+        """Take over the tasks and the replay of a checkpoint, as soon as there is an env to make room for."""
+        if self._stored and self._tasks is not None and self._replay is not None:
+            self._tasks = self._tasks.with_matrix(self._stored["tasks"].numpy())
+            self._replay.set_state({k: v.numpy() for k, v in self._stored["replay"].items()})
+            self._stored = {}
 
     def _learner_state(self) -> dict[str, Any]:
         return {
@@ -569,11 +580,7 @@ class PEARL(Agent):
         few = members is not None and len(members) <= config.n_tasks
         self._tasks = members if few else env.distribution.sample(config.n_tasks, env.split, rng)
         tasks = self._training_tasks
-        if env.num_envs > len(tasks):
-            raise ValueError(
-                f"Expected at most as many sub-environments as there are training tasks ({len(tasks)}), got "
-                f"{env.num_envs}. Make the env with a smaller num_envs, or set n_tasks higher."
-            )
+        _check_num_envs(env, tasks)
         d = (sizes.observation_size,)
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
             "observations": (d, np.float32),
@@ -599,9 +606,19 @@ class PEARL(Agent):
         pearl_spaces(env, self.spaces)
         if self._tasks is None:
             self._prepare(cast(VectorTrial, env))
+            self._use_stored()
+        _check_num_envs(env, self._training_tasks)
 
 
 _NETWORKS = ("sac", "encoder", "decoder")
+
+
+def _check_num_envs(env: VectorEnv[Any, Any, Any], tasks: TaskBatch) -> None:
+    if env.num_envs > len(tasks):
+        raise ValueError(
+            f"Expected at most as many sub-environments as there are training tasks ({len(tasks)}), got "
+            f"{env.num_envs}. Make the env with a smaller num_envs, or set n_tasks higher."
+        )
 
 
 def _tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:

@@ -25,6 +25,8 @@ class PEARLSpaces:
     """Dimensions of a continuous action in [-1, 1]; 0 for discrete actions."""
     reports_at_end: bool
     """Whether the trial's observation repeats the last observation of the episode before."""
+    context_blind: bool = False
+    """Whether the trial hides what was done and paid: then the belief stays the prior."""
 
     @property
     def action_vector(self) -> int:
@@ -58,6 +60,7 @@ def pearl_spaces(env: VectorEnv[Any, Any, Any] | None, expected: PEARLSpaces | N
         n_actions=trial.n_actions,
         action_size=trial.action_size,
         reports_at_end=env.memory.reports_at_end,
+        context_blind=env.memory.context_blind,
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")

@@ -6,8 +6,6 @@ first one stopped.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,21 +13,33 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from metaenv.agents.engine import Engine, map_runs
+from metaenv.agents.engine import Engine
+from metaenv.agents.paper_tables import rl2_bandits, rl2_mdps
 from metaenv.agents.report import AGENT, compare, save
+from metaenv.agents.reproduce_pearl import gridnavi, pearl_bandit, pearl_materials, pearl_point_robot
 from metaenv.agents.rl2 import RL2
-from metaenv.agents.training import TrainConfig, parsed, preset, read_config, replace, resume, train
+from metaenv.agents.run_sets import seconds_spent, train_set
+from metaenv.agents.training import TrainConfig, parsed, preset, replace
 from metaenv.classic.exact import bayes_optimal_value
 from metaenv.errors import nearest
 from metaenv.evaluation import Evaluation, write_text
 from metaenv.players import PolicyPlayer, TrialPlayer
 
-RESULTS = ("bandit-rl2", "materials-rl2")
+RESULTS = (
+    "bandit-rl2", "materials-rl2", "rl2-bandits", "rl2-mdps",
+    "pearl-point-robot", "gridnavi", "pearl-materials", "pearl-bandit",
+)  # fmt: skip
 REPRODUCE_HELP = """\
 usage: metaenv reproduce WHAT [options]
 
-  bandit-rl2      RL² on 10 pulls of a 5-armed bandit, beside every classical player and the exact optimum
-  materials-rl2   RL² on unseen materials, its controls, GP-BO and particle Bayes; out-of-distribution and harder tiers
+  bandit-rl2          RL² on 10 pulls of a 5-armed bandit, beside every classical player and the exact optimum
+  materials-rl2       RL² on unseen materials, its controls, GP-BO and particle Bayes; out-of-distribution, harder tiers
+  rl2-bandits         Table 1 of the RL² paper: Bernoulli bandits of 10, 100 and 500 pulls, every column
+  rl2-mdps            Table 2 of the RL² paper: random tabular MDPs of 10 to 100 episodes, every column
+  pearl-point-robot   PEARL on the sparse point robot of its paper: 20 trajectories to goals never trained on
+  gridnavi            RL² and PEARL on VariBAD's 5 by 5 grid, beside the exact Bayes-optimal values
+  pearl-materials     PEARL on unseen materials, beside the greedy portfolio and the other classical players
+  pearl-bandit        PEARL with discrete actions on 100 pulls of a 5-armed bandit
 
 Add --help after WHAT for options. Tables go to runs/reproduce/WHAT as Markdown, JSON and PNG.
 """
@@ -51,27 +61,13 @@ def reproduce_command(args: list[str]) -> int:
         return 0
     if args[0] not in RESULTS:
         raise ValueError(f"no result {args[0]!r}.{nearest(args[0], RESULTS)}")
-    function = bandit_rl2 if args[0] == "bandit-rl2" else materials_rl2
+    functions = (
+        bandit_rl2, materials_rl2, rl2_bandits, rl2_mdps,
+        pearl_point_robot, gridnavi, pearl_materials, pearl_bandit,
+    )  # fmt: skip
+    function = dict(zip(RESULTS, functions, strict=True))[args[0]]
     tyro.cli(function, args=args[1:], prog=f"metaenv reproduce {args[0]}")
     return 0
-
-
-def train_one(config: TrainConfig, folder: Path) -> float:
-    """Train in ``folder`` unless that is done, resuming what was interrupted; returns the seconds this call took."""
-    start = time.perf_counter()
-    if folder.exists() and (folder / "config.json").exists():
-        resume(folder, progress_bar=False)
-    else:
-        train(config, folder, progress_bar=False)
-    seconds = time.perf_counter() - start
-    seconds += _spent(folder)
-    write_text(folder / "seconds.json", json.dumps(seconds))
-    return seconds
-
-
-def _spent(folder: Path) -> float:
-    path = folder / "seconds.json"
-    return float(json.loads(path.read_text())) if path.exists() else 0.0
 
 
 def bandit_rl2(
@@ -86,7 +82,7 @@ def bandit_rl2(
         workers: local processes at once.
     """
     config = preset("bandit-10-5")
-    folders = _train_all({AGENT: config}, seeds, out, engine, workers)[AGENT]
+    folders = train_set({"rl2": config}, seeds, out, engine, workers)["rl2"]
     agents: list[TrialPlayer] = [PolicyPlayer(RL2.load(f / "checkpoint.pt")) for f in folders]
     evaluation = compare(config, {AGENT: agents}, "test", None, 0, False, {})
     save(evaluation, out)
@@ -133,13 +129,13 @@ def materials_rl2(
         engine: local processes, or a Ray cluster.
         workers: local processes at once.
     """
-    runs = {tier: preset(PRESETS[tier]) for tier in tiers}
+    runs: dict[Tier, TrainConfig] = {tier: preset(PRESETS[tier]) for tier in tiers}
     if steps:
         runs = {tier: replace(config, steps=steps) for tier, config in runs.items()}
     wanted: dict[str, TrainConfig] = dict(runs.items())
     if controls and "default" in runs:
         wanted["blind"] = replace(runs["default"], context_blind=True, steps=runs["default"].steps // BLIND_SHARE)
-    folders = _train_all(wanted, seeds, out, engine, workers)
+    folders = train_set(wanted, seeds, out, engine, workers)
     bayesopt = bayesopt and _has_botorch()
     lines = ["# RL² on materials it has never seen", ""]
     for tier, config in runs.items():
@@ -189,30 +185,8 @@ def _section(evaluation: Evaluation, tier: str, config: TrainConfig, folders: li
     ]
 
 
-def _train_all(
-    configs: dict[str, TrainConfig], seeds: int, out: Path, engine: Engine, workers: int
-) -> dict[str, list[Path]]:
-    folders = {name: [out / _plain(name) / f"seed-{s}" for s in range(seeds)] for name in configs}
-    jobs = [(replace(configs[name], seed=s), folders[name][s]) for name in configs for s in range(seeds)]
-    todo = [job for job in jobs if not _complete(job[1])]
-    print(f"{len(jobs)} training runs, {len(jobs) - len(todo)} of them complete already.", flush=True)
-    map_runs(train_one, todo, engine, workers, lambda done, total: print(f"trained {done} of {total}", flush=True))
-    return folders
-
-
-def _complete(folder: Path) -> bool:
-    if not (folder / "checkpoint.pt").exists():
-        return False
-    read_config(folder)
-    return RL2.load(folder / "checkpoint.pt").remaining_timesteps == 0
-
-
-def _plain(name: str) -> str:
-    return "rl2" if name == AGENT else name
-
-
 def _minutes(folders: list[Path]) -> str:
-    minutes = [_spent(f) / 60 for f in folders]
+    minutes = [seconds_spent(f) / 60 for f in folders]
     return f"{min(minutes):.1f}-{max(minutes):.1f}"
 
 

@@ -149,3 +149,44 @@ def test_frozen_bandits_are_the_ones_that_were_frozen():
     frozen = BanditDistribution(5).frozen("test")
     assert len(frozen) == 10_000
     assert frozen.sha256 == "62bbad969d505005f05bb9c6470eb2bd54fb68fd4d6c000b81d731bfe5469abc"
+
+
+def test_tasks_come_back_from_their_numbers():
+    batch = BanditDistribution(3).sample(5, "train", np.random.default_rng(0))
+    again = batch.take(np.array([0])).with_matrix(batch.matrix().copy())
+    assert again.task_type is BanditTask and again.tasks() == batch.tasks()
+    assert again.ids.tolist() == batch.ids.tolist()
+    np.testing.assert_array_equal(again.probabilities, batch.probabilities)
+    for numbers in (np.zeros((5, 2)), np.zeros(3)):
+        with pytest.raises(TaskError, match=r"shape \(n, 3\)"):
+            batch.with_matrix(numbers)
+
+
+def test_numbers_of_several_fields_keep_their_places():
+    from metaenv.materials.tasks import SolidStateDistribution
+
+    batch = SolidStateDistribution().sample(4, "train", np.random.default_rng(0))
+    assert batch.with_matrix(batch.matrix()[::-1]).tasks() == batch.tasks()[::-1]
+
+
+def test_members_of_finite_families():
+    from metaenv.classic.grid_navi import GridNaviDistribution
+    from metaenv.classic.point_robot import PointRobotDistribution
+
+    assert BanditDistribution(2).members("train") is None
+    goals = {(x, y) for x in range(5) for y in range(5)} - {(0, 0), (0, 1), (1, 0), (1, 1)}
+    grid = GridNaviDistribution()
+    for split in grid.splits:
+        members = grid.members(split)
+        assert members is not None
+        assert sorted(zip(members.goal_x.tolist(), members.goal_y.tolist(), strict=True)) == sorted(goals)
+    robot = PointRobotDistribution()
+    sizes = {"train": 80, "validation": 20, "test": 20, "ood-lower": 100}
+    for split, size in sizes.items():
+        members = robot.members(split)
+        assert members is not None and len(set(members.ids)) == len(members) == size
+        drawn = robot.sample(3000, split, np.random.default_rng(0))
+        assert set(drawn.ids) == set(members.ids), "every member is drawn, and nothing else"
+    assert PointRobotDistribution("uniform").members("train") is None
+    with pytest.raises(TaskError, match="Did you mean 'train'"):
+        robot.members("trian")

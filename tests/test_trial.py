@@ -7,6 +7,7 @@ from gymnasium.vector import AutoresetMode
 
 from metaenv import RevealTask, Trial, VectorRevealTask, VectorTrial, make_trials
 from metaenv.classic.tasks import BanditTask
+from metaenv.registry import ENVIRONMENTS
 
 ID = "metaenv:metaenv/BernoulliBandit-v0"
 SURE = BanditTask((1.0, 0.0, 0.5, 0.5, 0.5))  # arm 0 always pays, arm 1 never
@@ -119,3 +120,122 @@ def test_bad_trials_are_refused(arguments, message):
 def test_a_foreign_vector_env_is_refused():
     with pytest.raises((TypeError, AttributeError)):
         VectorTrial(gym.make_vec("CartPole-v1", num_envs=2))
+
+
+# ---------------------------------------------------------------- what a learner that replays steps is given
+
+
+def test_transition_of_a_walk_by_hand():
+    from metaenv.classic.point_robot import PointRobotTask
+
+    trial = make_trials("SparsePointRobot", 2, episodes=2)
+    trial.keep_transition = True
+    tasks = [PointRobotTask(0.0, 0.95), PointRobotTask(1.0, 0.0)]
+    trial.reset(options={"tasks": tasks})
+    up = np.array([[0.0, 1.0]] * 2, np.float32)
+    for step in range(1, 41):
+        seen, *_ = trial.step(up)
+        after = trial.transition
+        height = 0.1 * ((step - 1) % 20 + 1)
+        away = np.array([abs(0.95 - height), np.hypot(1, height)])
+        np.testing.assert_allclose(after.observation, [[0, height]] * 2, atol=1e-5)
+        np.testing.assert_allclose(after.reward, np.where(away <= 0.2, 1 - away, 0), atol=1e-6)
+        np.testing.assert_allclose(after.report["dense_reward"], -away, atol=1e-6)
+        assert after.mask is None and not after.terminated.any()
+        assert after.truncated.tolist() == [step % 20 == 0] * 2
+        if step % 20 == 0:
+            assert seen[:, :2].tolist() == [[0, 0]] * 2, "the next episode has begun, but the step is that before"
+        else:
+            np.testing.assert_array_equal(seen[:, :2], after.observation)
+
+
+def test_transition_on_a_grid_by_hand():
+    from metaenv.classic.grid_navi import GridNaviTask
+
+    trial = make_trials("GridNavi", 1, episodes=2)
+    trial.keep_transition = True
+    trial.reset(options={"task": GridNaviTask(2, 0)})
+    rewards = []
+    for step, action in enumerate([2, 2, *[0] * 13]):  # right, right, and stay
+        trial.step(np.array([action]))
+        after = trial.transition
+        column = min(step + 1, 2)
+        np.testing.assert_allclose(after.observation, [[column / 2 - 1, -1]])
+        assert after.mask.tolist() == [[1] * 5]
+        assert after.truncated[0] == (step == 14) and not after.terminated[0]
+        rewards.append(after.reward[0])
+    np.testing.assert_allclose(rewards, [-0.1, *[1.0] * 14])
+    np.testing.assert_allclose(trial.transition.report["score"], [-0.1 + 14])
+
+
+def test_transition_of_an_experiment():
+    trial = make_trials("MaterialsSynthesis", 3, episodes=2)
+    trial.keep_transition = True
+    trial.reset(seed=0)
+    seen, paid, *_ = trial.step(np.zeros((3, 5), np.float32))
+    after = trial.transition
+    assert after.terminated.all() and not after.truncated.any() and after.mask is None
+    assert (after.observation[:, 1] == 1).all() and (seen[:, 1] == 0).all(), "measured, and the next one not yet"
+    np.testing.assert_array_equal(seen[:, 10:20], after.observation)
+    np.testing.assert_allclose(after.reward, paid, rtol=1e-6)  # a first experiment is the best so far
+    trial.step(np.full((3, 5), -1.0, np.float32))
+    worse = trial.transition.reward
+    np.testing.assert_allclose(worse, trial.memory.last_reward)
+    assert (trial.transition.observation[:, 1] == 1).all(), "of the last step too, though the next trial has begun"
+
+
+def test_transitions_are_kept_only_where_asked_for_and_change_nothing():
+    plain, kept = (make_trials("SparsePointRobot", 2, episodes=2) for _ in range(2))
+    kept.keep_transition = True
+    plain.reset(seed=3), kept.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(45):
+        actions = rng.uniform(-1, 1, (2, 2)).astype(np.float32)
+        for a, b in zip(plain.step(actions)[:4], kept.step(actions)[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert plain.transition is None and kept.transition is not None
+
+
+def test_no_transition_where_only_some_trials_were_played():
+    trial = VectorTrial(gym.make_vec(ID, num_envs=2), episodes=1, autoreset_mode=AutoresetMode.NEXT_STEP)
+    trial.keep_transition = True
+    trial.reset(seed=0)
+    trial.step(np.array([0, 0]))
+    assert trial.transition is not None
+    trial.step(np.array([0, 0]))  # both begin anew, and none is played
+    trial.reset(seed=0, options={"reset_mask": np.array([True, True])})
+    assert trial.step(np.array([0, 0]))[2].all()
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+def test_what_a_step_hands_out_is_not_changed_by_later_steps(name):
+    trial = make_trials(name, 3, episodes=3)
+    trial.keep_transition = True
+    observation, info = trial.reset(seed=0)
+    trial.action_space.seed(0)
+    handed = {("reset", "observation"): observation, **{("reset", k): v for k, v in info.items()}}
+    for step in range(30):
+        observation, reward, terminated, truncated, info = trial.step(trial.action_space.sample())
+        arrays = {"observation": observation, "reward": reward, "terminated": terminated, "truncated": truncated}
+        after = trial.transition
+        arrays |= {f"after {k}": v for k, v in vars(after).items() if isinstance(v, np.ndarray)}
+        arrays |= {f"report {k}": v for k, v in after.report.items()}
+        arrays |= {f"info {k}": v for k, v in info.items() if isinstance(v, np.ndarray)}
+        arrays |= {f"final {k}": v for k, v in info.get("final_info", {}).items()}
+        handed |= {(step, k): v for k, v in arrays.items()}
+        if step == 0:
+            copies = {k: v.copy() for k, v in handed.items()}
+        copies |= {(step, k): v.copy() for k, v in arrays.items()}
+    for key, array in handed.items():
+        np.testing.assert_array_equal(array, copies[key], err_msg=str(key))
+
+
+def test_the_privileged_reward_in_info_is_that_of_each_step():
+    from metaenv.classic.point_robot import PointRobotTask
+
+    trial = make_trials("SparsePointRobot", 1, episodes=3)
+    trial.reset(options={"task": PointRobotTask(0.0, 1.0)})
+    for step in range(1, 60):
+        *_, info = trial.step(np.array([[0.0, 1.0]], np.float32))
+        height = 0.1 * ((step - 1) % 20 + 1)
+        np.testing.assert_allclose(info["dense_reward"], [-abs(1 - height)], atol=1e-6)

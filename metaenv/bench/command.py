@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from metaenv.errors import nearest
 
-BENCHMARKS = ("accuracy", "envs", "rl2")
+BENCHMARKS = ("accuracy", "envs", "pearl", "rl2")
 BENCH_HELP = """\
 usage: metaenv bench WHAT
 
   envs       steps per second of every environment, beside Gymnasium's CartPole
   accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
+  pearl      PEARL's update of all tasks at once beside the same update task by task
   rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs
 
 Compare numbers of one run only: machines differ, and are not always idle.
@@ -27,6 +28,8 @@ def bench_command(args: list[str]) -> int:
         from metaenv.bench.envs import run
     elif args[0] == "accuracy":
         from metaenv.materials.accuracy import main as run
+    elif args[0] == "pearl":
+        from metaenv.bench.pearl_speed import run
     else:
         from metaenv.bench.rl2_speed import run
     run()

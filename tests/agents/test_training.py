@@ -11,8 +11,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from metaenv.agents import training
 from metaenv.agents.engine import map_runs
-from metaenv.agents.reproduce import train_one
 from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.run_sets import train_one
 from metaenv.agents.training import RunError, TrainConfig, load_run, preset, resume, train
 
 CONFIG = TrainConfig("BernoulliBandit-v0", 3000, 30, agent=RL2Config(embedding_sizes=(8,), memory_size=8))

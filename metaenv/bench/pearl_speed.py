@@ -1,0 +1,163 @@
+"""Speed of PEARL's update of all tasks at once against the same update done task by task, on one core and one thread.
+
+Both do the same computation on the same steps and contexts with the same networks: belief, critics and their targets,
+KL divergence, reward decoder, one step of Adam; then the actor and the entropy's weight; then the slow critics. The
+loop walks over the tasks, adds up their gradients, and leaves out the padding of short contexts. The drawing of
+batches from the replay is in neither. Measurements of the two take turns, and each one's best counts.
+
+The ratio shows the loop's overhead. With the default networks the product of 16 * 128 rows with a layer's 128 * 128
+weights already runs at what a core can compute, so that the ratio falls with the batch size and the networks' widths.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metaenv.trial import make_trials
+
+if TYPE_CHECKING:
+    import torch
+
+    from metaenv.agents.pearl import PEARL
+
+TASKS = 16  # in one update: PEARL's default
+BATCH_SIZES = (64, 128)  # steps of each task in one update
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "BernoulliBandit": {"n_arms": 5, "episodes": 200},
+    "SparsePointRobot": {},
+}
+ROUNDS, UPDATES = 7, 5  # measurements, and updates in one (chosen: a measurement takes some tenths of a second)
+
+
+def prepared_agent(env_id: str, batch_size: int, **settings: Any) -> PEARL:
+    """An agent that has played one trial of each of `TASKS` tasks at random and learned nothing yet.
+
+    Args:
+        env_id: one of `PROBLEMS`.
+        batch_size: steps of each task in one update, and the longest context.
+        **settings: more of `PEARLConfig`.
+    """
+    from metaenv.agents.pearl import PEARL, PEARLConfig
+
+    config = PEARLConfig(
+        n_tasks=TASKS, meta_batch=TASKS, batch_size=batch_size, context_size=batch_size, initial_trials=1, **settings
+    )
+    env = make_trials(env_id, TASKS, **PROBLEMS[env_id])
+    return PEARL(env, config, seed=0).learn(1)
+
+
+def drawn_batch(agent: PEARL, seed: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
+    """Steps (b, m, ...), contexts (b, w, ...) and which of their entries count (b, w), of all tasks."""
+    import torch
+
+    config, replay, rng = agent.config, agent._training_replay, np.random.default_rng(seed)
+    tasks = np.arange(TASKS)
+    steps = replay.sample(tasks, config.batch_size, rng)
+    context, counts = replay.contexts(tasks, config.context_size, config.shortest_context, rng)
+    return _tensors(steps), _tensors(context), torch.from_numpy(counts)
+
+
+def looped_step(
+    agent: PEARL, steps: dict[str, torch.Tensor], context: dict[str, torch.Tensor], counts: torch.Tensor
+) -> dict[str, float]:
+    """What `PEARL._gradient_step` does, task by task; returns the losses."""
+    optimizers, sac = agent._optimizers, agent.sac
+    tasks = [({k: v[i] for k, v in steps.items()}, _context(context, counts, i)) for i in range(len(counts))]
+    optimizers["critic"].zero_grad()
+    seen: list[torch.Tensor] = []
+    losses: dict[str, float] = {}
+    for rows, shown in tasks:
+        x, parts = _critic_pass(agent, rows, shown, len(tasks))
+        seen.append(x)
+        for name, value in parts.items():
+            losses[name] = losses.get(name, 0.0) + value / len(tasks)
+    optimizers["critic"].step()
+    losses["actor_loss"] = _actor_update(agent, [rows for rows, _ in tasks], seen)
+    sac.update_target(agent.config.tau)
+    return losses
+
+
+def _critic_pass(
+    agent: PEARL, rows: dict[str, torch.Tensor], shown: dict[str, torch.Tensor], n: int
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Add one task's gradients of encoder, critics and decoder; the actor's input (m, d + L) and the losses."""
+    import torch
+
+    belief = agent._infer(shown, torch.ones(shown["rewards"].shape, dtype=torch.bool))
+    latent = belief.sample(agent._generator).expand(len(rows["rewards"]), -1)
+    x = torch.cat([rows["observations"], latent], -1)
+    critic_loss, _ = agent._critic_loss(x, rows, latent.detach())
+    kl, decoder_loss = belief.kl_to_prior().mean(), agent._decoder_loss(rows, latent.detach())
+    ((critic_loss + agent.config.kl_coef * kl + decoder_loss) / n).backward()
+    return x.detach(), {"critic_loss": critic_loss.item(), "kl": kl.item(), "reward_error": decoder_loss.item()}
+
+
+def _actor_update(agent: PEARL, tasks: list[dict[str, torch.Tensor]], seen: list[torch.Tensor]) -> float:
+    """One step of the actor and of the entropy's weight, task by task; returns the actor's loss."""
+    import torch
+
+    sac, optimizers = agent.sac, agent._optimizers
+    optimizers["actor"].zero_grad()
+    sac.critic.requires_grad_(False)
+    total, entropies, targets = 0.0, list[torch.Tensor](), list[torch.Tensor]()
+    for rows, x in zip(tasks, seen, strict=True):
+        loss, entropy, target = sac.actor_loss(x, rows.get("masks"), agent._generator)
+        (loss / len(tasks)).backward()
+        total += loss.item() / len(tasks)
+        entropies.append(entropy)
+        targets.append(target)
+    sac.critic.requires_grad_(True)
+    optimizers["actor"].step()
+    if sac.adapts:
+        agent._apply("ent_coef", sac.ent_coef_loss(torch.cat(entropies), torch.cat(targets)))
+    return total
+
+
+def _context(context: dict[str, torch.Tensor], counts: torch.Tensor, task: int) -> dict[str, torch.Tensor]:
+    """One task's context (1, w, ...) without padding."""
+    return {name: x[task, counts[task]].unsqueeze(0) for name, x in context.items()}
+
+
+def _tensors(arrays: dict[str, Any]) -> dict[str, torch.Tensor]:
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def updates_per_second(env_id: str, batch_size: int) -> tuple[float, float]:
+    """Updates per second, all tasks at once and task by task; the best of `ROUNDS` measurements of each."""
+    agent = prepared_agent(env_id, batch_size)
+    batch = drawn_batch(agent, seed=0)
+    learners: list[Callable[[], object]] = [lambda: agent._gradient_step(*batch), lambda: looped_step(agent, *batch)]
+    for learn in learners:
+        learn()
+    times = [[_seconds(learn) for learn in learners] for _ in range(ROUNDS)]
+    batched, looped = np.min(times, axis=0)
+    return UPDATES / float(batched), UPDATES / float(looped)
+
+
+def run() -> dict[str, float]:
+    """Measure and print; returns how many times faster all tasks at once are, by environment and batch size."""
+    import torch
+
+    torch.set_num_threads(1)
+    ratios: dict[str, float] = {}
+    print(f"PEARL's update of {TASKS} tasks, default networks; updates/s, best of {ROUNDS}\n")
+    print(f"{'environment':<18}{'steps a task':>13}{'at once':>9}{'task by task':>14}{'ratio':>7}")
+    for env_id in PROBLEMS:
+        for batch_size in BATCH_SIZES:
+            batched, looped = updates_per_second(env_id, batch_size)
+            ratio = ratios[f"{env_id}, {batch_size}"] = batched / looped
+            print(f"{env_id:<18}{batch_size:13d}{batched:9.1f}{looped:14.1f}{ratio:7.1f}", flush=True)
+    return ratios
+
+
+def _seconds(learn: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    for _ in range(UPDATES):
+        learn()
+    return time.perf_counter() - started
