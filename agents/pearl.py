@@ -100,7 +100,10 @@ class PEARLConfig:
     tau: float = 0.005
     """Step of the slow critics towards the critics."""
     kl_coef: float = 0.01
-    """Weight of the belief's KL divergence to the prior (a mean over tasks, a sum over coordinates)."""
+    """Weight of the belief's KL divergence to the prior (a mean over tasks, a sum over coordinates), at the start."""
+    kl_coef_final: float | None = None
+    """The same at the end of training, None for the same as at the start; linear in between. Where rewards are sparse
+    a small one at first lets beliefs differ at all, and a larger one later keeps them from being sure of nothing."""
     reward_scale: float = 1.0
     """Factor on rewards in the critics' targets."""
     critic_reward: str | None = None
@@ -424,7 +427,9 @@ class PEARL(Agent):
         """`gradient_steps` updates of all networks; returns the means of what is logged."""
         config = self.config
         progress = min(1.0, self.num_timesteps / self._total_timesteps)
-        rate = config.learning_rate + (config.learning_rate_final - config.learning_rate) * progress
+        rate = _between(config.learning_rate, config.learning_rate_final, progress)
+        final = config.kl_coef if config.kl_coef_final is None else config.kl_coef_final
+        self._kl_coef = _between(config.kl_coef, final, progress)
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -448,7 +453,7 @@ class PEARL(Agent):
         critic_loss, value = self._critic_loss(x, rows, latent.detach())
         kl = belief.kl_to_prior().mean()
         decoder_loss = self._decoder_loss(rows, latent.detach())
-        loss = critic_loss + self.config.kl_coef * kl + decoder_loss
+        loss = critic_loss + self._kl_coef * kl + decoder_loss
         self._apply("critic", loss)
         with _frozen(self.sac.critic):
             actor_loss, entropy, target = self.sac.actor_loss(x.detach(), rows.get("masks"), self._generator)
@@ -563,6 +568,7 @@ class PEARL(Agent):
         }
         self._optimizers = {k: torch.optim.Adam(v, lr=config.learning_rate, fused=True) for k, v in learned.items()}
         self._updates = 0
+        self._kl_coef = config.kl_coef
 
     def _make_sac(self, input_size: int) -> SoftActorCritic:
         config, sizes, wanted = self.config, self.spaces, self.config.target_entropy
@@ -611,6 +617,10 @@ class PEARL(Agent):
 
 
 _NETWORKS = ("sac", "encoder", "decoder")
+
+
+def _between(start: float, end: float, progress: float) -> float:
+    return start + (end - start) * progress
 
 
 def _check_num_envs(env: VectorEnv[Any, Any, Any], tasks: TaskBatch) -> None:

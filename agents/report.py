@@ -79,12 +79,14 @@ def compare(
     )  # fmt: skip
     frozen = first_tasks(env.distribution.frozen(split), n_tasks)
     evaluation.rows.append(oracle_row(frozen, len(evaluation.shots)))
-    return dataclasses.replace(evaluation, notes={"training": dataclasses.asdict(config)})
+    notes = {"training": dataclasses.asdict(config), "held_out": not env.distribution.closed}
+    return dataclasses.replace(evaluation, notes=notes)
 
 
 def show(evaluation: Evaluation, agent: str = AGENT) -> None:
     """Print the tables; ``agent`` is the row whose adaptation score is told."""
-    print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks never seen in training")
+    seen = "never seen in training" if evaluation.notes.get("held_out", True) else "all there are: none is held out"
+    print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks, {seen}")
     print("\nFraction of the oracle's score after k episodes, mean [95 % interval]:\n")
     print(evaluation.table("fraction"))
     adaptation = evaluation.row(agent).adaptation

@@ -46,12 +46,13 @@ def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = 
         axes.plot(evaluation.shots, mean, style, color=colour, label=row.name, lw=1.5, ms=3.5)
         axes.fill_between(evaluation.shots, low, high, color=colour, alpha=0.2, lw=0)
     axes.set_xticks(evaluation.shots)
-    axes.set_xlabel("episodes played on the unseen task")
+    axes.set_xlabel("episodes played on the task")
     axes.set_ylabel(LABELS[curve])
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title or f"{evaluation.env_id}: {evaluation.n_tasks} unseen tasks ({evaluation.split})", fontsize=10)
+    tasks = "unseen tasks" if evaluation.notes.get("held_out", True) else "tasks, none held out"
+    axes.set_title(title or f"{evaluation.env_id}: {evaluation.n_tasks} {tasks} ({evaluation.split})", fontsize=10)
     # Best first: the legend reads from top to bottom as the curves do at their right end.
     handles, labels = axes.get_legend_handles_labels()
     order = np.argsort([-np.array(getattr(row, curve))[-1, 0] for row in shown], kind="stable")

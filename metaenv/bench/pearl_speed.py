@@ -100,7 +100,7 @@ def _critic_pass(
     x = torch.cat([rows["observations"], latent], -1)
     critic_loss, _ = agent._critic_loss(x, rows, latent.detach())
     kl, decoder_loss = belief.kl_to_prior().mean(), agent._decoder_loss(rows, latent.detach())
-    ((critic_loss + agent.config.kl_coef * kl + decoder_loss) / n).backward()
+    ((critic_loss + agent._kl_coef * kl + decoder_loss) / n).backward()
     return x.detach(), {"critic_loss": critic_loss.item(), "kl": kl.item(), "reward_error": decoder_loss.item()}
 
 
