@@ -216,7 +216,7 @@ def _draw_widths(axes: Any, count: Index, std: NDArray[np.float32]) -> None:
     axes.set_ylim(top=1.05)
     axes.set_title("how unsure it is of the task", fontsize=9)
     axes.set_ylabel("standard deviation (prior: 1)")
-    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.legend(framealpha=0.8, edgecolor="none", fontsize=8, ncols=2)
 
 
 def _draw_errors(axes: Any, count: Index, errors: Floats, queries: Queries) -> None:

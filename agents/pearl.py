@@ -115,11 +115,13 @@ class PEARLConfig:
     """Continuous: nats per dimension, -1 by default. Discrete: fraction of the log of the number of allowed actions,
     0.2 by default."""
     prior_episodes: int = 1
-    """Episodes at the start of a trial whose z is drawn from the prior, whatever has been seen (the paper: 5 on sparse
-    rewards)."""
+    """Episodes at the start of each training trial whose z is drawn from the prior, whatever has been seen. `predict`
+    trusts its belief from the second episode on."""
     resample_every: int | None = None
     """Steps after which z is drawn anew within an episode; None draws at the start of each episode only, as in the
     paper."""
+    resample_in_training: bool = True
+    """Whether training trials, too, draw z anew within an episode."""
     torch_threads: int = 1
     """Threads of torch while learning."""
     keep_freed_memory: bool = True
@@ -198,7 +200,8 @@ class PEARL(Agent):
         if episode_start is not None:
             before = before * ~torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool).unsqueeze(-1)
         masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)
-        actions, after = self._act(observations, before, masks, self._predict_generator, deterministic)
+        every, generator = self.config.resample_every, self._predict_generator
+        actions, after = self._act(observations, before, masks, generator, deterministic, 1, every)
         return (actions[0] if single else actions), after.numpy()
 
     @torch.no_grad()
@@ -255,6 +258,8 @@ class PEARL(Agent):
         masks: Tensor | None,
         generator: torch.Generator,
         deterministic: bool,
+        prior_episodes: int,
+        resample_every: int | None,
     ) -> tuple[NDArray[Any], Tensor]:
         """Update the belief, draw z where it is due, and act."""
         d, latent = self.spaces.observation_size, self.config.latent_size
@@ -264,22 +269,14 @@ class PEARL(Agent):
         factor = self.encoder(torch.cat([last, news], -1).unsqueeze(-2))
         belief = Belief(precision + 1, weighted).updated(factor, started & (not self.spaces.context_blind))
         episodes, age = episodes + ended, torch.where(ended, 0.0, age)
-        z = torch.where(self._due(age), self._drawn(belief, episodes, generator), z)
+        due = age == 0 if resample_every is None else age % resample_every == 0
+        prior = Belief.prior(len(z), latent)
+        drawn = torch.where(episodes < prior_episodes, prior.sample(generator), belief.sample(generator))
+        z = torch.where(due, drawn, z)
         current = observations[:, :d]
         actions = self.sac.act(torch.cat([current, z], -1), masks, generator, deterministic)
         after = torch.cat([current, belief.precision - 1, belief.weighted_mean, z, episodes, age + 1], -1)
         return actions.numpy(), after
-
-    def _due(self, age: Tensor) -> Tensor:
-        """Whether to draw z anew after `age` steps of the episode."""
-        every = self.config.resample_every
-        return age == 0 if every is None else age % every == 0
-
-    def _drawn(self, belief: Belief, episodes: Tensor, generator: torch.Generator) -> Tensor:
-        """z from the belief, or in the trial's first episodes from the prior."""
-        prior = Belief.prior(len(episodes), self.config.latent_size)
-        early = episodes < self.config.prior_episodes
-        return torch.where(early, prior.sample(generator), belief.sample(generator))
 
     def _first_state(self, n: int) -> Tensor:
         return torch.zeros(n, self.spaces.observation_size + 3 * self.config.latent_size + 2)
@@ -381,7 +378,9 @@ class PEARL(Agent):
         self, observations: NDArray[np.float32], state: Tensor, masks: NDArray[np.bool_] | None
     ) -> tuple[NDArray[Any], Tensor]:
         allowed = None if masks is None else torch.from_numpy(masks)
-        return self._act(torch.from_numpy(observations), state, allowed, self._generator, False)
+        config, seen = self.config, torch.from_numpy(observations)
+        every = config.resample_every if config.resample_in_training else None
+        return self._act(seen, state, allowed, self._generator, False, config.prior_episodes, every)
 
     def _random_actions(
         self, masks: NDArray[np.bool_] | None, last: NDArray[Any] | None, step: int, rng: np.random.Generator

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ from metaenv.agents.networks import Cell, RecurrentActorCritic
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rollouts import TrialBuffer
 from metaenv.agents.trial_spaces import TrialSpaces, find_attribute, resolve_spaces
+from metaenv.baselines import classical_players
+from metaenv.errors import nearest
+from metaenv.players import TrialPlayer
+from metaenv.trial import VectorTrial
 
 MAX_LOG_STD_ROWS = 32
 """Stages of a long trial that get an exploration noise of their own by default (chosen)."""
@@ -98,6 +102,14 @@ class RL2Config:
     task_prediction_coef: float = 0.0
     """Weight of an auxiliary loss: predict the hidden task's context vector from the memory at each step. A
     privileged training signal, which needs an env with `task_context()`; never used when acting."""
+    teacher: str | None = None
+    """Name of a classical player of the environment (`metaenv.baselines.classical_players`) whose actions the policy is
+    also taught to take, in the situations that the policy itself gets into. The teacher sees what the policy sees, no
+    hidden task, and in training only. For discrete actions and trials of a fixed length."""
+    teacher_coef: float = 1.0
+    """Weight of -log pi(the teacher's action) at the start of training."""
+    teacher_share: float = 0.5
+    """Share of the training in which that weight falls linearly to 0; after it, PPO learns alone."""
     reseed_each_iteration: bool = True
     """Reset the env at each iteration with a seed made of the agent's seed and the iteration's number. Training
     then resumes from a checkpoint to the same result, bit for bit. False: the env goes on by itself."""
@@ -147,12 +159,14 @@ class RL2(Agent):
         self._generator = torch.Generator().manual_seed(self.seed)
         self._observations: NDArray[np.float32] | None = None
         self._buffer: TrialBuffer | None = None
+        self._teacher: TrialPlayer | None = None
 
     # ---------------------------------------------------------------- learning
 
     def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:
         self._observations = None
         self._buffer = self._make_buffer(env)
+        self._teacher = None if self.config.teacher is None else self._find_teacher(env, self.config.teacher)
         if self.config.keep_freed_memory:
             keep_freed_memory()
 
@@ -169,15 +183,22 @@ class RL2(Agent):
         buffer.clear()
         allowed, context = find_attribute(env, "action_masks"), find_attribute(env, "task_context")
         observations, ends, state = self._first_observations(env), np.zeros(env.num_envs, np.bool_), None
+        teacher = self._teacher if self._teacher_coef > 0 else None
+        if teacher is not None:
+            teacher.start(cast(VectorTrial, env), np.random.default_rng([self.seed, self.iteration]))
         while not self._collected(buffer):
             step: dict[str, NDArray[Any]] = {"observations": observations}
             if self.spaces.context_size:
                 step["contexts"] = context()
             if allowed is not None and self.spaces.n_actions:
                 step["masks"] = np.asarray(allowed(), np.bool_)
+            if self._teacher is not None:
+                step["taught"] = teacher.act(observations) if teacher else np.zeros(env.num_envs, np.int64)
             actions, state = self._act(step, state, ends)
             observations, rewards, terminated, truncated, _ = env.step(actions)
             ends = terminated | truncated
+            if teacher is not None:
+                teacher.observe(actions, cast(VectorTrial, env).memory.last_reward.copy())
             buffer.add(ends, rewards=rewards, **step)
             self.num_timesteps += env.num_envs
             callbacks.update_locals(locals())
@@ -279,6 +300,9 @@ class RL2(Agent):
             error = (self.policy.context_head(features) - batch["contexts"]).square().mean(-1)
             metrics["task_prediction_loss"] = average(error)
             loss = loss + self.config.task_prediction_coef * metrics["task_prediction_loss"]
+        if "taught" in batch and self._teacher_coef > 0:
+            metrics["teacher_loss"] = -average(law.log_prob(batch["taught"]))
+            loss = loss + self._teacher_coef * metrics["teacher_loss"]
         metrics["approx_kl"] = average(ratio - 1 - log_ratio)
         metrics["clip_fraction"] = average((ratio != clipped).float())
         return loss, {name: value.detach() for name, value in metrics.items()}
@@ -367,6 +391,28 @@ class RL2(Agent):
                 config.log_std_init,
             )
 
+    @property
+    def _teacher_coef(self) -> float:
+        """Weight of the teacher's lesson now."""
+        config = self.config
+        if config.teacher is None or config.teacher_share <= 0:
+            return 0.0
+        return config.teacher_coef * max(0.0, 1 - self.num_timesteps / (self._total_timesteps * config.teacher_share))
+
+    def _find_teacher(self, env: VectorEnv[Any, Any, Any], name: str) -> TrialPlayer:
+        if not isinstance(env, VectorTrial) or self.spaces.n_actions is None or self.spaces.trial_length is None:
+            raise ValueError(
+                "Expected a VectorTrial with discrete actions and trials of a fixed length for a teacher; got "
+                f"{type(env).__name__} with {env.single_action_space} and trial_length {self.spaces.trial_length}. "
+                "Set teacher to None."
+            )
+        if self.config.trials_per_env != 1:
+            raise ValueError(f"Expected trials_per_env=1 with a teacher, got {self.config.trials_per_env}.")
+        known = classical_players(env)[0]
+        if name not in known:
+            raise ValueError(f"The environment has no classical player {name!r}.{nearest(name, known)}")
+        return known[name]
+
     def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
         sizes, n_actions = self.spaces, self.spaces.n_actions
         layout: dict[str, tuple[tuple[int, ...], Any]] = {
@@ -376,6 +422,8 @@ class RL2(Agent):
         }
         if n_actions and find_attribute(env, "action_masks") is not None:
             layout["masks"] = ((n_actions,), np.bool_)
+        if self.config.teacher is not None:
+            layout["taught"] = ((), np.int64)
         if sizes.context_size:
             layout["contexts"] = ((sizes.context_size,), np.float32)
         return TrialBuffer((sizes.trial_length or 1) * self.config.trials_per_env, env.num_envs, layout)

@@ -58,6 +58,8 @@ class MDPTrialPlayer:
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """What the actions paid."""
         assert self._before is not None
+        # What was played may be another's choice: a teacher watches its pupil.
+        self._before = self._before[0], action
         self._player.observe(self._before[0], action, reward)
 
 

@@ -1,0 +1,390 @@
+"""Molecules in words: build sequence to SMILES, and molecule to build sequence.
+
+A molecule is written as its fragments, separated by dots and joined by ring-bond numbers from %10 on, each used twice:
+``c1cc-%10ccc1.N-%10``. That is ordinary SMILES (OpenSMILES specification, section 3.4), so one call of RDKit's parser
+makes the molecule. The idea of writing fragments so is that of SAFE (Noutahi et al., Digital Discovery 3, 796, 2024).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.assembly import replay
+from metaenv.molecules.fragments import (
+    CLOSE,
+    MAX_ACTIONS,
+    MAX_ATTACHMENTS,
+    MAX_HEAVY_ATOMS,
+    Vocabulary,
+    load_vocabulary,
+)
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+FIRST_BOND = 10  # two-digit ring-bond numbers; the fragments' own rings use one digit
+ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]")
+RING_BOND = re.compile(r"[-=#:]?(?:%\d\d|\d)")
+
+
+class MoleculeError(ValueError):
+    """A molecule that cannot be read, or cannot be built from the vocabulary; the message says why."""
+
+
+# BUILD SEQUENCE -> SMILES
+
+
+def write(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None) -> str:
+    """Fragment notation of one molecule, open attachments closed.
+
+    Args:
+        fragment: (p,) fragment at each place, -1 for none.
+        partner: (p, 3) as `Assembly.partner` has it.
+        vocabulary: by default that of the package.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    numbers: dict[tuple[int, int], int] = {}
+    parts: list[str] = []
+    for place, f in enumerate(fragment):
+        if f < 0:
+            continue
+        bonds = ["", "", ""]
+        methyls: list[str] = []
+        for j in range(vocabulary.attachments[f]):
+            here, there = MAX_ATTACHMENTS * place + j, partner[place][j]
+            if there >= 0 or vocabulary.methyl[f, j]:
+                key = (min(here, there), max(here, there)) if there >= 0 else (here, here)
+                bonds[j] = f"-%{numbers.setdefault(key, FIRST_BOND + len(numbers))}"
+            if there < 0 and vocabulary.methyl[f, j]:
+                methyls.append("C" + bonds[j])
+        parts.append(vocabulary.template[f].format(*bonds))
+        parts.extend(methyls)
+    return ".".join(parts)
+
+
+def fragment_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
+    """(n,) the molecules of build sequences (n, up to 9) in fragment notation.
+
+    Raises:
+        ValueError: a sequence that is not legal or not finished.
+    """
+    built = replay(actions, vocabulary)
+    pairs = zip(built.fragment.tolist(), built.partner.tolist(), strict=True)
+    return [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
+
+
+def to_mol(notation: str) -> Mol:
+    """RDKit's molecule of a SMILES or of fragment notation.
+
+    Raises:
+        MoleculeError: RDKit cannot read it.
+    """
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(notation)
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise MoleculeError(f"expected a SMILES of a valid molecule, got {notation!r}; RDKit cannot read it")
+    return mol
+
+
+def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
+    """(n,) RDKit's canonical SMILES of build sequences (n, up to 9)."""
+    from rdkit import Chem
+
+    return [Chem.MolToSmiles(to_mol(text)) for text in fragment_smiles(actions, vocabulary)]
+
+
+def template(smiles: str) -> str:
+    """A fragment's SMILES with its attachments ``[1*]``, … replaced by ``{0}``, … behind the atoms they are on.
+
+    Args:
+        smiles: must not begin with an attachment.
+    """
+    pieces: list[str] = []  # text, cut so that the end of each atom (with its ring bonds) is the end of a piece
+    branch: list[int] = []  # piece of the atom that each open parenthesis hangs on
+    last, at = -1, 0
+    while at < len(smiles):
+        atom = ATOM.match(smiles, at)
+        if atom and "*" in atom.group():
+            pieces[last] += "{" + str(int(atom.group()[1:-2]) - 1) + "}"
+            at = atom.end()
+        elif atom:
+            end = atom.end()
+            while ring := RING_BOND.match(smiles, end):
+                end = ring.end()
+            pieces.append(smiles[at:end])
+            last, at = len(pieces) - 1, end
+        else:
+            last = _step(smiles[at], last, branch)
+            pieces.append(smiles[at])
+            at += 1
+    return "".join(pieces).replace("()", "")
+
+
+def _step(symbol: str, last: int, branch: list[int]) -> int:
+    """The piece of the atom that the next symbol hangs on."""
+    if symbol == "(":
+        branch.append(last)
+    return branch.pop() if symbol == ")" else last
+
+
+# MOLECULE -> FRAGMENTS
+
+
+def standardise(smiles: str) -> Mol:
+    """The molecule as the vocabulary knows molecules: neutral where possible, no stereochemistry, no isotopes.
+
+    Raises:
+        MoleculeError: unreadable, more than one component, charges that cannot be removed, or no ring.
+    """
+    from rdkit import Chem
+
+    mol = to_mol(smiles)
+    if "." in Chem.MolToSmiles(mol):
+        raise MoleculeError(f"expected one molecule, got several components in {smiles!r}; give the largest one")
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+    Chem.RemoveStereochemistry(mol)
+    mol = Chem.RemoveHs(_neutral(mol))
+    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        raise MoleculeError(f"{smiles!r} has charges that no proton balances; the vocabulary is neutral")
+    if not mol.GetRingInfo().NumRings():
+        raise MoleculeError(f"{smiles!r} has no ring; a build sequence starts with one")
+    return mol
+
+
+def _neutral(mol: Mol) -> Mol:
+    from rdkit import rdBase
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        return mol
+    with rdBase.BlockLogs():
+        return rdMolStandardize.Uncharger().uncharge(mol)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A fragment as found in a molecule."""
+
+    smiles: str
+    """Canonical, with plain ``*``."""
+    bonds: tuple[int, ...]
+    """The cut bond at each ``*``, in the order of ``smiles``."""
+    ring: bool
+
+
+def cut(mol: Mol) -> list[Piece]:
+    """The fragments of a standardised molecule, cut at every acyclic single bond at a ring atom."""
+    from rdkit import Chem
+
+    bonds = [b.GetIdx() for b in mol.GetBonds() if _is_cut(b)]
+    if not bonds:
+        return [Piece(Chem.MolToSmiles(mol), (), True)]
+    parts = Chem.FragmentOnBonds(mol, bonds, dummyLabels=[(b + 1, b + 1) for b in bonds])
+    return [_piece(part) for part in Chem.GetMolFrags(parts, asMols=True, sanitizeFrags=False)]
+
+
+def _is_cut(bond) -> bool:  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
+    from rdkit import Chem
+
+    single = bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing()
+    return single and (bond.GetBeginAtom().IsInRing() or bond.GetEndAtom().IsInRing())
+
+
+def _piece(part: Mol) -> Piece:
+    from rdkit import Chem
+
+    label = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
+    for index in label:
+        part.GetAtomWithIdx(index).SetIsotope(0)
+    smiles = Chem.MolToSmiles(part)
+    order = part.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
+    return Piece(smiles, tuple(label[i] for i in order if i in label), "1" in smiles)
+
+
+def attachment_class(mol: Mol, attachment: int) -> str:
+    """The class of an attachment (an index of a ``*`` atom): what kind of atom a bond there starts from.
+
+    The element, lower case if aromatic; ``r`` in an aliphatic ring; ``=`` or ``#`` for a multiple bond, ``=O`` for one
+    to a heteroatom; then ``~`` and the heteroatoms among its other neighbours, or ``~=`` for a heteroatom beside
+    a doubly bonded one's neighbour (amide nitrogen, ester oxygen).
+    """
+    atom = mol.GetAtomWithIdx(attachment).GetNeighbors()[0]
+    name = atom.GetSymbol().lower() if atom.GetIsAromatic() else atom.GetSymbol()
+    name += "r" if atom.IsInRing() and not atom.GetIsAromatic() else ""
+    beside: set[str] = set()
+    for bond in atom.GetBonds():
+        other = bond.GetOtherAtom(atom)
+        hetero = other.GetAtomicNum() not in (0, 1, 6)
+        order = int(bond.GetBondTypeAsDouble()) if not bond.GetIsAromatic() else 1
+        if order > 1:
+            name += "#" if order == 3 else "=" + (other.GetSymbol() if hetero else "")
+        elif hetero:
+            beside.add(other.GetSymbol())
+        elif atom.GetSymbol() != "C" and _has_double_bond_to_hetero(other, atom):
+            beside.add("=")
+    return name + ("~" + "".join(sorted(beside)) if beside else "")
+
+
+def _has_double_bond_to_hetero(atom, but) -> bool:  # pyright: ignore
+    return any(
+        b.GetBondTypeAsDouble() == 2 and b.GetOtherAtom(atom).GetAtomicNum() in (7, 8, 16)
+        for b in atom.GetBonds()
+        if b.GetOtherAtomIdx(atom.GetIdx()) != but.GetIdx()
+    )
+
+
+# MOLECULE -> BUILD SEQUENCE
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a piece of a molecule is a fragment of the vocabulary."""
+
+    fragment: int
+    attachments: tuple[int, ...]
+    """The fragment's attachment at each ``*`` of the piece; the fragment's others are closed."""
+
+
+def parse(smiles: str, vocabulary: Vocabulary | None = None) -> NDArray[np.int16]:
+    """A build sequence of a molecule.
+
+    Args:
+        smiles: a SMILES; charges, stereochemistry and isotopes are removed first (`standardise`).
+        vocabulary: by default that of the package.
+
+    Returns:
+        (9,) actions, -1 after the last. `to_smiles` gives the canonical SMILES of the standardised molecule.
+
+    Raises:
+        MoleculeError: the SMILES does not parse, or the molecule cannot be built; the message says why.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    mol = standardise(smiles)
+    pieces = cut(mol)
+    known = readings(vocabulary)
+    missing = sorted({p.smiles for p in pieces if p.smiles not in known})
+    if missing:
+        raise MoleculeError(f"{smiles!r} needs fragments that are not in the vocabulary: {', '.join(missing)}")
+    actions = _sequence(pieces, [known[p.smiles] for p in pieces], vocabulary)
+    if len(actions) > MAX_ACTIONS:
+        raise MoleculeError(f"{smiles!r} takes {len(actions)} actions, expected at most {MAX_ACTIONS}")
+    if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
+        raise MoleculeError(f"{smiles!r} has {mol.GetNumHeavyAtoms()} heavy atoms, expected at most {MAX_HEAVY_ATOMS}")
+    return _checked(smiles, actions, vocabulary)
+
+
+def _checked(smiles: str, actions: list[int], vocabulary: Vocabulary) -> NDArray[np.int16]:
+    padded = np.full(MAX_ACTIONS, -1, np.int16)
+    padded[: len(actions)] = actions
+    try:
+        replay(padded, vocabulary)
+    except ValueError as error:
+        raise MoleculeError(f"{smiles!r} has a bond that the vocabulary does not allow: {error}") from None
+    return padded
+
+
+def _sequence(pieces: list[Piece], read: list[Reading], vocabulary: Vocabulary) -> list[int]:
+    """Depth first from the commonest ring, in the order in which `Assembly` asks."""
+    ends: dict[int, list[tuple[int, int]]] = {}  # cut bond -> its two (piece, attachment)
+    for i, (piece, reading) in enumerate(zip(pieces, read, strict=True)):
+        for bond, j in zip(piece.bonds, reading.attachments, strict=True):
+            ends.setdefault(bond, []).append((i, j))
+    across = {a: b for pair in ends.values() for a, b in (pair, pair[::-1])}
+    root = min((r.fragment, i) for i, (p, r) in enumerate(zip(pieces, read, strict=True)) if p.ring)[1]
+    actions = [int(vocabulary.action[read[root].fragment, 0])]
+    todo = [(root, j, 0) for j in reversed(range(vocabulary.attachments[read[root].fragment]))]
+    while todo:
+        i, j, turn = todo.pop()
+        joined = across.get((i, _turned(vocabulary, read[i].fragment, turn, j)))
+        if joined is None:
+            actions.append(CLOSE)
+            continue
+        actions.append(_enter(joined, read[joined[0]].fragment, vocabulary, todo))
+    return actions
+
+
+def _enter(joined: tuple[int, int], f: int, vocabulary: Vocabulary, todo: list[tuple[int, int, int]]) -> int:
+    """The action that joins piece ``joined[0]`` by its attachment ``joined[1]``; its others go on ``todo``."""
+    i, entry = joined
+    action = int(vocabulary.action[f, entry])
+    stands_for = int(vocabulary.action_attachment[action])
+    turns = symmetries(vocabulary.smiles[f])
+    turn = next(t for t, s in enumerate(turns) if s[stands_for] == entry)
+    todo.extend((i, j, turn) for j in reversed(range(vocabulary.attachments[f])) if j != stands_for)
+    return action
+
+
+def _turned(vocabulary: Vocabulary, f: int, turn: int, j: int) -> int:
+    return symmetries(vocabulary.smiles[f])[turn][j]
+
+
+@lru_cache(maxsize=1024)
+def symmetries(smiles: str) -> tuple[tuple[int, ...], ...]:
+    """All permutations of a fragment's attachments that leave it the same; the identity first."""
+    marked, where = _marked(smiles)
+    places = {a: j for j, a in enumerate(where)}
+    found = {tuple(places[m[a]] for a in where) for m in marked.GetSubstructMatches(marked, uniquify=False)}
+    return tuple(sorted(found))
+
+
+def _marked(smiles: str) -> tuple[Mol, list[int]]:
+    """The fragment with xenon for attachments (``*`` would match any atom), and the indices of the xenon atoms."""
+    from rdkit import Chem
+
+    mol = to_mol(smiles)
+    index = {a.GetIsotope(): a.GetIdx() for a in mol.GetAtoms() if not a.GetAtomicNum()}
+    editable = Chem.RWMol(mol)
+    for i in index.values():
+        editable.ReplaceAtom(i, Chem.Atom(54))
+    return editable.GetMol(), [index[k] for k in sorted(index)]
+
+
+@lru_cache(maxsize=4)
+def _readings(smiles: tuple[str, ...], methyl: tuple[tuple[bool, ...], ...]) -> dict[str, Reading]:
+    found: dict[str, Reading] = {}
+    sizes = [text.count("*") for text in smiles]
+    for closed in range(MAX_ATTACHMENTS + 1):
+        for f, text in enumerate(smiles):
+            for which in combinations(range(sizes[f]), closed):
+                piece, order = _closed(text, which, methyl[f])
+                found.setdefault(piece, Reading(f, order))
+    return found
+
+
+def readings(vocabulary: Vocabulary) -> dict[str, Reading]:
+    """Every piece that is a fragment of the vocabulary with none, some or all attachments closed."""
+    return _readings(vocabulary.smiles, tuple(tuple(m) for m in vocabulary.methyl.tolist()))
+
+
+def _closed(smiles: str, which: tuple[int, ...], methyl: tuple[bool, ...]) -> tuple[str, tuple[int, ...]]:
+    """Canonical SMILES of a fragment with the attachments ``which`` closed, and the others in its order."""
+    from rdkit import Chem
+
+    mol = Chem.RWMol(to_mol(smiles))
+    for atom in mol.GetAtoms():
+        if not atom.GetAtomicNum() and atom.GetIsotope() - 1 in which:
+            atom.SetAtomicNum(6 if methyl[atom.GetIsotope() - 1] else 1)
+            atom.SetIsotope(0)
+            atom.SetNoImplicit(False)
+    label = {a.GetIdx(): a.GetIsotope() - 1 for a in mol.GetAtoms() if not a.GetAtomicNum()}
+    for index in label:
+        mol.GetAtomWithIdx(index).SetIsotope(0)
+    Chem.SanitizeMol(mol)
+    closed = Chem.RemoveHs(mol)
+    # The labels moved when hydrogens went; the order of * atoms among themselves did not.
+    kept = [a.GetIdx() for a in closed.GetAtoms() if not a.GetAtomicNum()]
+    label = dict(zip(kept, (label[i] for i in sorted(label)), strict=True))
+    text = Chem.MolToSmiles(closed)
+    order = closed.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
+    return text, tuple(label[i] for i in order if i in label)
