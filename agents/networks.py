@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from metaenv.agents import numerics
+from metaenv.agents.attention import AttentionMemory
 from metaenv.agents.gru import gru_sequence
 from metaenv.agents.trial_spaces import TrialSpaces
 
-Cell = Literal["gru", "lstm"]
+Cell = Literal["gru", "lstm", "attention"]
 
 
 @dataclass(frozen=True)
@@ -74,29 +75,41 @@ class Trunk(nn.Module):
     """Embedding and recurrent memory. Features are [memory, embedding], or the memory alone without `skip`."""
 
     def __init__(
-        self, input_size: int, embedding_sizes: Sequence[int], memory_size: int, cell: Cell, skip: bool, memory: bool
+        self,
+        input_size: int,
+        embedding_sizes: Sequence[int],
+        memory_size: int,
+        cell: Cell,
+        skip: bool,
+        memory: bool,
+        trial_length: int | None,
     ) -> None:
         super().__init__()
         embedding_size = [input_size, *embedding_sizes][-1]
         self.embedding = _layers([input_size, *embedding_sizes])
-        self.cell = (nn.GRU if cell == "gru" else nn.LSTM)(embedding_size, memory_size)
+        self.cell = _cell(cell, embedding_size, memory_size, trial_length)
         self.skip = skip
         self.memory = memory
         self.memory_size = memory_size
-        self.state_size = memory_size * (1 if cell == "gru" else 2)
+        if isinstance(self.cell, AttentionMemory):
+            self.state_size = self.cell.state_size
+        else:
+            self.state_size = memory_size * (1 if cell == "gru" else 2)
         self.feature_size = memory_size + embedding_size * skip
 
-    def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, state: Tensor | None, keep_state: bool = True) -> tuple[Tensor, Tensor]:
         """Play (T, N, input_size) from state (N, state_size), None for zeros; return features (T, N, f) and state."""
         embedding = self.embedding(x)
         if self.memory:
-            output, new_state = self._recur(embedding, state)
+            output, new_state = self._recur(embedding, state, keep_state)
         else:
-            flat, _ = self._recur(embedding.reshape(1, -1, embedding.shape[-1]), None)
+            flat, _ = self._recur(embedding.reshape(1, -1, embedding.shape[-1]), None, False)
             output, new_state = flat.reshape(*x.shape[:2], -1), flat.new_zeros(x.shape[1], self.state_size)
         return (torch.cat([output, embedding], -1) if self.skip else output), new_state
 
-    def _recur(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _recur(self, x: Tensor, state: Tensor | None, keep_state: bool) -> tuple[Tensor, Tensor]:
+        if isinstance(self.cell, AttentionMemory):
+            return self.cell(x, state, keep_state)
         if isinstance(self.cell, nn.GRU):
             return gru_sequence(self.cell, x, state)
         halves = None if state is None else tuple(part.unsqueeze(0).contiguous() for part in state.chunk(2, -1))
@@ -108,8 +121,8 @@ class RecurrentActorCritic(nn.Module):
     """Actor and critic with a memory of the trial.
 
     The state that is carried from step to step is one array (N, state_size): the cell's state (of both cells,
-    actor's first, where they are separate; an LSTM's is h then c) and, in the last column, the number of
-    steps played in the trial. A new trial starts from zeros.
+    actor's first, where they are separate; an LSTM's is h then c; for attention see `AttentionMemory`) and, in the last
+    column, the number of steps played in the trial. A new trial starts from zeros.
 
     With `memory=False` the same parameters see every step as if it were the first of a trial: the control
     that cannot remember. What one observation holds of the past (the previous action and reward) it still sees.
@@ -119,7 +132,7 @@ class RecurrentActorCritic(nn.Module):
         embedding_sizes: widths of the layers before the memory; () feeds the observation in directly.
         memory_size: width of the recurrent cell.
         head_sizes: widths of the layers between the features and each head; () is a linear head.
-        cell: "gru" or "lstm".
+        cell: "gru", "lstm", or "attention", which needs trials of a fixed length.
         shared: one trunk for actor and critic, or one each.
         skip: whether the heads see the embedding as well as the memory.
         memory: whether the state is carried from one step to the next.
@@ -144,10 +157,11 @@ class RecurrentActorCritic(nn.Module):
         self.trial_length = spaces.trial_length
         self.discrete = spaces.n_actions is not None
         trunks = [
-            Trunk(spaces.observation_size, embedding_sizes, memory_size, cell, skip, memory)
+            Trunk(spaces.observation_size, embedding_sizes, memory_size, cell, skip, memory, spaces.trial_length)
             for _ in range(1 if shared else 2)
         ]
         self.trunks = nn.ModuleList(trunks)
+        self.attends = cell == "attention" and memory
         self.state_size = sum(trunk.state_size for trunk in trunks) + 1
         feature_size, outputs = trunks[0].feature_size, spaces.n_actions or spaces.action_size
         self.policy_head = _head([feature_size, *head_sizes], outputs)
@@ -158,27 +172,39 @@ class RecurrentActorCritic(nn.Module):
         self._initialise()
 
     def forward(
-        self, observations: Tensor, state: Tensor | None = None, masks: Tensor | None = None
+        self,
+        observations: Tensor,
+        state: Tensor | None = None,
+        masks: Tensor | None = None,
+        keep_state: bool = True,
     ) -> tuple[Categorical | SquashedGaussian, Tensor, Tensor, Tensor]:
         """Play observations (T, N, o) through the memory.
 
         Args:
             observations: (T, N, o).
-            state: (N, state_size) before the first of them; None at the start of a trial.
+            state: (N, state_size) before the first of them; None at the start of a trial. Attention changes it in place
+                and passes no gradient through it.
             masks: (T, N, k) bool, the allowed actions; None allows all.
+            keep_state: whether the new state is wanted; attention saves memory if not.
 
         Returns:
             The law of the actions (T, N), the values (T, N), the actor's features (T, N, f), and the new state.
         """
-        parts = [None] * len(self.trunks) if state is None else state[:, :-1].chunk(len(self.trunks), -1)
+        size = (self.state_size - 1) // len(self.trunks)
+        parts = [None if state is None else state[:, i * size : (i + 1) * size] for i in range(len(self.trunks))]
         played = observations.new_zeros(1) if state is None else state[:, -1]
-        results = [trunk(observations, part) for trunk, part in zip(self.trunks, parts, strict=True)]
+        results = [trunk(observations, part, keep_state) for trunk, part in zip(self.trunks, parts, strict=True)]
         features, critic_features = results[0][0], results[-1][0]
         steps = played + torch.arange(len(observations)).unsqueeze(-1)
         law = self._law(self.policy_head(features), steps, masks)
-        count = (steps[-1] + 1).expand(observations.shape[1]).unsqueeze(-1)
-        new_state = torch.cat([part for _, part in results] + [count], -1)
+        new_state = self._new_state(state, [part for _, part in results], steps[-1] + 1)
         return law, self.value_head(critic_features).squeeze(-1), features, new_state
+
+    def _new_state(self, state: Tensor | None, parts: list[Tensor], played: Tensor) -> Tensor:
+        if state is not None and self.attends:
+            state[:, -1] = played
+            return state
+        return torch.cat([*parts, played.expand(len(parts[0])).unsqueeze(-1)], -1)
 
     def _law(self, output: Tensor, steps: Tensor, masks: Tensor | None) -> Categorical | SquashedGaussian:
         if self.discrete:
@@ -201,8 +227,22 @@ class RecurrentActorCritic(nn.Module):
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.RNNBase):
                 _initialise_cell(module)
+        for trunk in self.trunks:
+            if isinstance(cell := cast(Trunk, trunk).cell, AttentionMemory):
+                cell.initialise()
         nn.init.orthogonal_(cast(nn.Linear, self.policy_head[-1]).weight, gain=0.01)
         nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
+
+
+def _cell(cell: Cell, input_size: int, memory_size: int, trial_length: int | None) -> nn.Module:
+    if cell != "attention":
+        return (nn.GRU if cell == "gru" else nn.LSTM)(input_size, memory_size)
+    if trial_length is None:
+        raise ValueError(
+            'Expected trials of a fixed length for cell="attention", which keeps every step; these vary in length. '
+            'Use "lstm" or "gru".'
+        )
+    return AttentionMemory(input_size, memory_size, trial_length)
 
 
 def _layers(sizes: Sequence[int]) -> nn.Sequential:

@@ -7,7 +7,7 @@ Yan Duan, John Schulman, Xi Chen, Peter Bartlett, Ilya Sutskever, Pieter Abbeel,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
@@ -27,12 +27,19 @@ class PaperTable:
         preset: name of the settings in ``agents/runs`` for a row, with ``{}`` for the row's name.
         players: the paper's columns but the last, which is RL², and the player of ours that stands for each.
         rows: the paper's numbers by row, in the order of the columns; RL² last.
+        ours: columns that the paper does not have, and our players for them.
     """
 
     title: str
     preset: str
     players: Mapping[str, str]
     rows: Mapping[str, tuple[float, ...]]
+    ours: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_players(self) -> Mapping[str, str]:
+        """Players by column, of the paper's columns and of ours."""
+        return {**self.players, **self.ours}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,4 +99,5 @@ MDPS = PaperTable(
             "100": (999.4, 1939.5, 1973.9, 1942.1, 1935.1, 1778.2, 1578.5, 1913.7),
         }
     ),
+    MappingProxyType({"BEB, every step": "BEB (every step)", "Greedy, every step": "greedy (every step)"}),
 )

@@ -18,7 +18,7 @@ import numpy as np
 
 from metaenv.agents.engine import Engine, map_runs
 from metaenv.agents.paper_numbers import BANDITS, INSTANCES, MDPS, BanditCell, MDPCell, PaperTable
-from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2 import RL2, RL2Config
 from metaenv.agents.run_sets import is_complete, seconds_spent, train_set
 from metaenv.agents.training import TrainConfig, parsed, preset, read_config, replace
 from metaenv.arrays import Floats
@@ -51,17 +51,20 @@ class Cell:
         interval: their mean with its 95 % interval, over tasks, and over seeds where there are several.
         seconds: of playing, and of training for each seed.
         steps: trained for, 0 for a classical player.
+        settings: of the training, for the reader.
     """
 
     returns: Floats
     interval: Interval
     seconds: list[float]
     steps: int = 0
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single trials, as plain Python."""
         sd = float(self.returns.std())
-        return {**self.interval._asdict(), "sd": sd, "seconds": self.seconds, "steps": self.steps}
+        spent = {"seconds": self.seconds, "steps": self.steps}
+        return {**self.interval._asdict(), "sd": sd, **spent, **({"training": self.settings} if self.settings else {})}
 
 
 @dataclass
@@ -179,7 +182,7 @@ class Making:
         jobs = [
             (self.play, self.config(row), player, self.tasks, self.path(row, player))
             for row in self.rows
-            for player in self.paper.players.values()
+            for player in self.paper.all_players.values()
         ]
         todo = [job for job in jobs if _kept(job[4], frozen_tests(job[1], self.tasks)) is None]
         print(f"{len(jobs)} classical cells, {len(jobs) - len(todo)} of them played already.", flush=True)
@@ -203,7 +206,7 @@ class Making:
 
     def classical_cells(self, row: str, test: FrozenTasks) -> dict[str, Cell]:
         """Our numbers of the paper's columns but RL²'s."""
-        kept = {column: _kept(self.path(row, player), test) for column, player in self.paper.players.items()}
+        kept = {column: _kept(self.path(row, player), test) for column, player in self.paper.all_players.items()}
         return {column: _cell([data]) for column, data in kept.items() if data is not None}
 
     def trained_cell(self, row: str, test: FrozenTasks) -> dict[str, Cell]:
@@ -214,7 +217,8 @@ class Making:
         played = [play_agent(folder, self.sample, test) for folder in folders]
         for data, folder in zip(played, folders, strict=True):
             data["seconds"] = seconds_spent(folder)
-        return {AGENT: _cell(played, RL2.load(folders[0] / "checkpoint.pt").num_timesteps)}
+        steps = RL2.load(folders[0] / "checkpoint.pt").num_timesteps
+        return {AGENT: _cell(played, steps, _settings(read_config(folders[0])))}
 
 
 def play_classical(play: Play, config: TrainConfig, player: str, tasks: int, path: Path) -> None:
@@ -281,10 +285,10 @@ def _kept(path: Path, test: FrozenTasks) -> dict[str, Any] | None:
     return data if data["tasks_sha256"] == test.sha256 else None
 
 
-def _cell(played: Sequence[Mapping[str, Any]], steps: int = 0) -> Cell:
+def _cell(played: Sequence[Mapping[str, Any]], steps: int = 0, settings: Mapping[str, str] | None = None) -> Cell:
     returns = np.array([data["returns"] for data in played], np.float64)  # (seeds, tasks)
     interval = bootstrap_interval(returns, rng=np.random.default_rng(0), n_resamples=RESAMPLES)
-    return Cell(returns, interval, [data["seconds"] for data in played], steps)
+    return Cell(returns, interval, [data["seconds"] for data in played], steps, settings or {})
 
 
 def _exact_bandit(config: TrainConfig, test: FrozenTasks) -> float | None:
@@ -311,8 +315,8 @@ def markdown(result: Result) -> list[str]:
         f"{result.tasks:,} frozen test tasks (and over seeds, where there are several), the same for all columns. "
         "RL²: final policies.",
         "",
-        _line(["row", *columns, result.extra]),
-        _line(["---"] * (len(columns) + 2)),
+        _line(["row", *columns, *result.paper.ours, result.extra]),
+        _line(["---"] * (len(columns) + len(result.paper.ours) + 2)),
         *[_row(result, row) for row in result.cells],
         "",
         *_training_lines(result),
@@ -324,6 +328,7 @@ def _row(result: Result, row: str) -> str:
     ours, extra = result.cells[row], result.extras[row]
     paper = dict(zip(result.paper.columns, result.paper.rows[row], strict=True))
     cells = [f"{paper[c]} / {_number(ours.get(c))}" for c in result.paper.columns]
+    cells += [_number(ours.get(c)) for c in result.paper.ours]
     return _line([row, *cells, "" if extra is None else f"{extra:.4g}" if extra >= 100 else f"{extra:.3f}"])
 
 
@@ -342,11 +347,25 @@ def _training_lines(result: Result) -> list[str]:
     trained = {row: cells[AGENT] for row, cells in result.cells.items() if AGENT in cells}
     if not trained:
         return []
-    lines = [_line(["RL² trained", "seeds", "steps a seed", "minutes a seed"]), _line(["---", "---:", "---:", "---:"])]
+    head = ["RL² trained", "seeds", "steps a seed", "minutes a seed", "memory", "also learned from, in training"]
+    lines = [_line(head), _line(["---", *["---:"] * 3, "---", "---"])]
     for row, cell in trained.items():
         minutes = "-".join(f"{m / 60:.1f}" for m in sorted({min(cell.seconds), max(cell.seconds)}))
-        lines.append(_line([row, str(len(cell.seconds)), f"{cell.steps:,}", minutes]))
+        told = [cell.settings[k] for k in ("memory", "told")]
+        lines.append(_line([row, str(len(cell.seconds)), f"{cell.steps:,}", minutes, *told]))
     return [*lines, ""]
+
+
+def _settings(config: TrainConfig) -> dict[str, str]:
+    """What a reader must know of how RL² was trained: its memory, and what it was told beyond observations."""
+    agent = config.agent
+    assert isinstance(agent, RL2Config), "the tables of the RL² paper are of RL²"
+    told: list[str] = []
+    if agent.teacher:
+        told.append(f"the actions of {agent.teacher}, fading over the first {agent.teacher_share:.0%}")
+    if agent.task_prediction_coef:
+        told.append("predicting the hidden task")
+    return {"memory": f"{agent.cell} {agent.memory_size}", "told": "; ".join(told) or "nothing"}
 
 
 def _notes(result: Result) -> list[str]:

@@ -16,7 +16,7 @@ def observations(steps: int = 10, n: int = 3) -> torch.Tensor:
     return torch.randn(steps, n, 7, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "attention"])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("spaces", [DISCRETE, CONTINUOUS])
 def test_step_by_step_is_the_whole_sequence(cell: Cell, shared: bool, spaces: TrialSpaces) -> None:
