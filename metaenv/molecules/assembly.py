@@ -27,7 +27,8 @@ from metaenv.molecules.fragments import (
 
 ALL = slice(None)
 ABSENT, OPEN, CLOSED = -1, -2, -3
-"""What `Assembly.partner` holds where no fragment is joined: no such attachment, an open one, a closed one."""
+"""What `Assembly.partner` holds where no fragment is joined: no such attachment, an open one, a closed one. (Open and
+closed are the two lowest.)"""
 
 
 class Assembly:
@@ -101,11 +102,14 @@ class Assembly:
         going = ~self.done[index]
         if not going.all():
             index, action = index[going], action[going]
-        action = self._meaning(index, action)
+        top, spare, room = self._limits(index)
+        action = self._meaning(action, top, spare, room)
         self.actions[index, self.length[index]] = action
         closing = action == CLOSE
-        self._close(index[closing])
-        self._join(index[~closing], action[~closing])
+        if closing.any():
+            self._close(index[closing])
+        if not closing.all():
+            self._join(index[~closing], action[~closing], top[~closing])
         self.length[index] += 1
 
     def rollout(self, rng: np.random.Generator) -> NDArray[np.int16]:
@@ -136,9 +140,8 @@ class Assembly:
         room = MAX_HEAVY_ATOMS - self.heavy_atoms[rows] + self._closing_atoms[top]
         return top, np.maximum(spare, 0), room
 
-    def _meaning(self, index: Index, action: NDArray[np.integer]) -> NDArray[np.int16]:
+    def _meaning(self, action: NDArray[np.integer], top: Index, spare: Index, room: Index) -> NDArray[np.int16]:
         """The actions with illegal ones replaced."""
-        top, spare, room = self._limits(index)
         legal = self.vocabulary.allowed[top, action]
         legal = legal & (self._extra_open[action] <= spare) & (self._extra_atoms[action] <= room)
         instead = np.where(top == 0, np.argmax(self.vocabulary.allowed[0]), CLOSE)
@@ -149,11 +152,11 @@ class Assembly:
         place, attachment = np.divmod(self._stack[index, self.n_open[index]], MAX_ATTACHMENTS)
         self.partner[index, place, attachment] = CLOSED
 
-    def _join(self, index: Index, action: NDArray[np.int16]) -> None:
+    def _join(self, index: Index, action: NDArray[np.int16], top: Index) -> None:
         v = self.vocabulary
         fragment, entry, here = v.action_fragment[action], v.action_attachment[action], self.length[index]
         first = here == 0
-        closures = np.where(first, self._closing_atoms[action], -self._closing_atoms[self.top(index)])
+        closures = np.where(first, self._closing_atoms[action], -self._closing_atoms[top])
         self.heavy_atoms[index] += self._extra_atoms[action] + closures
         self.fragment[index, here] = fragment
         exists = np.arange(MAX_ATTACHMENTS) < v.attachments[fragment][:, None]

@@ -13,22 +13,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools
 from metaenv.molecules.assembly import CLOSED
+from metaenv.molecules.cuts import to_mol
 from metaenv.molecules.fragments import DATA, MAX_ATTACHMENTS, Vocabulary
-from metaenv.molecules.notation import ATOM, to_mol, write
+from metaenv.molecules.notation import ATOM, write
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 UNITS = {
     "mass": 1e-3,  # Da; RDKit's atomic weights have three decimals
-    "logp": 1e-4,  # Crippen's increments have four
+    "logp": 1e-5,  # Crippen's increments have up to five
     "tpsa": 1e-2,  # Å², Ertl's have two
     "donors": 1,
     "acceptors": 1,
@@ -41,6 +42,9 @@ UNITS = {
 }
 """Columns of `Contexts.values`, with the unit of one."""
 CLOSED_CLASS = 0
+FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
+"""Classes of attachment (`cuts.attachment_class`) between which neighbours can make a difference to each other:
+aromatic, aliphatic, acyl, amine."""
 CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
 
 
@@ -53,10 +57,9 @@ class Contexts:
     local: NDArray[np.uint8]
     """(F, K, S) local class of each state as neighbour of this attachment; 0 is a closed attachment."""
     stride: NDArray[np.int32]
-    """(F, K) and
-    """
+    """(F, K) see `base`."""
     base: NDArray[np.int32]
-    """(F,): the combination is ``base + sum(stride * local class)``."""
+    """(F,) the combination of a fragment and its local classes is ``base + sum(stride * local class)``."""
     values: NDArray[np.int32]
     """(R, len(UNITS)) what the fragment and its closing methyls add."""
     flags: NDArray[np.uint8]
@@ -70,9 +73,9 @@ def load_contexts() -> Contexts:
         return Contexts(**dict(file))
 
 
-def save_contexts(contexts: Contexts) -> None:
-    """Write ``data/contexts.npz``."""
-    np.savez_compressed(DATA / "contexts.npz", **vars(contexts))
+def save_contexts(contexts: Contexts, folder: Path) -> None:
+    """Write ``contexts.npz`` in ``folder``."""
+    np.savez_compressed(folder / "contexts.npz", **vars(contexts))
 
 
 # WHAT ONE FRAGMENT ADDS IN ONE MOLECULE
@@ -86,7 +89,7 @@ NO_AMIDE = (
 )
 # RDKit's CalcNumHBA and CalcNumHBD (same file).
 ACCEPTOR = (
-    "[$([O,S;H1;v2]-[!$(*=[O,N,P,S])]),$([O,S;H0;v2]),$([O,S;-]),$([N;v3;!$(N-*=!@[O,N,P,S])]),$([nH0,o,s;+0])]"
+    "[$([O,S;H1;v2]-[!$(*=[O,N,P,S])]),$([O,S;H0;v2]),$([O,S;-]),$([N;v3;!$(N-*=!@[O,N,P,S])]),$([nH0X2,o,s;+0])]"
 )
 DONOR = "[N&!H0&v3,N&!H0&+1&v4,O&H1&+0,S&H1&+0,n&H1&+0]"
 
@@ -172,7 +175,7 @@ class Tabulator:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.states: list[State] = list(_states(vocabulary))
-        self.filler = [self._filler(port) for port in range(vocabulary.n_actions)]
+        self.fillers = [[self._filler(port, kind) for port in range(vocabulary.n_actions)] for kind in FILLERS]
         self.atoms = [attachment_atoms(t) for t in vocabulary.template]
 
     def tabulate(self) -> Contexts:
@@ -210,11 +213,12 @@ class Tabulator:
         return examples
 
     def _surroundings(self, f: int, j: int, state: State) -> list[list[State | None]]:
-        """``state`` at ``j``, with the other attachments all closed, and all joined to a ring."""
-        k = int(self.vocabulary.attachments[f])
+        """``state`` at ``j``, with the other attachments all closed, and all joined to each kind of filler."""
+        k, ports = int(self.vocabulary.attachments[f]), self.vocabulary.action[f]
         closed: list[State | None] = [state if i == j else None for i in range(k)]
-        filled = [state if i == j else self.filler[self.vocabulary.action[f, i]] for i in range(k)]
-        return [closed] if k == 1 else [closed, filled]
+        if k == 1:
+            return [closed]
+        return [closed, *([state if i == j else kind[ports[i]] for i in range(k)] for kind in self.fillers)]
 
     def _measure(self, f: int, neighbours: Sequence[State | None]) -> tuple[tuple[int, ...], int]:
         v = self.vocabulary
@@ -229,7 +233,7 @@ class Tabulator:
             if state is not None:
                 place = _add(fragments, bonds, j, state)
                 for i in range(self.vocabulary.attachments[state.fragment]):
-                    filler = self.filler[self.vocabulary.action[state.fragment, i]]
+                    filler = self.fillers[0][self.vocabulary.action[state.fragment, i]]
                     if i != state.attachment and i not in state.closed and filler is not None:
                         _add(fragments, bonds, MAX_ATTACHMENTS * place + i, filler)
         partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(len(fragments))]
@@ -239,12 +243,12 @@ class Tabulator:
         v = self.vocabulary
         return bool(v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]])
 
-    def _filler(self, port: int) -> State | None:
-        """The commonest fragment with one attachment that may be joined to ``port``, a ring if possible."""
+    def _filler(self, port: int, kind: tuple[str, ...]) -> State | None:
+        """The commonest fragment with one attachment that may be joined to ``port``, of ``kind`` if there is one."""
         v = self.vocabulary
         actions = np.flatnonzero(v.allowed[port]) if port else np.array([], int)
         single = [int(f) for f in v.action_fragment[actions] if f >= 0 and v.attachments[f] == 1]
-        single.sort(key=lambda f: (not v.ring[f], f))
+        single.sort(key=lambda f: (v.attachment_class[f][0] not in kind, not v.ring[f], f))
         return State(single[0], 0, ()) if single else None
 
     def _state_table(self) -> NDArray[np.int16]:
@@ -281,36 +285,3 @@ def attachment_atoms(template: str) -> list[int]:
             piece = piece[3:]
         atoms += len(ATOM.findall(piece))
     return [found[j] for j in sorted(found)]
-
-
-def has_alert(mol: Mol) -> bool:
-    """Whether a molecule has one of BRENK's 105 alerts (ChemMedChem 3, 435, 2008)."""
-    return _alerts().HasMatch(mol)
-
-
-@lru_cache(maxsize=1)
-def _alerts() -> Any:
-    from rdkit.Chem import FilterCatalog
-
-    params = FilterCatalog.FilterCatalogParams()
-    params.AddCatalog(params.FilterCatalogs.BRENK)
-    return FilterCatalog.FilterCatalog(params)
-
-
-def joined_without_alert(vocabulary: Vocabulary, open_port: int, action: int) -> bool:
-    """Whether two fragments, joined and otherwise closed, are a molecule without an alert."""
-    v = vocabulary
-    fragments = [int(v.action_fragment[open_port]), int(v.action_fragment[action])]
-    here, there = int(v.action_attachment[open_port]), MAX_ATTACHMENTS + int(v.action_attachment[action])
-    bonds = {here: there, there: here}
-    partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(2)]
-    return not has_alert(to_mol(write(fragments, partner, v)))
-
-
-def without_alerts(vocabulary: Vocabulary) -> Bools:
-    """(A, A) `joined_without_alert` of every pair that the vocabulary allows; row and column 0 as they are."""
-    allowed = vocabulary.allowed.copy()
-    for p, q in np.argwhere(allowed[1:, 1:]) + 1:
-        if p <= q:
-            allowed[p, q] = allowed[q, p] = joined_without_alert(vocabulary, int(p), int(q))
-    return allowed

@@ -25,8 +25,9 @@ CLOSE = 0
 """The action that ends the attachment on top of the stack."""
 MAX_ACTIONS = 9
 """Most actions in a molecule, closures included (chosen: 5 to 95 % of real molecules need 4 to 8)."""
-MAX_HEAVY_ATOMS = 36
-"""Most heavy atoms in a molecule (chosen: ZINC250k has at most 38)."""
+MAX_HEAVY_ATOMS = 31
+"""Most heavy atoms in a molecule (chosen: 95 % of the real molecules that can be built have no more, and random play
+fills whatever it is given; at 36 half of its molecules are too large to be drug-like)."""
 MAX_ATTACHMENTS = 3
 """Most attachments of a fragment (chosen: keeps the tables of contexts complete and small)."""
 
@@ -44,7 +45,7 @@ class Vocabulary:
     attachments: NDArray[np.int8]
     """(F,) 1 to K."""
     attachment_class: tuple[tuple[str, ...], ...]
-    """(F,) the class of each attachment: see `notation.attachment_class`."""
+    """(F,) the class of each attachment: see `cuts.attachment_class`."""
     heavy_atoms: NDArray[np.int8]
     """(F,) without closures."""
     ring: Bools

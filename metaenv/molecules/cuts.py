@@ -1,0 +1,153 @@
+"""Real molecules taken apart: reading, standardising and cutting them into fragments; kinds of attachments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+
+class MoleculeError(ValueError):
+    """A molecule that cannot be read, or cannot be built from the vocabulary; the message says why."""
+
+
+def to_mol(notation: str) -> Mol:
+    """RDKit's molecule of a SMILES or of fragment notation.
+
+    Raises:
+        MoleculeError: RDKit cannot read it.
+    """
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(notation)
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise MoleculeError(f"expected a SMILES of a valid molecule, got {notation!r}; RDKit cannot read it")
+    return mol
+
+
+def standardise(smiles: str) -> Mol:
+    """The molecule as the vocabulary knows molecules: neutral where possible, no stereochemistry, no isotopes.
+
+    Raises:
+        MoleculeError: unreadable, more than one component, charges that cannot be removed, or no ring.
+    """
+    from rdkit import Chem
+
+    mol = to_mol(smiles)
+    if "." in Chem.MolToSmiles(mol):
+        raise MoleculeError(f"expected one molecule, got several components in {smiles!r}; give the largest one")
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+    Chem.RemoveStereochemistry(mol)
+    mol = Chem.RemoveHs(_neutral(mol))
+    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        raise MoleculeError(f"{smiles!r} has charges that no proton balances; the vocabulary is neutral")
+    if not mol.GetRingInfo().NumRings():
+        raise MoleculeError(f"{smiles!r} has no ring; a build sequence starts with one")
+    return mol
+
+
+def _neutral(mol: Mol) -> Mol:
+    from rdkit import rdBase
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        return mol
+    with rdBase.BlockLogs():
+        return rdMolStandardize.Uncharger().uncharge(mol)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A fragment as found in a molecule."""
+
+    smiles: str
+    """Canonical, with plain ``*``."""
+    bonds: tuple[int, ...]
+    """The cut bond at each ``*``, in the order of ``smiles``."""
+    ring: bool
+
+
+def cut(mol: Mol) -> list[Piece]:
+    """The fragments of a standardised molecule, cut at every acyclic single bond at a ring atom."""
+    from rdkit import Chem
+
+    bonds = [b.GetIdx() for b in mol.GetBonds() if _is_cut(b)]
+    if not bonds:
+        return [Piece(Chem.MolToSmiles(mol), (), True)]
+    parts = Chem.FragmentOnBonds(mol, bonds, dummyLabels=[(b + 1, b + 1) for b in bonds])
+    return [_piece(part) for part in Chem.GetMolFrags(parts, asMols=True, sanitizeFrags=False)]
+
+
+def _is_cut(bond) -> bool:  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
+    from rdkit import Chem
+
+    single = bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing()
+    return single and (bond.GetBeginAtom().IsInRing() or bond.GetEndAtom().IsInRing())
+
+
+def _piece(part: Mol) -> Piece:
+    from rdkit import Chem
+
+    label = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
+    for index in label:
+        part.GetAtomWithIdx(index).SetIsotope(0)
+    smiles = Chem.MolToSmiles(part)
+    order = part.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
+    return Piece(smiles, tuple(label[i] for i in order if i in label), "1" in smiles)
+
+
+def attachment_class(mol: Mol, attachment: int) -> str:
+    """The class of an attachment (an index of a ``*`` atom): what kind of atom a bond there starts from.
+
+    The element, lower case if aromatic; ``r`` in an aliphatic ring; ``=`` or ``#`` for a multiple bond, ``=O`` for one
+    to a heteroatom; then ``~`` and the heteroatoms among its other neighbours, or ``~=`` for a heteroatom beside
+    a doubly bonded one's neighbour (amide nitrogen, ester oxygen).
+    """
+    atom = mol.GetAtomWithIdx(attachment).GetNeighbors()[0]
+    name = atom.GetSymbol().lower() if atom.GetIsAromatic() else atom.GetSymbol()
+    name += "r" if atom.IsInRing() and not atom.GetIsAromatic() else ""
+    beside: set[str] = set()
+    for bond in atom.GetBonds():
+        other = bond.GetOtherAtom(atom)
+        hetero = other.GetAtomicNum() not in (0, 1, 6)
+        order = int(bond.GetBondTypeAsDouble()) if not bond.GetIsAromatic() else 1
+        if order > 1:
+            name += "#" if order == 3 else "=" + (other.GetSymbol() if hetero else "")
+        elif hetero:
+            beside.add(other.GetSymbol())
+        elif atom.GetSymbol() != "C" and _has_double_bond_to_hetero(other, atom):
+            beside.add("=")
+    return name + ("~" + "".join(sorted(beside)) if beside else "")
+
+
+def _has_double_bond_to_hetero(atom, but) -> bool:  # pyright: ignore
+    return any(
+        b.GetBondTypeAsDouble() == 2 and b.GetOtherAtom(atom).GetAtomicNum() in (7, 8, 16)
+        for b in atom.GetBonds()
+        if b.GetOtherAtomIdx(atom.GetIdx()) != but.GetIdx()
+    )
+
+
+@lru_cache(maxsize=1024)
+def symmetries(smiles: str) -> tuple[tuple[int, ...], ...]:
+    """All permutations of a fragment's attachments that leave it the same; the identity first."""
+    size = smiles.count("*")
+    same = [p for p in permutations(range(size)) if _relabelled(smiles, p) == _relabelled(smiles, tuple(range(size)))]
+    return tuple(same)
+
+
+def _relabelled(smiles: str, order: tuple[int, ...]) -> str:
+    """Canonical SMILES after attachment ``j`` became attachment ``order[j]``."""
+    from rdkit import Chem
+
+    mol = to_mol(smiles)
+    for atom in mol.GetAtoms():
+        if not atom.GetAtomicNum():
+            atom.SetIsotope(order[atom.GetIsotope() - 1] + 1)
+    return Chem.MolToSmiles(mol)

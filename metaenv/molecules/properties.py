@@ -1,0 +1,195 @@
+"""What molecules are scored by.
+
+`additive` sums the tables of `metaenv.molecules.contexts`: ten properties, exact, thousands of molecules at once, no
+RDKit, also for molecules still being built (what is open counts as closed). `Scores` asks RDKit for what is not
+additive, and remembers. `by_rdkit` are RDKit's own values of the ten, for comparison.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.arrays import Floats, Index, Rows
+from metaenv.molecules.assembly import ALL, OPEN, Assembly
+from metaenv.molecules.contexts import CLOSED_CLASS, UNITS, Contexts, load_contexts
+from metaenv.molecules.cuts import to_mol
+from metaenv.molecules.fragments import MAX_ACTIONS, MAX_ATTACHMENTS, Vocabulary
+from metaenv.molecules.notation import fragment_smiles
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+ADDITIVE = ("mw", "logp", "tpsa", "hbd", "hba", "rotatable", "rings", "aromatic_rings", "fsp3", "heavy_atoms")
+"""Molecular weight / Da, Crippen logP, polar surface / Å², H-bond donors and acceptors, rotatable bonds (RDKit's strict
+definition), rings, aromatic rings, share of carbons that are sp3, heavy atoms."""
+FINGERPRINT_BITS = 1024
+FINGERPRINT_RADIUS = 2  # ECFP4 (Rogers and Hahn, J. Chem. Inf. Model. 50, 742, 2010)
+CACHE_SIZE = 100_000  # molecules; about 400 bytes each
+
+_COLUMN = {name: i for i, name in enumerate(UNITS)}
+_PLAIN = ("mass", "logp", "tpsa", "donors", "acceptors", "rotatable", "rings", "aromatic_rings")
+
+
+def additive(built: Assembly, rows: Rows = ALL, contexts: Contexts | None = None) -> Floats:
+    """(rows, 10) the properties `ADDITIVE` of the molecules of ``rows``; an empty molecule has zeros."""
+    contexts = contexts or load_contexts()
+    fragment, partner = built.fragment[rows].astype(np.intp), built.partner[rows].astype(np.intp)
+    combination = _combinations(fragment, partner, contexts)
+    present = fragment >= 0
+    total = (contexts.values[combination] * present[..., None]).sum(axis=1)
+    total[:, _COLUMN["rotatable"]] += _bonds_between(contexts.flags[combination], partner)
+    out = np.empty((len(total), len(ADDITIVE)))
+    for i, name in enumerate(_PLAIN):
+        out[:, i] = total[:, _COLUMN[name]] * UNITS[name]
+    out[:, 8] = total[:, _COLUMN["sp3_carbons"]] / np.maximum(total[:, _COLUMN["carbons"]], 1)
+    out[:, 9] = total[:, _COLUMN["heavy_atoms"]]
+    return out
+
+
+def _combinations(fragment: Index, partner: Index, contexts: Contexts) -> Index:
+    """(n, 9) the row of `Contexts.values` for each place; meaningless where ``fragment`` is -1."""
+    joined = partner >= 0
+    other = np.where(joined, partner, 0)
+    place, attachment = np.divmod(other, MAX_ATTACHMENTS)
+    bits = (partner <= OPEN) @ (1 << np.arange(MAX_ATTACHMENTS))
+    index = np.arange(len(fragment))[:, None, None]
+    state = contexts.state[fragment[index, place], attachment, bits[index, place]]
+    local = contexts.local[fragment[..., None], np.arange(MAX_ATTACHMENTS), state]
+    local = np.where(joined, local, CLOSED_CLASS)
+    return contexts.base[fragment] + (contexts.stride[fragment] * local).sum(axis=2)
+
+
+def _bonds_between(flags: NDArray[np.uint8], partner: Index) -> Index:
+    """(n,) rotatable bonds between fragments: both atoms may end one, and not both are part of an amide."""
+    end = (flags[..., None] >> np.arange(MAX_ATTACHMENTS)) & 1
+    no_amide = (flags[..., None] >> np.arange(MAX_ATTACHMENTS, 2 * MAX_ATTACHMENTS)) & 1
+    n = len(flags)
+    other = np.maximum(partner, 0).reshape(n, -1)
+    end, no_amide = end.reshape(n, -1), no_amide.reshape(n, -1)
+    there_end, there_free = np.take_along_axis(end, other, 1), np.take_along_axis(no_amide, other, 1)
+    rotatable = (partner.reshape(n, -1) >= 0) & (end & there_end & (no_amide | there_free)).astype(bool)
+    return rotatable.sum(axis=1) // 2
+
+
+def by_rdkit(mol: Mol) -> Floats:
+    """(10,) RDKit's values of `ADDITIVE`."""
+    from rdkit.Chem import Descriptors, rdMolDescriptors
+
+    return np.array(
+        [
+            Descriptors.MolWt(mol),  # type: ignore[attr-defined]
+            rdMolDescriptors.CalcCrippenDescriptors(mol)[0],
+            rdMolDescriptors.CalcTPSA(mol),
+            rdMolDescriptors.CalcNumHBD(mol),
+            rdMolDescriptors.CalcNumHBA(mol),
+            rdMolDescriptors.CalcNumRotatableBonds(mol),
+            rdMolDescriptors.CalcNumRings(mol),
+            rdMolDescriptors.CalcNumAromaticRings(mol),
+            rdMolDescriptors.CalcFractionCSP3(mol),
+            mol.GetNumHeavyAtoms(),
+        ],
+        float,
+    )
+
+
+@dataclass(frozen=True)
+class Score:
+    """What RDKit says of one finished molecule."""
+
+    smiles: str
+    """Canonical."""
+    sa: float
+    """Synthetic accessibility, 1 (easy) to 10 (Ertl and Schuffenhauer, J. Cheminf. 1, 8, 2009)."""
+    qed: float
+    """Drug-likeness, 0 to 1 (Bickerton et al., Nature Chem. 4, 90, 2012); NaN unless asked for."""
+    fingerprint: NDArray[np.uint8]
+    """(128,) 1,024 Morgan bits, packed."""
+
+
+class Scores:
+    """RDKit's scores of finished molecules, remembered by build sequence.
+
+    Args:
+        max_size: molecules remembered at most; the one asked for longest ago goes first.
+        with_qed: whether to compute QED, which costs more than all the rest.
+        vocabulary: by default that of the package.
+    """
+
+    def __init__(
+        self, max_size: int = CACHE_SIZE, with_qed: bool = False, vocabulary: Vocabulary | None = None
+    ) -> None:
+        if max_size < 1:
+            raise ValueError(f"expected max_size of at least 1, got {max_size}")
+        self.max_size, self.with_qed, self.vocabulary = max_size, with_qed, vocabulary
+        self.hits = self.misses = 0
+        self._known: OrderedDict[bytes, Score] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __call__(self, actions: NDArray[np.integer]) -> list[Score]:
+        """(n,) scores of finished build sequences (n, 9)."""
+        rows = np.ascontiguousarray(actions, np.int16).reshape(-1, MAX_ACTIONS)
+        keys = [row.tobytes() for row in rows]
+        new = list({key: i for i, key in enumerate(keys) if key not in self._known}.values())
+        fresh = {keys[i]: self._score(text) for i, text in self._written(rows, new)}
+        found = [self._known.get(key) or fresh[key] for key in keys]
+        self.hits, self.misses = self.hits + len(keys) - len(new), self.misses + len(new)
+        self._remember(keys, found)
+        return found
+
+    def _written(self, rows: NDArray[np.int16], new: list[int]) -> list[tuple[int, str]]:
+        return list(zip(new, fragment_smiles(rows[new], self.vocabulary), strict=True)) if new else []
+
+    def _remember(self, keys: list[bytes], found: list[Score]) -> None:
+        for key, score in zip(keys, found, strict=True):
+            self._known[key] = score
+            self._known.move_to_end(key)
+        while len(self._known) > self.max_size:
+            self._known.popitem(last=False)
+
+    def _score(self, notation: str) -> Score:
+        from rdkit import Chem
+        from rdkit.Chem import QED
+
+        mol = to_mol(notation)
+        qed = QED.qed(mol) if self.with_qed else float("nan")
+        return Score(Chem.MolToSmiles(mol), synthetic_accessibility(mol), qed, fingerprint(mol))
+
+
+def synthetic_accessibility(mol: Mol) -> float:
+    """Ertl and Schuffenhauer's score by RDKit's contributed script, 1 (easy) to 10."""
+    return _sascorer().calculateScore(mol)
+
+
+def fingerprint(mol: Mol) -> NDArray[np.uint8]:
+    """(128,) Morgan fingerprint of radius 2 folded to 1,024 bits, packed; `np.unpackbits` gives the bits."""
+    return np.packbits(_morgan().GetFingerprintAsNumPy(mol))
+
+
+@lru_cache(maxsize=1)
+def _morgan() -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return rdFingerprintGenerator.GetMorganGenerator(radius=FINGERPRINT_RADIUS, fpSize=FINGERPRINT_BITS)
+
+
+@lru_cache(maxsize=1)
+def _sascorer() -> Any:
+    from rdkit import RDConfig
+
+    path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
+    spec = importlib.util.spec_from_file_location("sascorer", path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise FileNotFoundError(f"expected RDKit's SA_Score script at {path}; install rdkit from its wheel")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
