@@ -211,12 +211,23 @@ def test_z_comes_from_the_prior_in_the_first_episodes() -> None:
         with torch.no_grad():  # each step of a context says the same, with precision 10,000
             agent.encoder.network[-1].weight.zero_()
             agent.encoder.network[-1].bias[:2], agent.encoder.network[-1].bias[2:] = 3.0, 1e4
-        states = played(agent, materials(200))[1]
-        spread = [state[:, 14:16].std() for state in states]
         assert agent.spaces.observation_size == 10
-        early = range(prior_episodes)
-        assert all((0.8 < spread[t] < 1.2) == (t in early) for t in range(4))
-        assert all((spread[t] < 0.05) == (t not in early) for t in range(4))
+        spread = [state[:, 14:16].std() for state in played(agent, materials(200))[1]]
+        assert 0.8 < spread[0] < 1.2 and max(spread[1:]) < 0.05, "predict trusts its belief from the second episode on"
+        spread = [float(state[:, 14:16].std()) for state in training_states(agent, materials(200))]
+        assert [s > 0.8 for s in spread] == [t < prior_episodes for t in range(len(spread))]
+        assert [s < 0.05 for s in spread] == [t >= prior_episodes for t in range(len(spread))]
+
+
+def training_states(agent: PEARL, env: VectorTrial) -> list[torch.Tensor]:
+    """The states of a training trial, step by step."""
+    observation, _ = env.reset(seed=0)
+    state, states = agent._first_state(env.num_envs), []
+    for _ in range(4):
+        actions, state = agent._sampled_actions(observation, state, None)
+        states.append(state)
+        observation, *_ = env.step(actions)
+    return states
 
 
 def test_predict_takes_one_observation_or_many() -> None:
