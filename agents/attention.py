@@ -39,7 +39,6 @@ class AttentionMemory(nn.Module):
         self.token = nn.Linear(2 * input_size, memory_size)
         self.position = nn.Parameter(torch.zeros(span, 1, memory_size))
         self.blocks = nn.ModuleList(Block(memory_size) for _ in range(layers))
-        self._blocks = [cast(Block, block) for block in self.blocks]
         self.norm = nn.LayerNorm(memory_size)
         self.cache_size = layers * 2 * span * memory_size
         self.state_size = self.cache_size + input_size + 1
@@ -74,7 +73,7 @@ class AttentionMemory(nn.Module):
         before = torch.cat([torch.zeros_like(x[:1]), x[:-1]])
         h = self.token(torch.cat([x, before], -1)) + self.position[: len(x)]
         caches: list[Tensor] = []
-        for block in self._blocks:
+        for block in self.blocks:
             h, keys_values = block(h)
             caches.append(keys_values)
         return self.norm(h), self._state_after(x, caches) if keep_state else x.new_zeros(x.shape[1], 0)
@@ -98,8 +97,8 @@ class AttentionMemory(nn.Module):
         h = self.token(torch.cat([x, before], -1)) + self.position[count, 0]
         length = int(count.max()) + 1
         visible = torch.arange(length) <= count.unsqueeze(-1)
-        for layer, block in enumerate(self._blocks):
-            h = block.step(h, cache[:, layer], rows, count, visible)
+        for layer, block in enumerate(self.blocks):
+            h = cast(Block, block).step(h, cache[:, layer], rows, count, visible)
         state[:, self.cache_size : -1] = x
         state[:, -1] += 1
         return self.norm(h)

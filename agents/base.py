@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import configure_logger
+from torch import Tensor
 
 from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
 
@@ -96,6 +98,52 @@ class Agent(ABC):
     def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
         """Raise ValueError if the agent was not made for such an environment."""
 
+    @property
+    @abstractmethod
+    def _state_size(self) -> int:
+        """Length of what the agent remembers of one trial while acting; it begins as zeros."""
+
+    @abstractmethod
+    def _predict(
+        self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (n, ...) and the next state for trials (n, o); `state` (n, state_size) may be written to."""
+
+    # ACTING
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: NDArray[Any],
+        state: NDArray[np.float32] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Choose actions, and remember.
+
+        Args:
+            observation: (n, o) of trials, or (o,) of a single one.
+            state: what the previous call returned, which is left as it is; None at the start of a trial.
+            episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
+            deterministic: the most likely action instead of a sample. PEARL still draws the latent task that it acts on
+                from its belief: that is how it explores.
+            action_masks: (n, k) or (k,), nonzero where an action is allowed.
+
+        Returns:
+            Actions (n,) int64 or (n, d) float32 in [-1, 1], without the leading axis for a single observation,
+            and the state (n, state_size), which each agent's class describes.
+        """
+        single = np.ndim(observation) == 1
+        observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
+        memory = torch.zeros(len(observations), self._state_size) if state is None else torch.tensor(np.asarray(state))
+        if episode_start is not None and np.any(episode_start):
+            memory[torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool)] = 0
+        masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)
+        actions, memory = self._predict(observations, memory, masks, deterministic)
+        chosen = actions.numpy()
+        return (chosen[0] if single else chosen), memory.numpy()
+
     # LEARNING
 
     def learn(
@@ -141,11 +189,8 @@ class Agent(ABC):
     @property
     def _is_trained(self) -> bool:
         """Whether the last whole iteration completed the training."""
-        state = self._before_iteration or {
-            "num_timesteps": self.num_timesteps,
-            "total_timesteps": self._total_timesteps,
-        }
-        return state["num_timesteps"] >= state["total_timesteps"]
+        played = self._before_iteration["num_timesteps"] if self._before_iteration else self.num_timesteps
+        return played >= self._total_timesteps
 
     def _iterate(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback, log_interval: int) -> bool:
         """Play and learn: wholly, or not at all. Returns whether to go on."""

@@ -143,6 +143,9 @@ class PEARL(Agent):
 
     Raises:
         ValueError: the env is none of trials, or its sizes, its spaces or the settings do not fit.
+
+    The state (n, d + 3 L + 2) that `predict` passes on: last observation, the belief's precision (beyond the prior's)
+    and weighted mean, z, episodes finished, and steps of the present episode plus one.
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.PEARL"
@@ -170,39 +173,15 @@ class PEARL(Agent):
 
     # ---------------------------------------------------------------- acting
 
-    @torch.no_grad()
-    def predict(
-        self,
-        observation: NDArray[Any],
-        state: NDArray[np.float32] | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
-        action_masks: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Choose actions, and remember.
+    @property
+    def _state_size(self) -> int:
+        return self.spaces.observation_size + 3 * self.config.latent_size + 2
 
-        Args:
-            observation: (n, o) of trials, or (o,) of a single one.
-            state: what the previous call returned; None at the start of a trial.
-            episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
-            deterministic: the most likely action given z. z itself is drawn from the belief all the same: that is how
-                posterior sampling explores.
-            action_masks: (n, k) or (k,), nonzero where an action is allowed.
-
-        Returns:
-            Actions (n,) int64 or (n, d) float32 in [-1, 1], without the leading axis for a single observation,
-            and the state (n, d + 3 L + 2): last observation, the belief's precision (beyond the prior's) and weighted
-            mean, z, episodes finished, and steps of the present episode plus one.
-        """
-        single = np.ndim(observation) == 1
-        observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
-        before = self._first_state(len(observations)) if state is None else torch.as_tensor(state)
-        if episode_start is not None:
-            before = before * ~torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool).unsqueeze(-1)
-        masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)
+    def _predict(
+        self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
         every, generator = self.config.resample_every, self._predict_generator
-        actions, after = self._act(observations, before, masks, generator, deterministic, 1, every)
-        return (actions[0] if single else actions), after.numpy()
+        return self._act(observations, state, masks, generator, deterministic, 1, every)
 
     @torch.no_grad()
     def posterior(self, context: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -260,7 +239,7 @@ class PEARL(Agent):
         deterministic: bool,
         prior_episodes: int,
         resample_every: int | None,
-    ) -> tuple[NDArray[Any], Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """Update the belief, draw z where it is due, and act."""
         d, latent = self.spaces.observation_size, self.config.latent_size
         last, precision, weighted, z, episodes, age = before.split([d, latent, latent, latent, 1, 1], -1)
@@ -276,10 +255,7 @@ class PEARL(Agent):
         current = observations[:, :d]
         actions = self.sac.act(torch.cat([current, z], -1), masks, generator, deterministic)
         after = torch.cat([current, belief.precision - 1, belief.weighted_mean, z, episodes, age + 1], -1)
-        return actions.numpy(), after
-
-    def _first_state(self, n: int) -> Tensor:
-        return torch.zeros(n, self.spaces.observation_size + 3 * self.config.latent_size + 2)
+        return actions, after
 
     def _seen(self, observations: Tensor) -> Tensor:
         """What a trial's observation tells of the step before it: what was seen next, done, paid, and the flag."""
@@ -342,7 +318,7 @@ class PEARL(Agent):
         rng = np.random.default_rng([self.seed, PLAY_STREAM, self.iteration])
         observations, _ = env.reset(seed=int(rng.integers(2**31)), options={"tasks": tasks})
         n = env.num_envs
-        state, over = self._first_state(n), np.zeros(n, np.bool_)
+        state, over = torch.zeros(n, self._state_size), np.zeros(n, np.bool_)
         actions: NDArray[Any] | None = None
         steps: list[dict[str, NDArray[Any]]] = []
         valid: list[NDArray[np.bool_]] = []
@@ -380,7 +356,8 @@ class PEARL(Agent):
         allowed = None if masks is None else torch.from_numpy(masks)
         config, seen = self.config, torch.from_numpy(observations)
         every = config.resample_every if config.resample_in_training else None
-        return self._act(seen, state, allowed, self._generator, False, config.prior_episodes, every)
+        actions, state = self._act(seen, state, allowed, self._generator, False, config.prior_episodes, every)
+        return actions.numpy(), state
 
     def _random_actions(
         self, masks: NDArray[np.bool_] | None, last: NDArray[Any] | None, step: int, rng: np.random.Generator

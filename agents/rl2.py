@@ -136,6 +136,9 @@ class RL2(Agent):
 
     Raises:
         ValueError: the env's spaces or its autoreset mode are not as above.
+
+    The state that `predict` passes on is that of `RecurrentActorCritic`: the memory's, and in the last column the steps
+    played.
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.RL2"
@@ -171,8 +174,8 @@ class RL2(Agent):
             keep_freed_memory()
 
     def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
-        buffer = self._buffer or self._make_buffer(env)
-        batch = self._collect(env, buffer, callbacks)
+        assert self._buffer is not None, "made before learning"
+        batch = self._collect(env, self._buffer, callbacks)
         return None if batch is None else self._update(batch)
 
     def _collect(
@@ -309,41 +312,16 @@ class RL2(Agent):
 
     # ---------------------------------------------------------------- acting
 
-    @torch.no_grad()
-    def predict(
-        self,
-        observation: NDArray[Any],
-        state: NDArray[np.float32] | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = False,
-        action_masks: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Choose actions, and remember.
+    @property
+    def _state_size(self) -> int:
+        return self.policy.state_size
 
-        Args:
-            observation: (n, o), or (o,) for a single environment.
-            state: what the previous call returned; None at the start of a trial.
-            episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
-            deterministic: the most likely action (mean, before squashing) instead of a sample.
-            action_masks: (n, k) or (k,), nonzero where an action is allowed.
-
-        Returns:
-            Actions (n,) int64 or (n, d) float32 in [-1, 1], without the leading axis for a single observation,
-            and the state (n, state_size): the cell's state, and in the last column the steps played.
-        """
-        single = np.ndim(observation) == 1
-        observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
-        zeros = torch.zeros(len(observations), self.policy.state_size)
-        # A copy: attention writes into its state.
-        memory = zeros if state is None else torch.tensor(np.asarray(state))
-        if episode_start is not None:
-            keep = ~torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool)
-            memory = memory * keep.unsqueeze(-1)
-        masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)[None]
-        law, _, _, memory = self.policy(observations[None], memory, masks)
+    def _predict(
+        self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        law, _, _, state = self.policy(observations[None], state, None if masks is None else masks[None])
         samples = law.mode() if deterministic else law.sample(self._predict_generator)
-        actions = law.action(samples)[0].numpy()
-        return (actions[0] if single else actions), memory.numpy()
+        return law.action(samples)[0], state
 
     # ---------------------------------------------------------------- saving
 

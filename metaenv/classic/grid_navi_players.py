@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def step_towards(cells: Index, goals: Index, column_first: NDArray[np.bool_]) ->
     return np.where((across != STAY) & (column_first | (along == STAY)), across, along)
 
 
-class WalkingPlayer:
+class WalkingPlayer(ABC):
     """What the players share: where the walker is, how far the episode has come, and the goal once it was found."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
@@ -61,14 +62,15 @@ class WalkingPlayer:
         self._step += 1
         self._exclude(reached)
 
-    def _new_episode(self, began: NDArray[np.bool_]) -> None:
+    def _new_episode(self, began: NDArray[np.bool_]) -> None:  # noqa: B027 (optional)
         """Called before each action with the rows in which an episode has just begun, but for the first."""
 
-    def _exclude(self, cells: Index) -> None:
+    def _exclude(self, cells: Index) -> None:  # noqa: B027 (optional)
         """Called after each action with the cells reached."""
 
+    @abstractmethod
     def _search(self) -> Index:
-        raise NotImplementedError
+        """(n,) moves of the rows that look for their goal."""
 
 
 class PlanPlayer(WalkingPlayer):

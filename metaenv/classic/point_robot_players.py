@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import Any
 
@@ -81,7 +82,7 @@ def towards(places: Floats, goals: Floats) -> Floats:
     return np.clip((goals - places) / STEP, -1, 1)
 
 
-class WalkingPlayer:
+class WalkingPlayer(ABC):
     """What the players share: where the robot is, and how far the episode has come."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
@@ -105,8 +106,9 @@ class WalkingPlayer:
         self._belief.update(self._places + STEP * action, reward)
         self._step += 1
 
+    @abstractmethod
     def _targets(self) -> Floats:
-        raise NotImplementedError
+        """(n, 2) where each robot is to go."""
 
 
 class ArcSweep(WalkingPlayer):

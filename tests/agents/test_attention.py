@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import BaseCallback
-from toy_trials import Bandit, VaryingRecall
+from toy_trials import Bandit, StopAt, VaryingRecall
 
 from metaenv.agents.attention import AttentionMemory
 from metaenv.agents.rl2 import RL2, RL2Config
@@ -86,12 +85,8 @@ def test_predicting_leaves_the_state_it_was_given_alone() -> None:
 
 
 def test_training_resumes_exactly(tmp_path: Path) -> None:
-    class StopAt(BaseCallback):
-        def _on_step(self) -> bool:
-            return self.num_timesteps <= 32 * 10 * 3
-
     unbroken = RL2(Bandit(32), SMALL, seed=3).learn(32 * 10 * 5)
-    RL2(Bandit(32), SMALL, seed=3).learn(32 * 10 * 5, StopAt()).save(tmp_path / "agent")
+    RL2(Bandit(32), SMALL, seed=3).learn(32 * 10 * 5, StopAt(32 * 10 * 3)).save(tmp_path / "agent")
     resumed = RL2.load(tmp_path / "agent", env=Bandit(32))
     resumed.learn(resumed.remaining_timesteps, reset_num_timesteps=False)
     for a, b in zip(resumed.policy.parameters(), unbroken.policy.parameters(), strict=True):

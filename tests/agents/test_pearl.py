@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.logger import KVWriter, Logger
-from toy_trials import Bandit
+from toy_trials import Bandit, StopAt
 
 from metaenv.agents.belief import Belief
 from metaenv.agents.pearl import PEARL, PEARLConfig
@@ -94,19 +94,6 @@ class Losses(KVWriter):
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         self.seen.append(dict(key_values))
-
-
-class StopAt(BaseCallback):
-    """Ends training at the first step after `timesteps`, by its return value or by an error."""
-
-    def __init__(self, timesteps: int, error: type[BaseException] | None = None) -> None:
-        super().__init__()
-        self.timesteps, self.error = timesteps, error
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps > self.timesteps and self.error is not None:
-            raise self.error
-        return self.num_timesteps <= self.timesteps
 
 
 # ---------------------------------------------------------------- believing
@@ -222,7 +209,7 @@ def test_z_comes_from_the_prior_in_the_first_episodes() -> None:
 def training_states(agent: PEARL, env: VectorTrial) -> list[torch.Tensor]:
     """The states of a training trial, step by step."""
     observation, _ = env.reset(seed=0)
-    state, states = agent._first_state(env.num_envs), []
+    state, states = torch.zeros(env.num_envs, agent._state_size), []
     for _ in range(4):
         actions, state = agent._sampled_actions(observation, state, None)
         states.append(state)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EveryNTimesteps
 from stable_baselines3.common.logger import KVWriter, Logger
-from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, ToyTrials, VaryingRecall, rewards_per_step
+from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTrials, VaryingRecall, rewards_per_step
 
 from metaenv.agents.rl2 import RL2, RL2Config
 
@@ -121,19 +121,6 @@ def test_masked_actions_are_never_chosen() -> None:
 
 def weights(agent: RL2) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in agent.policy.parameters()])
-
-
-class StopAt(BaseCallback):
-    """Ends training at the first step from `timesteps` on, by its return value or by an error."""
-
-    def __init__(self, timesteps: int, error: type[BaseException] | None = None) -> None:
-        super().__init__()
-        self.timesteps, self.error = timesteps, error
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps > self.timesteps and self.error is not None:
-            raise self.error
-        return self.num_timesteps <= self.timesteps
 
 
 MAKE: list[Callable[[], ToyTrials]] = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from toy_trials import Bandit
+from toy_trials import Bandit, StopAt
 
 from metaenv.agents.rl2 import RL2, RL2Config
 from metaenv.classic.mdp_players import players
@@ -66,12 +66,8 @@ def test_a_lesson_ends_with_its_share_and_is_logged_until_then() -> None:
 
 
 def test_taught_training_resumes_exactly(tmp_path: Path) -> None:
-    class StopAt(BaseCallback):
-        def _on_step(self) -> bool:
-            return self.num_timesteps <= 32 * 10 * 3
-
     unbroken = RL2(bandits(32), TAUGHT, seed=3).learn(32 * 10 * 6)
-    RL2(bandits(32), TAUGHT, seed=3).learn(32 * 10 * 6, StopAt()).save(tmp_path / "agent")
+    RL2(bandits(32), TAUGHT, seed=3).learn(32 * 10 * 6, StopAt(32 * 10 * 3)).save(tmp_path / "agent")
     resumed = RL2.load(tmp_path / "agent", env=bandits(32))
     resumed.learn(resumed.remaining_timesteps, reset_num_timesteps=False)
     for a, b in zip(resumed.policy.parameters(), unbroken.policy.parameters(), strict=True):

@@ -8,6 +8,20 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+
+
+class StopAt(BaseCallback):
+    """Ends training at the first step after `timesteps`, by its return value or by an error."""
+
+    def __init__(self, timesteps: int, error: type[BaseException] | None = None) -> None:
+        super().__init__()
+        self.timesteps, self.error = timesteps, error
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps > self.timesteps and self.error is not None:
+            raise self.error
+        return self.num_timesteps <= self.timesteps
 
 
 class ToyTrials(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[np.float64]]):
