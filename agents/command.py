@@ -90,7 +90,10 @@ def _report(work: Callable[[], Agent], folder: Path) -> int:
     except KeyboardInterrupt:
         print(f"\nInterrupted. What was learned is in {folder}; go on with: metaenv resume {folder}", file=sys.stderr)
         return 130
-    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
-    print(f"Trained for {agent.num_timesteps:,} steps; last mean return of a trial {last['rollout/return']:.3f}.")
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    # An iteration whose trials a teacher all played has no return of the agent's own: NaN.
+    returns = [line["rollout/return"] for line in lines if line["rollout/return"] == line["rollout/return"]]
+    told = f"last mean return of a trial {returns[-1]:.3f}" if returns else "no trial was played without help"
+    print(f"Trained for {agent.num_timesteps:,} steps; {told}.")
     print(f"Run folder: {folder}. Next: metaenv evaluate {folder} --split test")
     return 0

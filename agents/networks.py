@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from metaenv.agents import numerics
 from metaenv.agents.attention import AttentionMemory
@@ -138,6 +139,10 @@ class RecurrentActorCritic(nn.Module):
         memory: whether the state is carried from one step to the next.
         log_std_rows: number of stages of the trial with an exploration noise of their own.
         log_std_init: initial log standard deviation of a continuous action before squashing.
+        belief: whether the heads also see the hidden task's context as the context head predicts it from the actor's
+            features. No gradient flows through it. Needs `spaces.context_size` > 0.
+        binary_context: whether the context head's output are logits of a context in [0, 1], and the belief
+            probabilities; otherwise the output is the prediction itself.
     """
 
     def __init__(
@@ -152,8 +157,11 @@ class RecurrentActorCritic(nn.Module):
         memory: bool = True,
         log_std_rows: int = 1,
         log_std_init: float = -0.7,
+        belief: bool = False,
+        binary_context: bool = False,
     ) -> None:
         super().__init__()
+        self.belief, self.binary_context = belief, binary_context
         self.trial_length = spaces.trial_length
         self.discrete = spaces.n_actions is not None
         trunks = [
@@ -164,8 +172,9 @@ class RecurrentActorCritic(nn.Module):
         self.attends = cell == "attention" and memory
         self.state_size = sum(trunk.state_size for trunk in trunks) + 1
         feature_size, outputs = trunks[0].feature_size, spaces.n_actions or spaces.action_size
-        self.policy_head = _head([feature_size, *head_sizes], outputs)
-        self.value_head = _head([feature_size, *head_sizes], 1)
+        input_size = feature_size + spaces.context_size * belief
+        self.policy_head = _head([input_size, *head_sizes], outputs)
+        self.value_head = _head([input_size, *head_sizes], 1)
         self.context_head = nn.Linear(feature_size, spaces.context_size) if spaces.context_size else None
         rows = (log_std_rows, 0 if self.discrete else spaces.action_size)
         self.log_std = nn.Parameter(torch.full(rows, log_std_init), requires_grad=not self.discrete)
@@ -177,6 +186,8 @@ class RecurrentActorCritic(nn.Module):
         state: Tensor | None = None,
         masks: Tensor | None = None,
         keep_state: bool = True,
+        contexts: Tensor | None = None,
+        revealed: Tensor | None = None,
     ) -> tuple[Categorical | SquashedGaussian, Tensor, Tensor, Tensor]:
         """Play observations (T, N, o) through the memory.
 
@@ -186,6 +197,8 @@ class RecurrentActorCritic(nn.Module):
                 and passes no gradient through it.
             masks: (T, N, k) bool, the allowed actions; None allows all.
             keep_state: whether the new state is wanted; attention saves memory if not.
+            contexts: (T, N, c), the true ones, for training alone.
+            revealed: (T, N) bool, where the heads are given them instead of the belief; None gives them nowhere.
 
         Returns:
             The law of the actions (T, N), the values (T, N), the actor's features (T, N, f), and the new state.
@@ -196,9 +209,27 @@ class RecurrentActorCritic(nn.Module):
         results = [trunk(observations, part, keep_state) for trunk, part in zip(self.trunks, parts, strict=True)]
         features, critic_features = results[0][0], results[-1][0]
         steps = played + torch.arange(len(observations)).unsqueeze(-1)
-        law = self._law(self.policy_head(features), steps, masks)
+        belief = [self._believe(features, contexts, revealed)] if self.belief else []
+        law = self._law(self.policy_head(_joined(features, *belief)), steps, masks)
         new_state = self._new_state(state, [part for _, part in results], steps[-1] + 1)
-        return law, self.value_head(critic_features).squeeze(-1), features, new_state
+        return law, self.value_head(_joined(critic_features, *belief)).squeeze(-1), features, new_state
+
+    @torch.no_grad()
+    def _believe(self, features: Tensor, contexts: Tensor | None, revealed: Tensor | None) -> Tensor:
+        """What the heads are told of the hidden task, (T, N, c)."""
+        output = cast(nn.Linear, self.context_head)(features)
+        belief = output.sigmoid() if self.binary_context else output
+        return belief if contexts is None or revealed is None else contexts.where(revealed.unsqueeze(-1), belief)
+
+    def context_error(self, features: Tensor, contexts: Tensor) -> Tensor:
+        """Loss (T, N) of predicting the contexts (T, N, c) from the features (T, N, f), averaged over their parts.
+
+        The squared error; for a binary context the cross entropy in nats.
+        """
+        output = cast(nn.Linear, self.context_head)(features)
+        if self.binary_context:
+            return binary_cross_entropy_with_logits(output, contexts, reduction="none").mean(-1)
+        return (output - contexts).square().mean(-1)
 
     def _new_state(self, state: Tensor | None, parts: list[Tensor], played: Tensor) -> Tensor:
         if state is not None and self.attends:
@@ -247,6 +278,10 @@ def _cell(cell: Cell, input_size: int, memory_size: int, trial_length: int | Non
 
 def _layers(sizes: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())))
+
+
+def _joined(first: Tensor, *others: Tensor) -> Tensor:
+    return torch.cat([first, *others], -1) if others else first
 
 
 def _head(sizes: Sequence[int], outputs: int) -> nn.Sequential:

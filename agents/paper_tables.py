@@ -363,6 +363,8 @@ def _settings(config: TrainConfig) -> dict[str, str]:
     told: list[str] = []
     if agent.teacher:
         told.append(f"the actions of {agent.teacher}, fading over the first {agent.teacher_share:.0%}")
+    if agent.reveal_share:
+        told.append(f"the task itself in some trials, fading over the first {agent.reveal_until:.0%}")
     if agent.task_prediction_coef:
         told.append("predicting the hidden task")
     return {"memory": f"{agent.cell} {agent.memory_size}", "told": "; ".join(told) or "nothing"}

@@ -14,7 +14,7 @@ from metaenv.agents.belief_plots import write_pictures
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.training import TrainConfig, load_run, parsed
 from metaenv.baselines import classical_players
-from metaenv.evaluation import Evaluation, evaluate, first_tasks, oracle_row
+from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.players import PolicyPlayer, Progress, TrialPlayer
 
 AGENT = "RL²"
@@ -62,6 +62,7 @@ def compare(
     bayesopt: bool,
     settings: dict[str, Any],
     quiet: bool = False,
+    shots: Sequence[int] = SHOTS,
 ) -> Evaluation:
     """Evaluate agents and the classical methods of their environment's family on the same tasks."""
     env = config.make_env(num_envs=1, **{**settings, "split": split})
@@ -74,7 +75,7 @@ def compare(
     everyone.update(players)
     progress = None if quiet else _progress(len(everyone))
     evaluation = evaluate(
-        everyone, config.env, split, n_tasks, seed=seed, best_fixed=fixed, progress=progress,
+        everyone, config.env, split, n_tasks, shots, seed, best_fixed=fixed, progress=progress,
         episodes=config.episodes, **settings,
     )  # fmt: skip
     frozen = first_tasks(env.distribution.frozen(split), n_tasks)

@@ -16,6 +16,7 @@ import tyro
 from metaenv.agents.engine import Engine
 from metaenv.agents.paper_tables import rl2_bandits, rl2_mdps
 from metaenv.agents.report import AGENT, compare, save
+from metaenv.agents.reproduce_molecules import molecules
 from metaenv.agents.reproduce_pearl import gridnavi, pearl_bandit, pearl_materials, pearl_point_robot
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.run_sets import seconds_spent, train_set
@@ -27,7 +28,7 @@ from metaenv.players import PolicyPlayer, TrialPlayer
 
 RESULTS = (
     "bandit-rl2", "materials-rl2", "rl2-bandits", "rl2-mdps",
-    "pearl-point-robot", "gridnavi", "pearl-materials", "pearl-bandit",
+    "pearl-point-robot", "gridnavi", "pearl-materials", "pearl-bandit", "molecules",
 )  # fmt: skip
 REPRODUCE_HELP = """\
 usage: metaenv reproduce WHAT [options]
@@ -40,6 +41,7 @@ usage: metaenv reproduce WHAT [options]
   gridnavi            RL² and PEARL on VariBAD's 5 by 5 grid, beside the exact Bayes-optimal values
   pearl-materials     PEARL on unseen materials, beside the greedy portfolio and the other classical players
   pearl-bandit        PEARL with discrete actions on 100 pulls of a 5-armed bandit
+  molecules           RL² and PEARL on molecule objectives never seen, beside an ideal Bayes adapter and a task oracle
 
 Add --help after WHAT for options. Tables go to runs/reproduce/WHAT as Markdown, JSON and PNG.
 """
@@ -63,7 +65,7 @@ def reproduce_command(args: list[str]) -> int:
         raise ValueError(f"no result {args[0]!r}.{nearest(args[0], RESULTS)}")
     functions = (
         bandit_rl2, materials_rl2, rl2_bandits, rl2_mdps,
-        pearl_point_robot, gridnavi, pearl_materials, pearl_bandit,
+        pearl_point_robot, gridnavi, pearl_materials, pearl_bandit, molecules,
     )  # fmt: skip
     function = dict(zip(RESULTS, functions, strict=True))[args[0]]
     tyro.cli(function, args=args[1:], prog=f"metaenv reproduce {args[0]}")

@@ -14,9 +14,10 @@ flowing back through the entire trial. No hidden state is stored and none goes s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self, cast
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -26,98 +27,19 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from metaenv.agents.base import Agent
+from metaenv.agents.lessons import NO_LESSON, Teacher, faded, find_teacher, note_what_counts, played
 from metaenv.agents.memory import keep_freed_memory
-from metaenv.agents.networks import Cell, RecurrentActorCritic
+from metaenv.agents.networks import Categorical, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
+from metaenv.agents.rl2_config import RL2Config, check_settings
 from metaenv.agents.rollouts import TrialBuffer
-from metaenv.agents.trial_spaces import TrialSpaces, find_attribute, resolve_spaces
-from metaenv.baselines import classical_players
-from metaenv.errors import nearest
-from metaenv.players import TrialPlayer
-from metaenv.trial import VectorTrial
+from metaenv.agents.trial_spaces import TrialSpaces, check_binary, find_attribute, resolve_spaces
 
 MAX_LOG_STD_ROWS = 32
 """Stages of a long trial that get an exploration noise of their own by default (chosen)."""
 
 RETURN_SPREAD = 0.1
 """Standard deviation that returns are scaled to by default (chosen; 0.02 to 0.2 learn alike on bandits)."""
-
-
-@dataclass(frozen=True)
-class RL2Config:
-    """Settings of RL². The defaults learn bandits (discrete) and recipe search (continuous) on one CPU core."""
-
-    trials_per_env: int = 1
-    """Whole trials every environment plays per iteration; the batch is this times the number of environments."""
-    epochs: int = 4
-    """Passes over the batch per iteration."""
-    minibatches: int = 4
-    """Parts the batch's trials are split into, in each pass."""
-    learning_rate: float = 2e-3
-    """Adam's step size at the start of training."""
-    learning_rate_final: float = 1e-4
-    """Adam's step size at the end; linear in between."""
-    gamma: float = 0.99
-    """Discount per step. 1 is the undiscounted return of the trial, which is finite."""
-    gae_lambda: float = 0.95
-    """Weight of longer returns in the advantages (GAE)."""
-    clip_range: float = 0.2
-    """PPO's limit on the change of an action's probability ratio per iteration."""
-    entropy_coef: float = 0.01
-    """Weight of the entropy bonus at the start of training."""
-    entropy_coef_final: float = 0.0
-    """Weight of the entropy bonus at the end; linear in between."""
-    value_coef: float = 0.5
-    """Weight of the value function's loss."""
-    max_grad_norm: float = 0.5
-    """Limit on the norm of the gradient of all parameters together."""
-    normalize_advantage: bool = True
-    """Whether advantages are standardised over the batch."""
-    reward_scale: float | None = None
-    """Factor on rewards inside the learner. None: 0.1 over the standard deviation of the returns of the first
-    iteration that has any, kept from then on. Small, so that in the shared, clipped gradient the value function's
-    part does not drown the policy's: 1 over it learns the 10-pull bandit far worse (measured)."""
-    embedding_sizes: tuple[int, ...] = (64,)
-    """Widths of the layers before the memory."""
-    memory_size: int = 64
-    """Width of the recurrent memory."""
-    head_sizes: tuple[int, ...] = ()
-    """Widths of the layers between memory and outputs."""
-    cell: Cell = "lstm"
-    """Memory: "lstm", "gru" or "attention". Torch's LSTM is fused on CPUs (oneDNN) and its GRU is not: on trials of 100
-    steps learning is 2.5 times as fast, and it learned the toy bandit and point search at least as well (measured)."""
-    shared: bool = True
-    """Whether policy and value share embedding and memory."""
-    skip: bool = True
-    """Whether the outputs see the embedded observation as well as the memory."""
-    memory: bool = True
-    """False cuts the memory: the same network, which must treat every step as the first of a trial. The previous
-    action and reward in its observation remain: on the 5-armed bandit of 10 pulls that alone is worth 6.45 (stay
-    after a win, else take the next arm), of 6.66 possible."""
-    log_std_init: float = -0.7
-    """Log standard deviation of continuous actions before squashing, at the start of training."""
-    log_std_rows: int | None = None
-    """Stages of the trial with an exploration noise of their own (continuous actions). None: one per step of the
-    trial up to 32; 1 where the length of trials varies."""
-    task_prediction_coef: float = 0.0
-    """Weight of an auxiliary loss: predict the hidden task's context vector from the memory at each step. A
-    privileged training signal, which needs an env with `task_context()`; never used when acting."""
-    teacher: str | None = None
-    """Name of a classical player of the environment (`metaenv.baselines.classical_players`) whose actions the policy is
-    also taught to take, in the situations that the policy itself gets into. The teacher sees what the policy sees, no
-    hidden task, and in training only. For discrete actions and trials of a fixed length."""
-    teacher_coef: float = 1.0
-    """Weight of -log pi(the teacher's action) at the start of training."""
-    teacher_share: float = 0.5
-    """Share of the training in which that weight falls linearly to 0; after it, PPO learns alone."""
-    reseed_each_iteration: bool = True
-    """Reset the env at each iteration with a seed made of the agent's seed and the iteration's number. Training
-    then resumes from a checkpoint to the same result, bit for bit. False: the env goes on by itself."""
-    torch_threads: int = 1
-    """Threads of torch while learning. More than one rarely pays for networks this small."""
-    keep_freed_memory: bool = True
-    """Let the process keep freed memory for reuse (Linux with glibc; it stays so after learning). Otherwise each large
-    temporary array is fetched from the system page by page: learning with 128 to 256 memory units is a third slower."""
 
 
 class RL2(Agent):
@@ -135,7 +57,10 @@ class RL2(Agent):
         trial_spaces: sizes of the environment, where there is no `env`; with one, they must agree.
 
     Raises:
-        ValueError: the env's spaces or its autoreset mode are not as above.
+        ValueError: the env's spaces or its autoreset mode are not as above, or settings contradict each other.
+
+    What it logs of trials, `rollout/return` and the like, is of those that the policy played without help: not by the
+    teacher, and not with the task revealed. nan where there were none.
 
     The state that `predict` passes on is that of `RecurrentActorCritic`: the memory's, and in the last column the steps
     played.
@@ -154,6 +79,7 @@ class RL2(Agent):
         trial_spaces: TrialSpaces | None = None,
     ) -> None:
         self.config = config or RL2Config()
+        check_settings(self.config)
         super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
         self.spaces = resolve_spaces(env, trial_spaces, self.config.task_prediction_coef > 0)
         self.policy = self._make_network()
@@ -162,14 +88,15 @@ class RL2(Agent):
         self._generator = torch.Generator().manual_seed(self.seed)
         self._observations: NDArray[np.float32] | None = None
         self._buffer: TrialBuffer | None = None
-        self._teacher: TrialPlayer | None = None
+        self._teacher: Teacher | None = None
 
     # ---------------------------------------------------------------- learning
 
     def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:
         self._observations = None
         self._buffer = self._make_buffer(env)
-        self._teacher = None if self.config.teacher is None else self._find_teacher(env, self.config.teacher)
+        if self.config.teacher is not None:
+            self._teacher = find_teacher(env, self.spaces, self.config.teacher, self.config.trials_per_env)
         if self.config.keep_freed_memory:
             keep_freed_memory()
 
@@ -186,22 +113,24 @@ class RL2(Agent):
         buffer.clear()
         allowed, context = find_attribute(env, "action_masks"), find_attribute(env, "task_context")
         observations, ends, state = self._first_observations(env), np.zeros(env.num_envs, np.bool_), None
-        teacher = self._teacher if self._teacher_coef > 0 else None
+        teacher, lots = self._teacher if self._teacher_coef > 0 else None, self._draw_lots(env.num_envs)
         if teacher is not None:
-            teacher.start(cast(VectorTrial, env), np.random.default_rng([self.seed, self.iteration]))
+            teacher.start(np.random.default_rng([self.seed, self.iteration]))
         while not self._collected(buffer):
-            step: dict[str, NDArray[Any]] = {"observations": observations}
+            step: dict[str, NDArray[Any]] = {"observations": observations, **lots}
             if self.spaces.context_size:
                 step["contexts"] = context()
             if allowed is not None and self.spaces.n_actions:
                 step["masks"] = np.asarray(allowed(), np.bool_)
             if self._teacher is not None:
-                step["taught"] = teacher.act(observations) if teacher else np.zeros(env.num_envs, np.int64)
-            actions, state = self._act(step, state, ends)
+                advice = teacher.advise(observations, step["masks"]) if teacher else NO_LESSON
+                step["taught"] = np.broadcast_to(advice, env.num_envs)
+            choices, state = self._act(step, state, ends)
+            actions = played(choices, step)
             observations, rewards, terminated, truncated, _ = env.step(actions)
             ends = terminated | truncated
             if teacher is not None:
-                teacher.observe(actions, cast(VectorTrial, env).memory.last_reward.copy())
+                teacher.watch(actions, ends)
             buffer.add(ends, rewards=rewards, **step)
             self.num_timesteps += env.num_envs
             callbacks.update_locals(locals())
@@ -213,6 +142,22 @@ class RL2(Agent):
             return buffer.padded_trials(self.config.trials_per_env)
         return buffer.fixed_trials(self.spaces.trial_length)
 
+    def _draw_lots(self, n: int) -> dict[str, NDArray[np.bool_]]:
+        """Which of the n environments get which help in this iteration, (n,) each."""
+        lots: dict[str, NDArray[np.bool_]] = {}
+        if self.config.teacher_acts > 0:
+            lots["played_by_teacher"] = self._draw(self._fade(self.config.teacher_acts, self.config.teacher_share), n)
+        if self.config.reveal_share > 0:
+            lots["revealed"] = self._draw(self._fade(self.config.reveal_share, self.config.reveal_until), n)
+        return lots
+
+    def _draw(self, share: float, n: int) -> NDArray[np.bool_]:
+        return (torch.rand(n, generator=self._generator) < share).numpy()
+
+    def _fade(self, start: float, share: float) -> float:
+        """`start`, falling linearly to 0 in that share of the training."""
+        return faded(start, self.num_timesteps, self._total_timesteps * share)
+
     @torch.no_grad()
     def _act(
         self, step: dict[str, NDArray[Any]], state: Tensor | None, ends: NDArray[np.bool_]
@@ -220,8 +165,8 @@ class RL2(Agent):
         """Sample the actions (n, ...) of one step, and note in `step` what the update needs to know of them."""
         if state is not None and ends.any():
             state = state * torch.from_numpy(~ends).unsqueeze(-1)
-        masks = torch.from_numpy(step["masks"])[None] if "masks" in step else None
-        law, values, _, new_state = self.policy(torch.from_numpy(step["observations"])[None], state, masks)
+        inputs = {name: torch.from_numpy(step[name])[None] for name in _OPTIONAL_INPUTS if name in step}
+        law, values, _, new_state = self.policy(torch.from_numpy(step["observations"])[None], state, **inputs)
         samples = law.sample(self._generator)
         step["samples"], step["log_probs"] = samples[0].numpy(), law.log_prob(samples)[0].numpy()
         step["values"] = values[0].numpy()
@@ -234,8 +179,10 @@ class RL2(Agent):
         entropy_coef = _anneal(config.entropy_coef, config.entropy_coef_final, remaining)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        valid = batch.get("valid", np.ones_like(batch["rewards"], np.bool_))
-        self._add_advantages(batch, valid)
+        if config.task_prediction_loss == "bce" and "contexts" in batch:
+            check_binary(batch["contexts"])
+        on_policy = note_what_counts(batch)
+        self._add_advantages(batch, on_policy)
         tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name not in _NOT_TRAINED_ON}
         metrics: list[dict[str, Tensor]] = []
         for trials in self._minibatches(batch["rewards"].shape[1]):
@@ -246,14 +193,12 @@ class RL2(Agent):
             self.optimizer.step()
             metrics.append(metric)
         return {
-            "rollout/return": float(batch["rewards"].sum(0).mean()),
-            "rollout/trial_length": float(valid.sum(0).mean()),
+            **_trial_metrics(batch, on_policy),
             **{f"train/{name}": float(torch.stack([m[name] for m in metrics]).mean()) for name in metrics[0]},
-            "train/explained_variance": explained_variance(batch["values"][valid], batch["returns"][valid]),
             "train/learning_rate": learning_rate,
         }
 
-    def _add_advantages(self, batch: dict[str, NDArray[Any]], valid: NDArray[np.bool_]) -> None:
+    def _add_advantages(self, batch: dict[str, NDArray[Any]], on_policy: NDArray[np.bool_]) -> None:
         """Add "advantages" and "returns" (T, trials) to the batch, in scaled rewards.
 
         The end of the trial is the only terminal. Inner episodes end inside of it, but what was learnt in one
@@ -263,19 +208,19 @@ class RL2(Agent):
         config, rewards = self.config, batch["rewards"]
         nothing = np.zeros(rewards.shape[1], np.float32)
         goes_on = np.zeros_like(rewards, np.bool_)
-        scale = self._fix_reward_scale(rewards, valid)
+        scale = self._fix_reward_scale(rewards, on_policy)
         batch["advantages"], batch["returns"] = gae(
             rewards * np.float32(scale), batch["values"], goes_on, nothing, config.gamma, config.gae_lambda
         )
-        if config.normalize_advantage:
-            kept = batch["advantages"][valid]
+        if config.normalize_advantage and on_policy.any():
+            kept = batch["advantages"][on_policy]
             batch["advantages"] = (batch["advantages"] - kept.mean()) / (kept.std() + np.float32(1e-8))
 
-    def _fix_reward_scale(self, rewards: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
+    def _fix_reward_scale(self, rewards: NDArray[np.float32], on_policy: NDArray[np.bool_]) -> float:
         if self._reward_scale is None:
             nothing = np.zeros_like(rewards)
             returns = gae(rewards, nothing, nothing.astype(np.bool_), nothing[0], self.config.gamma, 1.0)[1]
-            spread = float(returns[valid].std())
+            spread = float(returns[on_policy].std()) if on_policy.any() else 0.0
             if spread == 0.0:
                 return 1.0
             self._reward_scale = RETURN_SPREAD / spread
@@ -288,8 +233,9 @@ class RL2(Agent):
 
     def _loss(self, batch: dict[str, Tensor], entropy_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
         """PPO's clipped objective (its equation 9, without clipping the value), averaged over the steps played."""
-        law, values, features, _ = self.policy(batch["observations"], masks=batch.get("masks"), keep_state=False)
-        average = _average_over(batch.get("valid"))
+        inputs = {name: batch[name] for name in _OPTIONAL_INPUTS if name in batch}
+        law, values, features, _ = self.policy(batch["observations"], keep_state=False, **inputs)
+        average = _average_over(batch.get("on_policy", batch.get("valid")))
         log_ratio = law.log_prob(batch["samples"]) - batch["log_probs"]
         ratio, advantages = log_ratio.exp(), batch["advantages"]
         clip = self.config.clip_range
@@ -299,16 +245,25 @@ class RL2(Agent):
         entropy = average(law.entropy())
         loss = policy_loss + self.config.value_coef * value_loss - entropy_coef * entropy
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
-        if self.policy.context_head is not None:
-            error = (self.policy.context_head(features) - batch["contexts"]).square().mean(-1)
-            metrics["task_prediction_loss"] = average(error)
-            loss = loss + self.config.task_prediction_coef * metrics["task_prediction_loss"]
-        if "taught" in batch and self._teacher_coef > 0:
-            metrics["teacher_loss"] = -average(law.log_prob(batch["taught"]))
-            loss = loss + self._teacher_coef * metrics["teacher_loss"]
+        for name, (weight, extra) in self._lesson_losses(batch, law, features).items():
+            loss, metrics[name] = loss + weight * extra, extra
         metrics["approx_kl"] = average(ratio - 1 - log_ratio)
         metrics["clip_fraction"] = average((ratio != clipped).float())
         return loss, {name: value.detach() for name, value in metrics.items()}
+
+    def _lesson_losses(
+        self, batch: dict[str, Tensor], law: Categorical | SquashedGaussian, features: Tensor
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Weights and values of the losses beyond PPO's."""
+        losses: dict[str, tuple[float, Tensor]] = {}
+        if self.policy.context_head is not None:
+            average = _average_over(batch.get("valid"))
+            error = self.policy.context_error(features, batch["contexts"])
+            losses["task_prediction_loss"] = self.config.task_prediction_coef, average(error)
+        if "taught" in batch and self._teacher_coef > 0:
+            average = _average_over(batch.get("advised", batch.get("valid")))
+            losses["teacher_loss"] = self._teacher_coef, -average(law.log_prob(batch["taught"].clamp(min=0)))
+        return losses
 
     # ---------------------------------------------------------------- acting
 
@@ -369,29 +324,15 @@ class RL2(Agent):
                 config.memory,
                 rows,
                 config.log_std_init,
+                config.belief,
+                config.task_prediction_loss == "bce",
             )
 
     @property
     def _teacher_coef(self) -> float:
         """Weight of the teacher's lesson now."""
         config = self.config
-        if config.teacher is None or config.teacher_share <= 0:
-            return 0.0
-        return config.teacher_coef * max(0.0, 1 - self.num_timesteps / (self._total_timesteps * config.teacher_share))
-
-    def _find_teacher(self, env: VectorEnv[Any, Any, Any], name: str) -> TrialPlayer:
-        if not isinstance(env, VectorTrial) or self.spaces.n_actions is None or self.spaces.trial_length is None:
-            raise ValueError(
-                "Expected a VectorTrial with discrete actions and trials of a fixed length for a teacher; got "
-                f"{type(env).__name__} with {env.single_action_space} and trial_length {self.spaces.trial_length}. "
-                "Set teacher to None."
-            )
-        if self.config.trials_per_env != 1:
-            raise ValueError(f"Expected trials_per_env=1 with a teacher, got {self.config.trials_per_env}.")
-        known = classical_players(env)[0]
-        if name not in known:
-            raise ValueError(f"The environment has no classical player {name!r}.{nearest(name, known)}")
-        return known[name]
+        return 0.0 if config.teacher is None else self._fade(config.teacher_coef, config.teacher_share)
 
     def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
         sizes, n_actions = self.spaces, self.spaces.n_actions
@@ -404,6 +345,10 @@ class RL2(Agent):
             layout["masks"] = ((n_actions,), np.bool_)
         if self.config.teacher is not None:
             layout["taught"] = ((), np.int64)
+        if self.config.teacher_acts > 0:
+            layout["played_by_teacher"] = ((), np.bool_)
+        if self.config.reveal_share > 0:
+            layout["revealed"] = ((), np.bool_)
         if sizes.context_size:
             layout["contexts"] = ((sizes.context_size,), np.float32)
         return TrialBuffer((sizes.trial_length or 1) * self.config.trials_per_env, env.num_envs, layout)
@@ -422,14 +367,32 @@ class RL2(Agent):
         return self._observations if self.spaces.trial_length is not None else env.reset()[0]
 
 
-_NOT_TRAINED_ON = ("rewards", "values")
+_OPTIONAL_INPUTS = ("masks", "contexts", "revealed")
+_NOT_TRAINED_ON = ("rewards", "values", "played_by_teacher")
+
+
+def _trial_metrics(batch: dict[str, NDArray[Any]], on_policy: NDArray[np.bool_]) -> dict[str, float]:
+    """How the trials went that the policy played without help; nan if there are none."""
+    names = ("rollout/return", "rollout/trial_length", "train/explained_variance")
+    metrics: dict[str, float] = dict.fromkeys(names, math.nan)
+    if on_policy.any():
+        metrics["train/explained_variance"] = explained_variance(
+            batch["values"][on_policy], batch["returns"][on_policy]
+        )
+    unaided = on_policy[0]  # every trial has a first step
+    if "revealed" in batch:
+        unaided = unaided & ~batch["revealed"][0]
+    if unaided.any():
+        metrics["rollout/return"] = float(batch["rewards"][:, unaided].sum(0).mean())
+        metrics["rollout/trial_length"] = float(on_policy[:, unaided].sum(0).mean())
+    return metrics
 
 
 def _average_over(valid: Tensor | None) -> Callable[[Tensor], Tensor]:
     """Mean over the steps that were played, not over padding."""
     if valid is None:
         return torch.mean
-    weights = valid / valid.sum()
+    weights = valid / valid.sum().clamp(min=1)
     return lambda x: (x * weights).sum()
 
 

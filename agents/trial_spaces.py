@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,12 @@ def _context_size(env: VectorEnv[Any, Any, Any]) -> int:
         )
     env.reset(seed=0)
     return int(task_context().shape[1])
+
+
+def check_binary(contexts: NDArray[np.float32]) -> None:
+    """Raise ValueError unless all contexts (..., c) lie in [0, 1]."""
+    if not ((contexts >= 0) & (contexts <= 1)).all():
+        raise ValueError(
+            f'Expected contexts in [0, 1] with task_prediction_loss="bce", got {contexts.min():g} to '
+            f'{contexts.max():g} from task_context(). Use "mse", or an env whose context is a vector of indicators.'
+        )

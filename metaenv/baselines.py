@@ -29,6 +29,12 @@ def classical_players(trials: VectorTrial) -> tuple[dict[str, TrialPlayer], str]
             from metaenv.materials import furnace_players
 
             return {**players, **furnace_players.players()}, "best fixed programme"
+        case "MoleculeDesignVectorEnv":
+            from metaenv.molecules import baselines as molecules
+            from metaenv.molecules.bayes import BayesAdapter
+
+            tier = getattr(env, "tier")  # noqa: B009
+            return {**players, **molecules.players(tier), "Bayes adapter": BayesAdapter(tier)}, "best fixed molecule"
         case "SparsePointRobotVectorEnv":
             from metaenv.classic import point_robot_players
 
@@ -45,5 +51,9 @@ def classical_players(trials: VectorTrial) -> tuple[dict[str, TrialPlayer], str]
             from metaenv.classic import trial_players
 
             return {**players, **trial_players.players()}, RANDOM
+        case "LeadOptimizationVectorEnv":
+            from metaenv.molecules import lead_players
+
+            return {**players, **lead_players.players()}, "best fixed molecule"
         case _:
             return players, RANDOM

@@ -18,7 +18,11 @@ Progress = Callable[[int, int], None]
 
 
 class TrialPlayer(Protocol):
-    """Plays n trials at once. It sees what the trial shows, and nothing of the hidden task."""
+    """Plays n trials at once. It sees what the trial shows, and nothing of the hidden task.
+
+    One that is to teach RL² (`metaenv.agents.lessons`) on trials of different lengths also has ``restart(rows)``,
+    called where new trials have begun; and it may answer -1 for "no advice" in situations that it would not get into.
+    """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin in every row of ``env``; take sizes and spaces from it, not tasks."""

@@ -16,6 +16,8 @@ ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "GridNavi-v0": ("metaenv.classic.grid_navi", "GridNaviVectorEnv", "GridNaviEnv"),
     "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
+    "MoleculeDesign-v0": ("metaenv.molecules.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
+    "LeadOptimization-v0": ("metaenv.molecules.lead", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),
 }
 
 

@@ -9,7 +9,7 @@ Yan Duan, John Schulman, Xi Chen, Peter Bartlett, Ilya Sutskever, Pieter Abbeel,
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -248,9 +248,23 @@ class OptimisticThompson(CountingPlayer):
 
 
 class GittinsIndex(CountingPlayer):
-    """Pulls the arm with the highest finite-horizon Gittins index; near-optimal. See `exact.gittins_table`."""
+    """Pulls the arm with the highest finite-horizon Gittins index; near-optimal. See `exact.gittins_table`.
+
+    Args:
+        ties: which of the best arms it pulls. By symmetry it earns the same; only a player that always takes the
+            ``"first"`` of them can be imitated from what it has seen.
+    """
 
     _table: GittinsTable
+
+    def __init__(self, ties: Literal["random", "first"] = "random") -> None:
+        if ties not in ("random", "first"):
+            raise ValueError(f"expected ties to be 'random' or 'first', got {ties!r}")
+        self.ties = ties
+
+    def act(self) -> IntArray:
+        """See `Player.act`."""
+        return self.scores().argmax(axis=1) if self.ties == "first" else super().act()
 
     def start(self, n: int, n_arms: int, horizon: int, rng: np.random.Generator) -> None:
         """See `Player.start`; computes the table of a new horizon (0.2 s for 100 pulls, 20 s for 500)."""

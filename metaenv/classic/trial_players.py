@@ -62,5 +62,5 @@ def players() -> dict[str, TrialPlayer]:
         "UCB1": BanditTrialPlayer(lambda n: UCB1(tuned(TUNED_C, n))),
         "Thompson": BanditTrialPlayer(lambda n: ThompsonSampling()),
         "OTS (vote-30)": BanditTrialPlayer(lambda n: OptimisticThompson(votes=30)),
-        "Gittins index": BanditTrialPlayer(lambda n: GittinsIndex()),
+        "Gittins index": BanditTrialPlayer(lambda n: GittinsIndex(ties="first")),
     }

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.assembly import replay
+from metaenv.molecules.assembly import OPEN, replay
 from metaenv.molecules.cuts import MoleculeError, Piece, cut, standardise, symmetries, to_mol
 from metaenv.molecules.fragments import (
     CLOSE,
@@ -35,13 +35,19 @@ RING_BOND = re.compile(r"[-=#:]?(?:%\d\d|\d)")
 # BUILD SEQUENCE -> SMILES
 
 
-def write(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None) -> str:
+def write(
+    fragment: Sequence[int],
+    partner: Sequence[Sequence[int]],
+    vocabulary: Vocabulary | None = None,
+    open_as: str = "",
+) -> str:
     """Fragment notation of one molecule, open attachments closed.
 
     Args:
         fragment: (p,) fragment at each place, -1 for none.
         partner: (p, 3) as `Assembly.partner` has it.
         vocabulary: by default that of the package.
+        open_as: an atom, such as ``*``, to put on open attachments instead of closing them.
     """
     vocabulary = vocabulary or load_vocabulary()
     numbers: dict[tuple[int, int], int] = {}
@@ -50,16 +56,17 @@ def write(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary:
         if f < 0:
             continue
         bonds = ["", "", ""]
-        methyls: list[str] = []
+        ends: list[str] = []
         for j in range(vocabulary.attachments[f]):
             here, there = MAX_ATTACHMENTS * place + j, partner[place][j]
-            if there >= 0 or vocabulary.methyl[f, j]:
+            end = open_as if there == OPEN and open_as else "C" * int(vocabulary.methyl[f, j])
+            if there >= 0 or end:
                 key = (min(here, there), max(here, there)) if there >= 0 else (here, here)
                 bonds[j] = f"-%{numbers.setdefault(key, FIRST_BOND + len(numbers))}"
-            if there < 0 and vocabulary.methyl[f, j]:
-                methyls.append("C" + bonds[j])
+            if there < 0 and end:
+                ends.append(end + bonds[j])
         parts.append(vocabulary.template[f].format(*bonds))
-        parts.extend(methyls)
+        parts.extend(ends)
     return ".".join(parts)
 
 

@@ -110,8 +110,12 @@ class Score:
     """Synthetic accessibility, 1 (easy) to 10 (Ertl and Schuffenhauer, J. Cheminf. 1, 8, 2009)."""
     qed: float
     """Drug-likeness, 0 to 1 (Bickerton et al., Nature Chem. 4, 90, 2012); NaN unless asked for."""
-    fingerprint: NDArray[np.uint8]
-    """(128,) 1,024 Morgan bits, packed."""
+    alert: bool
+    """Whether it has a structure of the Brenk list (Brenk et al., ChemMedChem 3, 435, 2008)."""
+    groups: int
+    """Bit i is set where `metaenv.molecules.groups.GROUPS` number i is part of it; -1 unless asked for."""
+    fingerprint: NDArray[np.uint8] | None
+    """(128,) 1,024 Morgan bits, packed; None unless asked for."""
 
 
 class Scores:
@@ -120,15 +124,23 @@ class Scores:
     Args:
         max_size: molecules remembered at most; the one asked for longest ago goes first.
         with_qed: whether to compute QED, which costs more than all the rest.
+        with_groups: whether to look for functional groups.
+        with_fingerprint: whether to make fingerprints.
         vocabulary: by default that of the package.
     """
 
     def __init__(
-        self, max_size: int = CACHE_SIZE, with_qed: bool = False, vocabulary: Vocabulary | None = None
+        self,
+        max_size: int = CACHE_SIZE,
+        with_qed: bool = False,
+        with_groups: bool = True,
+        with_fingerprint: bool = True,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         if max_size < 1:
             raise ValueError(f"expected max_size of at least 1, got {max_size}")
-        self.max_size, self.with_qed, self.vocabulary = max_size, with_qed, vocabulary
+        self.max_size, self.vocabulary = max_size, vocabulary
+        self.with_qed, self.with_groups, self.with_fingerprint = with_qed, with_groups, with_fingerprint
         self.hits = self.misses = 0
         self._known: OrderedDict[bytes, Score] = OrderedDict()
 
@@ -160,9 +172,14 @@ class Scores:
         from rdkit import Chem
         from rdkit.Chem import QED
 
+        from metaenv.molecules.alerts import has_alert
+        from metaenv.molecules.groups import group_bits
+
         mol = to_mol(notation)
         qed = QED.qed(mol) if self.with_qed else float("nan")
-        return Score(Chem.MolToSmiles(mol), synthetic_accessibility(mol), qed, fingerprint(mol))
+        smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
+        groups = group_bits(mol) if self.with_groups else -1
+        return Score(smiles, sa, qed, has_alert(mol), groups, fingerprint(mol) if self.with_fingerprint else None)
 
 
 def synthetic_accessibility(mol: Mol) -> float:

@@ -104,3 +104,48 @@ def test_first_policy_is_nearly_uniform_and_weights_are_orthogonal() -> None:
     np.testing.assert_allclose(probabilities.detach().numpy(), 0.2, atol=0.02)
     for gate in network.trunks[0].cell.weight_hh_l0.detach().split(64):
         torch.testing.assert_close(gate @ gate.T, torch.eye(64), atol=1e-5, rtol=0)
+
+
+def believing(binary: bool) -> RecurrentActorCritic:
+    """Believes in the context (0.8, -0.3, 0.0), and takes the first three actions with log-odds as it believes."""
+    spaces = TrialSpaces(observation_size=7, n_actions=5, action_size=0, trial_length=10, context_size=3)
+    network = RecurrentActorCritic(spaces, shared=False, belief=True, binary_context=binary)
+    assert network.context_head is not None
+    for layer in (network.context_head, network.policy_head[-1], network.value_head[-1]):
+        nn.init.zeros_(layer.weight)
+    network.context_head.bias.data = torch.tensor([0.8, -0.3, 0.0])
+    network.policy_head[-1].weight.data[:3, -3:] = torch.eye(3)
+    network.value_head[-1].weight.data[0, -3:] = 1.0
+    return network
+
+
+@pytest.mark.parametrize(
+    ("binary", "belief"), [(False, [0.8, -0.3, 0.0]), (True, [0.6899745, 0.4255575, 0.5])]
+)  # 1 / (1 + exp(-0.8)) and 1 / (1 + exp(0.3))
+def test_the_heads_see_the_belief_or_the_truth(binary: bool, belief: list[float]) -> None:
+    network, truth = believing(binary), [1.0, 0.0, 1.0]
+    contexts, revealed = torch.tensor(truth).expand(10, 3, 3), torch.tensor([True, False, False]).expand(10, 3)
+    law, values, _, _ = network(observations(), contexts=contexts, revealed=revealed)
+    for trial, seen in ((0, truth), (1, belief)):
+        expected = torch.tensor([*seen, 0.0, 0.0])
+        torch.testing.assert_close(law.log_probs[0, trial], expected.log_softmax(-1))
+        assert values[0, trial].item() == pytest.approx(sum(seen), rel=1e-5)
+
+
+def test_no_gradient_flows_through_the_belief() -> None:
+    network = RecurrentActorCritic(
+        TrialSpaces(observation_size=7, n_actions=5, action_size=0, trial_length=10, context_size=3), belief=True
+    )
+    law, values, _, _ = network(observations())
+    (law.log_probs.sum() + values.sum()).backward()
+    assert network.context_head is not None and network.context_head.weight.grad is None
+    assert network.trunks[0].cell.weight_hh_l0.grad.abs().max() > 0
+
+
+def test_errors_of_the_predicted_context_by_hand() -> None:
+    features, contexts = torch.zeros(1, 1, 128), torch.tensor([[[1.0, 0.0, 1.0]]])
+    squares = (0.2**2 + 0.3**2 + 1) / 3
+    assert believing(False).context_error(features, contexts).item() == pytest.approx(squares)
+    # -log of the probability given to what is so.
+    entropies = -(math.log(0.6899745) + math.log(1 - 0.4255575) + math.log(0.5)) / 3
+    assert believing(True).context_error(features, contexts).item() == pytest.approx(entropies, rel=1e-5)

@@ -138,6 +138,31 @@ class VaryingRecall(Recall):
         self.lengths[which] = self.np_random.integers(2, self.steps + 1, int(which.sum()))
 
 
+class Peek(ToyTrials):
+    """One of the arms pays 1, the others cost 1; action 0 does nothing, and the last action shows the arm for 0.1.
+
+    Best possible: peek once, then pull: pulls - 1.1. Who does not peek does best to do nothing. To peek is of use
+    only to those who have learned to heed what they see, and that only to those who peek.
+    """
+
+    def __init__(self, num_envs: int, arms: int = 6, pulls: int = 6) -> None:
+        self.feedback_size = self.arms = arms
+        self.single_action_space = Discrete(arms + 2)
+        self.right = np.zeros(num_envs, np.int64)
+        super().__init__(num_envs, pulls)
+
+    def draw_tasks(self, which: NDArray[np.bool_]) -> None:
+        self.right[which] = self.np_random.integers(0, self.arms, int(which.sum()))
+
+    def play(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        peeks, pulls = actions == self.arms + 1, (actions > 0) & (actions <= self.arms)
+        rewards = pulls * np.where(actions == self.right + 1, 1.0, -1.0) - 0.1 * peeks
+        return rewards, np.eye(self.arms)[self.right] * peeks[:, None]
+
+    def task_context(self) -> NDArray[np.float32]:
+        return np.eye(self.arms, dtype=np.float32)[self.right]
+
+
 class HiddenPoint(ToyTrials):
     """Find a hidden point in [-0.8, 0.8]^2 from the distance to it: reward = 1 - |action - point|.
 

@@ -1,0 +1,337 @@
+"""Molecules being built, the windows they are to meet, and what has been made, as pictures and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import cos, isfinite, isnan, pi, sin
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.assembly import OPEN
+from metaenv.molecules.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PAPER,
+    VERMILION,
+    Canvas,
+    Pixels,
+    Points,
+    Vector,
+    save_png,
+    shortened,
+)
+from metaenv.molecules.fragments import Vocabulary
+from metaenv.molecules.notation import write
+
+__all__ = ["Bar", "Made", "frame", "gallery", "open_smiles", "save_png", "svg", "text"]
+
+WIDTH, HEIGHT = 920, 540  # pixels of a frame
+MARGIN, HEAD, STRIP = 18, 40, 146
+LEFT = 480  # where the windows begin
+TILE = 200  # pixels across a molecule of the gallery
+LINE = 18  # between lines of the gallery
+BAND, HIDDEN = "#8FD0BA", "#D5D9DD"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One window of an objective, and where the molecule stands."""
+
+    name: str
+    low: float
+    """The window's lower end, inside; -inf for none."""
+    high: float
+    """Its upper end, inside; inf for none."""
+    value: float | None
+    """Of the present molecule; None before there is one."""
+    scale: tuple[float, float]
+    """Both ends of the axis."""
+    hidden: bool
+    """Whether the window is kept from the reader."""
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.scale[0] < self.scale[1] and self.low <= self.high):
+            raise ValueError(f"{self.name}: expected rising ends, got window {self.low, self.high}, axis {self.scale}")
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the value lies in the window; None if there is no value or the window is hidden."""
+        return None if self.hidden or self.value is None else self.low <= self.value <= self.high
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished molecule of the trial."""
+
+    smiles: str
+    score: float
+
+
+def open_smiles(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None) -> str:
+    """Fragment notation of a molecule being built, open attachments as dummy atoms.
+
+    Args:
+        fragment: (p,) fragment at each place, -1 for none.
+        partner: (p, 3) as `Assembly.partner` has it.
+        vocabulary: by default that of the package.
+
+    Returns:
+        ``[1*]`` is the attachment to be dealt with next, ``*`` are the others; "" for an empty molecule.
+    """
+    parts = write(fragment, partner, vocabulary, open_as="*").split("*")
+    counts = [list(row).count(OPEN) if f >= 0 else 0 for f, row in zip(fragment, partner, strict=True)]
+    if not any(counts):
+        return parts[0]
+    # The stack is worked off from the latest fragment, lowest attachment first; the notation is in order of placing.
+    last = max(place for place, count in enumerate(counts) if count)
+    next_one = sum(counts[:last])
+    return "*".join(parts[: next_one + 1]) + "[1*]" + "*".join(parts[next_one + 1 :])
+
+
+def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> NDArray[np.uint8]:
+    """The molecule being built, the windows, and the finished molecules of the trial with their scores.
+
+    Args:
+        molecule: SMILES or fragment notation, open attachments as `open_smiles` writes them; None or "" for none yet.
+        bars: the windows.
+        history: finished molecules, oldest first; as many of the latest as there is room for are drawn.
+        title: one line.
+
+    Returns:
+        (540, 920, 3) uint8.
+
+    Raises:
+        ImportError: no RDKit.
+        MoleculeError: a SMILES that RDKit cannot read.
+    """
+    canvas = Pixels(WIDTH, HEIGHT)
+    _draw_frame(canvas, molecule, bars, history, title)
+    return canvas.array()
+
+
+def svg(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> str:
+    """The picture of `frame` as an SVG; arguments and errors are the same."""
+    canvas = Vector(WIDTH, HEIGHT)
+    _draw_frame(canvas, molecule, bars, history, title)
+    return canvas.text()
+
+
+def gallery(
+    made: Sequence[Made], bars_of: Sequence[Sequence[Bar]] | None, title: str, columns: int = 5
+) -> NDArray[np.uint8]:
+    """Finished molecules side by side, with scores and the windows that each met.
+
+    Args:
+        made: the molecules, in the order in which they were made; the best is framed.
+        bars_of: the windows of each, with the molecule's own values; None shows none.
+        title: one line.
+        columns: molecules in a row.
+
+    Returns:
+        (height, width, 3) uint8; the size depends on the numbers of molecules and windows.
+
+    Raises:
+        ValueError: no molecules, no columns, or not as many ``bars_of`` as molecules.
+    """
+    if not made or columns < 1:
+        raise ValueError(f"expected molecules and columns, got {len(made)} molecules and {columns} columns")
+    if bars_of is not None and len(bars_of) != len(made):
+        raise ValueError(f"expected windows for each of {len(made)} molecules, got them for {len(bars_of)}")
+    lists = bars_of or [()] * len(made)
+    most = max(map(len, lists))
+    across, tall = TILE + MARGIN, TILE + LINE * most + 8 * bool(most)
+    columns = min(columns, len(made))
+    n_rows = -(-len(made) // columns)
+    canvas = Pixels(max(columns * across + MARGIN, 2 * across), HEAD + n_rows * (tall + MARGIN))
+    canvas.words(MARGIN, 27, shortened(title, max(columns, 2) * across - MARGIN, 17), 17)
+    best = _best(made)
+    for i, (one, bars) in enumerate(zip(made, lists, strict=True)):
+        x, y = MARGIN + i % columns * across, HEAD + i // columns * (tall + MARGIN)
+        canvas.box(x, y, TILE, tall, PAPER, GREEN if i == best else PALE)
+        canvas.molecule(x + 3, y + 3, TILE - 6, TILE - 26, one.smiles)
+        _draw_score(canvas, x + 10, y + TILE - 16, TILE - 20, i + 1, one.score)
+        for k, bar in enumerate(bars):
+            _draw_line(canvas, x + 10, y + TILE + 15 + LINE * k, TILE - 20, bar)
+    return canvas.array()
+
+
+def text(molecule_smiles: str | None, bars: Sequence[Bar], history: Sequence[Made]) -> str:
+    """The molecule, a line for each window, and the scores of the trial so far."""
+    lines = [molecule_smiles or "no molecule yet: choose a ring"]
+    wide = max((len(bar.name) for bar in bars), default=0)
+    values = [_value_text(bar) for bar in bars]
+    value_wide = max(map(len, values), default=0)
+    for bar, value in zip(bars, values, strict=True):
+        verdict = {None: "", True: ", met", False: ", missed"}[bar.met]
+        lines.append(f"  {bar.name:{wide}}  {value:>{value_wide}}  window {_window_text(bar)}{verdict}")
+    if history:
+        best = history[_best(history)]
+        scores = " ".join(_score_text(made.score) for made in history)
+        lines.append(f"  made {len(history)}: {scores}; best {_score_text(best.score)} {best.smiles}")
+    else:
+        lines.append("  nothing made yet")
+    return "\n".join(lines)
+
+
+# PRIVATE
+
+
+def _draw_frame(canvas: Canvas, molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> None:
+    bottom = HEIGHT - STRIP
+    canvas.words(MARGIN, 27, shortened(title, WIDTH - 2 * MARGIN, 17), 17)
+    canvas.box(0, HEAD, WIDTH, 1, PALE)
+    canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
+    canvas.box(0, bottom, WIDTH, 1, PALE)
+    _draw_molecule(canvas, molecule, bottom)
+    _draw_bars(canvas, bars, bottom)
+    _draw_history(canvas, history, bottom)
+
+
+def _draw_molecule(canvas: Canvas, molecule: str | None, bottom: int) -> None:
+    width = LEFT - 2 * MARGIN
+    if not molecule:
+        canvas.words((LEFT - MARGIN) // 2, (HEAD + bottom) // 2, "choose a ring", 20, GREY, "middle")
+        return
+    canvas.molecule(MARGIN // 2, HEAD + 4, width, bottom - HEAD - 34, molecule)
+    n_open = molecule.count("*")
+    if not n_open:
+        canvas.words(MARGIN, bottom - 12, "finished", 13, GREY)
+        return
+    _draw_key(canvas, MARGIN, bottom - 12, ORANGE, "next to be joined or closed")
+    if n_open > 1:
+        _draw_key(canvas, MARGIN + 210, bottom - 12, BLUE, f"{n_open - 1} more open")
+
+
+def _draw_key(canvas: Canvas, x: int, y: int, colour: str, words: str) -> None:
+    canvas.shape(_disc(x + 6, y - 4, 6), colour)
+    canvas.words(x + 18, y, words, 13, GREY)
+
+
+def _draw_bars(canvas: Canvas, bars: Sequence[Bar], bottom: int) -> None:
+    """As many windows as there is room for, one below the other."""
+    room = bottom - HEAD - 12
+    pitch = max(min(58, room // max(len(bars), 1)), 37)
+    shown = len(bars) if len(bars) * pitch <= room else (room - LINE) // pitch
+    for i, bar in enumerate(bars[:shown]):
+        _draw_bar(canvas, LEFT, HEAD + 10 + i * pitch, WIDTH - MARGIN - LEFT, bar)
+    if shown < len(bars):
+        canvas.words(LEFT, bottom - 8, f"and {len(bars) - shown} more", 12, GREY)
+
+
+def _draw_bar(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
+    """Name, value and window in words, and below them the axis with the window and a marker."""
+    colour = _colour(bar)
+    canvas.words(x, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
+    canvas.words(x + 245, y + 12, _value_text(bar), 14, colour, "right")
+    canvas.words(x + width, y + 12, f"window {_window_text(bar)}", 12, GREY, "right")
+    start, end = x + 44, x + width - 44
+    canvas.words(start - 7, y + 30, _number(bar.scale[0], bar), 11, GREY, "right")
+    canvas.words(end + 7, y + 30, _number(bar.scale[1], bar), 11, GREY)
+    canvas.box(start, y + 22, end - start, 8, HIDDEN if bar.hidden else PALE)
+    if not bar.hidden:
+        left, right = _pixel(bar.low, bar, start, end), _pixel(bar.high, bar, start, end)
+        left = max(min(left, (left + right) // 2 - 2), start)
+        canvas.box(left, y + 22, min(max(right - left, 5), end - left), 8, BAND)
+    if bar.value is not None:
+        canvas.shape(_marker(_pixel(bar.value, bar, start, end), y + 26, _beyond(bar)), colour)
+
+
+def _draw_history(canvas: Canvas, history: Sequence[Made], top: int) -> None:
+    """The latest molecules, as many as there is room for; the best so far is framed."""
+    canvas.words(MARGIN, top + 20, "finished molecules of this trial", 13, GREY)
+    if not history:
+        canvas.words(WIDTH // 2, top + 80, "none yet", 15, GREY, "middle")
+        return
+    best = _best(history)
+    summary = f"best {_score_text(history[best].score)}, no. {best + 1} of {len(history)}"
+    canvas.words(WIDTH - MARGIN, top + 20, summary, 13, GREY, "right")
+    n = min(len(history), 10)
+    pitch = min((WIDTH - 2 * MARGIN) // n, 126)
+    for k in range(n):
+        i = len(history) - n + k
+        x = MARGIN + k * pitch
+        canvas.box(x, top + 30, pitch - 6, 106, PAPER, GREEN if i == best else PALE)
+        canvas.molecule(x + 2, top + 32, pitch - 10, 76, history[i].smiles)
+        _draw_score(canvas, x + 6, top + 122, pitch - 18, i + 1, history[i].score)
+
+
+def _draw_score(canvas: Canvas, x: int, y: int, width: int, number: int, score: float) -> None:
+    """A molecule's number, its score, and below them the score as a line between 0 and 1."""
+    canvas.words(x, y, str(number), 12, GREY)
+    canvas.words(x + width, y, _score_text(score), 14, INK, "right")
+    canvas.box(x, y + 5, width, 4, PALE)
+    length = 0 if isnan(score) else round(width * min(max(score, 0.0), 1.0))
+    if length:
+        canvas.box(x, y + 5, length, 4, GREEN)
+
+
+def _draw_line(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
+    """A window of a gallery molecule: a full square if met, an empty one if missed, a grey one if hidden."""
+    if bar.met is False:
+        canvas.box(x, y - 9, 10, 10, PAPER, VERMILION)
+    else:
+        canvas.box(x, y - 9, 10, 10, GREEN if bar.met else HIDDEN)
+    canvas.words(x + 16, y, shortened(bar.name, width - 68, 12), 12, INK)
+    canvas.words(x + width, y, _value_text(bar), 12, _colour(bar), "right")
+
+
+def _disc(x: float, y: float, radius: float) -> Points:
+    return [(x + radius * cos(2 * pi * k / 24), y + radius * sin(2 * pi * k / 24)) for k in range(24)]
+
+
+def _marker(x: int, y: int, beyond: int) -> Points:
+    """A needle on the axis; at its ends an arrowhead, if the value lies beyond (-1: to the left, 1: to the right)."""
+    if beyond:
+        return [(x - 11 * beyond, y - 8), (x, y), (x - 11 * beyond, y + 8)]
+    return [(x - 6, y - 9), (x + 6, y - 9), (x + 1.5, y), (x + 1.5, y + 7), (x - 1.5, y + 7), (x - 1.5, y)]
+
+
+def _beyond(bar: Bar) -> int:
+    value = bar.value if bar.value is not None else bar.scale[0]
+    return int(value > bar.scale[1]) - int(value < bar.scale[0])
+
+
+def _pixel(value: float, bar: Bar, start: int, end: int) -> int:
+    low, high = bar.scale
+    share = (min(max(value, low), high) - low) / (high - low)
+    return round(start + share * (end - start))
+
+
+def _colour(bar: Bar) -> str:
+    return {None: GREY, True: GREEN, False: VERMILION}[bar.met]
+
+
+def _best(made: Sequence[Made]) -> int:
+    return max(range(len(made)), key=lambda i: -1.0 if isnan(made[i].score) else made[i].score)
+
+
+def _score_text(score: float) -> str:
+    return "–" if isnan(score) else f"{score:.2f}"
+
+
+def _number(value: float, bar: Bar) -> str:
+    """As many decimals as the axis can tell apart; none for whole numbers."""
+    span = bar.scale[1] - bar.scale[0]
+    decimals = 0 if float(value).is_integer() else 2 if span < 20 else 1 if span < 200 else 0
+    return f"{value:.{decimals}f}"
+
+
+def _value_text(bar: Bar) -> str:
+    return "–" if bar.value is None else f"{_number(bar.value, bar)} {bar.unit}".rstrip()
+
+
+def _window_text(bar: Bar) -> str:
+    """Such as ``283 to 320``, ``up to 42``, ``2``; ``?`` if hidden."""
+    low, high = _number(bar.low, bar), _number(bar.high, bar)
+    if bar.hidden or bar.low == bar.high:
+        return "?" if bar.hidden else low
+    if not isfinite(bar.low):
+        return f"up to {high}" if isfinite(bar.high) else "any"
+    return f"{low} to {high}" if isfinite(bar.high) else f"from {low}"

@@ -1,0 +1,252 @@
+"""Pictures and text of molecules: what is drawn, and where."""
+
+import dataclasses
+import re
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from rdkit import Chem
+
+from metaenv.molecules.assembly import ALL, Assembly, random_actions
+from metaenv.molecules.canvas import BLUE, GREEN, ORANGE, PALE
+from metaenv.molecules.cuts import MoleculeError
+from metaenv.molecules.fragments import CLOSE, load_vocabulary
+from metaenv.molecules.notation import write
+from metaenv.molecules.render import BAND, Bar, Made, frame, gallery, open_smiles, save_png, svg, text
+
+VOCABULARY = load_vocabulary()
+TOLYL = "[1*]c1ccc(C)cc1"
+WEIGHT = Bar("molecular weight", 25.0, 75.0, 90.0, (0.0, 100.0), False, "Da")
+HISTORY = [Made("Cc1ccccc1", 0.25), Made("CC(=O)c1ccccc1", 0.75)]
+
+
+def action_of(smiles: str, attachment: int = 0) -> int:
+    return int(VOCABULARY.action[VOCABULARY.smiles.index(smiles), attachment])
+
+
+PHENYLENE, METHYL, ACYL = action_of("[1*]c1ccc([2*])cc1"), action_of("[1*]C"), action_of("[1*]C([2*])=O")
+
+
+def partial(*actions: int) -> Assembly:
+    built = Assembly(1)
+    for action in actions:
+        assert built.mask()[0, action]
+        built.place(ALL, np.array([action]))
+    return built
+
+
+def opened(built: Assembly, row: int = 0) -> str:
+    return open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), VOCABULARY)
+
+
+def canonical(smiles: str) -> str:
+    mol = Chem.MolFromSmiles(smiles)
+    assert mol is not None, smiles
+    return Chem.MolToSmiles(mol)
+
+
+def has(picture: np.ndarray, colour: str) -> np.ndarray:
+    """Which pixels have exactly this colour."""
+    return (picture == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=-1)
+
+
+# OPEN_SMILES
+
+
+@pytest.mark.parametrize(
+    ("actions", "smiles"),
+    [
+        ((PHENYLENE,), "[1*]c1ccc(*)cc1"),
+        ((PHENYLENE, METHYL), "Cc1ccc([1*])cc1"),
+        ((PHENYLENE, CLOSE), "c1ccc([1*])cc1"),
+        ((PHENYLENE, ACYL), "[1*]C(=O)c1ccc(*)cc1"),
+        ((PHENYLENE, ACYL, CLOSE), "CC(=O)c1ccc([1*])cc1"),
+        ((PHENYLENE, PHENYLENE, METHYL), "Cc1ccc(cc1)-c1ccc([1*])cc1"),
+        ((PHENYLENE, METHYL, METHYL), "Cc1ccc(C)cc1"),
+    ],
+)
+def test_open_attachments_are_dummies_and_the_next_one_is_marked(actions, smiles):
+    assert canonical(opened(partial(*actions))) == canonical(smiles)
+
+
+def test_an_empty_molecule_has_no_notation():
+    assert opened(Assembly(1)) == ""
+
+
+def test_closing_replaces_the_marked_dummy_of_random_molecules():
+    rng, built, closed = np.random.default_rng(8), Assembly(40), 0
+    while not built.done.all():
+        before = [opened(built, i) for i in range(built.n)]
+        methyl = VOCABULARY.methyl[VOCABULARY.action_fragment[built.top()], VOCABULARY.action_attachment[built.top()]]
+        actions = random_actions(built.mask(), rng)
+        actions[built.length >= 3] = CLOSE
+        rows = np.flatnonzero((built.n_open > 0) & (actions == CLOSE))
+        built.place(ALL, actions)
+        for i in range(built.n):
+            assert opened(built, i).count("*") == built.n_open[i]
+            assert opened(built, i).count("[1*]") == (built.n_open[i] > 0)
+        for i in rows:
+            expected = before[i].replace("[1*]", "C" if methyl[i] else "[H]")
+            assert canonical(opened(built, i).replace("[1*]", "*")) == canonical(expected)
+            closed += 1
+    assert closed > 40
+
+
+def test_without_open_attachments_it_is_the_usual_notation():
+    built = Assembly(20)
+    built.rollout(np.random.default_rng(2))
+    for i in range(20):
+        assert opened(built, i) == write(built.fragment[i].tolist(), built.partner[i].tolist(), VOCABULARY)
+
+
+# FRAME
+
+
+def test_frames_are_pictures_of_one_size_that_show_the_state():
+    pictures = [
+        frame(molecule, [WEIGHT], history, "title")
+        for molecule, history in ((None, []), ("[1*]c1ccc(*)cc1", []), (TOLYL, []), (TOLYL, HISTORY), ("Cc1ccccc1", []))
+    ]
+    for picture in pictures:
+        assert picture.dtype == np.uint8 and picture.shape == (540, 920, 3)
+    for i, one in enumerate(pictures):
+        assert not any(np.array_equal(one, other) for other in pictures[:i])
+
+
+def test_the_next_attachment_is_orange_and_the_others_blue():
+    two, one, none = (frame(s, [], [], "") for s in ("[1*]c1ccc(*)cc1", TOLYL, "Cc1ccccc1"))
+    assert [has(p, ORANGE).sum() > 50 for p in (two, one, none)] == [True, True, False]
+    assert [has(p, BLUE).sum() > 50 for p in (two, one, none)] == [True, False, False]
+
+
+def test_the_window_lies_where_it_should():
+    picture = frame(None, [dataclasses.replace(WEIGHT, value=None)], [], "")
+    band = np.flatnonzero(has(picture, BAND).any(axis=0))
+    row = np.flatnonzero(has(picture, BAND).any(axis=1))[0]
+    track = np.flatnonzero(has(picture, PALE)[row, 480:] | has(picture, BAND)[row, 480:]) + 480
+    start, length = track[0], track[-1] - track[0]
+    assert (band[0] - start) / length == pytest.approx(0.25, abs=0.01)
+    assert (band[-1] - start) / length == pytest.approx(0.75, abs=0.01)
+
+
+def test_a_hidden_window_is_not_given_away():
+    hidden = [dataclasses.replace(WEIGHT, hidden=True, low=low, high=high) for low, high in ((25, 75), (0, 10))]
+    shown = frame(None, [WEIGHT], [], "")
+    first, second = (frame(None, [bar], [], "") for bar in hidden)
+    np.testing.assert_array_equal(first, second)
+    assert has(shown, BAND).any() and not has(first, BAND).any()
+    assert svg(None, hidden[:1], [], "") == svg(None, hidden[1:], [], "")
+    assert text(None, hidden[:1], []) == text(None, hidden[1:], [])
+
+
+def test_the_marker_moves_with_the_value_and_turns_green_inside():
+    out, inside = (frame(None, [dataclasses.replace(WEIGHT, value=v)], [], "") for v in (90.0, 50.0))
+    assert has(inside, GREEN).any() and not has(out, GREEN).any()
+    columns = np.flatnonzero(has(inside, GREEN)[64:].any(axis=0))
+    band = np.flatnonzero(has(inside, BAND).any(axis=0))
+    assert columns.mean() == pytest.approx(band.mean(), abs=2)
+
+
+def test_more_windows_and_molecules_than_there_is_room_for():
+    bars = [dataclasses.replace(WEIGHT, name=f"property {i}", value=None) for i in range(30)]
+    assert "and 22 more" in svg(None, bars, [], "")
+    made = [Made("C1CC1", i / 40) for i in range(25)]
+    numbers = re.findall(r'fill="#6B7580" text-anchor="start">(\d+)<', svg(None, [], made, ""))
+    assert numbers == [str(i) for i in range(16, 26)]
+    assert frame(None, bars, made, "many words " * 50).shape == (540, 920, 3)
+
+
+def test_what_is_no_molecule_is_refused():
+    with pytest.raises(MoleculeError, match="RDKit cannot read"):
+        frame("c1ccc", [], [], "")
+
+
+@pytest.mark.parametrize("name", ["rdkit", "PIL"])
+def test_without_rdkit_or_pillow_it_says_what_to_install(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match="pip install rdkit"):
+        frame(None, [], [], "")
+    with pytest.raises(ImportError, match="pip install rdkit"):
+        svg(None, [], [], "")
+
+
+# SVG
+
+
+def test_svg_is_xml_and_holds_the_molecules():
+    picture = ElementTree.fromstring(svg(TOLYL, [WEIGHT], HISTORY, 'a <b> & "c"'))
+    space = {"s": "http://www.w3.org/2000/svg"}
+    groups = picture.findall("s:g", space)
+    assert [g.get("data-smiles") for g in groups] == [TOLYL, "Cc1ccccc1", "CC(=O)c1ccccc1"]
+    bonds = [{c for e in g.iter() for c in re.findall(r"bond-\d+", e.get("class", ""))} for g in groups]
+    assert [len(b) for b in bonds] == [8, 7, 9]  # of p-tolyl with its dummy, toluene and acetophenone
+    words = [e.text for e in picture.findall("s:text", space)]
+    assert {'a <b> & "c"', "molecular weight", "90 Da", "window 25 to 75", "best 0.75, no. 2 of 2"} <= set(words)
+
+
+# GALLERY
+
+
+def test_gallery_has_a_tile_for_each_molecule_and_frames_the_best():
+    made = [Made("C1CC1", s) for s in (0.1, 0.9, 0.0)]
+    two, three = gallery(made[:2], None, "title"), gallery(made, None, "title", columns=2)
+    assert two.dtype == np.uint8 and two.shape[1:] == three.shape[1:] and three.shape[0] > two.shape[0]
+    edge = np.flatnonzero(has(two, GREEN).sum(axis=0) > 150)  # the two upright edges, 2 pixels wide
+    assert len(edge) == 4 and edge[0] > two.shape[1] // 2
+
+
+def test_gallery_shows_which_windows_were_met():
+    made = [Made("C1CC1", 0.0)]
+    met, missed = (gallery(made, [[dataclasses.replace(WEIGHT, value=v)]], "") for v in (50.0, 90.0))
+    assert met.shape == missed.shape and has(met, GREEN).sum() > has(missed, GREEN).sum() + 90
+    assert met.shape[0] > gallery(made, None, "").shape[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "bars_of", "columns", "why"),
+    [
+        ([], None, 5, "0 molecules"),
+        (HISTORY, None, 0, "0 columns"),
+        (HISTORY, [[WEIGHT]], 5, "for each of 2 molecules"),
+    ],
+)
+def test_gallery_refuses_what_it_cannot_draw(made, bars_of, columns, why):
+    with pytest.raises(ValueError, match=why):
+        gallery(made, bars_of, "", columns)
+
+
+def test_png_holds_the_picture_and_leaves_nothing_else(tmp_path):
+    picture = frame(TOLYL, [WEIGHT], HISTORY, "title")
+    path = save_png(tmp_path / "deep" / "picture.png", picture)
+    np.testing.assert_array_equal(np.array(Image.open(path)), picture)
+    assert [p.name for p in path.parent.iterdir()] == ["picture.png"]
+
+
+# TEXT
+
+
+def test_text_names_the_molecule_the_windows_and_the_scores():
+    bars = [WEIGHT, Bar("logP", -np.inf, 3.5, 2.25, (-2.0, 7.0), False), Bar("donors", 1, 1, None, (0, 4), True)]
+    assert text("Cc1ccccc1", bars, HISTORY).splitlines() == [
+        "Cc1ccccc1",
+        "  molecular weight  90 Da  window 25 to 75, missed",
+        "  logP               2.25  window up to 3.50, met",
+        "  donors                –  window ?",
+        "  made 2: 0.25 0.75; best 0.75 CC(=O)c1ccccc1",
+    ]
+    assert text(None, [], []).splitlines() == ["no molecule yet: choose a ring", "  nothing made yet"]
+
+
+@pytest.mark.parametrize(("value", "met"), [(24.9, False), (25.0, True), (75.0, True), (75.1, False), (None, None)])
+def test_both_ends_of_a_window_are_inside(value, met):
+    assert dataclasses.replace(WEIGHT, value=value).met is met
+    assert dataclasses.replace(WEIGHT, value=value, hidden=True).met is None
+
+
+@pytest.mark.parametrize("wrong", [{"scale": (1.0, 1.0)}, {"low": 80.0}])
+def test_a_bar_that_falls_is_refused(wrong):
+    with pytest.raises(ValueError, match="expected rising ends"):
+        dataclasses.replace(WEIGHT, **wrong)
