@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from metaenv.errors import nearest
 
-BENCHMARKS = ("accuracy", "envs", "pearl", "rl2")
+BENCHMARKS = ("accuracy", "envs", "molecules", "pearl", "rl2")
 BENCH_HELP = """\
 usage: metaenv bench WHAT
 
   envs       steps per second of every environment, beside Gymnasium's CartPole
   accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
+  molecules  molecule design with and without remembered scores, beside MolDQN's enumeration step
   pearl      PEARL's update of all tasks at once beside the same update task by task
   rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs
 
@@ -28,6 +29,8 @@ def bench_command(args: list[str]) -> int:
         from metaenv.bench.envs import run
     elif args[0] == "accuracy":
         from metaenv.materials.accuracy import main as run
+    elif args[0] == "molecules":
+        from metaenv.bench.molecules_speed import run
     elif args[0] == "pearl":
         from metaenv.bench.pearl_speed import run
     else:

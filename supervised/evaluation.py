@@ -1,0 +1,235 @@
+"""Learners side by side on the same frozen episodes: metrics by episode, intervals, a table, JSON.
+
+report = evaluate({"maml": maml, "knn": knn}, frozen_episodes(test))
+print(report.markdown())
+report.save("report.json")
+report.difference("maml", "knn", "rmse")           # paired by episode
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaenv.arrays import Floats
+from metaenv.stats import Interval, bootstrap_interval, paired_difference
+from metaenv.supervised.episodes import EpisodeBatch, FrozenEpisodes
+from metaenv.supervised.learner import Learner, Prediction, torch_threads_of
+from metaenv.supervised.problem import Kind, Problem, task_loss
+
+METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": ("accuracy", "log_loss"),
+    "regression": ("rmse", "mse", "r2"),
+    "anomaly": ("auroc", "auprc"),
+}
+"""By episode; the first is the one that tables sort by. `r2` is 1 - (all squared errors) / (all squared deviations from
+each task's mean), over all episodes together: by episode, one task of constant y would decide it."""
+LOWER_IS_BETTER = ("log_loss", "rmse", "mse")
+INTERVAL_SEED = 0  # of the resampling (chosen)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One learner on every episode."""
+
+    by_episode: dict[str, Floats]
+    """(episodes,) of each metric, and of what `r2` is made of; NaN for episodes that diverged."""
+    seconds: float
+    """Wall time of adapting and predicting, all episodes."""
+
+    @property
+    def valid(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(episodes,) where the predictions are finite numbers, and no worse than was allowed."""
+        return np.all([np.isfinite(v) for v in self.by_episode.values()], axis=0)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `evaluate` found."""
+
+    problem: Problem
+    sha256: str
+    """Of the episodes."""
+    scores: dict[str, Scores]
+
+    def interval(self, learner: str, metric: str) -> Interval:
+        """A learner's mean over episodes with its 95 % bootstrap interval; diverged episodes are left out."""
+        found = self.scores[learner]
+        rng = np.random.default_rng(INTERVAL_SEED)
+        columns = {name: v[found.valid] for name, v in found.by_episode.items()}
+        if not found.valid.any():
+            return Interval(float("nan"), float("-inf"), float("inf"))
+        if metric == "r2":
+            return bootstrap_interval(columns["error"], _r2, rng=rng, paired=(columns["spread"],))
+        return bootstrap_interval(columns[metric], rng=rng)
+
+    def difference(self, a: str, b: str, metric: str) -> Interval:
+        """Metric of ``a`` less that of ``b``, paired by episode, on the episodes where neither diverged."""
+        both = self.scores[a].valid & self.scores[b].valid
+        first, second = self.scores[a].by_episode, self.scores[b].by_episode
+        rng = np.random.default_rng(INTERVAL_SEED)
+        if metric == "r2":
+            paired = (first["spread"][both],)
+            return paired_difference(first["error"][both], second["error"][both], _r2, rng=rng, paired=paired)
+        return paired_difference(first[metric][both], second[metric][both], rng=rng)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a learner, best first: plain numbers for tables and JSON."""
+        metrics = METRICS[self.problem.kind]
+        rows = []
+        for name, found in self.scores.items():
+            values = {m: self.interval(name, m)._asdict() for m in metrics}
+            middle = found.by_episode[metrics[0]][found.valid]
+            rows.append(
+                {
+                    "learner": name,
+                    **values,
+                    "median": float(np.median(middle)) if len(middle) else None,
+                    "diverged": int((~found.valid).sum()),
+                    "seconds": found.seconds,
+                }
+            )
+        sign = 1 if metrics[0] in LOWER_IS_BETTER else -1
+        return sorted(rows, key=lambda row: (row["median"] is None, sign * row[metrics[0]]["estimate"]))
+
+    def markdown(self) -> str:
+        """A table: mean and half-width of the 95 % interval of each metric."""
+        metrics = METRICS[self.problem.kind]
+        head = ["learner", *metrics, f"median {metrics[0]}", "diverged", "s"]
+        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        for row in self.rows():
+            cells = [_cell(row[m]) for m in metrics]
+            median = "–" if row["median"] is None else f"{row['median']:.3f}"
+            lines.append(
+                f"| {row['learner']} | {' | '.join(cells)} | {median} | {row['diverged']} | {row['seconds']:.1f} |"
+            )
+        count = len(next(iter(self.scores.values())).valid)
+        return "\n".join([*lines, "", f"{count} episodes, SHA-256 {self.sha256[:16]}…; ± half the 95 % interval."])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of the table, the problem and the episodes' hash."""
+        problem = {
+            "kind": self.problem.kind,
+            "x_shape": list(self.problem.x_shape),
+            "n_outputs": self.problem.n_outputs,
+        }
+        return {"problem": problem, "sha256": self.sha256, "rows": self.rows()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_dict` as JSON; numbers that are not finite become null."""
+        Path(path).write_text(json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def evaluate(
+    learners: Mapping[str, Learner],
+    episodes: FrozenEpisodes,
+    *,
+    tasks_at_once: int = 100,
+    diverged_above: float = 1e6,
+    torch_threads: int = 1,
+) -> Report:
+    """Adapt every learner to every episode, and score its predictions of the queries.
+
+    Args:
+        learners: by the name they get in the table.
+        episodes: the same for all.
+        tasks_at_once: episodes adapted together.
+        diverged_above: a squared error (mean of an episode, in the square of y's unit) beyond which an episode
+            counts as diverged, and is left out of means; so does one with predictions that are not finite.
+        torch_threads: threads of torch.
+
+    Raises:
+        ValueError: a learner was made for another problem.
+    """
+    for name, learner in learners.items():
+        mine, theirs = learner.problem, episodes.problem
+        same = (mine.kind, mine.x_shape) == (theirs.kind, theirs.x_shape)
+        if not same or (mine.n_outputs != theirs.n_outputs and not learner.any_way):
+            raise ValueError(f"{name} was made for {mine}, and the episodes are {theirs}")
+    with torch_threads_of(torch_threads):
+        scores = {n: _scores(learner, episodes, tasks_at_once, diverged_above) for n, learner in learners.items()}
+    return Report(episodes.problem, episodes.sha256, scores)
+
+
+def _scores(learner: Learner, episodes: FrozenEpisodes, tasks_at_once: int, diverged_above: float) -> Scores:
+    parts: list[dict[str, Tensor]] = []
+    seconds = 0.0
+    for batch in episodes.batches(tasks_at_once):
+        start = time.perf_counter()
+        prediction = learner.adapt(batch.support_x, batch.support_y)(batch.query_x)
+        seconds += time.perf_counter() - start
+        parts.append(episode_metrics(prediction, batch))
+    columns = {name: torch.cat([p[name] for p in parts]).double().numpy() for name in parts[0]}
+    if "mse" in columns:
+        columns["mse"] = np.where(columns["mse"] > diverged_above, np.nan, columns["mse"])
+    return Scores(columns, seconds)
+
+
+def episode_metrics(prediction: Prediction, batch: EpisodeBatch) -> dict[str, Tensor]:
+    """Each metric, (tasks,), and for regression also "error" and "spread", sums of squares that `r2` is made of."""
+    output, y = prediction.output, batch.query_y
+    bad = ~torch.isfinite(output).flatten(1).all(1)
+    found: dict[str, Tensor]
+    if batch.problem.kind == "classification":
+        found = {
+            "accuracy": (prediction.labels == y).float().mean(1),
+            "log_loss": task_loss("classification", output, y),
+        }
+    elif batch.problem.kind == "regression":
+        error = (output - y).square()
+        spread = (y - y.mean(1, keepdim=True)).square().sum(1)
+        found = {"mse": error.mean(1), "rmse": error.mean(1).sqrt(), "error": error.sum(1), "spread": spread}
+    else:
+        found = {"auroc": auroc(output, y), "auprc": average_precision(output, y)}
+    return {name: v.masked_fill(bad, float("nan")) for name, v in found.items()}
+
+
+def auroc(score: Tensor, y: Tensor) -> Tensor:
+    """Probability (tasks,) that an anomaly (y = 1) scores above a normal sample; a tie counts half.
+
+    Args:
+        score: (tasks, queries).
+        y: (tasks, queries), 0 or 1, both present.
+    """
+    order = torch.sign(score[:, :, None] - score[:, None, :])
+    pair = (y[:, :, None] == 1) & (y[:, None, :] == 0)
+    return ((1 + order) / 2 * pair).sum((1, 2)) / pair.sum((1, 2))
+
+
+def average_precision(score: Tensor, y: Tensor) -> Tensor:
+    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step.
+
+    Args:
+        score: (tasks, queries).
+        y: (tasks, queries), 0 or 1.
+    """
+    above = score[:, None, :] >= score[:, :, None]  # (tasks, threshold, query)
+    precision = (above * (y[:, None, :] == 1)).sum(2) / above.sum(2)
+    return (precision * (y == 1)).sum(1) / (y == 1).sum(1)
+
+
+def _r2(error: Floats, spread: Floats) -> Floats:
+    """(..., seeds, tasks) and (..., tasks) to (...)."""
+    return 1 - error.mean(axis=(-2, -1)) / spread.mean(axis=-1)
+
+
+def _cell(interval: dict[str, float]) -> str:
+    half = (interval["high"] - interval["low"]) / 2
+    return f"{interval['estimate']:.3f} ± {half:.3f}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

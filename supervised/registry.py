@@ -1,0 +1,67 @@
+"""Every learner by its name. Looking a name up imports that learner's module only.
+
+To add one: a file, a line here; `tests/supervised/test_learners.py` then tests it, and `evaluation` tables it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from metaenv.errors import nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from metaenv.supervised.learner import Learner
+    from metaenv.supervised.problem import Problem
+
+LEARNERS: dict[str, str] = {
+    "maml": "metaenv.supervised.maml:MAML",
+    "matching": "metaenv.supervised.matching:Matching",
+    "prototypical": "metaenv.supervised.prototypical:Prototypical",
+    "reptile": "metaenv.supervised.reptile:Reptile",
+}
+"""Learners of this field, "module:Class"."""
+
+FLOORS: dict[str, str] = {
+    "gp": "metaenv.supervised.gp:TaskGP",
+    "isolation-forest": "metaenv.supervised.forests:OutlierForest",
+    "knn": "metaenv.supervised.floors:NearestNeighbours",
+    "linear": "metaenv.supervised.floors:LinearModel",
+    "nearest-centroid": "metaenv.supervised.floors:NearestCentroid",
+    "random-forest": "metaenv.supervised.forests:RandomForest",
+    "zero-shot": "metaenv.supervised.floors:ZeroShot",
+}
+"""What every learner must be held against."""
+
+
+def learner_class(name: str) -> type[Learner]:
+    """The class of this name in `LEARNERS` or `FLOORS`.
+
+    Raises:
+        ValueError: there is none; the message says which there are.
+    """
+    known = {**LEARNERS, **FLOORS}
+    if name not in known:
+        raise ValueError(f"no learner {name!r}.{nearest(name, known)}")
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def make_learner(
+    name: str, problem: Problem, *, seed: int = 0, backbone: nn.Module | None = None, **settings: Any
+) -> Learner:
+    """A learner by name, with settings by name: ``make_learner("maml", episodes.problem, inner_lr=0.1)``.
+
+    Raises:
+        ValueError: no such learner or setting, or it does not do such problems.
+    """
+    cls = learner_class(name)
+    from metaenv.supervised.learner import config_names
+
+    known = config_names(cls.config_class)
+    for key in settings:
+        if key not in known:
+            raise ValueError(f"{name} has no setting {key!r}.{nearest(key, known)}")
+    return cls(problem, cls.config_class(**settings), backbone, seed)

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+from toy_problems import blobs, episodes_of, sines
+
+from metaenv.supervised.episodes import Episodes, frozen_episodes
+from metaenv.supervised.evaluation import auroc, average_precision, episode_metrics, evaluate
+from metaenv.supervised.learner import Prediction
+from metaenv.supervised.registry import make_learner
+
+
+def test_ranking_metrics_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    score, y = rng.integers(0, 6, size=(30, 20)).astype(float), rng.integers(0, 2, size=(30, 20))
+    y[:, 0], y[:, 1] = 0, 1
+    s, t = torch.tensor(score), torch.tensor(y)
+    expected = [roc_auc_score(y[i], score[i]) for i in range(30)]
+    np.testing.assert_allclose(auroc(s, t), expected, atol=1e-6)
+    expected = [average_precision_score(y[i], score[i]) for i in range(30)]
+    np.testing.assert_allclose(average_precision(s, t), expected, atol=1e-6)
+
+
+def test_regression_metrics_by_hand():
+    batch = sines(n_query=2).draw(2)
+    batch.query_y[:] = torch.tensor([[0.0, 2.0], [1.0, 3.0]])
+    found = episode_metrics(Prediction(torch.tensor([[0.0, 0.0], [1.0, torch.nan]])), batch)
+    assert found["mse"][0] == 2.0 and found["rmse"][0] == pytest.approx(2**0.5)
+    assert found["error"][0] == 4.0 and found["spread"][0] == 2.0
+    assert torch.isnan(found["mse"][1])
+
+
+def test_a_table_of_floors_and_its_file(tmp_path):
+    train = sines()
+    test = frozen_episodes(sines("test", seed=4), 200)
+    names = ("gp", "linear", "nearest-centroid")
+    report = evaluate({n: make_learner(n, train.problem).meta_fit(train, 0) for n in names}, test, tasks_at_once=70)
+    assert report.rows()[0]["learner"] == "gp"
+    row = {r["learner"]: r for r in report.rows()}["linear"]
+    mse = report.scores["linear"].by_episode["mse"]
+    assert row["mse"]["estimate"] == pytest.approx(mse.mean())
+    half = (row["mse"]["high"] - row["mse"]["low"]) / 2
+    assert half == pytest.approx(1.96 * mse.std() / np.sqrt(len(mse)), rel=0.15)
+    text = report.markdown()
+    assert text.splitlines()[0] == "| learner | rmse | mse | r2 | median rmse | diverged | s |"
+    assert text.splitlines()[2].startswith("| gp | 0.") and test.sha256[:16] in text
+    report.save(tmp_path / "report.json")
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert stored["sha256"] == test.sha256 and stored["rows"][0]["learner"] == "gp"
+
+
+def test_r2_is_of_all_episodes_together():
+    test = frozen_episodes(sines("test", seed=4), 100)
+    report = evaluate({"knn": make_learner("knn", test.problem)}, test)
+    scores = report.scores["knn"].by_episode
+    expected = 1 - scores["error"].sum() / scores["spread"].sum()
+    assert report.interval("knn", "r2").estimate == pytest.approx(expected)
+
+
+def test_differences_are_paired():
+    test = frozen_episodes(Episodes(blobs(), 5, 6, n_ways=3), 300)
+    learners = {n: make_learner(n, test.problem) for n in ("nearest-centroid", "knn")}
+    report = evaluate(learners, test)
+    paired = report.difference("nearest-centroid", "knn", "accuracy")
+    alone = [report.interval(n, "accuracy") for n in learners]
+    assert paired.estimate == pytest.approx(alone[0].estimate - alone[1].estimate)
+    assert paired.high - paired.low < sum(i.high - i.low for i in alone)
+    again = report.difference("nearest-centroid", "nearest-centroid", "accuracy")
+    assert again == (0.0, 0.0, 0.0)
+
+
+def test_diverged_episodes_are_counted_and_left_out():
+    test = frozen_episodes(sines("test", seed=4), 50)
+    report = evaluate({"mean": make_learner("nearest-centroid", test.problem)}, test, diverged_above=8.0)
+    mse = evaluate({"mean": make_learner("nearest-centroid", test.problem)}, test).scores["mean"].by_episode["mse"]
+    assert 0 < (mse > 8).sum() < 50
+    assert report.rows()[0]["diverged"] == (mse > 8).sum()
+    assert report.interval("mean", "mse").estimate == pytest.approx(mse[mse <= 8].mean())
+    nothing = evaluate({"mean": make_learner("nearest-centroid", test.problem)}, test, diverged_above=-1.0)
+    assert nothing.rows()[0]["diverged"] == 50 and "– | 50" in nothing.markdown()
+
+
+def test_anomaly_report():
+    test = frozen_episodes(episodes_of("anomaly"), 100)
+    names = ("nearest-centroid", "knn")
+    report = evaluate({n: make_learner(n, test.problem) for n in names}, test)
+    assert all(0.5 < report.interval(n, "auroc").estimate < 1 for n in names)
+
+
+def test_a_learner_of_another_problem_is_refused():
+    test = frozen_episodes(sines("test"), 10)
+    with pytest.raises(ValueError, match="knn was made for"):
+        evaluate({"knn": make_learner("knn", episodes_of("classification").problem)}, test)

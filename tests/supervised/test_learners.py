@@ -1,0 +1,204 @@
+"""What every learner must do: run over the registry, so that a new one is tested by being in it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from toy_problems import blobs, episodes_of, sines
+
+from metaenv.supervised.episodes import Episodes, frozen_episodes
+from metaenv.supervised.evaluation import evaluate
+from metaenv.supervised.problem import Problem
+from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
+
+QUICK = {
+    "maml": {"engine": "vmap", "inner_lr": 0.2, "inner_steps": 3},
+    "matching": {"reads": 2},
+    "reptile": {"test_steps": 20, "inner_lr": 0.02},
+}
+"""Settings for the small families here, where the defaults are for others."""
+VARIANTS = {"matching-fce": ("matching", {"full_context": True})}
+ALL = [*LEARNERS, *FLOORS, *VARIANTS]
+
+
+def build(name, problem, **more):
+    base, settings = VARIANTS.get(name, (name, {}))
+    return make_learner(base, problem, **{**QUICK.get(base, {}), "sizes": (32, 32), **settings, **more})
+
+
+def kinds_of(name):
+    return learner_class(VARIANTS.get(name, (name,))[0]).kinds
+
+
+CASES = [(name, kind) for name in ALL for kind in kinds_of(name)]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
+def case(request):
+    name, kind = request.param
+    episodes = episodes_of(kind)
+    return name, episodes, build(name, episodes.problem).meta_fit(episodes, 5), episodes.draw(4)
+
+
+def test_shapes_and_numbers(case):
+    _, episodes, learner, batch = case
+    prediction = learner.adapt(batch.support_x, batch.support_y)(batch.query_x)
+    ways = episodes.problem.n_classes
+    assert prediction.output.shape == ((*batch.query_y.shape, ways) if ways else batch.query_y.shape)
+    assert torch.isfinite(prediction.output).all() and not prediction.output.requires_grad
+    if prediction.std is not None:
+        assert prediction.std.shape == batch.query_y.shape and (prediction.std > 0).all()
+
+
+def test_queries_do_not_see_each_other(case):
+    _, _, learner, batch = case
+    predictor = learner.adapt(batch.support_x, batch.support_y)
+    together = predictor(batch.query_x)
+    for i in (0, 3):
+        alone = predictor(batch.query_x[:, i : i + 1])
+        torch.testing.assert_close(alone.output, together.output[:, i : i + 1], rtol=1e-4, atol=1e-4)
+    backwards = predictor(batch.query_x.flip(1)).output.flip(1)
+    torch.testing.assert_close(backwards, together.output, rtol=1e-4, atol=1e-4)
+
+
+def test_tasks_do_not_see_each_other_and_one_may_come_alone(case):
+    _, _, learner, batch = case
+    together = learner.adapt(batch.support_x, batch.support_y)(batch.query_x).output
+    alone = learner.adapt(batch.support_x[2].numpy(), batch.support_y[2].tolist())(batch.query_x[2]).output
+    torch.testing.assert_close(alone, together[2], rtol=1e-4, atol=1e-4)
+
+
+def test_adapting_changes_nothing_and_repeats(case):
+    _, _, learner, batch = case
+    before = {k: v.clone() for k, v in learner.network.state_dict().items()}
+    first = learner.adapt(batch.support_x, batch.support_y)
+    second = learner.adapt(batch.support_x, batch.support_y)
+    assert torch.equal(first(batch.query_x).output, second(batch.query_x).output)
+    assert all(torch.equal(v, before[k]) for k, v in learner.network.state_dict().items())
+
+
+def test_saved_and_loaded_it_predicts_the_same(case, tmp_path):
+    _, _, learner, batch = case
+    learner.save(tmp_path / "learner")
+    again = type(learner).load(tmp_path / "learner")
+    expected = learner.adapt(batch.support_x, batch.support_y)(batch.query_x).output
+    assert torch.equal(again.adapt(batch.support_x, batch.support_y)(batch.query_x).output, expected)
+    assert again.config == learner.config and again.problem == learner.problem
+
+
+def test_training_resumes_to_the_same_result(case, tmp_path):
+    name, episodes, _, _ = case
+    kind = episodes.problem.kind
+    whole = build(name, episodes.problem, seed=3).meta_fit(episodes_of(kind, 1), 6)
+    broken = build(name, episodes.problem, seed=3)
+    broken.meta_fit(episodes_of(kind, 1), 6, callback=lambda i, _: i < 3, checkpoint=tmp_path / "part")
+    resumed = type(broken).load(tmp_path / "part.pt")
+    assert resumed.iteration == (3 if resumed.trained else 0)
+    resumed.resume(episodes_of(kind, 1))
+    assert resumed.iteration == whole.iteration
+    for k, v in whole.network.state_dict().items():
+        assert torch.equal(v, resumed.network.state_dict()[k])
+
+
+def test_bad_support_sets_and_queries_are_refused(case):
+    _, episodes, learner, batch = case
+    x, y = batch.support_x, batch.support_y
+    with pytest.raises(ValueError, match="at least one sample"):
+        learner.adapt(x[:, :0], y[:, :0])
+    with pytest.raises(ValueError, match="expected support_x of shape"):
+        learner.adapt(torch.cat([x, x], 2), y)
+    with pytest.raises(ValueError, match="finite support_x"):
+        learner.adapt(torch.full_like(x, torch.nan), y)
+    with pytest.raises(ValueError, match="support_y as numbers"):
+        learner.adapt(x, np.array([["a"] * y.shape[1]] * len(y)))
+    predictor = learner.adapt(x, y)
+    with pytest.raises(ValueError, match="expected query_x of shape"):
+        predictor(torch.cat([batch.query_x, batch.query_x], 2))
+    with pytest.raises(ValueError, match="expected query_x of shape"):
+        predictor(batch.query_x[:1])
+    with pytest.raises(ValueError, match="finite query_x"):
+        predictor(torch.full_like(batch.query_x, torch.inf))
+    if episodes.problem.kind == "classification":
+        with pytest.raises(ValueError, match="each at least once"):
+            learner.adapt(x, torch.where(y == 1, 2, y))
+        with pytest.raises(ValueError, match="integer labels"):
+            learner.adapt(x, y + 0.5)
+    if episodes.problem.kind == "anomaly":
+        with pytest.raises(ValueError, match="normal samples only"):
+            learner.adapt(x, torch.ones_like(y))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_problem_it_does_not_do_is_refused_with_a_hint(name):
+    for kind in {"classification", "regression", "anomaly"} - set(kinds_of(name)):
+        with pytest.raises(ValueError, match=f"not {kind}; .*choose"):
+            build(name, episodes_of(kind).problem)
+
+
+@pytest.mark.parametrize("shape", [(3, 24), (1, 12, 12)])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_sequences_and_images(name, shape):
+    problem = Problem("classification", shape, 2)
+    learner = build(name, problem, sizes=(8,))
+    x = torch.randn(2, 4, *shape, generator=torch.Generator().manual_seed(0))
+    output = learner.adapt(x, torch.tensor([[0, 1, 0, 1]] * 2))(x[:, :3]).output
+    assert output.shape == (2, 3, 2) and torch.isfinite(output).all()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_network_of_ones_own(name, tmp_path):
+    def network():
+        return nn.Sequential(nn.Linear(1, 12), nn.Tanh())
+
+    episodes = sines()
+    learner = make_learner(name, episodes.problem, backbone=network()).meta_fit(episodes, 2)
+    learner.save(tmp_path / "own")
+    with pytest.raises(ValueError, match="backbone of its own"):
+        type(learner).load(tmp_path / "own")
+    again = type(learner).load(tmp_path / "own", backbone=network())
+    batch = episodes.draw(2)
+    outputs = [m.adapt(batch.support_x, batch.support_y)(batch.query_x).output for m in (learner, again)]
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_batch_statistics_are_refused(name):
+    network = nn.Sequential(nn.Linear(1, 8), nn.BatchNorm1d(8))
+    with pytest.raises(ValueError, match="mixes the queries"):
+        make_learner(name, sines().problem, backbone=network)
+
+
+@pytest.mark.parametrize("name", ["zero-shot", *LEARNERS])
+def test_seeds(name):
+    episodes = sines()
+    states = [build(name, episodes.problem, seed=s).meta_fit(sines(), 2).network.state_dict() for s in (0, 0, 1)]
+    assert all(torch.equal(v, states[1][k]) for k, v in states[0].items())
+    assert any(not torch.equal(v, states[2][k]) for k, v in states[0].items())
+
+
+BEATS = {"maml": 0.6, "matching": 0.6, "matching-fce": 0.6, "prototypical": 0.3, "reptile": 0.8}
+"""Query error after 150 meta-updates over that of the support's mean, at most; others have to reach 0.9."""
+
+
+@pytest.mark.parametrize("name", [n for n in [*LEARNERS, *VARIANTS] if "regression" in kinds_of(n)])
+def test_training_helps_regression(name):
+    train, test = sines(n_support=10), frozen_episodes(sines("test", seed=9), 200)
+    settings = {"learning_rate": 5e-3} if name != "reptile" else {}
+    learner = build(name, train.problem, **settings).meta_fit(train, 150)
+    floor = build("nearest-centroid", train.problem).meta_fit(train, 0)
+    report = evaluate({"learner": learner, "mean": floor}, test)
+    ratio = report.interval("learner", "mse").estimate / report.interval("mean", "mse").estimate
+    assert ratio < BEATS.get(name, 0.9)
+
+
+@pytest.mark.parametrize("name", [n for n in [*LEARNERS, *VARIANTS] if "classification" in kinds_of(n)])
+def test_training_helps_classification(name):
+    """Four of six features are noise: a learner that has seen other classes ignores them, a floor cannot."""
+    parts = blobs(60, noise=0.3).split_by_class({"train": 0.7, "test": 0.3}, np.random.default_rng(0))
+    train = Episodes(parts["train"], 5, 6, n_ways=3)
+    test = frozen_episodes(Episodes(parts["test"], 5, 6, n_ways=3), 300)
+    settings = {"learning_rate": 5e-3} if name != "reptile" else {}
+    learner = build(name, train.problem, **settings).meta_fit(train, 150)
+    floor = build("nearest-centroid", train.problem).meta_fit(train, 0)
+    report = evaluate({"learner": learner, "floor": floor}, test)
+    assert report.difference("learner", "floor", "accuracy").low > 0
