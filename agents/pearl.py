@@ -12,7 +12,9 @@ Losses of one gradient step over b tasks with m steps each (all tasks in one bat
 * encoder: that loss plus ``kl_coef`` * mean over the b tasks of KL(q(z | context) || N(0, I)), summed over z's
   coordinates. The paper's own code *sums* the KL over tasks, so that its 0.1 at 16 tasks is 1.6 here, and multiplies
   rewards by 5 to 100: coefficients do not carry over;
-* actor, entropy weight and reward decoder: means over b * m steps, with z detached.
+* actor, entropy weight and reward decoder: means over b * m steps, with z detached;
+* with `PEARLConfig.mixture`, which is not in the paper: minus the log-density of hindsight's z after beginnings of the
+  b contexts, for a second encoder alone.
 
 So the encoder learns from critics and KL alone. What differs from the paper's code: no separate value network; the
 belief includes the prior (`metaenv.agents.belief`); contexts are beginnings of a task's latest trials, from nothing to
@@ -35,7 +37,7 @@ from stable_baselines3.common.torch_layers import create_mlp
 from torch import Tensor, nn
 
 from metaenv.agents.base import Agent
-from metaenv.agents.belief import Belief, ContextEncoder
+from metaenv.agents.belief import Belief, ContextEncoder, Mixture, MixtureEncoder
 from metaenv.agents.memory import keep_freed_memory
 from metaenv.agents.pearl_spaces import PEARLSpaces, pearl_spaces
 from metaenv.agents.replay import TaskReplay
@@ -53,6 +55,10 @@ CONTINUOUS_TARGET_ENTROPY, DISCRETE_TARGET_ENTROPY = -1.0, 0.2
 """Defaults of `PEARLConfig.target_entropy`: SAC's own; chosen."""
 TASK_STREAM, PLAY_STREAM, BATCH_STREAM = 0, 1, 2
 """Random streams grown from the seed: of the training tasks, of play, of batches."""
+
+BEGINNINGS, HINTED, MOST_HINTS = 8, 0.25, 4
+"""Of each context, beginnings that one update of a mixture learns from, which cost little more than one; the share of
+them that are joined by steps of hindsight, and by how many at most. All chosen."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,16 @@ class PEARLConfig:
     """Coordinates of the latent task z."""
     encoder_sizes: tuple[int, ...] = (128, 128)
     """Widths of the context encoder's hidden layers."""
+    mixture: int = 0
+    """0: acting, critics and actor share one belief, as in the paper. Else critics, actor and encoder learn from the
+    belief in hindsight, after `hindsight_steps`, and acting draws z from a mixture of so many Gaussians. It belongs to
+    a second encoder, which predicts hindsight's z from beginnings of trials by maximum likelihood. One Gaussian cannot
+    say that the task is none of those tried so far, and contexts without reward blur what the critics learn; where
+    rewards are sparse, both matter. `context_size` should then be no less than the steps of a trial."""
+    hindsight_steps: int = 32
+    """With a mixture: steps that hindsight knows, from all that was played on a task and whose reward is not 0."""
+    pool_size: int = 64
+    """With a mixture: features of a step, which are pooled over all steps."""
     network_sizes: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers of actor, critics and reward decoder."""
     learning_rate: float = 1e-3
@@ -116,7 +132,7 @@ class PEARLConfig:
     0.2 by default."""
     prior_episodes: int = 1
     """Episodes at the start of each training trial whose z is drawn from the prior, whatever has been seen. `predict`
-    trusts its belief from the second episode on."""
+    trusts its belief from the second episode on, or with 0 at once."""
     resample_every: int | None = None
     """Steps after which z is drawn anew within an episode; None draws at the start of each episode only, as in the
     paper."""
@@ -144,8 +160,9 @@ class PEARL(Agent):
     Raises:
         ValueError: the env is none of trials, or its sizes, its spaces or the settings do not fit.
 
-    The state (n, d + 3 L + 2) that `predict` passes on: last observation, the belief's precision (beyond the prior's)
-    and weighted mean, z, episodes finished, and steps of the present episode plus one.
+    The state (n, d + E + L + 2) that `predict` passes on: last observation, the evidence, z, episodes finished, and
+    steps of the present episode plus one. The evidence is the belief's precision (beyond the prior's) and weighted
+    mean, E = 2 L; with a mixture the steps' features, E = `pool_size`.
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.PEARL"
@@ -175,13 +192,18 @@ class PEARL(Agent):
 
     @property
     def _state_size(self) -> int:
-        return self.spaces.observation_size + 3 * self.config.latent_size + 2
+        return self.spaces.observation_size + self._evidence_size + self.config.latent_size + 2
+
+    @property
+    def _evidence_size(self) -> int:
+        return self.config.pool_size if self.config.mixture else 2 * self.config.latent_size
 
     def _predict(
         self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        every, generator = self.config.resample_every, self._predict_generator
-        return self._act(observations, state, masks, generator, deterministic, 1, every)
+        config, generator = self.config, self._predict_generator
+        prior_episodes = min(config.prior_episodes, 1)
+        return self._act(observations, state, masks, generator, deterministic, prior_episodes, config.resample_every)
 
     @torch.no_grad()
     def posterior(self, context: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -192,7 +214,7 @@ class PEARL(Agent):
                 observation alone tells nothing: the belief is the prior.
 
         Returns:
-            Mean and standard deviation of the latent task, each (n, L) or (L,).
+            Mean and standard deviation of the latent task, each (n, L) or (L,); of the whole mixture, if it is one.
         """
         observations = torch.as_tensor(np.asarray(context, np.float32))
         single = observations.ndim == 2
@@ -203,11 +225,10 @@ class PEARL(Agent):
                 f"Expected a context of shape (t + 1, n, {self.spaces.trial_size}), the trial's observations from the "
                 f"reset on; got {np.shape(context)}."
             )
-        belief = Belief.prior(observations.shape[1], self.config.latent_size)
+        belief = self._prior(observations.shape[1])
         if len(observations) > 1 and not self.spaces.context_blind:
             steps = torch.cat([observations[:-1, :, : self.spaces.observation_size], self._seen(observations[1:])], -1)
-            factors = self.encoder(steps.transpose(0, 1))
-            belief = belief.updated(factors, torch.ones(factors.precision.shape[:-1], dtype=torch.bool))
+            belief = self._belief_after(steps.transpose(0, 1))
         mean, std = belief.mean.numpy(), belief.std.numpy()
         return (mean[0], std[0]) if single else (mean, std)
 
@@ -242,20 +263,43 @@ class PEARL(Agent):
     ) -> tuple[Tensor, Tensor]:
         """Update the belief, draw z where it is due, and act."""
         d, latent = self.spaces.observation_size, self.config.latent_size
-        last, precision, weighted, z, episodes, age = before.split([d, latent, latent, latent, 1, 1], -1)
+        last, evidence, z, episodes, age = before.split([d, self._evidence_size, latent, 1, 1], -1)
         started, news = age > 0, self._seen(observations)
         ended = started & (news[:, -1:] > 0)
-        factor = self.encoder(torch.cat([last, news], -1).unsqueeze(-2))
-        belief = Belief(precision + 1, weighted).updated(factor, started & (not self.spaces.context_blind))
+        counts = started & (not self.spaces.context_blind)
+        evidence, belief = self._updated(evidence, torch.cat([last, news], -1), counts)
         episodes, age = episodes + ended, torch.where(ended, 0.0, age)
         due = age == 0 if resample_every is None else age % resample_every == 0
-        prior = Belief.prior(len(z), latent)
+        prior = self._prior(len(z))
         drawn = torch.where(episodes < prior_episodes, prior.sample(generator), belief.sample(generator))
         z = torch.where(due, drawn, z)
         current = observations[:, :d]
         actions = self.sac.act(torch.cat([current, z], -1), masks, generator, deterministic)
-        after = torch.cat([current, belief.precision - 1, belief.weighted_mean, z, episodes, age + 1], -1)
-        return actions, after
+        return actions, torch.cat([current, evidence, z, episodes, age + 1], -1)
+
+    def _updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Belief | Mixture]:
+        """Evidence (n, E) and belief after a further step (n, i), where it counts (n, 1)."""
+        if self.mixture is not None:
+            evidence = self.mixture.merged(evidence, self.mixture.evidence(step) * counts)
+            return evidence, self.mixture(evidence)
+        precision, weighted = evidence.chunk(2, -1)
+        belief = Belief(precision + 1, weighted).updated(self.encoder(step.unsqueeze(-2)), counts)
+        return torch.cat([belief.precision - 1, belief.weighted_mean], -1), belief
+
+    def _belief_after(self, steps: Tensor) -> Belief | Mixture:
+        """What acting believes after steps (n, t, i)."""
+        if self.mixture is not None:
+            whole = torch.full((len(steps), 1), steps.shape[1])
+            return self.mixture(self.mixture.beginnings(self.mixture.evidence(steps), whole).squeeze(1))
+        factors = self.encoder(steps)
+        prior = Belief.prior(len(steps), self.config.latent_size)
+        return prior.updated(factors, torch.ones(factors.precision.shape[:-1], dtype=torch.bool))
+
+    def _prior(self, n: int) -> Belief | Mixture:
+        """What acting believes before it has seen anything."""
+        if self.mixture is not None:
+            return self.mixture(torch.zeros(n, self._evidence_size))
+        return Belief.prior(n, self.config.latent_size)
 
     def _seen(self, observations: Tensor) -> Tensor:
         """What a trial's observation tells of the step before it: what was seen next, done, paid, and the flag."""
@@ -414,7 +458,13 @@ class PEARL(Agent):
             tasks = rng.choice(len(replay.trials), min(config.meta_batch, len(replay.trials)), replace=False)
             steps = _tensors(replay.sample(tasks, config.batch_size, rng))
             context, counts = replay.contexts(tasks, config.context_size, config.shortest_context, rng)
-            metrics.append(self._gradient_step(steps, _tensors(context), torch.from_numpy(counts)))
+            known = (_tensors(context), torch.from_numpy(counts))
+            if self.mixture is None:
+                metrics.append(self._gradient_step(steps, *known))
+            else:
+                hindsight = self._hindsight(replay, tasks, rng)
+                metrics.append(self._gradient_step(steps, *hindsight))
+                metrics[-1] |= self._mixture_step(self.mixture, *known, *hindsight, rng)
         self._updates += config.gradient_steps
         averaged = {f"train/{k}": float(torch.stack([m[k] for m in metrics]).mean()) for k in metrics[0]}
         return {**averaged, "train/learning_rate": rate, "train/updates": self._updates}
@@ -449,10 +499,51 @@ class PEARL(Agent):
         }
         return {name: x.detach() for name, x in metrics.items()}
 
+    def _hindsight(
+        self, replay: TaskReplay, tasks: Index, rng: np.random.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """What is known of the tasks (b,) in hindsight: a context (b, m, ...), all of which counts (b, m)."""
+        context = _tensors(replay.paid(tasks, self.config.hindsight_steps, rng))
+        return context, torch.ones(context["rewards"].shape, dtype=torch.bool)
+
+    def _mixture_step(
+        self,
+        mixture: MixtureEncoder,
+        context: dict[str, Tensor],
+        counts: Tensor,
+        hindsight: dict[str, Tensor],
+        all_count: Tensor,
+        rng: np.random.Generator,
+    ) -> dict[str, Tensor]:
+        """One update of what acting believes after beginnings of contexts (b, w, ...), towards what hindsight believes.
+
+        The share of a context that is a beginning is the square of a uniform number, since beliefs change most early.
+        Some beginnings are joined by a few of the steps that hindsight knows, so that what rewards tell is learned even
+        while few are found.
+        """
+        with torch.no_grad():
+            believed = self._infer(hindsight, all_count).repeated(BEGINNINGS)
+        told = mixture.evidence(self._steps_of(context)[counts])
+        told = told.new_zeros(*counts.shape, told.shape[-1]).index_put((counts,), told)
+        size, sees = (len(counts), BEGINNINGS), not self.spaces.context_blind
+        share = torch.from_numpy(rng.random(size) ** 2)
+        seen = mixture.beginnings(told, (share * (counts.sum(1, keepdim=True) + 1)).long() * sees)
+        hints = np.where(rng.random(size) < HINTED, rng.integers(1, MOST_HINTS + 1, size), 0)
+        hints = torch.from_numpy(np.minimum(hints, all_count.shape[1])) * sees
+        seen = mixture.merged(seen, mixture.beginnings(mixture.evidence(self._steps_of(hindsight)), hints))
+        loss = -mixture(seen).log_prob(believed.sample(self._generator)).mean()
+        self._apply("mixture", loss)
+        return {"mixture_loss": loss.detach()}
+
     def _infer(self, context: dict[str, Tensor], counts: Tensor) -> Belief:
         """The belief (b, L) after contexts (b, w, ...) of which `counts` (b, w) says what is there."""
         if self.spaces.context_blind:
             return Belief.prior(len(counts), self.config.latent_size)
+        steps = self._steps_of(context)
+        return Belief.prior(len(counts), self.config.latent_size).updated(self.encoder(steps), counts)
+
+    def _steps_of(self, context: dict[str, Tensor]) -> Tensor:
+        """The steps of contexts (b, w, ...) as encoders take them, (b, w, i)."""
         ended = context["ended"].unsqueeze(-1)
         following = context["next_observations"]
         if not self.spaces.reports_at_end:
@@ -464,7 +555,7 @@ class PEARL(Agent):
             context["context_rewards"].unsqueeze(-1),
             ended,
         ]
-        return Belief.prior(len(counts), self.config.latent_size).updated(self.encoder(torch.cat(parts, -1)), counts)
+        return torch.cat(parts, -1)
 
     def _critic_loss(self, x: Tensor, rows: dict[str, Tensor], latent: Tensor) -> tuple[Tensor, Tensor]:
         following = torch.cat([rows["next_observations"], latent], -1)
@@ -513,21 +604,26 @@ class PEARL(Agent):
 
     def _learner_state(self) -> dict[str, Any]:
         return {
-            **{name: getattr(self, name).state_dict() for name in _NETWORKS},
+            **{name: network.state_dict() for name, network in self._networks.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
             "generator": self._generator.get_state(),
             "updates": self._updates,
         }
 
     def _set_learner_state(self, state: dict[str, Any]) -> None:
-        for name in _NETWORKS:
-            getattr(self, name).load_state_dict(state[name])
+        for name, network in self._networks.items():
+            network.load_state_dict(state[name])
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self._generator.set_state(state["generator"])
         self._updates = state["updates"]
 
     # ---------------------------------------------------------------- making
+
+    @property
+    def _networks(self) -> dict[str, nn.Module]:
+        networks = {"sac": self.sac, "encoder": self.encoder, "decoder": self.decoder}
+        return networks if self.mixture is None else {**networks, "mixture": self.mixture}
 
     def _make_networks(self) -> None:
         config, sizes = self.config, self.spaces
@@ -537,14 +633,23 @@ class PEARL(Agent):
             self.sac = self._make_sac(d + latent)
             self.encoder = ContextEncoder(2 * d + k + 2, config.encoder_sizes, latent)
             self.decoder = nn.Sequential(*create_mlp(d + k + latent, 1, list(config.network_sizes)))
+            self.mixture = self._make_mixture(2 * d + k + 2)
         learned = {
             "critic": [*self.sac.critic.parameters(), *self.encoder.parameters(), *self.decoder.parameters()],
             "actor": [*self.sac.actor.parameters()],
             "ent_coef": [self.sac.log_ent_coef],
         }
+        if self.mixture is not None:
+            learned["mixture"] = [*self.mixture.parameters()]
         self._optimizers = {k: torch.optim.Adam(v, lr=config.learning_rate, fused=True) for k, v in learned.items()}
         self._updates = 0
         self._kl_coef = config.kl_coef
+
+    def _make_mixture(self, input_size: int) -> MixtureEncoder | None:
+        config = self.config
+        if not config.mixture:
+            return None
+        return MixtureEncoder(input_size, config.encoder_sizes, config.latent_size, config.pool_size, config.mixture)
 
     def _make_sac(self, input_size: int) -> SoftActorCritic:
         config, sizes, wanted = self.config, self.spaces, self.config.target_entropy
@@ -590,9 +695,6 @@ class PEARL(Agent):
             self._prepare(cast(VectorTrial, env))
             self._use_stored()
         _check_num_envs(env, self._training_tasks)
-
-
-_NETWORKS = ("sac", "encoder", "decoder")
 
 
 def _between(start: float, end: float, progress: float) -> float:

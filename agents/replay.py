@@ -75,6 +75,16 @@ class TaskReplay:
         slot = (rng.random((len(tasks), size)) * kept[:, None]).astype(np.int64)
         return self._rows(tasks, slot)
 
+    def paid(self, tasks: Index, size: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """As `sample`, but of the steps whose reward, as a context shows it, is not 0, where a task has any."""
+        slot = np.empty((len(tasks), size), np.int64)
+        for row, task in enumerate(tasks):
+            kept = min(int(self.written[task]), self.capacity)
+            found = np.flatnonzero(self._arrays["context_rewards"][task, :kept])
+            pool = found if len(found) else np.arange(kept)
+            slot[row] = pool[(rng.random(size) * len(pool)).astype(np.int64)]
+        return self._rows(tasks, slot)
+
     def contexts(
         self, tasks: Index, size: int, shortest: float, rng: np.random.Generator
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:

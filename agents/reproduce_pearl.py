@@ -445,6 +445,13 @@ def _training_lines(runs: Mapping[str, tuple[TrainConfig, Sequence[Path]]]) -> l
             text += (
                 f" In training its critics learned from `{config.agent.critic_reward}`; its context held the reward."
             )
+        if isinstance(config.agent, PEARLConfig) and config.agent.mixture:
+            text += (
+                " Unlike in the paper, encoder, critics and actor learned with what is known of a task in hindsight, "
+                f"and acting draws z from a mixture of {config.agent.mixture} Gaussians that learned to predict it."
+            )
+        if isinstance(config.agent, PEARLConfig) and config.agent.resample_every:
+            text += f" It draws z anew every {config.agent.resample_every} steps of an episode."
         lines.append(text)
     return lines
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaenv.agents.belief import INITIAL_PRECISION, MAX_PRECISION, Belief, ContextEncoder
+from metaenv.agents.belief import INITIAL_PRECISION, MAX_PRECISION, Belief, ContextEncoder, Mixture, MixtureEncoder
 
 
 def factors(precision: list[list[float]], mean: list[list[float]]) -> Belief:
@@ -98,3 +98,100 @@ def test_factors_begin_weak_and_stay_bounded():
         np.testing.assert_allclose(encoder(torch.randn(9, 4)).precision.numpy(), np.log1p(np.exp(-3)), rtol=1e-5)
         encoder.network[-1].bias[3:] = 1e9
         assert encoder(torch.randn(9, 4)).precision.max().item() == MAX_PRECISION
+
+
+def test_repeated_beliefs_are_the_same_without_gradient():
+    belief = Belief(torch.rand(3, 2, requires_grad=True) + 0.1, torch.randn(3, 2, requires_grad=True))
+    many = belief.repeated(4)
+    assert many.mean.shape == (3, 4, 2) and not many.mean.requires_grad and not many.precision.requires_grad
+    for k in range(4):
+        assert torch.equal(many.mean[:, k], belief.mean) and torch.equal(many.std[:, k], belief.std)
+
+
+# ---------------------------------------------------------------- mixtures
+
+
+def random_mixture(seed: int, n: int, components: int, latent: int) -> Mixture:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(n, components, generator=generator)
+    means = torch.randn(n, components, latent, generator=generator)
+    stds = torch.rand(n, components, latent, generator=generator) + 0.2
+    return Mixture(logits.log_softmax(-1), means, stds)
+
+
+def of_torch(mixture: Mixture) -> torch.distributions.MixtureSameFamily:
+    parts = torch.distributions.Independent(torch.distributions.Normal(mixture.means, mixture.stds), 1)
+    return torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=mixture.log_weights), parts)
+
+
+def test_densities_and_moments_of_a_mixture_are_those_of_torch():
+    mixture, z = random_mixture(0, 6, 4, 3), torch.randn(6, 3)
+    expected = of_torch(mixture)
+    np.testing.assert_allclose(mixture.log_prob(z).numpy(), expected.log_prob(z).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(mixture.mean.numpy(), expected.mean.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mixture.std.numpy(), expected.stddev.numpy(), rtol=1e-5)
+
+
+def test_samples_of_a_mixture_come_from_its_components():
+    # Two narrow components, at (-1, 0) with probability 0.2 and at (1, 0.5) with 0.8.
+    log_weights = torch.tensor([0.2, 0.8]).log().expand(40_000, 2)
+    means = torch.tensor([[-1.0, 0.0], [1.0, 0.5]]).expand(40_000, 2, 2)
+    z = Mixture(log_weights, means, torch.full_like(means, 0.01)).sample(torch.Generator().manual_seed(0))
+    left = (z - torch.tensor([-1.0, 0.0])).abs().amax(1) < 0.06
+    right = (z - torch.tensor([1.0, 0.5])).abs().amax(1) < 0.06
+    assert (left | right).all()
+    assert abs(left.float().mean().item() - 0.2) < 4 * 0.002  # the error of 40,000 draws
+    assert z[left].std(0).max().item() < 0.011
+
+
+def pooled() -> MixtureEncoder:
+    torch.manual_seed(0)
+    return MixtureEncoder(5, (8,), 2, 6, 3)
+
+
+@given(st.permutations(range(7)), st.integers(0, 7), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_evidence_of_a_mixture_in_any_order_and_in_parts(order: list[int], cut: int, seed: int):
+    encoder, steps = pooled(), torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(seed))
+    told = encoder.evidence(steps).detach()
+    at_once = encoder.beginnings(told, torch.full((2, 1), 7)).squeeze(1)
+    shuffled = encoder.beginnings(told[:, order], torch.tensor([[cut, 7]] * 2))
+    np.testing.assert_allclose(shuffled[:, 1].numpy(), at_once.numpy(), rtol=1e-5, atol=1e-6)
+    one_by_one = torch.zeros(2, 6)
+    for k, step in enumerate(order):
+        if k == cut:
+            np.testing.assert_allclose(one_by_one.numpy(), shuffled[:, 0].numpy(), rtol=1e-5, atol=1e-6)
+        one_by_one = encoder.merged(one_by_one, told[:, step])
+    np.testing.assert_allclose(one_by_one.numpy(), at_once.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_half_of_the_evidence_counts_and_half_does_not():
+    encoder = pooled()
+    told = encoder.evidence(torch.randn(1, 1, 5)).detach()
+    assert told.min() >= 0 and (told[..., :3] > 0).any() and (told[..., 3:] > 0).any()
+    ten = encoder.beginnings(told.expand(1, 10, 6), torch.tensor([[0, 10]]))[0]
+    assert ten[0].tolist() == [0] * 6
+    np.testing.assert_allclose(ten[1, :3].numpy(), 10 * told[0, 0, :3].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(ten[1, 3:].numpy(), told[0, 0, 3:].numpy())
+
+
+def test_a_mixture_learns_where_the_task_is_not():
+    # Three tasks at z = -1, 0 and 1. A context is a miss at one of them, or nothing: what is left is equally likely.
+    torch.manual_seed(0)
+    encoder, generator = MixtureEncoder(3, (32,), 1, 16, 4), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=0.01)
+    for _ in range(400):
+        task = torch.randint(3, (256,), generator=generator)
+        miss = (task + 1 + torch.randint(2, (256,), generator=generator)) % 3
+        told = encoder.evidence(torch.nn.functional.one_hot(miss, 3).float())
+        told = told * (torch.rand(256, 1, generator=generator) < 0.7)
+        z = (task - 1 + 0.1 * torch.randn(256, generator=generator)).unsqueeze(-1)
+        loss = -encoder(told).log_prob(z).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    told = torch.cat([torch.zeros(1, 16), encoder.evidence(torch.eye(3))])
+    z = encoder(told.repeat_interleave(4000, 0)).sample(torch.Generator().manual_seed(1)).reshape(4, 4000)
+    shares = torch.stack([((z - m).abs() < 0.4).float().mean(1) for m in (-1, 0, 1)], 1).detach()
+    expected = np.array([[1 / 3] * 3, [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    np.testing.assert_allclose(shares.numpy(), expected, atol=0.08)

@@ -40,6 +40,9 @@ def bandit(num_envs: int = 3, **settings: Any) -> VectorTrial:
     return make_trials("BernoulliBandit", num_envs, **{"episodes": 10, "n_arms": 3, **settings})
 
 
+MIXED = replace(SMALL, mixture=3, pool_size=8, prior_episodes=0)
+
+
 def point(num_envs: int = 3) -> VectorTrial:
     return make_trials("SparsePointRobot", num_envs, episodes=2, goals="uniform")
 
@@ -76,7 +79,7 @@ STEPS = {bandit: 10, point: 40, grid: 30, materials: 4, masked: 10}  # of a tria
 
 
 def weights(agent: PEARL) -> torch.Tensor:
-    networks = (agent.sac, agent.encoder, agent.decoder)
+    networks = agent._networks.values()
     return torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])
 
 
@@ -127,6 +130,22 @@ def test_acting_step_by_step_believes_what_the_whole_context_tells(make: Callabl
     one_mean, one_std = agent.posterior(observations[:, 1])
     np.testing.assert_allclose(one_mean, agent.posterior(observations)[0][1], rtol=1e-4, atol=1e-5)
     assert one_std.shape == (latent,)
+
+
+@pytest.mark.parametrize("make", TRIALS)
+def test_acting_with_a_mixture_believes_what_the_whole_context_tells(make: Callable[..., VectorTrial]) -> None:
+    env = make()
+    agent = PEARL(env, MIXED, seed=0)
+    assert agent.mixture is not None
+    observations, states = played(agent, env)
+    d, pool = agent.spaces.observation_size, MIXED.pool_size
+    for t, state in enumerate(states):
+        mean, std = agent.posterior(observations[: t + 1])
+        with torch.no_grad():
+            belief = agent.mixture(torch.from_numpy(state[:, d : d + pool]))
+        np.testing.assert_allclose(belief.mean.numpy(), mean, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(belief.std.numpy(), std, rtol=1e-3, atol=1e-4)
+    assert np.abs(mean - agent.posterior(observations[:1])[0]).max() > 1e-3, "steps tell something"
 
 
 def test_one_observation_alone_tells_nothing() -> None:
@@ -183,6 +202,30 @@ def test_a_context_blind_agent_trains_on_what_it_will_see() -> None:
     assert_training_contexts_are_what_acting_sees(bandit(context_blind=True), 10)
 
 
+def test_a_mixture_learns_from_beginnings_as_acting_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = point()
+    agent = PEARL(env, replace(MIXED, n_tasks=3, context_size=100), seed=0)
+    seen, met = recorded(env), list[Any]()
+    agent.learn(1)
+    assert agent.mixture is not None
+    rng, beginnings = np.random.default_rng(0), agent.mixture.beginnings
+    monkeypatch.setattr(agent.mixture, "beginnings", lambda *a: met.append((a[1], beginnings(*a))) or met[-1][1])
+    context, counts = agent._training_replay.contexts(np.arange(3), 100, 0.0, rng)
+    known = ({name: torch.from_numpy(x) for name, x in context.items()}, torch.from_numpy(counts))
+    agent._mixture_step(agent.mixture, *known, *agent._hindsight(agent._training_replay, np.arange(3), rng), rng)
+    monkeypatch.undo()
+    (lengths, evidence), (hints, _) = met
+    agent = PEARL(env, agent.config, seed=0)  # as it was before that step
+    assert agent.mixture is not None
+    assert (lengths <= torch.from_numpy(counts).sum(1, keepdim=True)).all() and lengths.max() > 20
+    assert hints.min() == 0 and 1 <= hints.max() <= 4
+    for row, k in np.ndindex(*lengths.shape):
+        mean, _ = agent.posterior(np.stack(seen)[: int(lengths[row, k]) + 1, row])
+        with torch.no_grad():
+            believed = agent.mixture(evidence[row, k])
+        np.testing.assert_allclose(believed.mean.numpy(), mean, rtol=1e-3, atol=1e-4)
+
+
 def test_z_is_kept_for_an_episode_and_drawn_anew_at_the_next() -> None:
     env = point()
     d, latent = 2, SMALL.latent_size
@@ -204,6 +247,17 @@ def test_z_comes_from_the_prior_in_the_first_episodes() -> None:
         spread = [float(state[:, 14:16].std()) for state in training_states(agent, materials(200))]
         assert [s > 0.8 for s in spread] == [t < prior_episodes for t in range(len(spread))]
         assert [s < 0.05 for s in spread] == [t >= prior_episodes for t in range(len(spread))]
+
+
+@pytest.mark.parametrize(("prior_episodes", "trusts"), [(0, True), (1, False)])
+def test_whether_z_that_is_drawn_anew_is_believed_in_the_first_episode(prior_episodes: int, trusts: bool) -> None:
+    agent = PEARL(point(), replace(SMALL, prior_episodes=prior_episodes, resample_every=5), seed=0)
+    with torch.no_grad():  # each step of a context says the same, with precision 10,000
+        agent.encoder.network[-1].weight.zero_()
+        agent.encoder.network[-1].bias[:2], agent.encoder.network[-1].bias[2:] = 3.0, 1e4
+    spread = [state[:, 6:8].std() for state in played(agent, point(200))[1]]
+    assert min(spread[:5]) > 0.8 and max(spread[20:]) < 0.05
+    assert max(spread[5:20]) < 0.05 if trusts else min(spread[5:20]) > 0.8
 
 
 def training_states(agent: PEARL, env: VectorTrial) -> list[torch.Tensor]:
@@ -298,6 +352,22 @@ def test_who_learns_from_which_loss(env_id: str, monkeypatch: pytest.MonkeyPatch
         np.testing.assert_allclose(a, b + agent.config.kl_coef * c, rtol=1e-4, atol=1e-7)
     assert all(g is not None for g in gradients(losses["actor"], agent.sac.actor))
     assert all(g is not None for g in gradients(losses["critic"], agent.decoder))
+
+
+def test_a_mixture_learns_from_its_own_loss_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = prepared_agent("SparsePointRobot", 16, network_sizes=(16,), encoder_sizes=(16,), mixture=3)
+    losses = captured(agent, monkeypatch)
+    replay, rng, mixture = agent._training_replay, np.random.default_rng(0), agent.mixture
+    assert mixture is not None
+    tasks = np.arange(len(agent._training_tasks))
+    context, counts = replay.contexts(tasks, 16, 0.5, rng)
+    known = ({name: torch.from_numpy(x) for name, x in context.items()}, torch.from_numpy(counts))
+    agent._mixture_step(mixture, *known, *agent._hindsight(replay, tasks, rng), rng)
+    assert all(g is not None and g.abs().max() > 0 for g in gradients(losses["mixture"], mixture.head))
+    for module in (agent.encoder, agent.sac, agent.decoder):
+        assert all(g is None for g in gradients(losses["mixture"], module))
+    for name in ("critic", "actor"):
+        assert all(g is None for g in gradients(losses[name], mixture))
 
 
 def test_targets_of_the_critics_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,11 +522,11 @@ def test_learns_which_arm_is_better(blind: bool) -> None:
 
 
 @pytest.mark.parametrize("make", RESUMED)
-@pytest.mark.parametrize("refresh", [0, 1])
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, refresh_tasks=1), MIXED])
 def test_a_resumed_training_ends_bit_for_bit_where_an_unbroken_one_does(
-    make: Callable[..., VectorTrial], refresh: int, tmp_path: Path
+    make: Callable[..., VectorTrial], config: PEARLConfig, tmp_path: Path
 ) -> None:
-    config, turn = replace(SMALL, refresh_tasks=refresh), 3 * STEPS[make]
+    turn = 3 * STEPS[make]
     unbroken = PEARL(make(), config, seed=3).learn(turn * 6)
     broken = PEARL(make(), config, seed=3).learn(turn * 6, callback=StopAt(turn * 4 + 3))
     assert broken.num_timesteps == turn * 4 and broken.iteration == 4

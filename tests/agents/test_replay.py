@@ -137,3 +137,18 @@ def test_state_round_trip(capacity: int):
         lambda r: r.contexts(np.array([0, 1, 2]), 9, 0.0, np.random.default_rng(2))[0]["where"],
     ):
         np.testing.assert_array_equal(draw(replay), draw(copy))
+
+
+def test_paid_steps_are_those_with_a_reward_and_equally_likely():
+    replay = TaskReplay(3, 10, {"step": ((), np.int64), "context_rewards": ((), np.float32)})
+    rewards = np.zeros((14, 2), np.float32)
+    rewards[[2, 5, 9, 12], 0] = 1, -1, 0.5, 2  # of task 0 the first four steps are overwritten; task 1 is never paid
+    steps = {"step": np.tile(np.arange(14)[:, None], (1, 2)), "context_rewards": rewards}
+    for part in (slice(0, 7), slice(7, 14)):
+        replay.add(np.array([0, 1]), {k: v[part] for k, v in steps.items()}, np.ones((7, 2), bool))
+    paid = replay.paid(np.array([1, 0]), 3000, np.random.default_rng(0))
+    assert paid["step"].shape == (2, 3000)
+    found, counts = np.unique(paid["step"][1], return_counts=True)
+    assert found.tolist() == [5, 9, 12] and counts.min() > 900 and counts.max() < 1100
+    np.testing.assert_array_equal(paid["context_rewards"][1], rewards[paid["step"][1], 0])
+    assert set(paid["step"][0]) == set(range(4, 14)), "where nothing was paid, all steps that are kept"
