@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-QUICK = {"train_rl2.py": ["20000"], "sb3_ppo.py": ["5000"], "own_environment.py": []}
-SAYS = {"train_rl2.py": "RL²", "sb3_ppo.py": "of 10", "own_environment.py": "keeps the contract"}
+QUICK = {"train_rl2.py": ["20000"], "sb3_ppo.py": ["5000"], "own_environment.py": [], "molecule_objective.py": []}
+SAYS = {
+    "train_rl2.py": "RL²",
+    "sb3_ppo.py": "of 10",
+    "own_environment.py": "keeps the contract",
+    "molecule_objective.py": "drawn:",
+}
 
 
 def test_every_example_is_run_here():
@@ -17,7 +22,7 @@ def test_every_example_is_run_here():
 
 @pytest.mark.parametrize("name", QUICK)
 def test_example(name, tmp_path):
-    if name != "own_environment.py":
+    if name in ("train_rl2.py", "sb3_ppo.py"):
         pytest.importorskip("torch", reason="this example needs the agents extra")
     out = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *QUICK[name]], capture_output=True, text=True, cwd=tmp_path
