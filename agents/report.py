@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from metaenv.agents.belief_plots import write_pictures
+from metaenv.agents.molecule_pictures import write_gallery
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.training import TrainConfig, load_run, parsed
 from metaenv.baselines import classical_players
@@ -50,6 +51,7 @@ def evaluate_run(
     pictures = [path.with_suffix(".png")]
     if isinstance(agent, PEARL) and not config.context_blind:
         pictures += write_pictures(config, agent, run, split, tasks, seed, parsed(given))
+    pictures += write_gallery(config, agent, run, split, parsed(given))
     print(f"\nWritten: {path}, {', '.join(picture.name for picture in pictures)}")
 
 
