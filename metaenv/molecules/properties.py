@@ -100,6 +100,13 @@ def by_rdkit(mol: Mol) -> Floats:
     )
 
 
+def by_smiles(smiles: str) -> Floats:
+    """(7,) the properties that windows are on, of any molecule, by RDKit."""
+    from metaenv.molecules.objectives import COLUMNS
+
+    return by_rdkit(to_mol(smiles))[COLUMNS]
+
+
 @dataclass(frozen=True)
 class Score:
     """What RDKit says of one finished molecule."""
