@@ -55,5 +55,9 @@ def classical_players(trials: VectorTrial) -> tuple[dict[str, TrialPlayer], str]
             from metaenv.molecules import lead_players
 
             return {**players, **lead_players.players()}, "best fixed molecule"
+        case "TargetSelectionVectorEnv":
+            from metaenv.telescope import baselines as telescope
+
+            return {**players, **telescope.players()}, telescope.BEST_FIXED
         case _:
             return players, RANDOM

@@ -18,6 +18,7 @@ ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
     "MoleculeDesign-v0": ("metaenv.molecules.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
     "LeadOptimization-v0": ("metaenv.molecules.lead", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),
+    "TargetSelection-v0": ("metaenv.telescope.env", "TargetSelectionVectorEnv", "TargetSelectionEnv"),
 }
 
 

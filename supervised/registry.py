@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from metaenv.supervised.problem import Problem
 
 LEARNERS: dict[str, str] = {
+    "deep-kernel": "metaenv.supervised.deep_kernel:DeepKernel",
     "maml": "metaenv.supervised.maml:MAML",
+    "mann": "metaenv.supervised.memory:MANN",
     "matching": "metaenv.supervised.matching:Matching",
+    "meta-lstm": "metaenv.supervised.meta_lstm:MetaLSTM",
     "prototypical": "metaenv.supervised.prototypical:Prototypical",
     "reptile": "metaenv.supervised.reptile:Reptile",
+    "snail": "metaenv.supervised.snail:SNAIL",
 }
 """Learners of this field, "module:Class"."""
 

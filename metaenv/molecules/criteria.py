@@ -57,12 +57,52 @@ def objectives(tier: str, split: str) -> dict[str, Floats]:
 
 
 def family(tier: str) -> dict[str, Floats]:
-    """The same for all objectives that any of the real molecules meets, whatever their split."""
+    """The same for all objectives that any of the real molecules meets, whatever their split.
+
+    Raises:
+        ValueError: tier ``assay``, whose objectives are not made of windows alone.
+    """
+    if tier == "assay":
+        raise ValueError(
+            "expected a tier whose objectives are tabulated here, got 'assay'; see metaenv.molecules.assays"
+        )
     real, rows = anchors(), np.arange(len(anchors()))
     parts = [_certified(tier, split, real, rows) for split in ("train", "ood-combination", "ood-group")]
     known, first = np.unique(np.concatenate([codes for codes, _ in parts]), return_index=True)
     owners = np.concatenate([owners for _, owners in parts])
     return _columns(known, real.actions[owners[first]].astype(np.float64), tier)
+
+
+def window_pairs(least: int) -> tuple[NDArray[np.int64], Bools]:
+    """All pairs of windows that at least ``least`` feasible real molecules meet.
+
+    Returns:
+        (p,) codes, for `windows`, and (p, 6000) which real molecules meet them and the constraints.
+    """
+    real = anchors()
+    bins = bins_of(real.values)
+    codes: list[int] = []
+    members: list[Bools] = []
+    for chosen in combinations(range(len(WINDOWED)), 2):
+        good = (bins[:, chosen] >= 0).all(axis=1) & real.feasible
+        digits = np.where(np.isin(np.arange(len(WINDOWED)), chosen) & good[:, None], bins + 1, 0)
+        code = _pack(digits)
+        for known in np.unique(code[good]):
+            who = good & (code == known)
+            if who.sum() >= least:
+                codes.append(int(known))
+                members.append(who)
+    return np.array(codes), np.array(members)
+
+
+def windows(codes: NDArray[np.int64]) -> dict[str, Floats]:
+    """``wanted``, ``low`` and ``high``, each (n, 7), of codes of windows."""
+    digits = _unpack(codes)
+    edges = np.zeros((len(BINS), max(len(b) for b in BINS) + 1, 2))
+    for j, bins in enumerate(BINS):
+        edges[j, 1 : len(bins) + 1] = bins
+    low, high = np.moveaxis(edges[np.arange(len(BINS)), digits], 2, 0)
+    return {"wanted": (digits > 0).astype(np.float64), "low": low, "high": high}
 
 
 def bins_of(values: Floats) -> NDArray[np.int64]:
@@ -169,15 +209,8 @@ def _columns(codes: NDArray[np.int64], certificate: Floats, tier: str) -> dict[s
         codes, required = np.divmod(codes, GROUP_STRIDE)
     elif tier == "lead-hop":
         codes, lead = codes // len(anchors()), certificate
-    digits = _unpack(codes)
-    edges = np.zeros((len(BINS), max(len(b) for b in BINS) + 1, 2))
-    for j, bins in enumerate(BINS):
-        edges[j, 1 : len(bins) + 1] = bins
-    low, high = np.moveaxis(edges[np.arange(len(BINS)), digits], 2, 0)
     return {
-        "wanted": (digits > 0).astype(np.float64),
-        "low": low,
-        "high": high,
+        **windows(codes),
         "required": required.astype(np.float64),
         "forbidden": forbidden.astype(np.float64),
         "lead": lead,

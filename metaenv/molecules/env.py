@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from metaenv.arrays import Bools, Floats, Index, Rows
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
+from metaenv.molecules.assay_tasks import ASSAY_EPISODES, AssayDistribution, activity_factor, check_activity
+from metaenv.molecules.assays import load
 from metaenv.molecules.assembly import Assembly
 from metaenv.molecules.criteria import BINS, CENTRE, N_BINS, SPREAD
 from metaenv.molecules.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
 PANEL_SIZE = 8
-"""Places of the panel: up to seven windows, or windows, groups and likeness."""
+"""Places of the panel: seven windows, and groups, likeness or activity."""
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -57,6 +59,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
         reveal: bool = False,
+        assay_data: str | None = None,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
@@ -66,9 +69,9 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         for name, value in (("noise", noise), ("duplicate_penalty", duplicate_penalty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {value}")
-        if not constraints and tier in ("groups", "lead-hop"):
+        if not constraints and tier in ("groups", "lead-hop", "assay"):
             raise ValueError(f"tier {tier!r} looks at whole molecules, so it needs constraints=True")
-        distribution = MoleculeDistribution(tier)
+        distribution = AssayDistribution(assay_data) if tier == "assay" else MoleculeDistribution(tier)
         layout = _Layout()
         super().__init__(
             num_envs,
@@ -80,7 +83,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             render_mode,
         )
         self.tier: Tier = tier
-        self.trial_episodes = TIERS[tier]  # type: ignore[misc]
+        self.trial_episodes = ASSAY_EPISODES if tier == "assay" else TIERS[tier]  # type: ignore[misc]
+        self.assay_data = assay_data
         self.feedback: Feedback = feedback
         self.noise_factor, self.duplicate_penalty, self.constraints = (
             float(noise),
@@ -90,7 +94,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.reveal = reveal
         self.layout = layout
         self.assembly = Assembly(num_envs)
-        self.scores = Scores(cache_size, with_groups=tier == "groups", with_fingerprint=tier == "lead-hop")
+        self.scores = Scores(cache_size, with_groups=tier == "groups", with_fingerprint=tier in ("lead-hop", "assay"))
         """RDKit's scores of the molecules made so far, remembered by build sequence."""
         self._lead_scores = Scores(cache_size, with_groups=False)
         self._counts = np.zeros((num_envs, load_vocabulary().n_fragments), np.float32)
@@ -104,6 +108,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """The molecules made for the present task, with their scores: for pictures and for duplicates."""
 
     # EPISODES
+
+    def _checked(self, given: Any) -> TaskBatch:
+        tasks = super()._checked(given)
+        if self.tier == "assay":
+            check_activity(tasks, load(self.assay_data))
+        return tasks
 
     def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super()._set_tasks(rows, tasks)
@@ -162,7 +172,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return None
 
     def _factors(self, index: Index, found: list[Score] | None) -> Floats:
-        """(n, 9 + 1) what multiplies to the score: seven windows, groups or likeness, and the constraints."""
+        """(n, 9 + 1) what multiplies to the score: seven windows, groups, likeness or activity, and the constraints."""
         tasks = self.tasks.take(index)
         factors = np.ones((len(index), PANEL_SIZE + 1))
         factors[:, : len(WINDOWED)] = desirabilities(self._properties[index], tasks.low, tasks.high, tasks.wanted)
@@ -175,6 +185,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         elif self.tier == "lead-hop":
             made, leads = _fingerprints(found), _fingerprints(self._lead_scores(tasks.lead.astype(np.int16)))
             factors[:, len(WINDOWED)] = np.minimum(similarity(made, leads) / SIMILAR, 1.0)
+        elif self.tier == "assay":
+            factors[:, len(WINDOWED)] = activity_factor(_fingerprints(found), tasks, load(self.assay_data))
         return factors
 
     def _shuffled(self, index: Index, factors: Floats) -> Floats:
@@ -308,22 +320,26 @@ class MoleculeDesignEnv(MetaEnv):
     penalty, ``info["smiles"]`` the finished molecule (canonical; "" before).
 
     Episode end: terminated when no attachment is open, after at most 9 actions. A trial is five molecules, in the tiers
-    ``windows-5``, ``groups`` and ``lead-hop`` ten, and its return the sum of their scores.
+    ``windows-5``, ``groups``, ``lead-hop`` and ``assay`` ten, and its return the sum of their scores.
 
     Task: `metaenv.molecules.tasks.MoleculeTask`, with a certificate: a real molecule of score 1 and how to build it.
-    Splits: train, validation, test, ood-combination, and in tier ``groups`` ood-group; see `MoleculeDistribution`.
+    Splits: train, validation, test, ood-combination, and in tier ``groups`` ood-group; see `MoleculeDistribution`. In
+    tier ``assay`` `metaenv.molecules.assay_tasks.AssayTask`, and ood-target instead of ood-combination.
 
     References: random, the mean score of a fixed pool of randomly built molecules; oracle, 1.
 
     Arguments: ``tier`` ("windows-3", "windows-4", "windows-5": that many windows; "groups": three windows, a required
-    and a forbidden functional group; "lead-hop": two windows and likeness to a hidden lead), ``feedback`` ("scalar";
-    or "panel": also each window's, the groups' and the likeness's factor of the score, in an order that differs from
-    task to task), ``noise`` (standard deviation of the assay, 0), ``duplicate_penalty`` (taken off a molecule made
-    before in the trial, 0), ``constraints`` (False leaves out synthesis and alerts: no RDKit is needed, and ``smiles``
-    is not canonical), ``cache_size`` (molecules whose RDKit scores are kept), ``reveal`` (whether pictures show the
-    hidden windows), ``split``.
+    and a forbidden functional group; "lead-hop": two windows and likeness to a hidden lead; "assay": two windows and
+    predicted activity on a hidden real target, which needs the measurements of MoleculeACE, see
+    `metaenv.molecules.assays`), ``assay_data`` (path of these, if they are not installed), ``feedback`` ("scalar"; or
+    "panel": also each window's, the groups' and the likeness's factor of the score, in an order that differs from task
+    to task), ``noise`` (standard deviation of what is added to the reward, 0), ``duplicate_penalty`` (taken off a
+    molecule made before in the trial, 0), ``constraints`` (False leaves out synthesis and alerts: no RDKit is needed,
+    and ``smiles`` is not canonical), ``cache_size`` (molecules whose RDKit scores are kept), ``reveal`` (whether
+    pictures show the hidden windows), ``split``.
 
-    Windows on computed properties stand for what a project wants of its molecules; they are no measured potency.
+    Windows on computed properties stand for what a project wants of its molecules; they are no measured potency. Tier
+    ``assay`` asks for potency, as ridge regression on real measurements predicts it.
 
     Version history: v0, first release.
     """

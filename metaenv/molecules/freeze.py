@@ -104,6 +104,19 @@ def freeze_portfolios() -> None:
     (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
 
 
+def freeze_assays() -> None:
+    """Write ``assay_frozen.json``; needs MoleculeACE. It holds hashes and sizes, and nothing that was measured."""
+    import rdkit
+
+    from metaenv.molecules.assay_tasks import FROZEN_SEED, frozen_lists
+    from metaenv.molecules.assays import SHA256
+
+    made_with = {"numpy": np.__version__, "rdkit": rdkit.__version__}
+    head = {"version": VERSION, "seed": FROZEN_SEED, "made_with": made_with, "moleculeace_sha256": SHA256}
+    text = json.dumps({**head, "frozen": frozen_lists()}, indent=1)
+    (DATA / "assay_frozen.json").write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Write everything."""
     import rdkit
@@ -114,6 +127,10 @@ def main() -> None:
     (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(manifest, indent=1))
     freeze_portfolios()
+    try:
+        freeze_assays()
+    except ImportError as error:
+        print(f"assay_frozen.json is left as it is. {error}")
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ from metaenv.molecules.properties import Scores, additive
 from metaenv.molecules.stored import Molecules, anchors, fingerprints, frozen_sha256, pool
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 
-Tier = Literal["windows-3", "windows-4", "windows-5", "groups", "lead-hop"]
+Tier = Literal["windows-3", "windows-4", "windows-5", "groups", "lead-hop", "assay"]
 TIERS: dict[Tier, int] = {"windows-3": 5, "windows-4": 5, "windows-5": 10, "groups": 10, "lead-hop": 10}
-"""The tiers and how many molecules a trial has in each."""
+"""The tiers of this module and how many molecules a trial has in each; ``assay`` is in `assay_tasks`."""
 Features = Literal["properties", "fingerprint"]
 NOTHING = -1.0
 """What a field holds that names no group, and what follows the end of a build sequence."""
@@ -40,8 +40,44 @@ MET = 1.0 - 1e-9
 """A certificate's product of desirabilities is at least this; windows are closed, so it is 1 but for rounding."""
 
 
+class Certified:
+    """What tasks with windows and a certificate have in common."""
+
+    wanted: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    certificate: tuple[float, ...]
+
+    def windows(self) -> dict[str, tuple[float, float]]:
+        """The windows by name of the property."""
+        return {n: (self.low[j], self.high[j]) for j, n in enumerate(WINDOWED) if self.wanted[j]}
+
+    def certificate_smiles(self) -> str:
+        """The certificate as a SMILES; needs RDKit."""
+        from metaenv.molecules.notation import to_smiles
+
+        return to_smiles(_sequence(self.certificate)[None])[0]
+
+    def _check_certificate(self) -> None:
+        kind = type(self).__name__
+        values = _replayed(self.certificate, f"{kind}.certificate")
+        for j, name in enumerate(WINDOWED):
+            slack = 1e-6 * max(1.0, abs(values[j]))  # numbers may have been through single precision or text
+            if self.wanted[j] and not self.low[j] - slack <= values[j] <= self.high[j] + slack:
+                raise TaskError(
+                    f"the certificate has {name} = {values[j]:.4g}, outside the task's window from {self.low[j]:.4g} "
+                    f"to {self.high[j]:.4g}; give one that meets all windows ({kind}.from_windows finds one)"
+                )
+
+    def _check_lengths(self, **lengths: int) -> None:
+        for name, length in lengths.items():
+            given = getattr(self, name)
+            if not isinstance(given, tuple) or len(given) != length:
+                raise TaskError(f"{type(self).__name__}.{name} must have {length} numbers, got {given!r}")
+
+
 @dataclass(frozen=True)
-class MoleculeTask(Task):
+class MoleculeTask(Certified, Task):
     """One hidden objective, with a molecule that fulfils it.
 
     Numbers for the seven properties are in the order of `objectives.WINDOWED`: mw / Da, logp, tpsa / Å², hbd,
@@ -67,21 +103,12 @@ class MoleculeTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, length in (
-            ("wanted", 7),
-            ("low", 7),
-            ("high", 7),
-            ("lead", MAX_ACTIONS),
-            ("certificate", MAX_ACTIONS),
-        ):
-            given = getattr(self, name)
-            if not isinstance(given, tuple) or len(given) != length:
-                raise TaskError(f"MoleculeTask.{name} must have {length} numbers, got {given!r}")
+        self._check_lengths(wanted=7, low=7, high=7, lead=MAX_ACTIONS, certificate=MAX_ACTIONS)
         for name in ("required", "forbidden"):
             if getattr(self, name) not in range(-1, len(GROUPS)):
                 raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(GROUPS) - 1}")
         if self.lead[0] >= 0:
-            _replayed(self.lead, "lead")
+            _replayed(self.lead, "MoleculeTask.lead")
         self._check_certificate()
 
     @classmethod
@@ -103,38 +130,11 @@ class MoleculeTask(Task):
             TaskError: an unknown name, an empty window, a certificate that fails, or none is known.
             MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
         """
-        low, high, wanted = np.zeros(7), np.zeros(7), np.zeros(7)
-        for name, (least, most) in windows.items():
-            if name not in WINDOWED:
-                raise TaskError(f"there is no window on {name!r}.{nearest(name, WINDOWED)}")
-            if not least <= most:
-                raise TaskError(f"the window of {name!r} is empty: {least} to {most}")
-            j = WINDOWED.index(name)
-            low[j], high[j], wanted[j] = least, most, 1
+        wanted, low, high = window_columns(windows)
         groups = (_group(required), _group(forbidden))
-        found = _parsed(certificate, *groups) if certificate else _find(low, high, wanted, *groups)
+        found = parsed_certificate(certificate, *groups) if certificate else _find(low, high, wanted, *groups)
         nothing = (NOTHING,) * MAX_ACTIONS
         return cls(tuple(wanted.tolist()), tuple(low.tolist()), tuple(high.tolist()), *groups, nothing, found)
-
-    def windows(self) -> dict[str, tuple[float, float]]:
-        """The windows by name of the property."""
-        return {n: (self.low[j], self.high[j]) for j, n in enumerate(WINDOWED) if self.wanted[j]}
-
-    def certificate_smiles(self) -> str:
-        """The certificate as a SMILES; needs RDKit."""
-        from metaenv.molecules.notation import to_smiles
-
-        return to_smiles(_sequence(self.certificate)[None])[0]
-
-    def _check_certificate(self) -> None:
-        values = _replayed(self.certificate, "certificate")
-        for j, name in enumerate(WINDOWED):
-            slack = 1e-6 * max(1.0, abs(values[j]))  # numbers may have been through single precision or text
-            if self.wanted[j] and not self.low[j] - slack <= values[j] <= self.high[j] + slack:
-                raise TaskError(
-                    f"the certificate has {name} = {values[j]:.4g}, outside the task's window from {self.low[j]:.4g} "
-                    f"to {self.high[j]:.4g}; give one that meets all windows (MoleculeTask.from_windows finds one)"
-                )
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,9 @@ class MoleculeDistribution(TaskDistribution):
 
     def __post_init__(self) -> None:
         if self.tier not in TIERS:
-            raise ValueError(f"no tier {self.tier!r}.{nearest(self.tier, TIERS)}")
+            raise ValueError(
+                f"no tier {self.tier!r} here.{nearest(self.tier, TIERS)} For 'assay' see AssayDistribution."
+            )
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -226,6 +228,23 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
     return table
 
 
+def window_columns(windows: Mapping[str, tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
+    """``wanted``, ``low`` and ``high``, each (7,), of windows by name of the property.
+
+    Raises:
+        TaskError: an unknown name or an empty window.
+    """
+    low, high, wanted = np.zeros(7), np.zeros(7), np.zeros(7)
+    for name, (least, most) in windows.items():
+        if name not in WINDOWED:
+            raise TaskError(f"there is no window on {name!r}.{nearest(name, WINDOWED)}")
+        if not least <= most:
+            raise TaskError(f"the window of {name!r} is empty: {least} to {most}")
+        j = WINDOWED.index(name)
+        low[j], high[j], wanted[j] = least, most, 1
+    return wanted, low, high
+
+
 def scaled(values: Floats) -> Floats:
     """(…, 7) properties, centred on real molecules and divided by twice their standard deviation."""
     return (values - criteria.CENTRE) / criteria.SPREAD
@@ -271,10 +290,10 @@ def _replayed(sequence: tuple[float, ...], name: str) -> Floats:
     try:
         return additive(replay(_sequence(sequence)[None]))[0, COLUMNS]
     except (ValueError, IndexError) as error:
-        raise TaskError(f"MoleculeTask.{name} is not a build sequence: {error}") from None
+        raise TaskError(f"{name} is not a build sequence: {error}") from None
 
 
-def _parsed(smiles: str, required: float, forbidden: float) -> tuple[float, ...]:
+def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float = NOTHING) -> tuple[float, ...]:
     """The build sequence of a certificate; its windows are checked with the task."""
     from metaenv.molecules.notation import parse
 

@@ -34,7 +34,7 @@ def small(name, algorithm="rl2"):
 def test_every_agent_beside_every_classical_player(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reproduce_molecules, "preset", small)
     monkeypatch.setattr(reproduce_molecules, "SPLITS", ("test",))
-    reproduce_molecules.molecules(tmp_path, seeds=2, tasks=6)
+    reproduce_molecules.molecules(tmp_path, seeds=2, tasks=6, pearl=True)
     found = json.loads((tmp_path / "evaluation-test.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert set(rows) == {

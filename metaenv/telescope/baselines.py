@@ -1,0 +1,412 @@
+"""Classical players of TargetSelection, and those that know more than a player may.
+
+All are greedy: in each slot they take the exposure with the highest index per slot. They differ in what goes into
+the index. The honest ones read the trial's observation only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.arrays import Floats, Index
+from metaenv.players import RandomPlayer, TrialPlayer, play_trials
+from metaenv.tasks import Reference, TaskBatch
+from metaenv.telescope.env import (
+    TargetSelectionVectorEnv,
+    nominal_conditions,
+    nominal_snr,
+    revisit_worth,
+)
+from metaenv.telescope.exposure import OVERHEAD_S, SNR_NEEDED, exposure_seconds, quality
+from metaenv.telescope.night import conditions, expected_snr
+from metaenv.telescope.programme import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD, expected_values
+from metaenv.telescope.tasks import (
+    CADENCE_HOURS,
+    CADENCE_WEIGHT,
+    NEEDED_RANGE,
+    NEEDED_SD,
+    NIGHT_HOURS,
+    Preset,
+)
+from metaenv.telescope.weather import Weather, bank_path, clear_weather
+from metaenv.trial import VectorTrial
+from metaenv.vector import Observations
+
+REFERENCE_CHUNK = 256  # trials played at once
+EARLIEST = 0.8
+"""Share of the best time between visits before which one who knows it does not come back (chosen)."""
+GRID = 9
+"""Values of the needed SNR that are considered, at even quantiles of the prior (chosen)."""
+_QUANTILES = np.array([-1.593, -0.967, -0.589, -0.282, 0.0, 0.282, 0.589, 0.967, 1.593])
+"""Of the standard normal at (i + 1/2) / 9."""
+NEEDED_GRID = np.clip(SNR_NEEDED * np.exp(NEEDED_SD * _QUANTILES), *NEEDED_RANGE)
+
+
+class Sight:
+    """What a player reads from a trial's observation; arrays are (n, N)."""
+
+    def __init__(self, env: TargetSelectionVectorEnv, observation: Observations) -> None:
+        layout = env.layout
+        targets, self.globals = layout.split(observation)
+        self._names = layout.globals_
+        self.hours = self.told("slot hours")
+        get = {name: targets[:, i] for i, name in enumerate(layout.per_target)}
+        self.up = get["up"].astype(np.float64)
+        self.magnitude = get["magnitude - 20"].astype(np.float64)
+        self.slew_s = get["slew / min"].astype(np.float64) * 60.0
+        self.open = get["open"] > 0
+        self.slots_left = np.rint(get["slots left"] * env.plan.slots)
+        self.nominal_snr = np.expm1(get["ln(1 + nominal SNR)"].astype(np.float64))
+        start = layout.row("SN Ia")
+        self.one_hot = targets[:, start : start + N_CLASSES]
+        self.features = targets[:, start + N_CLASSES : start + N_CLASSES + N_FEATURES].astype(np.float64)
+        self.visited = get["visits"] > 0
+        self.gap_hours = 24.0 * get["days since last visit"].astype(np.float64) if env.plan.revisits else None
+
+    def light(self, units: int) -> Floats:
+        """Share of the time of an exposure of ``units`` slots that the slew leaves, (n, N)."""
+        whole = exposure_seconds(self.hours[:, None], 0.0, OVERHEAD_S)
+        return 1.0 - np.minimum(self.slew_s, whole) / (whole * units)
+
+    def told(self, name: str) -> Floats:
+        """(n,) one of the globals, such as what the last exposure showed."""
+        return self.globals[:, self._names.index(name)].astype(np.float64)
+
+    def last_target(self) -> Floats:
+        """(n, 11) class (one-hot) and features of the target exposed last."""
+        start = self._names.index("SN Ia")
+        return self.globals[:, start : start + N_CLASSES + N_FEATURES].astype(np.float64)
+
+
+class GreedyPlayer:
+    """Takes the exposure with the highest index per slot among those that are open; waits if none is above 0."""
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """New trials begin."""
+        self.trials, self.rng = env, rng
+        self.env = cast(TargetSelectionVectorEnv, env.innermost)
+        self.plan = self.env.plan
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was learned."""
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """(n,) actions."""
+        seen = Sight(self.env, observation)
+        self.look(seen)
+        best, action = np.zeros(len(observation)), np.full(len(observation), self.plan.targets)
+        action *= len(self.plan.lengths)
+        for j, units in enumerate(self.plan.lengths):
+            index = self.index(seen, units) / units
+            index = np.where(seen.open & (seen.slots_left >= units), index, -np.inf)
+            k = np.argmax(index, axis=1)
+            top = index[np.arange(len(index)), k]
+            better = top > best
+            best, action = np.where(better, top, best), np.where(better, j * self.plan.targets + k, action)
+        self.seen = seen
+        return action
+
+    def look(self, seen: Sight) -> None:
+        """Before anything is compared."""
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """(n, N) what an exposure of ``units`` slots promises."""
+        raise NotImplementedError
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Nothing is learned."""
+
+
+class LowestAirmass(GreedyPlayer):
+    """The highest target: what an observer does who has no other reason."""
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """The sine of the altitude; the shortest exposure wins."""
+        return seen.up + 2.0
+
+
+class BrightestFirst(GreedyPlayer):
+    """The brightest open target."""
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """Minus the magnitude."""
+        return 20.0 - seen.magnitude
+
+
+class GreedySNR(GreedyPlayer):
+    """The highest nominal signal-to-noise, slews counted."""
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """The nominal SNR."""
+        return seen.nominal_snr * np.sqrt(seen.light(units))
+
+
+class FlatValues(GreedyPlayer):
+    """The best fixed rule: the highest expected quality over the prior of what is needed, all values alike.
+
+    With classes and features that may be worth anything, nothing better can be done without learning but to look
+    ahead.
+    """
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """Expected quality under nominal conditions."""
+        return expected_quality(seen, units, 1.0) * novelty(self, seen)
+
+    def worth_again(self, seen: Sight) -> Floats:
+        """Expected worth of a visit again."""
+        assert seen.gap_hours is not None
+        gap = np.maximum(seen.gap_hours, 0.05)[..., None]
+        tonight = revisit_worth(gap, np.geomspace(*CADENCE_HOURS, 5), np.mean(CADENCE_WEIGHT)).mean(axis=-1)
+        return (tonight + revisit_worth(gap[..., 0], NIGHT_HOURS, np.mean(CADENCE_WEIGHT))) / 3.0
+
+
+def expected_quality(seen: Sight, units: int, scale: Floats | float) -> Floats:
+    """(n, N) quality, averaged over the prior of the SNR needed; ``scale`` multiplies the nominal SNR."""
+    snr = seen.nominal_snr * np.sqrt(units * seen.light(units)) * scale
+    return sum((quality(snr, needed) for needed in NEEDED_GRID), start=np.zeros(1)) / GRID
+
+
+def novelty(player: Any, seen: Sight) -> Floats | float:
+    """(n, N) 1 for first visits; for others ``player.worth_again(seen)``."""
+    return 1.0 if seen.gap_hours is None else np.where(seen.visited, player.worth_again(seen), 1.0)
+
+
+# THOSE THAT LEARN
+
+LABEL_SD = 0.9
+"""sd of ln value about the linear model, for the targets whose class is wrong (chosen: a fifth of them, off by 2)."""
+_X = N_CLASSES + N_FEATURES
+
+
+def prior() -> tuple[Floats, Floats]:
+    """Mean (11,) and covariance (11, 11) of the logarithms of class values and of the feature weights.
+
+    Class values are scaled so that their mean by `SHARES` is 1, which a fixed sample of them shows the effect of.
+    """
+    rng = np.random.default_rng(0)
+    raw = np.exp(VALUE_SD * rng.standard_normal((4096, N_CLASSES)))
+    weights = WEIGHT_SD * rng.standard_normal((4096, N_FEATURES))
+    logs = np.log(raw / (raw @ SHARES)[:, None]) - 0.5 * np.square(weights).sum(axis=1, keepdims=True)
+    both = np.concatenate([logs, weights], axis=1)
+    return both.mean(axis=0), np.cov(both.T)
+
+
+class BayesLinear(GreedyPlayer):
+    """A linear model of ln value with a Gaussian posterior, and a grid of what SNR is needed.
+
+    The reward of an exposure is the value times a quality that depends on the measured SNR and on the SNR needed. For
+    each value of the latter the model is a Bayesian linear regression on class and features; their weights follow from
+    how well they predicted. It knows the priors of the family. The mean loss of light measured so far corrects the
+    nominal SNR.
+
+    Args:
+        optimism: 0 ranks by the posterior mean of the value; otherwise by exp(mean + optimism sd) of ln value.
+        thompson: rank by one draw from the posterior instead, new in every slot.
+    """
+
+    def __init__(self, optimism: float = 0.0, thompson: bool = False) -> None:
+        self.optimism, self.thompson = optimism, thompson
+
+    def begin(self) -> None:
+        """Know only the prior."""
+        n = self.env.num_envs
+        self._prior = prior()
+        self._mean, self._covariance = np.zeros((n, GRID, _X)), np.zeros((n, _X, _X))
+        self._log_weight = np.zeros((n, GRID))
+        self._loss_sum, self._loss_count, self._paid = np.zeros(n), np.zeros(n), np.zeros(n)
+        self._was_first = np.ones(n, bool)
+        self.restart(np.arange(n))
+
+    def restart(self, rows: Index) -> None:
+        """New trials in ``rows``: forget what was learned there."""
+        self._mean[rows], self._covariance[rows] = self._prior
+        for array in (self._log_weight, self._loss_sum, self._loss_count, self._paid):
+            array[rows] = 0.0
+
+    def look(self, seen: Sight) -> None:
+        """Learn from the last exposure; then the posterior of every target's value."""
+        self._learn(seen)
+        x = np.concatenate([seen.one_hot.astype(np.float64), seen.features], axis=1)  # (n, 11, N)
+        weight = np.exp(self._log_weight - self._log_weight.max(axis=1, keepdims=True))
+        self._weight = weight / weight.sum(axis=1, keepdims=True)
+        if self.thompson:
+            root = np.linalg.cholesky(self._covariance)
+            shift = np.einsum("nij,nj->ni", root, self.rng.standard_normal(root.shape[:2]))
+            drawn = (self.rng.random((len(root), 1)) > np.cumsum(self._weight, axis=1)).sum(axis=1)
+            drawn = np.minimum(drawn, GRID - 1)
+            self._weight = (np.arange(GRID) == drawn[:, None]).astype(float)
+            self._value = np.exp(np.clip((self._mean + shift[:, None]) @ x, -20, 20))
+            return
+        variance = np.einsum("nik,nik->nk", x, self._covariance @ x)
+        add = self.optimism * np.sqrt(variance) if self.optimism else 0.5 * np.minimum(variance, 4.0)
+        self._value = np.exp(np.clip(self._mean @ x + add[:, None], -20, 20))  # (n, GRID, N)
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """Posterior value times expected quality."""
+        loss = self._loss_sum / (self._loss_count + 2.0)
+        scale = 10 ** (-0.4 * 0.75 * loss)  # sky and target are both fainter: between the powers 1/2 and 1
+        snr = seen.nominal_snr * np.sqrt(units * seen.light(units)) * scale[:, None]
+        total = np.zeros(snr.shape)
+        for g, needed in enumerate(NEEDED_GRID):
+            total += self._weight[:, g, None] * self._value[:, g] * quality(snr, needed)
+        return total * novelty(self, seen)
+
+    worth_again = FlatValues.worth_again
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Remember what was paid; what the exposure showed comes with the next observation."""
+        self._paid = np.asarray(reward, np.float64)
+        if self.plan.revisits:
+            # What a visit again pays says less: the best time between visits is not known.
+            target = np.asarray(action) % self.plan.targets
+            self._was_first = ~self.seen.visited[np.arange(len(target)), target]
+
+    def _learn(self, seen: Sight) -> None:
+        """Condition on the last exposure, where there was one."""
+        exposed = seen.told("exposed") > 0
+        rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
+        if not len(rows):
+            return
+        self._loss_sum[rows] += seen.told("loss of light")[rows]
+        self._loss_count[rows] += 1
+        x, snr = seen.last_target()[rows], np.expm1(seen.told("ln(1 + SNR)")[rows])
+        good = np.maximum(quality(snr[:, None], NEEDED_GRID), 1e-12)
+        y = np.log(self._paid[rows] * self.plan.unit)[:, None] - np.log(good)
+        spread = np.einsum("nij,nj->ni", self._covariance[rows], x)
+        variance = np.einsum("ni,ni->n", spread, x) + LABEL_SD**2
+        error = y - np.einsum("ngi,ni->ng", self._mean[rows], x)
+        self._log_weight[rows] -= 0.5 * np.square(error) / variance[:, None]
+        gain = spread / variance[:, None]
+        self._mean[rows] += error[:, :, None] * gain[:, None, :]
+        self._covariance[rows] -= gain[:, :, None] * spread[:, None, :]
+
+
+# THOSE THAT KNOW
+
+
+class Knowing(GreedyPlayer):
+    """Knows the task, wholly or in part: for references, not a player.
+
+    Args:
+        knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
+        knows_conditions: what decides on quality: the SNR needed, extinction, median seeing, dark sky, zero point and
+            cloud bank; otherwise the nominal sky and instrument, and the prior of the SNR needed.
+        clairvoyant: also each target's true class and all the weather to come.
+    """
+
+    def __init__(self, knows_values: bool = True, knows_conditions: bool = True, clairvoyant: bool = False) -> None:
+        self.knows_values, self.knows_conditions, self.clairvoyant = knows_values, knows_conditions, clairvoyant
+
+    def begin(self) -> None:
+        """No night is known yet."""
+        self._night = np.full(self.env.num_envs, -1)
+
+    def look(self, seen: Sight) -> None:
+        """At the beginning of a night, its tables."""
+        env = self.env
+        if (self._night != env.nights_begun).any():
+            self._night = env.nights_begun.copy()
+            self._snr = self._table()
+            tasks = env.tasks
+            self._value = env.value if self.clairvoyant else expected_values(tasks, env.targets)
+
+    def index(self, seen: Sight, units: int) -> Floats:
+        """Known value times known quality."""
+        rows, slot = np.arange(self.env.num_envs), self.env.slot
+        last = self.plan.slots - 1
+        squared = sum(
+            (np.square(self._snr[rows, np.minimum(slot + i, last)]).astype(np.float64) * (
+                seen.light(1) if i == 0 else 1.0) for i in range(units)), start=np.zeros(1),
+        )  # fmt: skip
+        snr = np.sqrt(squared)
+        if self.knows_conditions:
+            good = quality(snr, self.env.tasks.snr_needed[:, None])
+        else:
+            good = sum((quality(snr, needed) for needed in NEEDED_GRID), start=np.zeros(1)) / GRID
+        return good * novelty(self, seen) * (self._value if self.knows_values else 1.0)
+
+    def worth_again(self, seen: Sight) -> Floats:
+        """Known if the programme is. A visit before its time counts nothing: it would spoil the one to come."""
+        if not self.knows_values:
+            return FlatValues.worth_again(cast(Any, self), seen)
+        assert seen.gap_hours is not None
+        tasks = self.env.tasks
+        gap = np.maximum(seen.gap_hours, 0.05)
+        worth = revisit_worth(gap, tasks.cadence_hours[:, None], tasks.cadence_weight[:, None])
+        return np.where(gap < EARLIEST * tasks.cadence_hours[:, None], 0.0, worth)
+
+    def _table(self) -> NDArray[np.float32]:
+        """(n, T, N) SNR of one slot as the player expects it."""
+        env, tasks = self.env, self.env.tasks
+        night, magnitude = env.night, env.targets.magnitude
+        assert night is not None
+        seconds = exposure_seconds(night.hours, 0.0, OVERHEAD_S)
+        if self.clairvoyant:
+            return expected_snr(night, env.air, magnitude, tasks.zero_point_mag, seconds)
+        if not self.knows_conditions:
+            return nominal_snr(night, nominal_conditions(night), magnitude)
+        clear = clear_weather(tasks.seeing_arcsec, self.plan.slots)
+        bank = bank_path(tasks.bank_azimuth_rad, tasks.bank_drift_rad_h, night.hours, self.plan.slots)
+        weather = Weather(clear.seeing, clear.cloud, clear.cloud_mag, tasks.bank_mag, bank)
+        air = conditions(night, tasks.extinction_mag, tasks.dark_sky_mag, weather)
+        return expected_snr(night, air, magnitude, tasks.zero_point_mag, seconds)
+
+
+def task_oracle() -> Knowing:
+    """Knows the task, but neither true classes nor the weather to come: the reference that scores 1."""
+    return Knowing()
+
+
+def values_known() -> Knowing:
+    """Knows what targets are worth, and assumes the nominal sky and instrument."""
+    return Knowing(knows_conditions=False)
+
+
+def conditions_known() -> Knowing:
+    """Knows sky, instrument and the SNR needed, and takes all values as alike."""
+    return Knowing(knows_values=False)
+
+
+def clairvoyant() -> Knowing:
+    """Knows everything; greedy."""
+    return Knowing(clairvoyant=True)
+
+
+def play_references(tasks: TaskBatch, preset: Preset = "default", seed: int = 0) -> Reference:
+    """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
+    n = min(REFERENCE_CHUNK, len(tasks))
+    scores = []
+    for player in (RandomPlayer(), task_oracle()):
+        trials = VectorTrial(TargetSelectionVectorEnv(n, preset))
+        scores.append(play_trials(player, trials, tasks, seed).scores.mean(axis=1))
+    return Reference(*scores)
+
+
+BEST_FIXED = "best fixed rule"
+
+
+def players() -> dict[str, TrialPlayer]:
+    """The honest classical players, by name."""
+    return {
+        "lowest airmass": LowestAirmass(),
+        "brightest first": BrightestFirst(),
+        "greedy SNR": GreedySNR(),
+        BEST_FIXED: FlatValues(),
+        "Bayes-linear mean": BayesLinear(),
+        "Bayes-UCB": BayesLinear(optimism=1.0),
+        "Bayes-Thompson": BayesLinear(thompson=True),
+    }
+
+
+def knowing_players() -> dict[str, TrialPlayer]:
+    """Those that know more than a player may: where the gap between fixed rules and the oracle comes from."""
+    return {
+        "conditions known": conditions_known(),
+        "values known": values_known(),
+        "task oracle": task_oracle(),
+        "clairvoyant": clairvoyant(),
+    }

@@ -1,0 +1,108 @@
+"""Blood cells: which kind is this, from a few pictures of each?
+
+A class is a region of the space of size, share and lobes of the nucleus, granules and cytoplasm: 288 in all
+(`blood_cell_images`). A group is a slide, with a stain of its own; neither classes nor slides are in two splits. In
+``ood-stain`` the classes are those of ``test``, and slides are stained as none of the others.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from metaenv.supervised.datasets import Dataset
+from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.families.blood_cell_images import N_CLASSES, class_name, draw_cells, smears
+from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.image_files import load_images
+from metaenv.supervised.problem import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEED = 28  # of the stored pictures (chosen)
+SPLITS = ("train", "validation", "test", "ood-stain")
+ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-stain": (0.75, 1.0)}  # of classes
+SLIDES = 20  # in each split (chosen)
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of the classes of real pictures
+
+
+class BloodCells(Family):
+    """Pictures of blood cells, RGB, as (3, height, width).
+
+    Args:
+        per_class: pictures drawn of each class.
+        data: real pictures instead: a ``.npz`` or a folder, see `load_images`. There is no ood split then.
+        side: pixels that pictures of a folder are resized to.
+        split_by: with ``data``: ``"class"``, so that classes are new in tests, or ``"group"`` for files that name
+            a group of each picture and have few classes: then patients or slides are new, and classes are not.
+    """
+
+    name: ClassVar[str] = "blood-cells"
+    provenance: ClassVar[str] = (
+        "Drawn by a generator; colours set by eye beside crops of BCCD (Shenggan, MIT licence), all else chosen. Real "
+        "pictures by path carry the licence of who made them."
+    )
+    kinds = ("classification", "anomaly")
+    splits = SPLITS
+
+    def __init__(
+        self,
+        per_class: int = 30,
+        data: str | os.PathLike[str] | None = None,
+        side: int = 28,
+        split_by: str = "class",
+    ) -> None:
+        self.per_class = per_class
+        self._real: dict[str, Dataset] | None = None
+        if data is not None:
+            pictures, rng = load_images(data, side), np.random.default_rng(SEED)
+            if split_by not in ("class", "group"):
+                raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
+            split = pictures.split_by_class if split_by == "class" else pictures.split_by_group
+            self._real = split(SHARES, rng)
+            self.splits = tuple(SHARES)
+
+    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
+        """The split's pictures."""
+        del kind, seed
+        return drawn(split, self.per_class) if self._real is None else self._real[split]
+
+    def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
+        """Support pictures on the left, some queries on the right, a class a row."""
+        draw_pictures(figure, batch)
+
+
+@lru_cache(maxsize=8)
+def drawn(split: str, per_class: int) -> Dataset:
+    """The pictures of a split: its classes on its slides."""
+    start, end = (round(share * N_CLASSES) for share in ENDS[split])
+    chosen = np.random.default_rng(SEED).permutation(N_CLASSES)[start:end]
+    rng = np.random.default_rng([SEED, SPLITS.index(split)])
+    classes = np.repeat(chosen, per_class)
+    slide = rng.integers(SLIDES, size=len(classes))
+    pictures = draw_cells(classes, slide, smears(SLIDES, rng, split == "ood-stain"), rng)
+    names = np.array([class_name(c) for c in range(N_CLASSES)])[classes]
+    return Dataset(pictures.transpose(0, 3, 1, 2), names, np.char.add(f"{split} slide ", slide.astype(str)))
+
+
+def draw_pictures(figure: Figure, batch: EpisodeBatch, shown: int = 5) -> None:
+    """Pictures (channels, height, width) of the first episode: support and queries of each label, a row each."""
+    labels = np.unique(batch.query_y[0].numpy())
+    axes: Any = figure.subplots(len(labels), 2 * shown, squeeze=False)
+    for ax in axes.ravel():
+        ax.set_axis_off()
+    sides = ((batch.support_x, batch.support_y, 0, "support"), (batch.query_x, batch.query_y, shown, "query"))
+    for x, y, first, title in sides:
+        axes[0, first].set_title(title, fontsize=9, loc="left")
+        for row, label in enumerate(labels):
+            for k, picture in enumerate(x[0][y[0] == int(label)][:shown]):
+                colours = picture.permute(1, 2, 0).numpy()
+                axes[row, first + k].imshow(colours[..., 0] if colours.shape[2] == 1 else colours, cmap="gray")
+    if batch.problem.kind == "classification":
+        for row, label in enumerate(labels):
+            text = str(batch.task_ids[0, int(label)]).replace(", ", "\n")
+            axes[row, 0].text(-0.15, 0.5, text, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=6)

@@ -1,0 +1,111 @@
+"""What all families of few-shot problems share: named disjoint splits, episodes, provenance, a picture."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from metaenv.errors import nearest
+from metaenv.plots import new_figure
+from metaenv.supervised.datasets import Dataset
+from metaenv.supervised.episodes import EpisodeBatch, Episodes
+from metaenv.supervised.problem import Kind
+from metaenv.tasks import TaskSampler
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Family(ABC):
+    """A family of few-shot problems of one science. A value: what it gives depends on its arguments alone.
+
+        cells = make_family("blood-cells")
+        train, test = cells.episodes("train", 5, 15), cells.episodes("test", 5, 15, seed=1)
+        cells.picture("episode.png")
+
+    A new family says where its tasks come from (`source`) and how an episode looks (`draw`), and gets a line in
+    `metaenv.supervised.families.registry`.
+    """
+
+    name: ClassVar[str]
+    provenance: ClassVar[str]
+    """Where data or models come from: papers, licences, and what was chosen."""
+    kinds: tuple[Kind, ...]
+    """Problems that it has; the first is the default."""
+    splits: tuple[str, ...]
+    """No class, group or task is in two of ``train``, ``validation`` and ``test``; ``ood-…`` are like ``test``, but
+    lie outside of what training shows in the property that they are named for."""
+    shots: tuple[int, int] = (5, 15)
+    """Default n_support and n_query."""
+    pool: int = 8
+    """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
+
+    @abstractmethod
+    def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
+        """Where the episodes of a split come from; the seed is of the tasks of a sampler."""
+
+    @abstractmethod
+    def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
+        """Draw the first episode of a batch."""
+
+    def threshold(self, kind: Kind) -> float | Literal["median"] | None:
+        """What makes classes of a sampler's targets; see `Episodes`."""
+        del kind
+        return None
+
+    def episodes(
+        self,
+        split: str = "train",
+        n_support: int | None = None,
+        n_query: int | None = None,
+        *,
+        kind: Kind | None = None,
+        n_ways: int = 5,
+        n_anomalies: int | None = None,
+        seed: int = 0,
+    ) -> Episodes:
+        """An endless, reproducible stream of episodes of a split.
+
+        Args:
+            split: one of `splits`.
+            n_support: samples to learn from, of each class in classification; by default `shots`.
+            n_query: samples to be judged on, likewise.
+            kind: one of `kinds`, by default the first.
+            n_ways: classes of an episode, where there are many to choose from.
+            n_anomalies: anomalous queries, by default as many as ``n_query``.
+            seed: of tasks and draws.
+
+        Raises:
+            ValueError: no such split or kind, or classes too small for the numbers asked for.
+        """
+        kind = self.check(split, kind)
+        return Episodes(
+            self.source(split, kind, seed),
+            self.shots[0] if n_support is None else n_support,
+            self.shots[1] if n_query is None else n_query,
+            kind=kind,
+            n_ways=n_ways,
+            n_anomalies=n_anomalies,
+            threshold=self.threshold(kind),
+            pool=self.pool,
+            seed=seed,
+        )
+
+    def check(self, split: str, kind: Kind | None) -> Kind:
+        """The kind, or the default one. Raises ValueError unless this family has the split and the kind."""
+        if split not in self.splits:
+            raise ValueError(f"{self.name} has no split {split!r}.{nearest(split, self.splits)}")
+        if kind is not None and kind not in self.kinds:
+            raise ValueError(f"{self.name} has {' and '.join(self.kinds)}, not {kind!r}; choose one of these")
+        return kind or self.kinds[0]
+
+    def picture(
+        self, path: str | os.PathLike[str], split: str = "test", *, kind: Kind | None = None, seed: int = 0
+    ) -> Path:
+        """Save a picture of one episode; needs matplotlib."""
+        figure = new_figure(9.0, 5.0)
+        self.draw(figure, self.episodes(split, kind=kind, seed=seed).draw(1))
+        figure.savefig(path, dpi=110)
+        return Path(path)

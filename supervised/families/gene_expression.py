@@ -1,0 +1,202 @@
+"""Gene expression of single cells: which cell type is this, from a few cells of each?
+
+Types are combinations of marker programmes (`gene_counts`), groups are batches; neither is in two splits. In
+``ood-platform`` the types are those of ``test``, measured with fewer counts and more dropout than any other.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.supervised.datasets import Dataset
+from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
+from metaenv.supervised.families.image_files import load_npz
+from metaenv.supervised.problem import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEED = 10_090  # of the stored cells (chosen)
+TYPES = 240
+SPLITS = ("train", "validation", "test", "ood-platform")
+ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-platform": (0.75, 1.0)}  # of types
+BATCHES = 12  # in each split (chosen)
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of the types of real cells
+WHEEL = "scanpy:pbmc68k_reduced"
+
+
+class GeneExpression(Family):
+    """Expression of 256 genes in single cells, as log(1 + counts a thousand).
+
+    Args:
+        per_class: cells of each type.
+        data: real cells instead, see `load_expression`. There is no ood split then.
+        label: column of ``data`` that names the cell type.
+        group: column that names the batch, patient or study, if any.
+        n_genes: keep the genes that vary most in the training split; None keeps all.
+        split_by: with ``data``: ``"class"``, so that types are new in tests, or ``"group"``.
+    """
+
+    name: ClassVar[str] = "gene-expression"
+    provenance: ClassVar[str] = (
+        "Simulated in the form of Splatter (Zappia et al. 2017); gene means and dropout slope are its defaults, all "
+        "else chosen. Real cells by path carry the licence of their study."
+    )
+    kinds = ("classification", "anomaly")
+    splits = SPLITS
+
+    def __init__(
+        self,
+        per_class: int = 40,
+        data: str | os.PathLike[str] | None = None,
+        label: str = "label",
+        group: str | None = None,
+        n_genes: int | None = None,
+        split_by: str = "class",
+    ) -> None:
+        self.per_class = per_class
+        self._real: dict[str, Dataset] | None = None
+        if data is not None:
+            cells, rng = load_expression(data, label, group), np.random.default_rng(SEED)
+            if split_by not in ("class", "group"):
+                raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
+            split = cells.split_by_class if split_by == "class" else cells.split_by_group
+            self._real = _most_variable(split(SHARES, rng), n_genes)
+            self.splits = tuple(SHARES)
+
+    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
+        """The split's cells."""
+        del kind, seed
+        return simulated(split, self.per_class) if self._real is None else self._real[split]
+
+    def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
+        """Support cells, then queries, by class; the genes that differ most between the classes."""
+        draw_heatmap(figure, batch)
+
+
+@lru_cache(maxsize=8)
+def simulated(split: str, per_class: int) -> Dataset:
+    """The cells of a split."""
+    life = biology(TYPES, np.random.default_rng(SEED))
+    start, end = (round(share * TYPES) for share in ENDS[split])
+    rng = np.random.default_rng([SEED, SPLITS.index(split)])
+    types = np.repeat(np.arange(start, end), per_class)
+    batch = rng.integers(BATCHES, size=len(types))
+    platform = SHALLOW if split == "ood-platform" else Platform()
+    x = log_normalised(counts(types, batch, BATCHES, life, platform, rng))
+    return Dataset(x, np.char.add("type ", types.astype(str)), np.char.add(f"{split} batch ", batch.astype(str)))
+
+
+def load_expression(path: str | os.PathLike[str], label: str = "label", group: str | None = None) -> Dataset:
+    """Cells or samples from a file, with values as they are there: log them before if they are counts.
+
+    Args:
+        path: ``.csv`` (or ``.tsv``), a cell a row, a column a gene; ``.npz`` with ``x`` and ``y``, perhaps ``classes``
+            and ``groups``; ``.h5ad``, which needs anndata; or ``"scanpy:pbmc68k_reduced"``, 700 blood cells that the
+            scanpy package carries.
+        label: column (of ``obs`` in ``.h5ad``) with the cell type; in PBMC68k it is ``bulk_labels``.
+        group: column with the batch, patient or study.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column is missing, a value is no number, or the suffix is unknown.
+    """
+    if os.fspath(path) == WHEEL:
+        return _pbmc68k(label, group)
+    place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(f"no expression data at {place}: expected a .csv, .tsv, .npz or .h5ad file")
+    if place.suffix == ".npz":
+        return _from_npz(place)
+    if place.suffix == ".h5ad":
+        return _from_h5ad(place, label, group)
+    if place.suffix in (".csv", ".tsv"):
+        return _from_table(place, label, group)
+    raise ValueError(f"expected .csv, .tsv, .npz or .h5ad, got {place.name}; convert it to one of these")
+
+
+def _from_table(place: Path, label: str, group: str | None) -> Dataset:
+    with place.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file, delimiter="\t" if place.suffix == ".tsv" else ",")
+        head = next(reader, [])
+        rows = [row for row in reader if row]
+    special = [label] if group is None else [label, group]
+    if missing := [name for name in special if name not in head]:
+        raise ValueError(f"{place} has no column {', '.join(missing)}; it begins with {', '.join(head[:8])}")
+    genes = [i for i, name in enumerate(head) if name and name not in special]
+    try:
+        x = np.array([[row[i] for i in genes] for row in rows], np.float64)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"expected numbers in all gene columns of {place}, a cell a row: {error}") from error
+    columns = [np.array([row[head.index(name)] for row in rows]) for name in special]
+    return Dataset(x, columns[0], columns[1] if group else None)
+
+
+def _from_npz(place: Path) -> Dataset:
+    arrays = load_npz(place)
+    if not {"x", "y"} <= arrays.keys():
+        raise ValueError(f"expected arrays x (cells, genes) and y (cells,) in {place}, found {', '.join(arrays)}")
+    y = arrays["classes"][arrays["y"]] if "classes" in arrays else arrays["y"]
+    return Dataset(arrays["x"], y, arrays.get("groups"))
+
+
+def _from_h5ad(place: Path, label: str, group: str | None) -> Dataset:
+    try:
+        from anndata import read_h5ad  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError("reading .h5ad needs anndata: pip install anndata") from error
+    return _from_anndata(read_h5ad(place), label, group)
+
+
+def _pbmc68k(label: str, group: str | None) -> Dataset:
+    try:
+        from scanpy.datasets import pbmc68k_reduced  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError(f"{WHEEL} needs scanpy: pip install scanpy") from error
+    return _from_anndata(pbmc68k_reduced(), "bulk_labels" if label == "label" else label, group)
+
+
+def _from_anndata(cells: Any, label: str, group: str | None) -> Dataset:
+    for name in (label, group):
+        if name is not None and name not in cells.obs:
+            raise ValueError(f"obs has no column {name!r}; it has {', '.join(map(str, cells.obs.columns))}")
+    values = cells.X.toarray() if hasattr(cells.X, "toarray") else cells.X
+    labels = np.asarray(cells.obs[label], dtype=str)
+    return Dataset(np.asarray(values), labels, None if group is None else np.asarray(cells.obs[group], dtype=str))
+
+
+def _most_variable(parts: dict[str, Dataset], n_genes: int | None) -> dict[str, Dataset]:
+    if n_genes is None:
+        return parts
+    spread = parts["train"].x.float().var(dim=0).numpy()
+    kept = np.sort(np.argsort(-spread, kind="stable")[:n_genes])
+    return {name: Dataset(d.x[:, kept], d.y, d.groups, d.ids) for name, d in parts.items()}
+
+
+def draw_heatmap(figure: Figure, batch: EpisodeBatch, shown: int = 40) -> None:
+    """Samples as rows, by label, of an episode of vectors: the features that differ most between labels in front."""
+    sides = [
+        (x[0].numpy(), y[0].numpy()) for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y))
+    ]
+    axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[len(y) for _, y in sides])
+    x, y = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    means: NDArray[Any] = np.stack([x[y == label].mean(axis=0) for label in np.unique(y)])
+    front = np.argsort(-means.std(axis=0), kind="stable")[:shown]
+    scale = x[:, front].mean(axis=0), x[:, front].std(axis=0) + 1e-9
+    for ax, (values, labels), title in zip(axes, sides, ("support", "query"), strict=True):
+        order = np.argsort(labels, kind="stable")
+        picture = (values[order][:, front] - scale[0]) / scale[1]
+        ax.imshow(picture, aspect="auto", cmap="coolwarm", vmin=-2.5, vmax=2.5, interpolation="nearest")
+        for end in np.flatnonzero(np.diff(labels[order])):
+            ax.axhline(end + 0.5, color="black", lw=0.8)
+        ax.set_ylabel(f"{title}, by class")
+    axes[-1].set_xlabel("feature, those that differ most between the classes first")

@@ -1,0 +1,98 @@
+"""Molecule objectives: what is a molecule worth for a hidden target profile, from a few that were scored?
+
+The tasks are those of the environment (`MoleculeDistribution`). Molecules are divided by Murcko scaffold, too, so that
+none is in two of the splits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from metaenv.molecules.objectives import WINDOWED
+from metaenv.molecules.stored import anchors, scaffold_share
+from metaenv.molecules.tasks import TIERS, Features, MoleculeDistribution, Tier, scaled, scores_of
+from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.synthesis import draw_plane
+from metaenv.supervised.problem import Kind
+from metaenv.tasks import Labelled, TaskBatch, TaskSampler
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ACTIVE = 0.5  # score from which a molecule counts as active (the notes of this family; chosen)
+GOOD, GOOD_SHARE = 1 / 20, 1 / 3  # the best twentieth makes a third of the draws, as in MoleculeDistribution.labelled
+TENTHS = {"train": (0, 6), "validation": (6, 7)}  # of all scaffolds; (7, 10) in all other splits
+
+
+@dataclass(frozen=True)
+class MoleculeScreen(MoleculeDistribution):
+    """`MoleculeDistribution`, whose examples of a task are all different molecules, of some scaffolds only."""
+
+    tenths: tuple[int, int] = (0, 10)
+    """Which tenths of the scaffolds: from the first to before the second."""
+
+    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
+        """``n`` different molecules and their scores: about one in three of the best 5 % for the task.
+
+        Drawn without replacement by exponential keys (Efraimidis and Spirakis 2006, Inf. Process. Lett. 97, 181).
+        """
+        first, end = self.tenths
+        share = scaffold_share()
+        rows = np.flatnonzero((first <= share) & (share < end))
+        if n > len(rows):
+            raise ValueError(
+                f"expected at most {len(rows)} molecules of scaffolds {self.tenths}, got n={n}; take fewer"
+            )
+        real = anchors().take(rows)
+        table = scores_of(real, tasks)
+        n_good = max(1, int(GOOD * len(rows)))
+        weight = np.full(table.shape, (1 - GOOD_SHARE) / len(rows))
+        best = np.argpartition(-table, n_good - 1, axis=1)[:, :n_good]
+        np.put_along_axis(weight, best, GOOD_SHARE / n_good + (1 - GOOD_SHARE) / len(rows), axis=1)
+        key = rng.exponential(size=table.shape) / weight
+        chosen = rng.permuted(np.argpartition(key, n - 1, axis=1)[:, :n], axis=1)
+        described = real.bits() if self.features == "fingerprint" else scaled(real.values)
+        return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
+
+
+class MoleculeObjectives(Family):
+    """Real molecules and their scores for hidden objectives: regression, or active or not.
+
+    Args:
+        tier: of the objectives, see `MoleculeDistribution`.
+        features: ``"properties"``, seven numbers, or ``"fingerprint"``, 1,024 bits.
+    """
+
+    name: ClassVar[str] = "molecule-objectives"
+    provenance: ClassVar[str] = (
+        "Objectives and 6,000 real molecules of metaenv.molecules, which says where they come from; scores are "
+        "computed. Active means a score above 0.5 (chosen)."
+    )
+    kinds = ("regression", "classification")
+    shots = (16, 24)
+
+    def __init__(self, tier: Tier = "windows-3", features: Features = "properties") -> None:
+        if tier not in TIERS or features not in ("properties", "fingerprint"):
+            raise ValueError(f"expected a tier among {', '.join(TIERS)} and properties or fingerprint as features, "
+                             f"got {tier!r} and {features!r}")  # fmt: skip
+        self.tier: Tier = tier
+        self.features: Features = features
+        self.splits = MoleculeDistribution(tier).splits
+
+    def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
+        """Objectives of the split, with molecules of its scaffolds."""
+        del kind
+        return TaskSampler(MoleculeScreen(self.tier, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
+
+    def threshold(self, kind: Kind) -> float | None:
+        """Active or not."""
+        return ACTIVE if kind == "classification" else None
+
+    def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
+        """Molecules by their first two features, coloured by score."""
+        names: tuple[str, ...] = WINDOWED if self.features == "properties" else ("bit 0", "bit 1")
+        draw_plane(figure, batch, names, "active" if batch.n_classes else "score")

@@ -1,0 +1,96 @@
+"""Materials synthesis: what comes of a recipe, in a material that one has made a few times only?
+
+The tasks are those of the environment: hidden materials of `SolidStateDistribution`, each with its own furnace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from metaenv.arrays import Floats
+from metaenv.materials.kinetics import simulate
+from metaenv.materials.oracle import ROWS
+from metaenv.materials.recipes import ACTION_DIM, ACTION_NAMES, Tier, from_action
+from metaenv.materials.tasks import SolidStateDistribution
+from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.families.family import Family
+from metaenv.supervised.problem import Kind
+from metaenv.tasks import Labelled, TaskBatch, TaskSampler
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PURE = 0.8  # share of the target above which a product is called pure (chosen; 18 % of random recipes)
+
+
+@dataclass(frozen=True)
+class SynthesisPurity(SolidStateDistribution):
+    """`SolidStateDistribution`, of which one sees how pure the product is."""
+
+    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
+        """Random recipes. ``x`` (tasks, n, 5 or 11): the action in [-1, 1]; ``y``: true share of the target."""
+        x = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.tier]))
+        return Labelled(x, purity(tasks, x, self.tier), tasks.ids)
+
+
+def purity(tasks: TaskBatch, actions: Floats, tier: Tier) -> Floats:
+    """(tasks, n) share of the target after recipes (tasks, n, d), without noise."""
+    n = actions.shape[1]
+    table = np.empty(actions.shape[:2])
+    block = max(1, ROWS // n)
+    for start in range(0, len(tasks), block):
+        rows = np.arange(start, min(start + block, len(tasks)))
+        recipe = from_action(actions[rows].reshape(len(rows) * n, -1), tier)
+        table[rows] = simulate(tasks.take(rows).repeated(n), recipe).target_fraction.reshape(-1, n)
+    return table
+
+
+class MaterialsSynthesis(Family):
+    """Recipes in hidden materials: their worth (regression), or whether the product is pure (two classes).
+
+    Args:
+        tier: ``"default"``, five numbers a recipe, or ``"full"``, eleven.
+    """
+
+    name: ClassVar[str] = "materials-synthesis"
+    provenance: ClassVar[str] = (
+        "Simulated by the kinetics of metaenv.materials, whose tasks say which ranges have sources; "
+        "pure means at least 80 % target (chosen)."
+    )
+    kinds = ("regression", "classification")
+    splits = SolidStateDistribution().splits
+    shots = (10, 20)
+
+    def __init__(self, tier: Tier = "default") -> None:
+        if tier not in ACTION_DIM:
+            raise ValueError(f"expected a tier among {', '.join(ACTION_DIM)}, got {tier!r}")
+        self.tier: Tier = tier
+
+    def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
+        """Materials of the split."""
+        cls = SolidStateDistribution if kind == "regression" else SynthesisPurity
+        return TaskSampler(cls(self.tier), split, seed)
+
+    def threshold(self, kind: Kind) -> float | None:
+        """Pure or not."""
+        return PURE if kind == "classification" else None
+
+    def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
+        """Recipes by temperature and time, coloured by what came of them."""
+        draw_plane(figure, batch, ACTION_NAMES[self.tier][:2], "share pure" if batch.n_classes else "utility")
+
+
+def draw_plane(figure: Figure, batch: EpisodeBatch, names: tuple[str, ...], what: str) -> None:
+    """The first two features of the first episode, support and queries side by side, coloured by y."""
+    axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
+    sides = ((batch.support_x, batch.support_y, "support"), (batch.query_x, batch.query_y, "query"))
+    low, high = float(batch.query_y[0].min()), float(batch.query_y[0].max())
+    for ax, (x, y, title) in zip(axes, sides, strict=True):
+        ax.scatter(x[0, :, 0], x[0, :, 1], c=y[0], vmin=low, vmax=high, cmap="viridis", s=60, edgecolors="black")
+        ax.set_title(title)
+        ax.set_xlabel(f"{names[0]}, scaled")
+    axes[0].set_ylabel(f"{names[1]}, scaled")
+    figure.colorbar(axes[1].collections[0], ax=axes, label=what)

@@ -1,0 +1,121 @@
+"""Classical players and the references: the family needs adaptation, and adaptation pays."""
+
+import numpy as np
+import pytest
+
+from metaenv.baselines import classical_players
+from metaenv.players import RandomPlayer, play_trials
+from metaenv.telescope.baselines import (
+    BEST_FIXED,
+    NEEDED_GRID,
+    BayesLinear,
+    FlatValues,
+    LowestAirmass,
+    clairvoyant,
+    play_references,
+    players,
+    prior,
+    task_oracle,
+    values_known,
+)
+from metaenv.telescope.env import TargetSelectionVectorEnv
+from metaenv.telescope.tasks import TargetSelectionDistribution
+from metaenv.trial import VectorTrial
+
+N = 96
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """(tasks, nights) of each player on the first tasks of the test list."""
+    tasks = TargetSelectionDistribution().frozen("test").tasks.take(np.arange(N))
+    playing = {
+        "random": RandomPlayer(),
+        "fixed": FlatValues(),
+        "bayes": BayesLinear(optimism=1.0),
+        "values": values_known(),
+        "oracle": task_oracle(),
+        "clairvoyant": clairvoyant(),
+    }
+    return {k: play_trials(p, VectorTrial(TargetSelectionVectorEnv(N)), tasks, 0).scores for k, p in playing.items()}
+
+
+def normalised(scores, name):
+    gap = (scores["oracle"] - scores["random"]).mean()
+    return (scores[name] - scores["random"]).mean() / gap
+
+
+def test_the_family_needs_adaptation(scores):
+    """Bars of the design, with room for the error of so few tasks (0.05)."""
+    assert scores["oracle"].mean() > 1.8 * scores["random"].mean()
+    assert normalised(scores, "fixed") < 0.35
+    assert normalised(scores, "bayes") > 0.80
+    assert normalised(scores, "fixed") < normalised(scores, "bayes") < 1.05
+
+
+def test_knowing_more_earns_more(scores):
+    assert normalised(scores, "values") < 1.0 < normalised(scores, "clairvoyant")
+
+
+def test_references_are_frozen_as_played():
+    frozen = TargetSelectionDistribution().frozen("test")
+    few = frozen.tasks.take(np.arange(8))
+    # The noise depends on the task's place in the list and on its length only through the seed.
+    again = play_references(few)
+    assert again.random.shape == again.oracle.shape == (8,)
+    assert again.oracle.mean() > again.random.mean()
+
+
+def test_frozen_reference_matches_the_oracle_on_the_same_nights(scores):
+    frozen = TargetSelectionDistribution().frozen("test")
+    # Same first N tasks and seed 0, so the very nights of the frozen references.
+    np.testing.assert_allclose(frozen.reference.oracle[:N], scores["oracle"].mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(frozen.reference.oracle.mean(), 1.0, atol=0.2)
+
+
+def test_lowest_airmass_takes_the_highest_open_target():
+    env = TargetSelectionVectorEnv(3)
+    trials = VectorTrial(env)
+    observation, _ = trials.reset(seed=0)
+    player = LowestAirmass()
+    player.start(trials, np.random.default_rng(0))
+    np.testing.assert_array_equal(player.act(observation), np.argmax(env.night.up[:, 0], axis=1))
+
+
+def test_prior_of_class_values():
+    mean, covariance = prior()
+    assert mean.shape == (11,) and covariance.shape == (11, 11)
+    assert (mean[:8] < 0).all() and np.abs(mean[8:]).max() < 0.1  # E[ln v] < ln E[v] = 0 (Jensen)
+    np.testing.assert_allclose(np.diag(covariance)[8:], 0.64, rtol=0.1)
+    assert np.all(np.diff(NEEDED_GRID) > 0)
+
+
+def test_bayes_forgets_where_a_new_trial_begins():
+    env = VectorTrial(TargetSelectionVectorEnv(2))
+    observation, _ = env.reset(seed=1)
+    player = BayesLinear()
+    player.start(env, np.random.default_rng(0))
+    fresh = player._mean[0].copy()
+    for _ in range(10):
+        action = player.act(observation)
+        observation, _, _, _, _ = env.step(action)
+        player.observe(action, env.memory.last_reward.copy())
+    player.act(observation)
+    assert not np.allclose(player._mean[0], fresh)
+    learned = player._mean[1].copy()
+    player.restart(np.array([0]))
+    np.testing.assert_array_equal(player._mean[0], fresh)
+    np.testing.assert_array_equal(player._mean[1], learned)
+
+
+@pytest.mark.parametrize("preset", ["depth", "cadence"])
+@pytest.mark.parametrize("name", list(players()))
+def test_every_player_plays_every_preset(preset, name):
+    tasks = TargetSelectionDistribution(preset).frozen("validation").tasks.take(np.arange(2))
+    record = play_trials(players()[name], VectorTrial(TargetSelectionVectorEnv(2, preset), episodes=1), tasks, 0)
+    assert (record.scores >= 0).all() and np.isfinite(record.scores).all()
+
+
+def test_players_are_known_by_name():
+    known, best = classical_players(VectorTrial(TargetSelectionVectorEnv(1)))
+    assert best == BEST_FIXED and best in known and "Bayes-UCB" in known and "random" in known

@@ -1,0 +1,62 @@
+"""Pictures and lines of text on a night."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from metaenv.telescope.env import TargetSelectionVectorEnv
+from metaenv.telescope.render import CENTRE, RADIUS, _lit, _project, frame, scene, text
+
+
+@pytest.fixture(scope="module")
+def now():
+    env = TargetSelectionVectorEnv(1, render_mode="rgb_array")
+    env.reset(seed=3)
+    for _ in range(5):
+        env.step(np.array([int(np.flatnonzero(env.action_masks()[0])[0])]))
+    return scene(env, 0)
+
+
+def test_north_is_up_and_east_left():
+    zenith, north, east = (np.array(v, float).reshape(3, 1) for v in ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+    x, y = _project(zenith)
+    assert (x[0], y[0]) == pytest.approx((CENTRE, CENTRE))
+    x, y = _project(north)
+    assert (x[0], y[0]) == pytest.approx((CENTRE, CENTRE - RADIUS))
+    x, y = _project(east)
+    assert (x[0], y[0]) == pytest.approx((CENTRE - RADIUS, CENTRE))
+
+
+def test_moon_is_lit_in_proportion():
+    full = np.asarray(_lit(1.0), float).sum()
+    for share in (0.0, 0.25, 0.5, 0.75):
+        assert np.asarray(_lit(share), float).sum() / full == pytest.approx(share, abs=0.05)
+
+
+def test_frame_shows_what_changes(now):
+    picture = frame(now)
+    assert picture.shape == (480, 740, 3) and picture.dtype == np.uint8
+    for other in (
+        replace(now, visited=~now.visited),
+        replace(now, cloud=2),
+        replace(now, moon=(0.3, 0.3, 0.9), moon_share=1.0),
+        replace(now, bank=(3.0, 1.0)),
+        replace(now, scores=[0.4, 0.8]),
+        replace(now, class_value=[1.0] * 8),
+        replace(now, slot=20),
+    ):
+        assert not np.array_equal(frame(other), picture)
+
+
+def test_text_says_where_the_night_stands(now):
+    line = text(replace(now, scores=[0.25]))
+    assert f"slot {now.slot}/24" in line and "arcsec" in line and "nights before: 0.25" in line
+
+
+def test_programme_is_hidden_unless_asked_for():
+    for reveal in (False, True):
+        env = TargetSelectionVectorEnv(1, reveal=reveal, render_mode="ansi")
+        env.reset(seed=0)
+        assert (scene(env, 0).class_value is not None) is reveal
+        assert (":" in scene(env, 0).title) is reveal
