@@ -18,8 +18,8 @@ def test_there_are_code_blocks():
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_code_block_runs(number, tmp_path, monkeypatch):
     block = BLOCKS[number]
-    if "metaenv.agents" in block:
-        pytest.importorskip("torch", reason="agents need torch")
+    if "metaenv.agents" in block or "metaenv.supervised" in block:
+        pytest.importorskip("torch", reason="agents and learners need torch")
     monkeypatch.chdir(tmp_path)
     # The README trains for minutes; here the same lines run for seconds.
     block = re.sub(r"total_timesteps=[\d_]+", "total_timesteps=20_480", block)
