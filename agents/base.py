@@ -6,8 +6,7 @@ import copy
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -21,6 +20,7 @@ from stable_baselines3.common.utils import configure_logger
 from torch import Tensor
 
 from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.agents.threads import torch_threads_of
 
 Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
 """What Stable-Baselines3 takes as a callback."""
@@ -175,7 +175,7 @@ class Agent(ABC):
         total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
         callbacks.on_training_start(locals(), globals())
         self._before_learning(env)
-        with torch_threads(self._torch_threads):
+        with torch_threads_of(self._torch_threads):
             while self.num_timesteps < self._total_timesteps and self._iterate(env, callbacks, log_interval):
                 pass
         callbacks.on_training_end()
@@ -311,14 +311,3 @@ class Agent(ABC):
                 f"Expected an env to learn on, but this agent has none: {type(self).__name__}.load(path, env=env)."
             )
         return self.env
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use this many threads inside the block, and as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

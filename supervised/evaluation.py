@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaenv.agents.threads import torch_threads_of
 from metaenv.arrays import Floats
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.episodes import EpisodeBatch, FrozenEpisodes
-from metaenv.supervised.learner import Learner, Prediction, torch_threads_of
+from metaenv.supervised.learner import Learner, Prediction
 from metaenv.supervised.problem import Kind, Problem, task_loss
 
 METRICS: dict[Kind, tuple[str, ...]] = {

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.agents.threads import torch_threads_of
 from metaenv.supervised.backbones import backbone_for, check_no_batch_statistics, n_features
 from metaenv.supervised.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.problem import Kind, Problem, task_loss
@@ -485,14 +486,3 @@ def _progress(steps: range, show: bool) -> Iterator[int]:
     from tqdm import tqdm
 
     return iter(tqdm(steps, desc="meta-training", unit="update"))
-
-
-@contextmanager
-def torch_threads_of(threads: int) -> Iterator[None]:
-    """Let torch use this many threads inside the block, and as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -38,10 +38,8 @@ FROZEN_SIZES = {"validation": 200, "test": 500, "ood-target": 256}
 FROZEN_SEED = 20_250_704  # chosen; any fixed number does
 TARGET_STRIDE = 32  # codes of objectives: windows, then target
 N_PROBES = 64
-PORTFOLIO_TASKS, PORTFOLIO_SIZE = (
-    1_000,
-    10,
-)  # training tasks that the portfolio is chosen on (chosen); a trial's molecules
+PORTFOLIO_TASKS = 1_000  # of training, that the portfolio is chosen on (chosen)
+PORTFOLIO_SIZE = 10  # a trial's molecules
 
 
 @dataclass(frozen=True)

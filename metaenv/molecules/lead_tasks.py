@@ -22,6 +22,7 @@ from metaenv.molecules.criteria import CENTRE, SHARES, SPREAD, share_of
 from metaenv.molecules.fragments import DATA
 from metaenv.molecules.lead_library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries, notation
 from metaenv.molecules.objectives import WINDOWED, score_table
+from metaenv.molecules.tasks import Certified
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 
 WINDOWS = 3
@@ -45,7 +46,7 @@ CHUNK = 32  # tasks scored at once, to bound memory
 
 
 @dataclass(frozen=True)
-class LeadTask(Task):
+class LeadTask(Certified, Task):
     """A scaffold, hidden windows on properties of its molecules, and a molecule that lies in all of them.
 
     Numbers for the seven properties are in the order of `objectives.WINDOWED`: mw / Da, logp, tpsa / Å², hbd,
@@ -67,10 +68,7 @@ class LeadTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, length in (("wanted", 7), ("low", 7), ("high", 7), ("certificate", SITES)):
-            given = getattr(self, name)
-            if not isinstance(given, tuple) or len(given) != length:
-                raise TaskError(f"LeadTask.{name} must have {length} numbers, got {given!r}")
+        self._check_lengths(wanted=7, low=7, high=7, certificate=SITES)
         if not isinstance(self.scaffold, int) or self.scaffold not in range(len(libraries().smiles)):
             raise TaskError(f"LeadTask.scaffold must be 0 to {len(libraries().smiles) - 1}, got {self.scaffold}")
         self._check_certificate()
@@ -104,10 +102,6 @@ class LeadTask(Task):
         found = known.choice[known.start[s] + np.argmax(inside.all(axis=1))]
         return cls(s, *(tuple(a.tolist()) for a in (wanted, low, high, found.astype(float))))
 
-    def windows(self) -> dict[str, tuple[float, float]]:
-        """The windows by name of the property."""
-        return {n: (self.low[j], self.high[j]) for j, n in enumerate(WINDOWED) if self.wanted[j]}
-
     def certificate_smiles(self) -> str:
         """The certificate as a SMILES (valid, not canonical)."""
         return notation(np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp))[0]
@@ -119,14 +113,7 @@ class LeadTask(Task):
         number = known.number[self.scaffold][tuple(int(r) for r in self.certificate)]
         if number < 0:
             raise TaskError(f"there is no molecule {self.certificate} in the library of {known.smiles[self.scaffold]}")
-        for j, name in enumerate(WINDOWED):
-            value = known.values[number, j]
-            slack = 1e-6 * max(1.0, abs(value))  # numbers may have been through single precision or text
-            if self.wanted[j] and not self.low[j] - slack <= value <= self.high[j] + slack:
-                raise TaskError(
-                    f"the certificate has {name} = {value:.4g}, outside the window from {self.low[j]:.4g} to "
-                    f"{self.high[j]:.4g}; LeadTask.from_windows finds a molecule that lies in all windows"
-                )
+        self._check_windows(known.values[number])
 
 
 @dataclass(frozen=True)

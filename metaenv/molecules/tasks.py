@@ -59,8 +59,11 @@ class Certified:
         return to_smiles(_sequence(self.certificate)[None])[0]
 
     def _check_certificate(self) -> None:
+        self._check_windows(_replayed(self.certificate, f"{type(self).__name__}.certificate"))
+
+    def _check_windows(self, values: Floats) -> None:
+        """Refuse a certificate whose properties (7,) lie outside the windows."""
         kind = type(self).__name__
-        values = _replayed(self.certificate, f"{kind}.certificate")
         for j, name in enumerate(WINDOWED):
             slack = 1e-6 * max(1.0, abs(values[j]))  # numbers may have been through single precision or text
             if self.wanted[j] and not self.low[j] - slack <= values[j] <= self.high[j] + slack:

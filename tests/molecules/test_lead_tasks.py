@@ -186,7 +186,7 @@ def test_a_task_of_ones_own():
         ({"scaffold": 1.5}, "scaffold must be 0 to 10"),
         ({"low": (0.0,)}, "must have 7 numbers"),
         ({"certificate": (0.0, 0.0, 32.0)}, "R-groups from 0 to 31"),
-        ({"certificate": (0.0, 0.0, 0.0)}, "outside the window"),
+        ({"certificate": (0.0, 0.0, 0.0)}, "outside the task's window"),
     ],
 )
 def test_impossible_tasks_are_refused(change, message):
