@@ -34,7 +34,8 @@ def classical_players(trials: VectorTrial) -> tuple[dict[str, TrialPlayer], str]
             from metaenv.molecules.bayes import BayesAdapter
 
             tier = getattr(env, "tier")  # noqa: B009
-            return {**players, **molecules.players(tier), "Bayes adapter": BayesAdapter(tier)}, "best fixed molecule"
+            known = {} if tier == "assay" else {"Bayes adapter": BayesAdapter(tier)}  # it knows windows, not targets
+            return {**players, **molecules.players(tier), **known}, "best fixed molecule"
         case "SparsePointRobotVectorEnv":
             from metaenv.classic import point_robot_players
 
