@@ -9,7 +9,7 @@ and its figures). There is no rule of adaptation: reading is all of it.
 In the paper a sequence has one query, its last element. Here all queries of a task are asked at once, each as the last
 element of a sequence of its own: it sees the support set and itself, as there, and no other query.
 
-The convolutions of a TC block are dilated by 1, 2, 4, … here; from 2 on, as the paper has it, they skip every odd step.
+The convolutions of a TC block are dilated by 1, 2, 4, … here; begun with 2, they would skip every odd step.
 A flag marks the query, as zeros would be a label in regression. Anomalies are learned like classes, from episodes with
 anomalous queries.
 """
@@ -31,7 +31,8 @@ from metaenv.supervised.problem import squeeze_output
 from metaenv.supervised.sequence import label_input, reading_order
 
 PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
-"""Sizes for Omniglot and miniImageNet there (appendix), for ``make_learner("snail", problem, **PAPER)``."""
+"""Sizes usually quoted for Omniglot and miniImageNet there (not checked against its appendix), for
+``make_learner("snail", problem, **PAPER)``."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from metaenv.supervised.families.image_files import load_images
 from metaenv.supervised.families.molecules import MoleculeScreen
 from metaenv.supervised.families.synthesis import SynthesisPurity
 
-BCCD = Path("/work/shared/data/bccd/bccd_crops28.npz")
+BCCD = Path(os.environ.get("METAENV_BCCD", "bccd_crops28.npz"))
+"""28 x 28 crops of the BCCD blood cells, as npz; not part of the project."""
 
 
 def cells_of(rng: np.random.Generator, n: int = 200, **region: int) -> np.ndarray:
@@ -152,7 +154,9 @@ def test_genes_are_chosen_from_the_training_split(tmp_path: Path):
     assert "ood-platform" not in family.splits
 
 
-@pytest.mark.skipif(not BCCD.exists(), reason="needs the BCCD crops, which are not part of the project")
+@pytest.mark.skipif(
+    not BCCD.exists(), reason="set METAENV_BCCD to an npz of BCCD crops, which are not part of the project"
+)
 def test_real_cells_by_path():
     family = make_family("blood-cells", data=BCCD, split_by="group")
     assert family.episodes("test", 5, 5, n_ways=3).draw(2).support_x.shape == (2, 15, 3, 28, 28)
