@@ -6,7 +6,8 @@ longer as "One-shot Learning with ...", https://arxiv.org/abs/1605.06065, whose 
 A recurrent controller reads samples with their labels one after the other and keeps them in an external memory. It
 reads by content: softmax over cosine similarities of a key with all memory slots. It writes by least recently used
 access: its key goes where it last read, to update what is known, or to the slot that was used least, to add something
-new (equations 20 to 23, as re-implementations number them). The weights of the network stay; what is learned of a task is in the memory.
+new (equations 20 to 23, as re-implementations number them). The weights of the network stay; what is learned of a task
+is in the memory.
 
 Labels come in one of two ways (`MANNConfig.labels`). In the paper, "shifted": with each sample comes the label of the
 one before, the network says the label of each sample as it comes, and accuracy is told by presentation: the first time
@@ -41,7 +42,7 @@ SMALL = 1e-6  # a slot shorter than this counts as empty (chosen; keys are in [-
 
 @dataclass(frozen=True)
 class MANNConfig(LearnerConfig):
-    """Settings of `MANN`. Sizes of memory and controller are those usually quoted for the paper's Omniglot (unchecked)."""
+    """Settings of `MANN`. Sizes are those usually quoted for the paper's Omniglot; not checked against it."""
 
     labels: Literal["together", "shifted"] = "together"
     """Whether a sample comes with its own label, or with that of the sample before, as in the paper."""
