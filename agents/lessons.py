@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from metaenv.agents.trial_spaces import TrialSpaces
 from metaenv.baselines import classical_players
 from metaenv.errors import nearest
-from metaenv.players import TrialPlayer
+from metaenv.players import NO_ADVICE, TrialPlayer
 from metaenv.trial import VectorTrial
-
-NO_LESSON = -1
-"""A teacher's action where it has no advice."""
 
 Batch = dict[str, NDArray[Any]]
 
@@ -39,7 +36,7 @@ class Teacher:
 
     Args:
         env: the trials.
-        player: the teacher. Its action `NO_LESSON` says that it has no advice. Where it has a method ``restart``
+        player: the teacher. Its action `NO_ADVICE` says that it has no advice. Where it has a method ``restart``
             (`RestartingPlayer`), that is called when trials have ended; ``start`` once an iteration.
     """
 
@@ -52,7 +49,7 @@ class Teacher:
         self.player.start(self.env, rng)
 
     def advise(self, observations: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The actions (n,) it would take of those allowed (n, k), or `NO_LESSON`.
+        """The actions (n,) it would take of those allowed (n, k), or `NO_ADVICE`.
 
         Raises:
             ValueError: an action is none of the env's, or forbidden.
@@ -60,9 +57,9 @@ class Teacher:
         advice = np.asarray(self.player.act(observations), np.int64)
         known = (advice >= 0) & (advice < allowed.shape[1])
         good = known & allowed[np.arange(len(advice)), advice * known]
-        if not (good | (advice == NO_LESSON)).all():
+        if not (good | (advice == NO_ADVICE)).all():
             raise ValueError(
-                f"Expected allowed actions in 0..{allowed.shape[1] - 1} from the teacher, or {NO_LESSON} for no "
+                f"Expected allowed actions in 0..{allowed.shape[1] - 1} from the teacher, or {NO_ADVICE} for no "
                 f"advice; got {advice[~good][0]} in row {np.flatnonzero(~good)[0]}. Correct the player's act()."
             )
         return advice
@@ -104,7 +101,7 @@ def played(actions: NDArray[Any], step: Batch) -> NDArray[Any]:
     """
     if "played_by_teacher" not in step:
         return actions
-    return np.where(step["played_by_teacher"] & (step["taught"] != NO_LESSON), step["taught"], actions)
+    return np.where(step["played_by_teacher"] & (step["taught"] != NO_ADVICE), step["taught"], actions)
 
 
 def note_what_counts(batch: Batch) -> NDArray[np.bool_]:
@@ -114,8 +111,8 @@ def note_what_counts(batch: Batch) -> NDArray[np.bool_]:
     policy played itself: PPO learns from no others.
     """
     valid = batch.get("valid", np.ones_like(batch["rewards"], np.bool_))
-    if "taught" in batch and (valid & (batch["taught"] == NO_LESSON)).any():
-        batch["advised"] = valid & (batch["taught"] != NO_LESSON)
+    if "taught" in batch and (valid & (batch["taught"] == NO_ADVICE)).any():
+        batch["advised"] = valid & (batch["taught"] != NO_ADVICE)
     if "played_by_teacher" not in batch or not batch["played_by_teacher"].any():
         return valid
     batch["on_policy"] = valid & ~batch["played_by_teacher"]

@@ -27,13 +27,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from metaenv.agents.base import Agent
-from metaenv.agents.lessons import NO_LESSON, Teacher, faded, find_teacher, note_what_counts, played
+from metaenv.agents.lessons import Teacher, faded, find_teacher, note_what_counts, played
 from metaenv.agents.memory import keep_freed_memory
 from metaenv.agents.networks import Categorical, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rl2_config import RL2Config, check_settings
 from metaenv.agents.rollouts import TrialBuffer
 from metaenv.agents.trial_spaces import TrialSpaces, check_binary, find_attribute, resolve_spaces
+from metaenv.players import NO_ADVICE
 
 MAX_LOG_STD_ROWS = 32
 """Stages of a long trial that get an exploration noise of their own by default (chosen)."""
@@ -123,7 +124,7 @@ class RL2(Agent):
             if allowed is not None and self.spaces.n_actions:
                 step["masks"] = np.asarray(allowed(), np.bool_)
             if self._teacher is not None:
-                advice = teacher.advise(observations, step["masks"]) if teacher else NO_LESSON
+                advice = teacher.advise(observations, step["masks"]) if teacher else NO_ADVICE
                 step["taught"] = np.broadcast_to(advice, env.num_envs)
             choices, state = self._act(step, state, ends)
             actions = played(choices, step)

@@ -16,12 +16,15 @@ from metaenv.vector import Info, Observations
 
 Progress = Callable[[int, int], None]
 
+NO_ADVICE = -1
+"""The action of a player that teaches, where it has nothing to say."""
+
 
 class TrialPlayer(Protocol):
     """Plays n trials at once. It sees what the trial shows, and nothing of the hidden task.
 
     One that is to teach RL² (`metaenv.agents.lessons`) on trials of different lengths also has ``restart(rows)``,
-    called where new trials have begun; and it may answer -1 for "no advice" in situations that it would not get into.
+    called where new trials have begun; and it may answer `NO_ADVICE` in situations that it would not get into.
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:

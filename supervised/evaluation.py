@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from metaenv.agents.threads import torch_threads_of
 from metaenv.arrays import Floats
+from metaenv.evaluation import write_text
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.learner import Learner, Prediction
@@ -127,7 +127,7 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` as JSON; numbers that are not finite become null."""
-        Path(path).write_text(json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n")
 
 
 def evaluate(

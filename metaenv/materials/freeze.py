@@ -27,6 +27,7 @@ from metaenv.materials.tasks import (
     random_score,
     solvable,
 )
+from metaenv.portfolios import greedy
 from metaenv.tasks import TaskBatch
 
 SEED = 20_240_503  # chosen; any fixed number does
@@ -60,17 +61,6 @@ def freeze_split(split: str, rng: np.random.Generator) -> dict[str, Any]:
         entry[tier] = {"mean_oracle": float(best.mean()), "mean_random": float(random.mean())}
     np.savez_compressed(DATA / f"{split}.npz", **columns)
     return entry
-
-
-def greedy(table: Floats, size: int) -> tuple[list[int], list[float]]:
-    """Columns of ``table`` (tasks, recipes) that raise most the mean over tasks of the best so far, and that mean."""
-    best, chosen, scores = np.full(len(table), -np.inf), [], []
-    for _ in range(size):
-        score = np.maximum(best[:, None], table).mean(axis=0)
-        chosen.append(int(np.argmax(score)))
-        scores.append(float(score.max()))
-        best = np.maximum(best, table[:, chosen[-1]])
-    return chosen, scores
 
 
 def freeze_portfolio(tier: Tier, rng: np.random.Generator) -> dict[str, Any]:

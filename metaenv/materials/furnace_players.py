@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.arrays import Floats
-from metaenv.materials.freeze import greedy
 from metaenv.materials.furnace import HEAT, HOLD, STOP, FurnaceControlVectorEnv
 from metaenv.players import TrialPlayer
+from metaenv.portfolios import greedy
 from metaenv.tasks import TaskSampler
 from metaenv.trial import VectorTrial
 from metaenv.vector import Observations

@@ -24,6 +24,7 @@ from metaenv.molecules.fragments import DATA, MAX_ACTIONS
 from metaenv.molecules.objectives import score_table
 from metaenv.molecules.stored import Molecules, Portfolio, anchors, fingerprints, pool
 from metaenv.molecules.tasks import Certified, Features, parsed_certificate, scaled, window_columns
+from metaenv.portfolios import greedy
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 
 ASSAY_EPISODES = 10
@@ -228,8 +229,6 @@ def check_activity(tasks: TaskBatch, assays: Assays) -> None:
 
 def portfolio() -> Portfolio:
     """Ten real molecules, each raising most the mean, over training tasks, of the best score so far."""
-    from metaenv.molecules.freeze import greedy
-
     distribution = AssayDistribution()
     tasks = distribution.members("train")
     rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]

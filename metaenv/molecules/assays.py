@@ -29,7 +29,7 @@ from metaenv.arrays import Bools, Floats, Index, Rows
 from metaenv.errors import nearest
 from metaenv.molecules.assembly import ALL
 from metaenv.molecules.fragments import DATA
-from metaenv.molecules.properties import FINGERPRINT_BITS, FINGERPRINT_RADIUS
+from metaenv.molecules.properties import FINGERPRINT_BITS, FINGERPRINT_RADIUS, by_smiles
 from metaenv.molecules.stored import anchors, pool
 
 SOURCE_VARIABLE = "METAENV_MOLECULEACE"
@@ -117,11 +117,7 @@ class Assay:
     @cached_property
     def values(self) -> Floats:
         """(m, 7) the properties that windows are on, by RDKit; a millisecond a molecule."""
-        from metaenv.molecules.cuts import to_mol
-        from metaenv.molecules.objectives import COLUMNS
-        from metaenv.molecules.properties import by_rdkit
-
-        return np.stack([by_rdkit(to_mol(text)) for text in self.smiles])[:, COLUMNS]
+        return np.stack([by_smiles(text) for text in self.smiles])
 
     @cached_property
     def standardised(self) -> Floats:

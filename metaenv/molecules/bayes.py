@@ -18,6 +18,7 @@ from metaenv.molecules.objectives import COLUMNS, score_table
 from metaenv.molecules.properties import additive
 from metaenv.molecules.stored import Molecules, anchors, scaffold_share
 from metaenv.molecules.tasks import MoleculeTask, Tier, scores_of
+from metaenv.players import NO_ADVICE
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
 from metaenv.vector import Observations
@@ -26,7 +27,6 @@ N_HYPOTHESES, N_CANDIDATES = 4_000, 1_200  # chosen: windows-3 has 2,900 objecti
 SEED = 20_250_703  # of what is left out; chosen
 TOLERANCE = 0.03
 """Standard deviation of a score about what a hypothesis predicts (chosen): hypotheses are the family's nearest only."""
-NO_ADVICE = -1
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from metaenv.molecules.fragments import DATA
 from metaenv.molecules.objectives import feasible
 from metaenv.molecules.properties import Scores
 from metaenv.molecules.stored import anchors, scaffold_share
+from metaenv.portfolios import greedy
 
 if TYPE_CHECKING:
     from metaenv.molecules.tasks import Tier
@@ -81,17 +82,6 @@ def portfolio(tier: Tier) -> dict[str, Any]:
     table = np.concatenate([scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces])
     best, scores = greedy(table, PORTFOLIO_SIZE)
     return {"tasks": len(chosen), "train_score": scores, "sequences": candidates.actions[best].tolist()}
-
-
-def greedy(table: NDArray[np.float32], size: int) -> tuple[list[int], list[float]]:
-    """Columns of ``table`` (tasks, molecules) that raise most the mean over tasks of the best so far, and that mean."""
-    best, chosen, scores = np.zeros(len(table), np.float32), [], []
-    for _ in range(size):
-        mean = np.maximum(best[:, None], table).mean(axis=0, dtype=np.float64)
-        chosen.append(int(np.argmax(mean)))
-        scores.append(float(mean.max()))
-        best = np.maximum(best, table[:, chosen[-1]])
-    return chosen, scores
 
 
 def freeze_portfolios() -> None:

@@ -9,8 +9,7 @@ from math import cos, isfinite, isnan, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.assembly import OPEN
-from metaenv.molecules.canvas import (
+from metaenv.canvas import (
     BLUE,
     GREEN,
     GREY,
@@ -26,6 +25,7 @@ from metaenv.molecules.canvas import (
     save_png,
     shortened,
 )
+from metaenv.molecules.assembly import OPEN
 from metaenv.molecules.fragments import Vocabulary
 from metaenv.molecules.notation import write
 

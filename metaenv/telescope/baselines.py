@@ -6,6 +6,7 @@ the index. The honest ones read the trial's observation only.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 import numpy as np
@@ -81,7 +82,7 @@ class Sight:
         return self.globals[:, start : start + N_CLASSES + N_FEATURES].astype(np.float64)
 
 
-class GreedyPlayer:
+class GreedyPlayer(ABC):
     """Takes the exposure with the highest index per slot among those that are open; waits if none is above 0."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
@@ -91,7 +92,7 @@ class GreedyPlayer:
         self.plan = self.env.plan
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027 (optional)
         """Forget what was learned."""
 
     def act(self, observation: Observations) -> NDArray[Any]:
@@ -110,14 +111,21 @@ class GreedyPlayer:
         self.seen = seen
         return action
 
-    def look(self, seen: Sight) -> None:
+    def look(self, seen: Sight) -> None:  # noqa: B027 (optional)
         """Before anything is compared."""
 
+    @abstractmethod
     def index(self, seen: Sight, units: int) -> Floats:
         """(n, N) what an exposure of ``units`` slots promises."""
-        raise NotImplementedError
 
-    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+    def worth_again(self, seen: Sight) -> Floats:
+        """(n, N) worth of a visit again, as a share of the first one: expected over the prior of the cadence."""
+        assert seen.gap_hours is not None
+        gap = np.maximum(seen.gap_hours, 0.05)[..., None]
+        tonight = revisit_worth(gap, np.geomspace(*CADENCE_HOURS, 5), np.mean(CADENCE_WEIGHT)).mean(axis=-1)
+        return (tonight + revisit_worth(gap[..., 0], NIGHT_HOURS, np.mean(CADENCE_WEIGHT))) / 3.0
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:  # noqa: B027 (optional)
         """Nothing is learned."""
 
 
@@ -156,21 +164,18 @@ class FlatValues(GreedyPlayer):
         """Expected quality under nominal conditions."""
         return expected_quality(seen, units, 1.0) * novelty(self, seen)
 
-    def worth_again(self, seen: Sight) -> Floats:
-        """Expected worth of a visit again."""
-        assert seen.gap_hours is not None
-        gap = np.maximum(seen.gap_hours, 0.05)[..., None]
-        tonight = revisit_worth(gap, np.geomspace(*CADENCE_HOURS, 5), np.mean(CADENCE_WEIGHT)).mean(axis=-1)
-        return (tonight + revisit_worth(gap[..., 0], NIGHT_HOURS, np.mean(CADENCE_WEIGHT))) / 3.0
-
 
 def expected_quality(seen: Sight, units: int, scale: Floats | float) -> Floats:
     """(n, N) quality, averaged over the prior of the SNR needed; ``scale`` multiplies the nominal SNR."""
-    snr = seen.nominal_snr * np.sqrt(units * seen.light(units)) * scale
+    return prior_quality(seen.nominal_snr * np.sqrt(units * seen.light(units)) * scale)
+
+
+def prior_quality(snr: Floats) -> Floats:
+    """Quality at signal-to-noise ratios ``snr``, averaged over the prior of the SNR needed."""
     return sum((quality(snr, needed) for needed in NEEDED_GRID), start=np.zeros(1)) / GRID
 
 
-def novelty(player: Any, seen: Sight) -> Floats | float:
+def novelty(player: GreedyPlayer, seen: Sight) -> Floats | float:
     """(n, N) 1 for first visits; for others ``player.worth_again(seen)``."""
     return 1.0 if seen.gap_hours is None else np.where(seen.visited, player.worth_again(seen), 1.0)
 
@@ -255,8 +260,6 @@ class BayesLinear(GreedyPlayer):
             total += self._weight[:, g, None] * self._value[:, g] * quality(snr, needed)
         return total * novelty(self, seen)
 
-    worth_again = FlatValues.worth_again
-
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """Remember what was paid; what the exposure showed comes with the next observation."""
         self._paid = np.asarray(reward, np.float64)
@@ -326,13 +329,13 @@ class Knowing(GreedyPlayer):
         if self.knows_conditions:
             good = quality(snr, self.env.tasks.snr_needed[:, None])
         else:
-            good = sum((quality(snr, needed) for needed in NEEDED_GRID), start=np.zeros(1)) / GRID
+            good = prior_quality(snr)
         return good * novelty(self, seen) * (self._value if self.knows_values else 1.0)
 
     def worth_again(self, seen: Sight) -> Floats:
         """Known if the programme is. A visit before its time counts nothing: it would spoil the one to come."""
         if not self.knows_values:
-            return FlatValues.worth_again(cast(Any, self), seen)
+            return super().worth_again(seen)
         assert seen.gap_hours is not None
         tasks = self.env.tasks
         gap = np.maximum(seen.gap_hours, 0.05)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.arrays import Bools, Floats
-from metaenv.molecules.canvas import GREY, INK, PALE, PAPER, Pixels
+from metaenv.canvas import GREY, INK, PALE, PAPER, Pixels
 from metaenv.telescope.clock import iso
 from metaenv.telescope.night import LOWEST_DEG
 from metaenv.telescope.programme import CLASSES
@@ -251,7 +251,7 @@ def _class_colour(label: int, bright: bool) -> tuple[int, ...]:
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:
     """Time, sky, what the classes are, and the rewards of the nights."""
-    from metaenv.molecules.canvas import shortened
+    from metaenv.canvas import shortened
 
     width = WIDTH - STRIP - 16
     canvas.words(STRIP, 24, shortened(s.title, width, 15), 15)

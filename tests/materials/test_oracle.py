@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import qmc
 
 from metaenv.materials import stored
-from metaenv.materials.freeze import greedy
 from metaenv.materials.oracle import Search, even_cover, oracle, true_utility, utility_table
 from metaenv.materials.recipes import ACTION_DIM, from_action
 from metaenv.materials.tasks import FROZEN_SIZES, SolidStateDistribution, SolidStateTask
+from metaenv.portfolios import greedy
 
 D = SolidStateDistribution()
 TASKS = D.sample(24, "train", np.random.default_rng(11))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from metaenv import make_trials
-from metaenv.molecules.bayes import NO_ADVICE, BayesAdapter, hypotheses
+from metaenv.molecules.bayes import BayesAdapter, hypotheses
 from metaenv.molecules.tasks import MoleculeTask
-from metaenv.players import play_trials
+from metaenv.players import NO_ADVICE, play_trials
 
 pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from rdkit import Chem
 
+from metaenv.canvas import BLUE, GREEN, ORANGE, PALE
 from metaenv.molecules.assembly import ALL, Assembly, random_actions
-from metaenv.molecules.canvas import BLUE, GREEN, ORANGE, PALE
 from metaenv.molecules.cuts import MoleculeError
 from metaenv.molecules.fragments import CLOSE, load_vocabulary
 from metaenv.molecules.notation import write
