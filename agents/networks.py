@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from metaenv.agents import numerics
 from metaenv.agents.attention import AttentionMemory
 from metaenv.agents.gru import gru_sequence
+from metaenv.agents.items import ItemEncoder, ItemHead, ItemView
 from metaenv.agents.trial_spaces import TrialSpaces
 
 Cell = Literal["gru", "lstm", "attention"]
@@ -143,6 +144,7 @@ class RecurrentActorCritic(nn.Module):
             features. No gradient flows through it. Needs `spaces.context_size` > 0.
         binary_context: whether the context head's output are logits of a context in [0, 1], and the belief
             probabilities; otherwise the output is the prediction itself.
+        item_size: width of the embedding of items, where ``spaces.items`` says that the environment lists some.
     """
 
     def __init__(
@@ -159,13 +161,16 @@ class RecurrentActorCritic(nn.Module):
         log_std_init: float = -0.7,
         belief: bool = False,
         binary_context: bool = False,
+        item_size: int = 48,
     ) -> None:
         super().__init__()
         self.belief, self.binary_context = belief, binary_context
         self.trial_length = spaces.trial_length
         self.discrete = spaces.n_actions is not None
+        self.items = _item_encoder(spaces, item_size)
+        seen_size = spaces.observation_size if self.items is None else self.items.summary_size
         trunks = [
-            Trunk(spaces.observation_size, embedding_sizes, memory_size, cell, skip, memory, spaces.trial_length)
+            Trunk(seen_size, embedding_sizes, memory_size, cell, skip, memory, spaces.trial_length)
             for _ in range(1 if shared else 2)
         ]
         self.trunks = nn.ModuleList(trunks)
@@ -173,7 +178,11 @@ class RecurrentActorCritic(nn.Module):
         self.state_size = sum(trunk.state_size for trunk in trunks) + 1
         feature_size, outputs = trunks[0].feature_size, spaces.n_actions or spaces.action_size
         input_size = feature_size + spaces.context_size * belief
-        self.policy_head = _head([input_size, *head_sizes], outputs)
+        self.policy_head = (
+            _head([input_size, *head_sizes], outputs)
+            if self.items is None
+            else _ItemPolicy([input_size, *head_sizes], self.items.view, item_size)
+        )
         self.value_head = _head([input_size, *head_sizes], 1)
         self.context_head = nn.Linear(feature_size, spaces.context_size) if spaces.context_size else None
         rows = (log_std_rows, 0 if self.discrete else spaces.action_size)
@@ -206,11 +215,15 @@ class RecurrentActorCritic(nn.Module):
         size = (self.state_size - 1) // len(self.trunks)
         parts = [None if state is None else state[:, i * size : (i + 1) * size] for i in range(len(self.trunks))]
         played = observations.new_zeros(1) if state is None else state[:, -1]
-        results = [trunk(observations, part, keep_state) for trunk, part in zip(self.trunks, parts, strict=True)]
+        seen = None if self.items is None else self.items(observations)
+        inputs = observations if seen is None else seen.summary
+        results = [trunk(inputs, part, keep_state) for trunk, part in zip(self.trunks, parts, strict=True)]
         features, critic_features = results[0][0], results[-1][0]
         steps = played + torch.arange(len(observations)).unsqueeze(-1)
         belief = [self._believe(features, contexts, revealed)] if self.belief else []
-        law = self._law(self.policy_head(_joined(features, *belief)), steps, masks)
+        told = _joined(features, *belief)
+        output = self.policy_head(told) if seen is None else self.policy_head(told, seen.embeddings)
+        law = self._law(output, steps, masks)
         new_state = self._new_state(state, [part for _, part in results], steps[-1] + 1)
         return law, self.value_head(_joined(critic_features, *belief)).squeeze(-1), features, new_state
 
@@ -261,8 +274,27 @@ class RecurrentActorCritic(nn.Module):
         for trunk in self.trunks:
             if isinstance(cell := cast(Trunk, trunk).cell, AttentionMemory):
                 cell.initialise()
-        nn.init.orthogonal_(cast(nn.Linear, self.policy_head[-1]).weight, gain=0.01)
+        last = self.policy_head[-1] if isinstance(self.policy_head, nn.Sequential) else self.policy_head.head.query
+        nn.init.orthogonal_(cast(nn.Linear, last).weight, gain=0.01)
         nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
+
+
+class _ItemPolicy(nn.Module):
+    """Layers, then `ItemHead`."""
+
+    def __init__(self, sizes: Sequence[int], view: ItemView, item_size: int) -> None:
+        super().__init__()
+        self.layers = _layers(sizes)
+        self.head = ItemHead(sizes[-1], item_size, view)
+
+    def forward(self, features: Tensor, embeddings: Tensor) -> Tensor:
+        return self.head(self.layers(features), embeddings)
+
+
+def _item_encoder(spaces: TrialSpaces, item_size: int) -> ItemEncoder | None:
+    if spaces.items is None or spaces.n_actions is None:
+        return None
+    return ItemEncoder(ItemView(spaces.items, spaces.n_actions), spaces.observation_size, item_size)
 
 
 def _cell(cell: Cell, input_size: int, memory_size: int, trial_length: int | None) -> nn.Module:

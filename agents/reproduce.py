@@ -18,6 +18,7 @@ from metaenv.agents.paper_tables import rl2_bandits, rl2_mdps
 from metaenv.agents.report import AGENT, compare, save
 from metaenv.agents.reproduce_molecules import molecules
 from metaenv.agents.reproduce_pearl import gridnavi, pearl_bandit, pearl_materials, pearl_point_robot
+from metaenv.agents.reproduce_telescope import telescope
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.run_sets import seconds_spent, train_set
 from metaenv.agents.training import TrainConfig, parsed, preset, replace
@@ -25,10 +26,12 @@ from metaenv.classic.exact import bayes_optimal_value
 from metaenv.errors import nearest
 from metaenv.evaluation import Evaluation, write_text
 from metaenv.players import PolicyPlayer, TrialPlayer
+from metaenv.supervised.reproduce_omniglot import omniglot
 
 RESULTS = (
     "bandit-rl2", "materials-rl2", "rl2-bandits", "rl2-mdps",
-    "pearl-point-robot", "gridnavi", "pearl-materials", "pearl-bandit", "molecules",
+    "pearl-point-robot", "gridnavi", "pearl-materials", "pearl-bandit", "molecules", "telescope",
+    "omniglot", "sinusoid",
 )  # fmt: skip
 REPRODUCE_HELP = """\
 usage: metaenv reproduce WHAT [options]
@@ -42,6 +45,9 @@ usage: metaenv reproduce WHAT [options]
   pearl-materials     PEARL on unseen materials, beside the greedy portfolio and the other classical players
   pearl-bandit        PEARL with discrete actions on 100 pulls of a 5-armed bandit
   molecules           RL² and PEARL on molecule objectives never seen, beside an ideal Bayes adapter and a task oracle
+  sinusoid            MAML on its paper's sines: error after 1, 5 and 10 gradient steps on 5 and on 10 points
+  telescope           RL² and PEARL on observing programmes and skies never seen, night by night, beside every player
+  omniglot            All few-shot learners on Omniglot (--data PATH), with and without transduction, beside the papers
 
 Add --help after WHAT for options. Tables go to runs/reproduce/WHAT as Markdown, JSON and PNG.
 """
@@ -63,9 +69,12 @@ def reproduce_command(args: list[str]) -> int:
         return 0
     if args[0] not in RESULTS:
         raise ValueError(f"no result {args[0]!r}.{nearest(args[0], RESULTS)}")
+    from metaenv.supervised.reproduce_sinusoid import sinusoid
+
     functions = (
         bandit_rl2, materials_rl2, rl2_bandits, rl2_mdps,
-        pearl_point_robot, gridnavi, pearl_materials, pearl_bandit, molecules,
+        pearl_point_robot, gridnavi, pearl_materials, pearl_bandit, molecules, telescope,
+        omniglot, sinusoid,
     )  # fmt: skip
     function = dict(zip(RESULTS, functions, strict=True))[args[0]]
     tyro.cli(function, args=args[1:], prog=f"metaenv reproduce {args[0]}")

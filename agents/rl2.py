@@ -82,7 +82,7 @@ class RL2(Agent):
         self.config = config or RL2Config()
         check_settings(self.config)
         super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
-        self.spaces = resolve_spaces(env, trial_spaces, self.config.task_prediction_coef > 0)
+        self.spaces = resolve_spaces(env, trial_spaces, self.config.task_prediction_coef > 0, self.config.items)
         self.policy = self._make_network()
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = self.config.reward_scale
@@ -304,7 +304,7 @@ class RL2(Agent):
         self._generator.set_state(state["generator"])
 
     def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
-        resolve_spaces(env, self.spaces, self.config.task_prediction_coef > 0)
+        resolve_spaces(env, self.spaces, self.config.task_prediction_coef > 0, self.config.items)
 
     # ---------------------------------------------------------------- making
 
@@ -327,6 +327,7 @@ class RL2(Agent):
                 config.log_std_init,
                 config.belief,
                 config.task_prediction_loss == "bce",
+                config.item_size,
             )
 
     @property

@@ -55,6 +55,12 @@ class RL2Config:
     """Whether policy and value share embedding and memory."""
     skip: bool = True
     """Whether the outputs see the embedded observation as well as the memory."""
+    items: bool = False
+    """Treat the list of items in the observation as a set: the same layer for each, and an action's logit from its
+    item's embedding (`metaenv.agents.items`). Needs an env that says how it lists items, by ``item_layout``; there it
+    learns where a flat network does not (measured on TargetSelection)."""
+    item_size: int = 48
+    """Width of an item's embedding."""
     memory: bool = True
     """False cuts the memory: the same network, which must treat every step as the first of a trial. The previous
     action and reward in its observation remain: on the 5-armed bandit of 10 pulls that alone is worth 6.45 (stay

@@ -25,6 +25,13 @@ class TrialSpaces:
     """Steps in every trial; None where trials end early or late."""
     context_size: int = 0
     """Length of the hidden task's context vector, where it is used as a training signal; else 0."""
+    items: tuple[int, int] | None = None
+    """Features of an item, and number of items, where the observation begins with a list that is used as one (see
+    `metaenv.agents.items`); else None."""
+
+    def __post_init__(self) -> None:
+        if self.items is not None:  # a checkpoint has it as a list
+            object.__setattr__(self, "items", tuple(self.items))
 
 
 def find_attribute(env: VectorEnv[Any, Any, Any], name: str) -> Any:
@@ -36,7 +43,10 @@ def find_attribute(env: VectorEnv[Any, Any, Any], name: str) -> Any:
 
 
 def resolve_spaces(
-    env: VectorEnv[Any, Any, Any] | None, expected: TrialSpaces | None, predicts_context: bool
+    env: VectorEnv[Any, Any, Any] | None,
+    expected: TrialSpaces | None,
+    predicts_context: bool,
+    lists_items: bool = False,
 ) -> TrialSpaces:
     """The sizes of the env's spaces, checked.
 
@@ -44,6 +54,7 @@ def resolve_spaces(
         env: the env; None returns what is expected.
         expected: what they must be, or None.
         predicts_context: whether the env must tell its hidden task's context vector.
+        lists_items: whether the env must say how its observation lists items.
 
     Raises:
         ValueError: the spaces or the autoreset mode are not those of trials, or not what was expected.
@@ -59,6 +70,7 @@ def resolve_spaces(
         action_size=env.single_action_space.shape[0] if isinstance(env.single_action_space, Box) else 0,
         trial_length=find_attribute(env, "trial_length"),
         context_size=_context_size(env) if predicts_context else 0,
+        items=_items(env) if lists_items else None,
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")
@@ -92,6 +104,16 @@ def _context_size(env: VectorEnv[Any, Any, Any]) -> int:
         )
     env.reset(seed=0)
     return int(task_context().shape[1])
+
+
+def _items(env: VectorEnv[Any, Any, Any]) -> tuple[int, int]:
+    layout = find_attribute(env, "item_layout")
+    if layout is None or not isinstance(env.single_action_space, Discrete):
+        raise ValueError(
+            "Expected an env with discrete actions and item_layout -> (features, items), because items is True. Set it "
+            "to False, or use an env whose observation lists items, such as TargetSelection."
+        )
+    return int(layout[0]), int(layout[1])
 
 
 def check_binary(contexts: NDArray[np.float32]) -> None:

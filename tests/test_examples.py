@@ -7,12 +7,19 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-QUICK = {"train_rl2.py": ["20000"], "sb3_ppo.py": ["5000"], "own_environment.py": [], "molecule_objective.py": []}
+QUICK = {
+    "train_rl2.py": ["20000"],
+    "sb3_ppo.py": ["5000"],
+    "own_environment.py": [],
+    "molecule_objective.py": [],
+    "telescope_night.py": [],
+}
 SAYS = {
     "train_rl2.py": "RL²",
     "sb3_ppo.py": "of 10",
     "own_environment.py": "keeps the contract",
     "molecule_objective.py": "drawn:",
+    "telescope_night.py": "drawn:",
 }
 
 

@@ -1,1 +1,21 @@
-"""Telescope target selection: nights under a hidden sky and a hidden science programme."""
+"""Target selection at the telescope: nights under a hidden sky for a hidden programme, and plans for one's own list."""
+
+from metaenv.telescope.animation import animate
+from metaenv.telescope.catalogue import TargetList, read_targets
+from metaenv.telescope.own import OwnTargetsEnv, OwnTargetsVectorEnv
+from metaenv.telescope.plan import NightPlan, plan_night, planners
+from metaenv.telescope.sites import SITES, Site, find_site
+
+__all__ = [
+    "SITES",
+    "NightPlan",
+    "OwnTargetsEnv",
+    "OwnTargetsVectorEnv",
+    "Site",
+    "TargetList",
+    "animate",
+    "find_site",
+    "plan_night",
+    "planners",
+    "read_targets",
+]

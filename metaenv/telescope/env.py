@@ -124,9 +124,10 @@ class TargetSelectionVectorEnv(BatchedEnv):
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
+        plan: Plan | None = None,
     ) -> None:
         distribution = TargetSelectionDistribution(preset)
-        plan = PLANS[preset]
+        plan = plan or PLANS[preset]
         state = (*STATE, *REVISIT_STATE) if plan.revisits else STATE
         layout = Layout(plan.targets, (*SKY, *FACTS, *state))
         super().__init__(
@@ -168,11 +169,19 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._night_level, self._last_cloud = np.zeros(n), np.zeros(n, np.int8)
         self._chain, self._overnight = np.zeros((n, 3, 3)), np.zeros((n, 3, 3))
         self._stationary = np.zeros((n, 3))
+        self._first_night = np.zeros((n, 2))  # JD of its ends
         self.night: Night | None = None
         self._log: list[list[tuple[int, int, int, float]]] = [[] for _ in range(n)]
         """What was done tonight, for pictures: slot, target (-1: waited), slots taken, reward."""
         self._scores: list[list[float]] = [[] for _ in range(n)]
         """Of the task's earlier nights."""
+        self.names: tuple[str, ...] = ()
+        """Of the targets, where they are a user's own."""
+
+    @property
+    def item_layout(self) -> tuple[int, int]:
+        """Features of a target and number of targets: the observation begins with them, a feature after the other."""
+        return self.layout.rows, self.layout.targets
 
     @property
     def _slew(self) -> Singles:
@@ -196,10 +205,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
         latitude, longitude = np.radians(tasks.latitude_deg), np.radians(tasks.longitude_deg)
         evening = tasks.evening_mjd + MJD
         dusk, dawn = night_limits(evening, latitude, longitude)
+        self._first_night[rows] = np.stack([dusk, dawn], axis=1)
         closed = closed_fraction(evening, latitude, tasks.cloud_log_odds)
         # Once a task: nights and seasons change little within a week.
-        self._chain[rows] = cloud_transition(closed, (dawn - dusk) * (24 / self.plan.slots))
-        self._overnight[rows] = cloud_transition(closed, np.full(len(closed), OVERNIGHT_HOURS))
+        hours = np.concatenate([(dawn - dusk) * (24 / self.plan.slots), np.full(len(closed), OVERNIGHT_HOURS)])
+        self._chain[rows], self._overnight[rows] = np.split(cloud_transition(np.tile(closed, 2), hours), 2)
         self._stationary[rows] = cloud_stationary(closed)
         self._speed[rows, 0], self._settle[rows, 0] = np.radians(tasks.slew_deg_s) * 60, tasks.settle_s / 60
         self.night_number[rows] = -1
@@ -219,7 +229,10 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self.nights_begun[rows] += 1
         tasks = self.tasks.take(rows)
         latitude, longitude = np.radians(tasks.latitude_deg), np.radians(tasks.longitude_deg)
-        dusk, dawn = night_limits(tasks.evening_mjd + MJD + self.night_number[rows], latitude, longitude)
+        if self.night_number[rows].any():
+            dusk, dawn = night_limits(tasks.evening_mjd + MJD + self.night_number[rows], latitude, longitude)
+        else:
+            dusk, dawn = self._first_night[rows].T.copy()
         start, hours = slots(dusk, dawn, plan.slots)
         whole = isinstance(rows, slice)
         weather, extinction = self._draw_weather(rows, tasks, hours)
@@ -234,7 +247,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         if whole:
             self.night, self.weather, self.targets, self.air, self.nominal = night, weather, targets, air, nominal
             self.log_snr, self.left = snr, left
-            self.value = values(tasks, targets)
+            self.value = self._values(tasks, targets)
         else:
             assert self.night is not None
             for mine, new in (
@@ -243,10 +256,14 @@ class TargetSelectionVectorEnv(BatchedEnv):
             ):  # fmt: skip
                 mine.assign(rows, new)  # type: ignore[arg-type]
             self.log_snr[rows], self.left[rows] = snr, left
-            self.value[rows] = values(tasks, targets)
+            self.value[rows] = self._values(tasks, targets)
         self._rate[rows] = electrons_per_second(targets.magnitude, tasks.zero_point_mag[:, None])
         self._write_timeline(rows, night, weather)
         self._reset_state(rows, index)
+
+    def _values(self, tasks: TaskBatch, targets: Targets) -> Floats:
+        """(n, N) what a perfect exposure of each target is worth."""
+        return values(tasks, targets)
 
     def _write_timeline(self, rows: Rows, night: Night, weather: Weather) -> None:
         """What a step reads of the night and its weather."""
@@ -327,32 +344,35 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._look(rows)
 
     def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        index, plan = self._index[rows], self.plan
+        # Plain numbers instead of arrays of one: the same rules in a third of the time.
+        one, plan = self.num_envs == 1, self.plan
+        index: Any = 0 if one else self._index[rows]
         slot = self.slot[index]
-        kind, target = np.divmod(np.asarray(action, np.intp), plan.targets)
+        kind, target = np.divmod(np.asarray(action, np.intp)[0 if one else slice(None)], plan.targets)
         units = self._lengths[kind]
         waiting = kind == len(plan.lengths)
         allowed = (self._open[index, target] > 0) & (self.left[index, slot, target] >= units) & ~waiting
         units = np.where(allowed, units, 1)
         snr = self._expose(index, slot, target, units)
         exposed = allowed & (snr > 0)
-        worth = self.value[index, target] * quality(snr, self.tasks.snr_needed[rows])
+        worth = self.value[index, target] * quality(snr, self.tasks.snr_needed[index])
         if plan.revisits:
             worth = worth * self._novelty(index, slot, target)
         reward = worth * exposed / plan.unit
-        self._tell(rows, (index, slot, target), allowed | waiting, exposed, snr, units, reward)
+        self._tell((index, slot, target), allowed | waiting, exposed, snr, units, reward)
         self._remember(index, slot, target, reward, exposed)
         if self.render_mode:
-            for i, t, k, u, r, e in zip(index, slot, target, units, reward, exposed, strict=True):
+            played = (np.atleast_1d(a) for a in (index, slot, target, units, reward, exposed))
+            for i, t, k, u, r, e in zip(*played, strict=True):
                 self._log[i].append((int(t), int(k) if e else -1, int(u), float(r)))
-        self.slot[rows] = slot = slot + units
-        self._score[rows] += reward
-        done = slot >= plan.slots
+        self.slot[index] = slot = slot + units
+        self._score[index] += reward
         self._look(rows)
+        reward, done = np.atleast_1d(reward), np.atleast_1d(slot >= plan.slots)
         return reward, done, np.zeros_like(done)
 
-    def _expose(self, index: Index, slot: Index, target: Index, units: Index) -> Floats:
-        """Signal-to-noise (m,).
+    def _expose(self, index: Any, slot: Any, target: Any, units: Any) -> Any:
+        """Signal-to-noise (m,), or one number for one sub-environment, as in all of these.
 
         An exposure of several slots is read out after each, and the parts are added: squares of the SNR add.
         """
@@ -364,75 +384,71 @@ class TargetSelectionVectorEnv(BatchedEnv):
         if self.plan.lengths == (1,):
             return snr
         squared, seconds = snr * snr, exposure_seconds(hours, 0.0)
-        for part in range(1, int(units.max())):
+        for part in range(1, int(np.max(units))):
             cell = (index, np.minimum(slot + part, self.plan.slots - 1), target)
             squared += np.square(cell_snr(self.night, self.air, cell, rate, zero_point, seconds * (part < units)))
         return np.sqrt(squared)
 
-    def _novelty(self, index: Index, slot: Index, target: Index) -> Floats:
+    def _novelty(self, index: Any, slot: Any, target: Any) -> Any:
         """(m,) 1 for a first visit, and for another what the time since the last one makes of it."""
         assert self.night is not None
         gap = np.maximum((self.night.start[index, slot] - self._last_visit[index, target]) * 24, 1e-3)
         again = revisit_worth(gap, self.tasks.cadence_hours[index], self.tasks.cadence_weight[index])
         return np.where(self._visits[index, target] > 0, again, 1.0)
 
-    def _remember(self, index: Index, slot: Index, target: Index, reward: Floats, exposed: Bools) -> None:
+    def _remember(self, index: Any, slot: Any, target: Any, reward: Any, exposed: Any) -> None:
         """Where the telescope points now, and which targets were visited."""
         assert self.night is not None
-        i, k = index[exposed], target[exposed]
+        if not np.any(exposed):
+            return
+        i, slot, k, reward = (a[exposed] if np.ndim(a) else a for a in (index, slot, target, reward))
         for j, c in enumerate(self.night.targets):
             self._pointing[i, j] = c[i, k]
         self._visits[i, k] = np.minimum(self._visits[i, k] + 1, LIMIT)
         if self.plan.revisits:
-            self._last_visit[i, k] = self.night.start[i, slot[exposed]]
-            self._state[i, len(STATE) + 1, k] = np.minimum(reward[exposed], LIMIT)
+            self._last_visit[i, k] = self.night.start[i, slot]
+            self._state[i, len(STATE) + 1, k] = np.minimum(reward, LIMIT)
 
-    def _tell(
-        self,
-        rows: Rows,
-        cell: tuple[Index, Index, Index],
-        legal: Bools,
-        exposed: Bools,
-        snr: Floats,
-        units: Index,
-        reward: Floats,
-    ) -> None:
+    def _tell(self, cell: tuple[Any, Any, Any], legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
         """Write what the last slot told into the globals."""
         index, _, target = cell
-        told = np.empty((len(index), len(GLOBALS) - _TOLD), np.float32)
-        told[:, 0], told[:, 1] = legal, exposed
-        told[:, 2:4] = self._shut_and_seeing[cell[:2]]
+        told = np.empty((*np.shape(index), len(GLOBALS) - _TOLD), np.float32)
+        told[..., 0], told[..., 1] = legal, exposed
+        told[..., 2:4] = self._shut_and_seeing[cell[:2]]
         arrived = self.air.transmission[cell] / np.maximum(self.nominal.transmission[cell], np.float32(1e-6))
-        zero_point = self.tasks.zero_point_mag[rows]
+        zero_point = self.tasks.zero_point_mag[index]
         loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
-        told[:, 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
-        told[:, 5] = np.log1p(snr)
-        told[:, 6] = np.log1p(np.sqrt(units) * np.expm1(self.log_snr[cell]))
-        told[:, 7] = np.minimum(reward, LIMIT)
-        told[:, 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
-        told[:, 9:] = self._facts[index, 1:, target]
-        told[:, 3:] *= exposed[:, None]
-        self._globals[rows, _TOLD:] = told
+        told[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
+        told[..., 5] = np.log1p(snr)
+        told[..., 6] = np.log1p(np.sqrt(units) * np.expm1(self.log_snr[cell]))
+        told[..., 7] = np.minimum(reward, LIMIT)
+        told[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
+        told[..., 9:] = self._facts[index, 1:, target]
+        told[..., 3:] *= exposed[..., None]
+        self._globals[index, _TOLD:] = told
 
     def _look(self, rows: Rows) -> None:
         """What stands where at the beginning of the next slot: slews, what is open, and the globals."""
         assert self.night is not None
         night, last = self.night, self.plan.slots - 1
-        after = self.slot[rows]
-        slot, index = np.minimum(after, last), self._index[rows]
+        # Where all rows are meant, slices are quicker than indices.
+        where: Any = 0 if self.num_envs == 1 else rows
+        index: Any = 0 if self.num_envs == 1 else self._index[rows]
+        after = self.slot[where]
+        slot = np.minimum(after, last)
         pointing = self._pointing[rows]
         towards = Vector(pointing[:, 0:1], pointing[:, 1:2], pointing[:, 2:3])
         targets = night.targets if isinstance(rows, slice) else Vector(*(c[rows] for c in night.targets))
         cosine = np.minimum(np.maximum(dot(targets, towards), np.float32(-1)), np.float32(1))
         self._slew[rows] = np.arccos(cosine) / self._speed[rows] + self._settle[rows]
-        standing = self.left[index, slot] > (LEFT_AT_END * (after > last))[:, None]
+        standing = self.left[index, slot] > (LEFT_AT_END * (after > last))[..., None]
         if self.plan.revisits:
-            days = night.start[index, slot][:, None] - self._last_visit[rows]
-            self._state[rows, len(STATE)] = np.minimum(days, LIMIT) * (self._visits[rows] > 0)
+            days = night.start[index, slot][..., None] - self._last_visit[where]
+            self._state[where, len(STATE)] = np.minimum(days, LIMIT) * (self._visits[where] > 0)
         else:
-            standing &= self._visits[rows] == 0
-        self._open[rows] = standing
-        self._globals[rows, :TIMELINE] = self._timeline[index, after]
+            standing &= self._visits[where] == 0
+        self._open[where] = standing
+        self._globals[where, :TIMELINE] = self._timeline[index, after]
 
     # WHAT IS SEEN
 
@@ -562,7 +578,8 @@ class TargetSelectionEnv(MetaEnv):
     Arguments: ``preset`` ("default": 24 slots, 64 targets, five nights; "depth": 48 slots, an exposure takes 1, 2 or 4,
     fainter targets, three nights; "cadence": 40 slots, 32 targets that are the same every night and may be visited
     again, four nights; "full": 80 slots, 200 targets, three nights), ``reveal`` (whether pictures show the site and
-    what the classes are worth), ``split``.
+    what the classes are worth), ``split``, ``plan`` (slots, targets, nights and exposures of one's own, instead of the
+    preset's; for one's own targets see `metaenv.telescope.own.OwnTargetsEnv`).
 
     Version history: v0, first release.
     """

@@ -29,8 +29,10 @@ CENTRE, RADIUS = 240, 222  # of the sky, pixels
 STRIP = 496  # where the strip begins
 COARSE = 4  # pixels across a cell of the glow
 NIGHT, GLOW, CLOUD = (14, 24, 48), (196, 200, 190), (116, 122, 132)
-RING, TRAIL, MOON = "#FFFFFF", "#F0E442", "#F7F3DC"
+RING, TRAIL, MOON, MOON_SHADE, RIM = "#FFFFFF", "#F0E442", "#F7F3DC", "#4A4F5C", "#3A4A6B"
+NOW, EARLIER, TIME = "#E69F00", "#009E73", "#0072B2"  # bars of tonight, of the nights before, of the time
 FAINT = 0.35  # of the colour of a target that is not open
+OTHER = "#E6EAF0"  # of a class that is none of the known ones
 CLASS_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#B8C4CE", "#FF8FA3")
 COVER = ("clear", "partly cloudy", "dome shut")
 FULL_MOON_SPREAD = 9.0  # of the drawn glow: larger is tighter (chosen)
@@ -97,20 +99,20 @@ def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
         env.plan.slots,
         iso(float(night.start[row, t])),
         float(env.weather.seeing[row, t]),
-        _last(log, targets, row),
+        _last(log, targets, row, env.names),
         float(env._score[row]),
         list(env._scores[row]),
         env.tasks.class_value[row].tolist() if env.reveal else None,
     )
 
 
-def _last(log: Sequence[tuple[int, int, int, float]], targets: Any, row: int) -> str:
+def _last(log: Sequence[tuple[int, int, int, float]], targets: Any, row: int, names: Sequence[str]) -> str:
     if not log:
         return "parked at the zenith"
     _, target, units, reward = log[-1]
     if target < 0:
         return "waited"
-    name, mag = CLASSES[targets.label[row, target]], targets.magnitude[row, target]
+    name, mag = names[target] if names else CLASSES[targets.label[row, target]], targets.magnitude[row, target]
     return f"{name} of {mag:.1f} mag, {units} slot{'s' * (units > 1)}: {reward:.3f}"
 
 
@@ -128,7 +130,7 @@ def frame(s: Scene) -> NDArray[np.uint8]:
     """(480, 740, 3) uint8: north up, east left, the zenith in the middle; altitude falls evenly to the rim."""
     canvas = _Sky(WIDTH, HEIGHT)
     canvas.paste(_backdrop(s))
-    canvas.circle(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), "#3A4A6B")
+    canvas.circle(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), RIM)
     for name, x, y in (("N", CENTRE, 15), ("E", 9, CENTRE + 5), ("S", CENTRE, 477), ("W", 471, CENTRE + 5)):
         canvas.words(x, y, name, 13, GREY, "middle")
     _draw_moon(canvas, s)
@@ -154,7 +156,7 @@ class _Sky(Pixels):
 
     def moon(self, x: float, y: float, share: float) -> None:
         mask = _disc(22)
-        self._image.paste("#4A4F5C", (round(x) - mask.width // 2, round(y) - mask.width // 2), mask)
+        self._image.paste(MOON_SHADE, (round(x) - mask.width // 2, round(y) - mask.width // 2), mask)
         self._image.paste(MOON, (round(x) - mask.width // 2, round(y) - mask.width // 2), _lit(share))
 
     def trail(self, points: Sequence[tuple[float, float]]) -> None:
@@ -183,7 +185,7 @@ def _lit(share: float) -> Image:
 
 
 @lru_cache(maxsize=1)
-def _grid() -> tuple[Floats, NDArray[np.uint8]]:
+def _grid() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """East, north, up (3, h, h) of the cells of a coarse picture of the sky, and a mask of the sky (480, 480)."""
     h = 2 * CENTRE // COARSE
     y, x = (np.mgrid[:h, :h] + 0.5) * COARSE - CENTRE
@@ -192,7 +194,7 @@ def _grid() -> tuple[Floats, NDArray[np.uint8]]:
     flat = np.sin(angle) / np.maximum(r, 1e-9)
     fine_y, fine_x = np.mgrid[: 2 * CENTRE, : 2 * CENTRE] + 0.5 - CENTRE
     mask = np.clip(RADIUS - np.hypot(fine_x, fine_y) + 0.5, 0, 1) * 255
-    return np.stack([-x * flat, -y * flat, np.cos(angle)]), mask.astype(np.uint8)
+    return np.stack([-x * flat, -y * flat, np.cos(angle)]).astype(np.float32), mask.astype(np.uint8)
 
 
 def _backdrop(s: Scene) -> Image:
@@ -200,17 +202,21 @@ def _backdrop(s: Scene) -> Image:
     from PIL import Image
 
     sky, mask = _grid()
-    colour = np.array(NIGHT, float)[:, None, None] * np.ones(sky.shape[1:])
+    lit, covered = np.zeros(sky.shape[1:], np.float32), np.float32({CLEAR: 0.0, CLOSED: 0.85}.get(s.cloud, 0.3))
     if s.moon[2] > 0:
-        towards = sum(m * c for m, c in zip(s.moon, sky, strict=True))
-        glow = s.moon_share * np.exp(FULL_MOON_SPREAD * (towards - 1)) * 0.55
-        colour += glow * (np.array(GLOW)[:, None, None] - colour)
-    covered = 1 - np.exp(-0.6 * bank_extinction(sky[0], sky[1], *s.bank))
-    covered = np.maximum(covered, {CLEAR: 0.0, CLOSED: 0.85}.get(s.cloud, 0.3))
-    colour += 0.8 * covered * (np.array(CLOUD)[:, None, None] - colour)
-    small = Image.fromarray(colour.transpose(1, 2, 0).astype(np.uint8))
+        towards = sum(np.float32(m) * c for m, c in zip(s.moon, sky, strict=True))
+        lit = np.float32(0.55 * s.moon_share) * np.exp(np.float32(FULL_MOON_SPREAD) * (towards - np.float32(1)))
+    if s.bank[0] > 0:
+        mag, azimuth = (np.float32(x) for x in s.bank)
+        covered = np.maximum(covered, 1 - np.exp(np.float32(-0.6) * bank_extinction(sky[0], sky[1], mag, azimuth)))
+    cloud = np.float32(0.8) * covered + np.zeros_like(lit)
+    # Moonlight over the night, and cloud over both.
+    shares = np.stack([(1 - lit) * (1 - cloud), lit * (1 - cloud), cloud], axis=-1)
+    small = Image.fromarray((shares @ np.array([NIGHT, GLOW, CLOUD], np.float32)).astype(np.uint8))
     picture = Image.new("RGB", (2 * CENTRE, 2 * CENTRE), PAPER)
-    picture.paste(small.resize(picture.size, Image.Resampling.BILINEAR), (0, 0), Image.fromarray(mask))
+    # Smooth to two pixels, which no eye tells from one: in half of the time.
+    smooth = small.resize((CENTRE, CENTRE), Image.Resampling.BILINEAR)
+    picture.paste(smooth.resize(picture.size, Image.Resampling.NEAREST), (0, 0), Image.fromarray(mask))
     return picture
 
 
@@ -245,8 +251,16 @@ def _draw_targets(canvas: _Sky, s: Scene, x: Floats, y: Floats) -> None:
 
 @lru_cache(maxsize=32)
 def _class_colour(label: int, bright: bool) -> tuple[int, ...]:
-    full = tuple(int(CLASS_COLOURS[label][i : i + 2], 16) for i in (1, 3, 5))
+    colour = CLASS_COLOURS[label] if label >= 0 else OTHER
+    full = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return full if bright else tuple(round(n + FAINT * (c - n)) for c, n in zip(full, NIGHT, strict=True))
+
+
+def drawn_colours() -> list[tuple[int, ...]]:
+    """The colours in which targets, words and bars are drawn, for pictures that can hold few of them."""
+    classes = [_class_colour(j, bright) for bright in (True, False) for j in range(-1, len(CLASSES))]
+    named = (RING, TRAIL, MOON, MOON_SHADE, RIM, PAPER, PALE, GREY, INK, NOW, EARLIER, TIME)
+    return classes + [tuple(int(name[i : i + 2], 16) for i in (1, 3, 5)) for name in named]
 
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:
@@ -257,7 +271,7 @@ def _draw_strip(canvas: _Sky, s: Scene) -> None:
     canvas.words(STRIP, 24, shortened(s.title, width, 15), 15)
     canvas.words(STRIP, 48, f"{s.utc.replace('T', ' ')[:16]} UTC", 13, GREY)
     canvas.words(STRIP + width, 48, f"slot {s.slot}/{s.slots}", 13, GREY, "right")
-    _bar(canvas, 55, width, s.slot / s.slots, "#0072B2")
+    _bar(canvas, 55, width, s.slot / s.slots, TIME)
     canvas.words(STRIP, 82, f'{COVER[s.cloud]}, seeing {s.seeing:.2f}"', 13)
     canvas.words(STRIP, 102, shortened(s.last, width, 13), 13, GREY)
     for j, name in enumerate(CLASSES):
@@ -280,7 +294,7 @@ def _draw_nights(canvas: _Sky, s: Scene, top: int, width: int) -> None:
     most, pitch = max(1.0, *nights), width // max(len(nights), 6)
     for i, value in enumerate(nights):
         height = round(118 * value / most)
-        colour = "#E69F00" if i == len(nights) - 1 else "#009E73"
+        colour = NOW if i == len(nights) - 1 else EARLIER
         if height:
             canvas.box(STRIP + i * pitch + 2, top + 134 - height, pitch - 6, height, colour)
 

@@ -269,6 +269,7 @@ _MOON_LATITUDE = np.array([
 _MOON_DISTANCE = np.array([
     [0, 0, 1, 0, -20905.355], [2, 0, -1, 0, -3699.111], [2, 0, 0, 0, -2955.968], [0, 0, 2, 0, -569.925],
 ])  # fmt: skip
+_MOON_TERMS = np.concatenate([_MOON_LONGITUDE, _MOON_LATITUDE, _MOON_DISTANCE])
 _MOON_MEAN_KM = 385000.56  # mean distance
 
 
@@ -284,12 +285,12 @@ def moon(jd: Floats) -> Vector:
     ])  # fmt: skip
     mean = 218.3164477 + 481267.88123421 * t - 0.0015786 * t**2
 
-    def add(terms: Floats, wave: np.ufunc) -> Floats:
-        return _series(terms[:, 4], wave(_combined(terms[:, :4], arguments)))
-
-    longitude = (mean + add(_MOON_LONGITUDE, np.sin)) * DEGREE
-    latitude = add(_MOON_LATITUDE, np.sin) * DEGREE
-    radii = (_MOON_MEAN_KM + add(_MOON_DISTANCE, np.cos)) / EARTH_RADIUS_KM
+    angles = _combined(_MOON_TERMS[:, :4], arguments)
+    sines, end = np.sin(angles[:-4]), len(_MOON_LONGITUDE)
+    longitude = (mean + _series(_MOON_LONGITUDE[:, 4], sines[:end])) * DEGREE
+    latitude = _series(_MOON_LATITUDE[:, 4], sines[end:]) * DEGREE
+    distance = _series(_MOON_DISTANCE[:, 4], np.cos(angles[-4:]))
+    radii = (_MOON_MEAN_KM + distance) / EARTH_RADIUS_KM
     direction = _about_x(unit_vector(longitude, latitude), -mean_obliquity(jd))
     return Vector(*(radii * c for c in direction))
 

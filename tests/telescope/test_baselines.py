@@ -12,6 +12,7 @@ from metaenv.telescope.baselines import (
     FlatValues,
     LowestAirmass,
     clairvoyant,
+    conditions_known,
     play_references,
     players,
     prior,
@@ -51,6 +52,16 @@ def test_the_family_needs_adaptation(scores):
     assert normalised(scores, "fixed") < 0.35
     assert normalised(scores, "bayes") > 0.80
     assert normalised(scores, "fixed") < normalised(scores, "bayes") < 1.05
+
+
+def test_in_depth_conditions_matter():
+    """Who knows sky and instrument but no values closes a quarter of the gap from the best fixed rule to the oracle."""
+    tasks = TargetSelectionDistribution("depth").frozen("test").tasks.take(np.arange(64))
+    fixed, conditions, oracle = (
+        play_trials(player, VectorTrial(TargetSelectionVectorEnv(64, "depth"), episodes=1), tasks, 0).scores.mean()
+        for player in (FlatValues(), conditions_known(), task_oracle())
+    )
+    assert oracle > fixed and conditions - fixed > 0.25 * (oracle - fixed)
 
 
 def test_knowing_more_earns_more(scores):
