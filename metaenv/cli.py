@@ -12,9 +12,10 @@ metaenv: meta-reinforcement learning on distributions of scientific problems
   metaenv demo                    train RL² on simulated materials and show it adapt to unseen ones (3 minutes)
   metaenv train rl2 ENV           train an agent in a new run folder
   metaenv resume RUN              go on with an interrupted run, to the same result
+  metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the floors; `fewshot all`
   metaenv evaluate RUN            play a run's agent on held-out tasks, beside the classical methods
   metaenv envs                    list the environments
-  metaenv bench WHAT              measure speed: envs, rl2, accuracy
+  metaenv bench WHAT              measure speed: envs, rl2, fewshot and more
   metaenv reproduce WHAT          train and evaluate a published result whole: materials-rl2, bandit-rl2
 
 Add --help to a command for its options. Everything runs on the CPU, without a network.
@@ -57,6 +58,7 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "demo": _demo,
         "train": _train,
         "resume": _resume,
+        "fewshot": _fewshot,
         "evaluate": _evaluate,
         "envs": _envs,
         "bench": _bench,
@@ -87,7 +89,19 @@ def _train(args: list[str]) -> int:
 def _resume(args: list[str]) -> int:
     from metaenv.agents.command import resume_command
 
+    if args and not args[0].startswith("-"):
+        from metaenv.supervised.command import is_fewshot_run
+        from metaenv.supervised.command import resume_command as resume_fewshot
+
+        if is_fewshot_run(args[0]):
+            return resume_fewshot(args)
     return resume_command(args)
+
+
+def _fewshot(args: list[str]) -> int:
+    from metaenv.supervised.command import fewshot_command
+
+    return fewshot_command(args)
 
 
 def _evaluate(args: list[str]) -> int:

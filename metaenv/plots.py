@@ -63,12 +63,12 @@ def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = 
     return figure
 
 
-def save(figure: Figure, path: str | Path) -> Path:
+def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 130) -> Path:
     """Write a PNG under a temporary name and rename it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(temporary, dpi=130, format="png")
+    figure.savefig(temporary, dpi=dpi, format="png")
     temporary.replace(path)
     return path
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from metaenv.agents.threads import torch_threads_of
-from metaenv.arrays import Floats
+from metaenv.arrays import Bools, Floats
 from metaenv.evaluation import write_text
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.episodes import EpisodeBatch, FrozenEpisodes
@@ -40,17 +41,28 @@ INTERVAL_SEED = 0  # of the resampling (chosen)
 
 @dataclass(frozen=True)
 class Scores:
-    """One learner on every episode."""
+    """A learner on every episode, trained once or with several seeds."""
 
     by_episode: dict[str, Floats]
-    """(episodes,) of each metric, and of what `r2` is made of; NaN for episodes that diverged."""
+    """(episodes,) or (seeds, episodes) of each metric, and of what `r2` is made of; NaN for those that diverged."""
     seconds: float
     """Wall time of adapting and predicting, all episodes."""
 
     @property
-    def valid(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(episodes,) where the predictions are finite numbers, and no worse than was allowed."""
-        return np.all([np.isfinite(v) for v in self.by_episode.values()], axis=0)
+    def finite(self) -> Bools:
+        """As the scores: where the predictions are finite numbers, and no worse than was allowed."""
+        return np.isfinite(np.stack(list(self.by_episode.values()))).all(axis=0)
+
+    @property
+    def valid(self) -> Bools:
+        """(episodes,) that are finite for each seed."""
+        return self.finite.reshape(-1, self.finite.shape[-1]).all(axis=0)
+
+    @classmethod
+    def of_seeds(cls, each: Sequence[Scores]) -> Scores:
+        """One learner, trained with several seeds, on the same episodes."""
+        names = each[0].by_episode
+        return cls({n: np.stack([s.by_episode[n] for s in each]) for n in names}, sum(s.seconds for s in each))
 
 
 @dataclass(frozen=True)
@@ -63,25 +75,28 @@ class Report:
     scores: dict[str, Scores]
 
     def interval(self, learner: str, metric: str) -> Interval:
-        """A learner's mean over episodes with its 95 % bootstrap interval; diverged episodes are left out."""
+        """A learner's mean over episodes (and seeds) with its 95 % bootstrap interval, without diverged episodes."""
         found = self.scores[learner]
         rng = np.random.default_rng(INTERVAL_SEED)
-        columns = {name: v[found.valid] for name, v in found.by_episode.items()}
+        columns = {name: v[..., found.valid] for name, v in found.by_episode.items()}
         if not found.valid.any():
             return Interval(float("nan"), float("-inf"), float("inf"))
         if metric == "r2":
-            return bootstrap_interval(columns["error"], _r2, rng=rng, paired=(columns["spread"],))
+            return bootstrap_interval(columns["error"], _r2, rng=rng, paired=(_one_seed(columns["spread"]),))
         return bootstrap_interval(columns[metric], rng=rng)
 
     def difference(self, a: str, b: str, metric: str) -> Interval:
-        """Metric of ``a`` less that of ``b``, paired by episode, on the episodes where neither diverged."""
-        both = self.scores[a].valid & self.scores[b].valid
-        first, second = self.scores[a].by_episode, self.scores[b].by_episode
+        """Metric of ``a`` less that of ``b``, paired by episode, where both have it and neither diverged."""
+        n = min(len(self.scores[a].valid), len(self.scores[b].valid))
+        both = np.flatnonzero(self.scores[a].valid[:n] & self.scores[b].valid[:n])
+        if not len(both):
+            return Interval(float("nan"), float("-inf"), float("inf"))
+        first, second = ({k: v[..., both] for k, v in self.scores[x].by_episode.items()} for x in (a, b))
         rng = np.random.default_rng(INTERVAL_SEED)
         if metric == "r2":
-            paired = (first["spread"][both],)
-            return paired_difference(first["error"][both], second["error"][both], _r2, rng=rng, paired=paired)
-        return paired_difference(first[metric][both], second[metric][both], rng=rng)
+            paired = (_one_seed(first["spread"]),)
+            return paired_difference(first["error"], second["error"], _r2, rng=rng, paired=paired)
+        return paired_difference(first[metric], second[metric], rng=rng)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a learner, best first: plain numbers for tables and JSON."""
@@ -89,13 +104,13 @@ class Report:
         rows = []
         for name, found in self.scores.items():
             values = {m: self.interval(name, m)._asdict() for m in metrics}
-            middle = found.by_episode[metrics[0]][found.valid]
+            middle = found.by_episode[metrics[0]][..., found.valid].ravel()
             rows.append(
                 {
                     "learner": name,
                     **values,
                     "median": float(np.median(middle)) if len(middle) else None,
-                    "diverged": int((~found.valid).sum()),
+                    "diverged": int((~found.finite).sum()),
                     "seconds": found.seconds,
                 }
             )
@@ -113,7 +128,7 @@ class Report:
             lines.append(
                 f"| {row['learner']} | {' | '.join(cells)} | {median} | {row['diverged']} | {row['seconds']:.1f} |"
             )
-        count = len(next(iter(self.scores.values())).valid)
+        count = max(len(found.valid) for found in self.scores.values())
         return "\n".join([*lines, "", f"{count} episodes, SHA-256 {self.sha256[:16]}…; ± half the 95 % interval."])
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,13 +142,14 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` as JSON; numbers that are not finite become null."""
-        write_text(path, json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n")
+        write_text(Path(path), json.dumps(finite_numbers(self.to_dict()), indent=1, allow_nan=False) + "\n")
 
 
 def evaluate(
-    learners: Mapping[str, Learner],
+    learners: Mapping[str, Learner | Sequence[Learner]],
     episodes: FrozenEpisodes,
     *,
+    first: int | None = None,
     tasks_at_once: int = 100,
     diverged_above: float = 1e6,
     torch_threads: int = 1,
@@ -141,8 +157,9 @@ def evaluate(
     """Adapt every learner to every episode, and score its predictions of the queries.
 
     Args:
-        learners: by the name they get in the table.
+        learners: by the name they get in the table; several of a name are one learner trained with several seeds.
         episodes: the same for all.
+        first: only so many of them.
         tasks_at_once: episodes adapted together.
         diverged_above: a squared error (mean of an episode, in the square of y's unit) beyond which an episode
             counts as diverged, and is left out of means; so does one with predictions that are not finite.
@@ -151,20 +168,29 @@ def evaluate(
     Raises:
         ValueError: a learner was made for another problem.
     """
-    for name, learner in learners.items():
+    seeds = {n: [found] if isinstance(found, Learner) else list(found) for n, found in learners.items()}
+    for name, learner in ((name, learner) for name, each in seeds.items() for learner in each):
         mine, theirs = learner.problem, episodes.problem
         same = (mine.kind, mine.x_shape) == (theirs.kind, theirs.x_shape)
         if not same or (mine.n_outputs != theirs.n_outputs and not learner.any_way):
             raise ValueError(f"{name} was made for {mine}, and the episodes are {theirs}")
     with torch_threads_of(torch_threads):
-        scores = {n: _scores(learner, episodes, tasks_at_once, diverged_above) for n, learner in learners.items()}
-    return Report(episodes.problem, episodes.sha256, scores)
+        scores = {
+            n: [_scores(x, episodes, first, tasks_at_once, diverged_above) for x in each] for n, each in seeds.items()
+        }
+    joined = {n: each[0] if len(each) == 1 else Scores.of_seeds(each) for n, each in scores.items()}
+    return Report(episodes.problem, episodes.sha256, joined)
 
 
-def _scores(learner: Learner, episodes: FrozenEpisodes, tasks_at_once: int, diverged_above: float) -> Scores:
+def _scores(
+    learner: Learner, episodes: FrozenEpisodes, first: int | None, tasks_at_once: int, diverged_above: float
+) -> Scores:
     parts: list[dict[str, Tensor]] = []
-    seconds = 0.0
-    for batch in episodes.batches(tasks_at_once):
+    seconds, left = 0.0, len(episodes) if first is None else min(first, len(episodes))
+    for whole in episodes.batches(tasks_at_once):
+        if left <= 0:
+            break
+        batch, left = whole.take(slice(0, left)), left - len(whole)
         start = time.perf_counter()
         prediction = learner.adapt(batch.support_x, batch.support_y)(batch.query_x)
         seconds += time.perf_counter() - start
@@ -218,6 +244,11 @@ def average_precision(score: Tensor, y: Tensor) -> Tensor:
     return (precision * (y == 1)).sum(1) / (y == 1).sum(1)
 
 
+def _one_seed(column: Floats) -> Floats:
+    """What is the same for all seeds, (episodes,)."""
+    return column.reshape(-1, column.shape[-1])[0]
+
+
 def _r2(error: Floats, spread: Floats) -> Floats:
     """(..., seeds, tasks) and (..., tasks) to (...)."""
     return 1 - error.mean(axis=(-2, -1)) / spread.mean(axis=-1)
@@ -228,9 +259,10 @@ def _cell(interval: dict[str, float]) -> str:
     return f"{interval['estimate']:.3f} ± {half:.3f}"
 
 
-def _finite(value: Any) -> Any:
+def finite_numbers(value: Any) -> Any:
+    """As it is, with None for numbers that JSON does not have."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite_numbers(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [finite_numbers(v) for v in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -5,6 +5,7 @@ To add one: a file, a line here; `tests/supervised/test_learners.py` then tests 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,17 @@ def learner_class(name: str) -> type[Learner]:
     Raises:
         ValueError: there is none; the message says which there are.
     """
-    known = {**LEARNERS, **FLOORS}
+    return named("learner", name, {**LEARNERS, **FLOORS})
+
+
+def named(what: str, name: str, known: Mapping[str, str]) -> Any:
+    """The object that a name stands for, imported from "module:attribute".
+
+    Raises:
+        ValueError: there is none of this name; the message says what was looked for and which there are.
+    """
     if name not in known:
-        raise ValueError(f"no learner {name!r}.{nearest(name, known)}")
+        raise ValueError(f"no {what} {name!r}.{nearest(name, known)}")
     module, _, attribute = known[name].partition(":")
     return getattr(import_module(module), attribute)
 

@@ -15,13 +15,13 @@ TINY = ["--steps", "2000", "--num-envs", "20", "--agent.memory-size", "8", "--ag
 def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("demo", "train", "resume", "evaluate", "envs", "bench", "reproduce"):
+    for command in ("demo", "train", "resume", "fewshot", "evaluate", "envs", "bench", "reproduce"):
         assert f"metaenv {command}" in text
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip().count(".") == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "evaluate", "resume", "reproduce", "bench", "train", "envs"])
+@pytest.mark.parametrize("command", ["demo", "evaluate", "resume", "fewshot", "reproduce", "bench", "train", "envs"])
 def test_every_command_explains_itself(command, capsys):
     try:
         assert main([command, "--help"]) == 0
@@ -112,3 +112,44 @@ def test_settings_reach_the_environment(tmp_path):
     config, agent = load_run(folder)
     assert config.make_env().single_action_space.n == 3
     assert agent.spaces.n_actions == 3
+
+
+FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--k-shot", "3", "--query", "4", "--no-floors"]
+
+
+def test_fewshot_trains_tables_and_resumes(tmp_path, capsys):
+    folder = tmp_path / "run"
+    args = ["fewshot", "materials-synthesis", "prototypical", *FEW_SHOT, "--settings", "sizes", "[8]"]
+    assert main([*args, "--out", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "| **prototypical** |" in out and "rmse, 3 shots" in out and str(folder) in out
+    assert {p.name for p in folder.iterdir()} >= {"config.json", "table.md", "report.json", "prototypical"}
+    for command in (["resume"], ["fewshot", "resume"]):
+        assert main([*command, str(folder)]) == 0
+        assert "1 of 1 cells are done already" in capsys.readouterr().out
+
+
+def test_fewshot_explains_itself(capsys):
+    assert main(["fewshot", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "light-curves" in text and "prototypical" in text and "nearest-centroid" in text
+    assert main(["fewshot", "materials-synthesis"]) == 0
+    assert "splits:" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["fewshot", "all", "--help"])
+    assert end.value.code == 0 and "--workers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["light-curve", "maml"], "Did you mean 'light-curves'"),
+        (["light-curves", "mamml"], "Did you mean 'maml'"),
+        (["light-curves", "reptile", "--kind", "anomaly"], "not anomaly"),
+        (["light-curves", "--quick"], "expected a learner"),
+        (["resume", "no/such/run"], "expected a run folder"),
+    ],
+)
+def test_fewshot_mistakes_are_answered(args, message, capsys):
+    assert main(["fewshot", *args]) == 2
+    assert message in capsys.readouterr().err

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from metaenv.errors import nearest
 
-BENCHMARKS = ("accuracy", "envs", "molecules", "pearl", "rl2")
+BENCHMARKS = ("accuracy", "envs", "fewshot", "molecules", "pearl", "rl2", "telescope")
 BENCH_HELP = """\
 usage: metaenv bench WHAT
 
   envs       steps per second of every environment, beside Gymnasium's CartPole
   accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
+  fewshot    MAML's update of all tasks at once beside a loop over tasks; samplers of episodes and light curves
   molecules  molecule design with and without remembered scores, beside MolDQN's enumeration step
   pearl      PEARL's update of all tasks at once beside the same update task by task
   rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs
+  telescope  nights of target selection, and a plan beside astroplan's PriorityScheduler
 
 Compare numbers of one run only: machines differ, and are not always idle.
 """
@@ -29,11 +31,15 @@ def bench_command(args: list[str]) -> int:
         from metaenv.bench.envs import run
     elif args[0] == "accuracy":
         from metaenv.materials.accuracy import main as run
+    elif args[0] == "fewshot":
+        from metaenv.bench.fewshot_speed import run
     elif args[0] == "molecules":
         from metaenv.bench.molecules_speed import run
     elif args[0] == "pearl":
         from metaenv.bench.pearl_speed import run
-    else:
+    elif args[0] == "rl2":
         from metaenv.bench.rl2_speed import run
+    else:
+        from metaenv.bench.telescope_speed import run
     run()
     return 0

@@ -16,7 +16,7 @@ import numpy as np
 from metaenv.supervised.datasets import Dataset
 from metaenv.supervised.episodes import EpisodeBatch
 from metaenv.supervised.families.blood_cell_images import N_CLASSES, class_name, draw_cells, smears
-from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.family import Family, split_real
 from metaenv.supervised.families.image_files import load_images
 from metaenv.supervised.problem import Kind
 
@@ -27,7 +27,6 @@ SEED = 28  # of the stored pictures (chosen)
 SPLITS = ("train", "validation", "test", "ood-stain")
 ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-stain": (0.75, 1.0)}  # of classes
 SLIDES = 20  # in each split (chosen)
-SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of the classes of real pictures
 
 
 class BloodCells(Family):
@@ -59,12 +58,8 @@ class BloodCells(Family):
         self.per_class = per_class
         self._real: dict[str, Dataset] | None = None
         if data is not None:
-            pictures, rng = load_images(data, side), np.random.default_rng(SEED)
-            if split_by not in ("class", "group"):
-                raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
-            split = pictures.split_by_class if split_by == "class" else pictures.split_by_group
-            self._real = split(SHARES, rng)
-            self.splits = tuple(SHARES)
+            self._real = split_real(load_images(data, side), split_by, SEED)
+            self.splits = tuple(self._real)
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset:
         """The split's pictures."""

@@ -7,15 +7,19 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
+
 from metaenv.errors import nearest
-from metaenv.plots import new_figure
+from metaenv.plots import new_figure, save
 from metaenv.supervised.datasets import Dataset
 from metaenv.supervised.episodes import EpisodeBatch, Episodes
-from metaenv.supervised.problem import Kind
+from metaenv.supervised.problem import Kind, Problem
 from metaenv.tasks import TaskSampler
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from metaenv.supervised.learner import Learner
 
 
 class Family(ABC):
@@ -39,6 +43,8 @@ class Family(ABC):
     lie outside of what training shows in the property that they are named for."""
     shots: tuple[int, int] = (5, 15)
     """Default n_support and n_query."""
+    ways: int = 5
+    """Default classes of an episode, where there are many to choose from."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
 
@@ -49,6 +55,11 @@ class Family(ABC):
     @abstractmethod
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Draw the first episode of a batch."""
+
+    def references(self, problem: Problem) -> dict[str, Learner]:
+        """What knows more than a learner may, to be shown beside them: by the name that tables give it."""
+        del problem
+        return {}
 
     def threshold(self, kind: Kind) -> float | Literal["median"] | None:
         """What makes classes of a sampler's targets; see `Episodes`."""
@@ -62,7 +73,7 @@ class Family(ABC):
         n_query: int | None = None,
         *,
         kind: Kind | None = None,
-        n_ways: int = 5,
+        n_ways: int | None = None,
         n_anomalies: int | None = None,
         seed: int = 0,
     ) -> Episodes:
@@ -73,7 +84,7 @@ class Family(ABC):
             n_support: samples to learn from, of each class in classification; by default `shots`.
             n_query: samples to be judged on, likewise.
             kind: one of `kinds`, by default the first.
-            n_ways: classes of an episode, where there are many to choose from.
+            n_ways: classes of an episode, where there are many to choose from; by default `ways`.
             n_anomalies: anomalous queries, by default as many as ``n_query``.
             seed: of tasks and draws.
 
@@ -86,7 +97,7 @@ class Family(ABC):
             self.shots[0] if n_support is None else n_support,
             self.shots[1] if n_query is None else n_query,
             kind=kind,
-            n_ways=n_ways,
+            n_ways=self.ways if n_ways is None else n_ways,
             n_anomalies=n_anomalies,
             threshold=self.threshold(kind),
             pool=self.pool,
@@ -107,5 +118,25 @@ class Family(ABC):
         """Save a picture of one episode; needs matplotlib."""
         figure = new_figure(9.0, 5.0)
         self.draw(figure, self.episodes(split, kind=kind, seed=seed).draw(1))
-        figure.savefig(path, dpi=110)
-        return Path(path)
+        return save(figure, path, dpi=110)
+
+
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+"""Of the classes or groups of real data (chosen)."""
+
+
+def split_real(data: Dataset, split_by: str, seed: int) -> dict[str, Dataset]:
+    """Real data, divided into train, validation and test so that none of their classes, or groups, is in two.
+
+    Args:
+        data: all of it.
+        split_by: ``"class"`` or ``"group"``.
+        seed: of the division, which does not depend on anything else.
+
+    Raises:
+        ValueError: another ``split_by``, or too few classes or groups.
+    """
+    if split_by not in ("class", "group"):
+        raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
+    split = data.split_by_class if split_by == "class" else data.split_by_group
+    return split(SHARES, np.random.default_rng(seed))

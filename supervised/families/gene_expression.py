@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from metaenv.supervised.datasets import Dataset
 from metaenv.supervised.episodes import EpisodeBatch
-from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.family import Family, split_real
 from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
 from metaenv.supervised.families.image_files import load_npz
 from metaenv.supervised.problem import Kind
@@ -30,7 +30,6 @@ TYPES = 240
 SPLITS = ("train", "validation", "test", "ood-platform")
 ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-platform": (0.75, 1.0)}  # of types
 BATCHES = 12  # in each split (chosen)
-SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of the types of real cells
 WHEEL = "scanpy:pbmc68k_reduced"
 
 
@@ -66,12 +65,8 @@ class GeneExpression(Family):
         self.per_class = per_class
         self._real: dict[str, Dataset] | None = None
         if data is not None:
-            cells, rng = load_expression(data, label, group), np.random.default_rng(SEED)
-            if split_by not in ("class", "group"):
-                raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
-            split = cells.split_by_class if split_by == "class" else cells.split_by_group
-            self._real = _most_variable(split(SHARES, rng), n_genes)
-            self.splits = tuple(SHARES)
+            self._real = _most_variable(split_real(load_expression(data, label, group), split_by, SEED), n_genes)
+            self.splits = tuple(self._real)
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset:
         """The split's cells."""

@@ -5,10 +5,9 @@ To add one: a file, a line here; `tests/supervised/families/test_families.py` th
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from metaenv.errors import nearest
+from metaenv.supervised.registry import named
 
 if TYPE_CHECKING:
     from metaenv.supervised.families.family import Family
@@ -17,8 +16,10 @@ FAMILIES: dict[str, str] = {
     "blood-cells": "metaenv.supervised.families.blood_cells:BloodCells",
     "gene-expression": "metaenv.supervised.families.gene_expression:GeneExpression",
     "light-curves": "metaenv.supervised.families.light_curves:LightCurves",
+    "material-properties": "metaenv.supervised.families.composition:MaterialProperties",
     "materials-synthesis": "metaenv.supervised.families.synthesis:MaterialsSynthesis",
     "molecule-objectives": "metaenv.supervised.families.molecules:MoleculeObjectives",
+    "telescope-values": "metaenv.supervised.families.telescope_values:TelescopeValues",
 }
 """By name, "module:Class"."""
 
@@ -29,10 +30,7 @@ def family_class(name: str) -> type[Family]:
     Raises:
         ValueError: there is none; the message says which there are.
     """
-    if name not in FAMILIES:
-        raise ValueError(f"no family {name!r}.{nearest(name, FAMILIES)}")
-    module, _, attribute = FAMILIES[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return named("family", name, FAMILIES)
 
 
 def make_family(name: str, **options: Any) -> Family:

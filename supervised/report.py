@@ -1,0 +1,217 @@
+"""What a few-shot run found: tables of every method by shot count, the gap to the best floor, a picture, JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaenv.evaluation import package_versions, write_text
+from metaenv.plots import COLOURS, STYLES, new_figure
+from metaenv.plots import save as save_figure
+from metaenv.stats import Interval
+from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, finite_numbers
+from metaenv.supervised.problem import Problem
+from metaenv.supervised.registry import FLOORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))
+
+
+@dataclass(frozen=True)
+class FewShotReport:
+    """Learners and floors on one problem, by shot count."""
+
+    name: str
+    problem: Problem
+    k_shot: int
+    """Of training."""
+    seeds: int
+    sha256: dict[int, str]
+    """Of the episodes of each shot count."""
+    scores: dict[int, dict[str, Scores]]
+    """By shot count and method."""
+    train_seconds: dict[str, float]
+    """Wall time of each method's trainings, all seeds together."""
+    updates: dict[str, int]
+    """Meta-updates of each training."""
+
+    @property
+    def metric(self) -> str:
+        """The one that methods are ranked by."""
+        return METRICS[self.problem.kind][0]
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether that is an error."""
+        return self.metric in LOWER_IS_BETTER
+
+    @cached_property
+    def _intervals(self) -> dict[tuple[int, str, str], Interval]:
+        return {}
+
+    def at(self, k: int) -> Report:
+        """All methods with ``k`` samples to learn from."""
+        return Report(self.problem, self.sha256.get(k, ""), self.scores[k])
+
+    def interval(self, method: str, k: int | None = None, metric: str | None = None) -> Interval:
+        """Mean with 95 % interval over episodes and seeds; by default of the ranking metric at the training's shots."""
+        key = (self.k_shot if k is None else k, method, metric or self.metric)
+        if key not in self._intervals:
+            self._intervals[key] = self.at(key[0]).interval(method, key[2])
+        return self._intervals[key]
+
+    def gain(self, method: str, floor: str, k: int | None = None) -> Interval:
+        """How much better a method is than another, paired by episode; positive is better, whatever the metric."""
+        difference = self.at(self.k_shot if k is None else k).difference(method, floor, self.metric)
+        if not self.lower_is_better:
+            return difference
+        return Interval(-difference.estimate, -difference.high, -difference.low)
+
+    @property
+    def methods(self) -> list[str]:
+        """Best first, at the shot count of training."""
+        sign = 1 if self.lower_is_better else -1
+        found = {m: self.interval(m).estimate for m in self.scores[self.k_shot]}
+        return sorted(found, key=lambda m: (found[m] != found[m], sign * found[m]))
+
+    @property
+    def best_floor(self) -> str | None:
+        """The best method that is no few-shot learner."""
+        return next((m for m in self.methods if m in FLOORS), None)
+
+    def beats(self, method: str) -> list[str]:
+        """The floors that a method is better than, outside the 95 % interval of the paired difference."""
+        return [m for m in self.methods if m in FLOORS and m != method and self.gain(method, m).low > 0]
+
+    def markdown(self) -> str:
+        """A table of the ranking metric: a row a method, best first, a column a shot count."""
+        head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best floor"]
+        head += ["diverged", "training s", "evaluation s"]
+        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+        lines += ["| " + " | ".join(self._row(m)) + " |" for m in self.methods]
+        return "\n".join([*lines, "", self.caption])
+
+    @property
+    def shots(self) -> list[int]:
+        """Shot counts of the evaluations."""
+        return sorted(self.scores)
+
+    @property
+    def caption(self) -> str:
+        """What the numbers of the table are."""
+        floor, n = self.best_floor, max(len(s.valid) for s in self.scores[self.k_shot].values())
+        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
+        gap = f" Over the best floor ({floor}): positive is better, paired by episode." if floor else ""
+        return (
+            f"{self.name}: trained on {_shots(self.k_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
+            f"interval. Better is {'lower' if self.lower_is_better else 'higher'}.{gap} SHA-256 of the episodes: "
+            f"{self.sha256.get(self.k_shot, '')[:16]}…"
+        )
+
+    @property
+    def _fewest(self) -> int:
+        return min(len(s.valid) for s in self.scores[self.k_shot].values())
+
+    def _row(self, method: str) -> list[str]:
+        floor = self.best_floor
+        gap = "" if method in FLOORS or floor is None else cell(self.gain(method, floor), sign=True)
+        found = [self.scores[k][method] for k in self.shots]
+        diverged = sum(int((~s.finite).sum()) for s in found)
+        trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
+        name = method if method in FLOORS else f"**{method}**"
+        done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
+        if done < self.seeds and self.updates.get(method):
+            name += f" ({done} of {self.seeds} seeds)"
+        cells = [cell(self.interval(method, k)) for k in self.shots]
+        return [name, *cells, gap, str(diverged), trained, f"{sum(s.seconds for s in found):.1f}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All metrics of all methods and shot counts, hashes, wall times and versions."""
+        shots = {
+            str(k): {
+                m: {x: self.interval(m, k, x)._asdict() for x in METRICS[self.problem.kind]}
+                | {"diverged": int((~s.finite).sum()), "seconds": s.seconds}
+                for m, s in self.scores[k].items()
+            }
+            for k in self.shots
+        }
+        return {
+            "name": self.name,
+            "kind": self.problem.kind,
+            "x_shape": list(self.problem.x_shape),
+            "k_shot": self.k_shot,
+            "seeds": self.seeds,
+            "sha256": {str(k): v for k, v in self.sha256.items()},
+            "shots": shots,
+            "beats": {m: self.beats(m) for m in self.methods},
+            "train_seconds": self.train_seconds,
+            "updates": self.updates,
+            "versions": package_versions(),
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``report.json``, ``table.md`` (every metric) and, with matplotlib, ``picture.png``."""
+        folder = Path(folder)
+        text = json.dumps(finite_numbers(self.to_dict()), indent=1, allow_nan=False)
+        write_text(folder / "report.json", text + "\n")
+        others = [self._by_metric(m) for m in METRICS[self.problem.kind][1:]]
+        write_text(folder / "table.md", "\n\n".join([f"# {self.name}", self.markdown(), *others]) + "\n")
+        try:
+            figure = new_figure(8.0, 4.5)
+        except ImportError:
+            return
+        draw(figure.add_subplot(), self)
+        save_figure(figure, folder / "picture.png")
+
+    def _by_metric(self, metric: str) -> str:
+        lines = ["| method | " + " | ".join(f"{metric}, {_shots(k)}" for k in self.shots) + " |"]
+        lines.append("|---|" + "---:|" * len(self.shots))
+        for m in self.methods:
+            lines.append(f"| {m} | " + " | ".join(cell(self.interval(m, k, metric)) for k in self.shots) + " |")
+        return "\n".join(lines)
+
+    def only(self, methods: list[str]) -> FewShotReport:
+        """With some of the methods."""
+        return replace(self, scores={k: {m: s for m, s in v.items() if m in methods} for k, v in self.scores.items()})
+
+
+def _shots(k: int) -> str:
+    return "1 shot" if k == 1 else f"{k} shots"
+
+
+def cell(interval: Interval, sign: bool = False) -> str:
+    """Mean and half-width of an interval."""
+    if interval.estimate != interval.estimate:
+        return "–"
+    half = (interval.high - interval.low) / 2
+    return f"{interval.estimate:+.3f} ± {half:.3f}" if sign else f"{interval.estimate:.3f} ± {half:.3f}"
+
+
+def draw(axes: Axes, report: FewShotReport) -> None:
+    """Every method's curve over the shot counts: learners drawn through, floors dashed."""
+    plot: Any = axes
+    learners = [m for m in report.methods if m not in FLOORS]
+    floors = [m for m in report.methods if m in FLOORS]
+    for method in report.methods:
+        i = (floors if method in FLOORS else learners).index(method)
+        found = [report.interval(method, k) for k in report.shots]
+        mean = [x.estimate for x in found]
+        low, high = [x.estimate - x.low for x in found], [x.high - x.estimate for x in found]
+        colour = "#888888" if method in FLOORS else COLOURS[i % len(COLOURS)]
+        mark = "osv^D*P"[i % 7] + "--" if method in FLOORS else STYLES[i // len(COLOURS) % len(STYLES)]
+        plot.errorbar(report.shots, mean, (low, high), fmt=mark, color=colour, label=method, lw=1.3, ms=4, capsize=2)
+    plot.set_xscale("log")
+    plot.set_xticks(report.shots, [str(k) for k in report.shots])
+    plot.minorticks_off()
+    plot.set_xlabel("samples to learn from" + (", of each class" if report.problem.n_classes else ""))
+    plot.set_ylabel(report.metric)
+    plot.set_title(report.name, fontsize=10)
+    plot.grid(alpha=0.3)
+    plot.spines[["top", "right"]].set_visible(False)
+    plot.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
