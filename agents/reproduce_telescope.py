@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from metaenv.agents.engine import Engine
 from metaenv.agents.report import compare
+from metaenv.agents.rl2_config import RL2Config
 from metaenv.agents.run_sets import seconds_spent, train_set
 from metaenv.agents.training import TITLES, TrainConfig, load_run, parsed, preset
 from metaenv.arrays import Floats
@@ -78,12 +80,12 @@ def telescope(
 
 
 def _config(kind: str) -> TrainConfig:
-    if kind == "blind":
-        config = preset("TargetSelection")
-        hidden = replace(config.agent, memory=False, teacher=None, teacher_acts=0.0)  # type: ignore[call-arg]
-        return replace(config, context_blind=True, agent=hidden)
-    return preset({"rl2": "TargetSelection", "pearl": "TargetSelection-pearl", "depth-rl2": "telescope-depth",
-                   "depth-pearl": "telescope-depth-pearl"}[kind])  # fmt: skip
+    name = "telescope-depth" if kind.startswith("depth") else "TargetSelection"
+    if kind != "blind":
+        return preset(name, kind.removeprefix("depth-"))
+    config = preset(name)
+    agent = cast(RL2Config, config.agent)
+    return replace(config, context_blind=True, agent=replace(agent, memory=False, teacher=None))
 
 
 def _evaluate(config: TrainConfig, runs: Mapping[str, Sequence[Path]], split: str, tasks: int | None) -> Evaluation:

@@ -51,12 +51,12 @@ class Scores:
     @property
     def finite(self) -> Bools:
         """As the scores: where the predictions are finite numbers, and no worse than was allowed."""
-        return np.isfinite(np.stack(list(self.by_episode.values()))).all(axis=0)
+        return np.asarray(np.isfinite(np.stack(list(self.by_episode.values()))).all(axis=0))
 
     @property
     def valid(self) -> Bools:
         """(episodes,) that are finite for each seed."""
-        return self.finite.reshape(-1, self.finite.shape[-1]).all(axis=0)
+        return np.asarray(self.finite.reshape(-1, self.finite.shape[-1]).all(axis=0))
 
     @classmethod
     def of_seeds(cls, each: Sequence[Scores]) -> Scores:

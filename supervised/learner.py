@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -485,4 +486,6 @@ def _progress(steps: range, show: bool) -> Iterator[int]:
         return iter(steps)
     from tqdm import tqdm
 
-    return iter(tqdm(steps, desc="meta-training", unit="update"))
+    # On a terminal, five times a second; in a log file a line a minute is enough.
+    interval = 0.2 if sys.stderr.isatty() else 60.0
+    return iter(tqdm(steps, desc="meta-training", unit="update", mininterval=interval, miniters=1))
