@@ -7,6 +7,8 @@ with a query from the memory. To reorder the items reorders the actions' probabi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -103,3 +105,28 @@ class ItemHead(nn.Module):
         query = self.query(features).unflatten(-1, (self.kinds, -1))
         logits = (query @ embeddings.transpose(-1, -2) + self.bias.unsqueeze(-1)).flatten(-2)
         return logits if self.other is None else torch.cat([logits, self.other(features)], -1)
+
+
+class ItemNetwork(nn.Module):
+    """From an observation, and what stands behind it, to a number for every action: actors and critics over items.
+
+    Args:
+        view: of the observation, with which the input begins.
+        input_size: of the observation and what follows it.
+        sizes: widths of the layers between the summary and the query.
+        item_size: width of an item's embedding.
+    """
+
+    def __init__(self, view: ItemView, input_size: int, sizes: Sequence[int], item_size: int) -> None:
+        super().__init__()
+        self.view = view
+        self.embedding = nn.Linear(view.features, item_size)
+        widths = [input_size - view.end + item_size, *sizes]
+        self.layers = nn.Sequential(*(part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())))
+        self.head = ItemHead(widths[-1], item_size, view)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, n_actions) for inputs (n, input_size)."""
+        embeddings = silu(self.embedding(self.view.listed(x)))
+        summary = torch.cat([x[..., self.view.end :], embeddings.mean(-2)], -1)
+        return self.head(self.layers(summary), embeddings)

@@ -23,10 +23,10 @@ all of one, as a player meets them; the boundary flag is part of the context.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ from torch import Tensor, nn
 
 from metaenv.agents.base import Agent
 from metaenv.agents.belief import Belief, ContextEncoder, Mixture, MixtureEncoder
+from metaenv.agents.items import ItemNetwork, ItemView
+from metaenv.agents.lessons import Teacher, faded, find_teacher
 from metaenv.agents.memory import keep_freed_memory
 from metaenv.agents.pearl_spaces import PEARLSpaces, pearl_spaces
 from metaenv.agents.replay import TaskReplay
@@ -46,8 +48,10 @@ from metaenv.agents.soft_actor_critic import (
     DiscreteSoftActorCritic,
     SoftActorCritic,
 )
+from metaenv.agents.trial_spaces import check_binary, resolve_spaces
 from metaenv.arrays import Index
 from metaenv.errors import nearest
+from metaenv.players import NO_ADVICE
 from metaenv.tasks import TaskBatch
 from metaenv.trial import Transition, VectorTrial
 
@@ -91,8 +95,24 @@ class PEARLConfig:
     context_trials: int = 1
     """Contexts come from this many latest trials of a task. More make it harder to know a task by heart from a
     context that tells nothing of it."""
+    context_ends: bool = False
+    """Whether contexts hold only how episodes ended, the last observation and reward: for tasks that pay at the end of
+    an episode, and whose last observation tells of all of it. While learning they are random sets of at most
+    `context_size` of all the episodes that are kept of a task. Latest trials alone would tell nothing as long as the
+    policy does the same in each episode, and it does the same as long as contexts tell nothing."""
     latent_size: int = 5
     """Coordinates of the latent task z."""
+    sample_latent: bool = True
+    """Whether z is drawn from the belief, as in the paper, or is its mean (the paper's ablation "deterministic
+    context"). A drawn z explores by posterior sampling, which takes many episodes: the exact Bayesian
+    player of MoleculeDesign earns 0.45 with the fifth molecule if it draws the objective it builds for, and 0.81 if it
+    builds what is best on average over its belief. With the mean, z tells critics and actor what is known."""
+    task_prediction_coef: float = 0.0
+    """Weight of an auxiliary loss of the encoder: predict the hidden task's context vector from z. Actor and critics
+    then see the prediction beside z, which is no path for their gradients. A privileged training signal, which needs an
+    env with `task_context()`; when acting, the prediction comes from what was seen."""
+    task_prediction_loss: Literal["mse", "bce"] = "mse"
+    """As in RL2Config."""
     encoder_sizes: tuple[int, ...] = (128, 128)
     """Widths of the context encoder's hidden layers."""
     mixture: int = 0
@@ -107,6 +127,11 @@ class PEARLConfig:
     """With a mixture: features of a step, which are pooled over all steps."""
     network_sizes: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers of actor, critics and reward decoder."""
+    items: bool = False
+    """As in RL2Config: treat the list of items in the observation as a set. Contexts then hold the items that were
+    picked, not the lists."""
+    item_size: int = 48
+    """Width of an item's embedding."""
     learning_rate: float = 1e-3
     """Adam's step size at the start of training."""
     learning_rate_final: float = 1e-4
@@ -130,6 +155,15 @@ class PEARLConfig:
     target_entropy: float | None = None
     """Continuous: nats per dimension, -1 by default. Discrete: fraction of the log of the number of allowed actions,
     0.2 by default."""
+    teacher: str | None = None
+    """Name of a classical player of the environment (`metaenv.baselines.classical_players`) that plays some of the
+    training trials. They show what a trial can tell of its task while the agent's own do not yet: contexts hold them,
+    but critics and actor learn from the agent's own steps alone (what a better player would go on to do misleads
+    critics about all that it does not do). The teacher sees what the agent sees. For discrete actions."""
+    teacher_acts: float = 0.5
+    """With a teacher: the share of the trials that it plays, at the start of training."""
+    teacher_share: float = 0.5
+    """Share of the training in which that share falls linearly to 0."""
     prior_episodes: int = 1
     """Episodes at the start of each training trial whose z is drawn from the prior, whatever has been seen. `predict`
     trusts its belief from the second episode on, or with 0 at once."""
@@ -179,12 +213,13 @@ class PEARL(Agent):
     ) -> None:
         self.config = config or PEARLConfig()
         super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
-        self.spaces = pearl_spaces(env, spaces)
+        self.spaces = pearl_spaces(env, spaces, self.config.task_prediction_coef > 0, self.config.items)
         self._make_networks()
         self._generator = torch.Generator().manual_seed(self.seed)
         self._replay: TaskReplay | None = None
         self._tasks: TaskBatch | None = None
         self._stored: dict[str, Any] = {}
+        self._teacher: Teacher | None = None
         if env is not None:
             self._prepare(cast(VectorTrial, env))
 
@@ -227,8 +262,10 @@ class PEARL(Agent):
             )
         belief = self._prior(observations.shape[1])
         if len(observations) > 1 and not self.spaces.context_blind:
-            steps = torch.cat([observations[:-1, :, : self.spaces.observation_size], self._seen(observations[1:])], -1)
-            belief = self._belief_after(steps.transpose(0, 1))
+            news = self._seen(observations[1:])
+            steps = self._experience(observations[:-1, :, : self.spaces.observation_size], news)
+            counts = news[..., -1] > 0 if self.config.context_ends else torch.ones(news.shape[:-1], dtype=torch.bool)
+            belief = self._belief_after(steps.transpose(0, 1), counts.T)
         mean, std = belief.mean.numpy(), belief.std.numpy()
         return (mean[0], std[0]) if single else (mean, std)
 
@@ -248,8 +285,7 @@ class PEARL(Agent):
         """
         seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
         z = torch.as_tensor(latent, dtype=torch.float32).expand(len(seen), -1)
-        played = self._action_vector(torch.as_tensor(np.asarray(action)))
-        return self.decoder(torch.cat([seen, played, z], -1)).squeeze(-1).numpy()
+        return self._expected_reward(seen, torch.as_tensor(np.asarray(action)), z).numpy()
 
     def _act(
         self,
@@ -266,16 +302,27 @@ class PEARL(Agent):
         last, evidence, z, episodes, age = before.split([d, self._evidence_size, latent, 1, 1], -1)
         started, news = age > 0, self._seen(observations)
         ended = started & (news[:, -1:] > 0)
-        counts = started & (not self.spaces.context_blind)
-        evidence, belief = self._updated(evidence, torch.cat([last, news], -1), counts)
+        counts = (ended if self.config.context_ends else started) & (not self.spaces.context_blind)
+        evidence, belief = self._updated(evidence, self._experience(last, news), counts)
         episodes, age = episodes + ended, torch.where(ended, 0.0, age)
         due = age == 0 if resample_every is None else age % resample_every == 0
         prior = self._prior(len(z))
-        drawn = torch.where(episodes < prior_episodes, prior.sample(generator), belief.sample(generator))
-        z = torch.where(due, drawn, z)
+        chosen = torch.where(episodes < prior_episodes, self._latent(prior, generator), self._latent(belief, generator))
+        z = torch.where(due, chosen, z)
         current = observations[:, :d]
-        actions = self.sac.act(torch.cat([current, z], -1), masks, generator, deterministic)
+        actions = self.sac.act(torch.cat([current, self._told(z)], -1), masks, generator, deterministic)
         return actions, torch.cat([current, evidence, z, episodes, age + 1], -1)
+
+    def _latent(self, belief: Belief | Mixture, generator: torch.Generator) -> Tensor:
+        """z (..., L) as a belief has it: a draw, or its mean."""
+        return belief.sample(generator) if self.config.sample_latent else belief.mean
+
+    def _told(self, z: Tensor) -> Tensor:
+        """What actor and critics see of the task for z (..., L): z, and what it tells of the task's context vector."""
+        if self.predictor is None:
+            return z
+        predicted = self.predictor(z).detach()
+        return torch.cat([z, predicted.sigmoid() if self.config.task_prediction_loss == "bce" else predicted], -1)
 
     def _updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Belief | Mixture]:
         """Evidence (n, E) and belief after a further step (n, i), where it counts (n, 1)."""
@@ -286,14 +333,12 @@ class PEARL(Agent):
         belief = Belief(precision + 1, weighted).updated(self.encoder(step.unsqueeze(-2)), counts)
         return torch.cat([belief.precision - 1, belief.weighted_mean], -1), belief
 
-    def _belief_after(self, steps: Tensor) -> Belief | Mixture:
-        """What acting believes after steps (n, t, i)."""
+    def _belief_after(self, steps: Tensor, counts: Tensor) -> Belief | Mixture:
+        """What acting believes after steps (n, t, i), of which some count (n, t)."""
         if self.mixture is not None:
-            whole = torch.full((len(steps), 1), steps.shape[1])
-            return self.mixture(self.mixture.beginnings(self.mixture.evidence(steps), whole).squeeze(1))
-        factors = self.encoder(steps)
-        prior = Belief.prior(len(steps), self.config.latent_size)
-        return prior.updated(factors, torch.ones(factors.precision.shape[:-1], dtype=torch.bool))
+            whole, told = torch.full((len(steps), 1), steps.shape[1]), self.mixture.evidence(steps)
+            return self.mixture(self.mixture.beginnings(told * counts.unsqueeze(-1), whole).squeeze(1))
+        return Belief.prior(len(steps), self.config.latent_size).updated(self.encoder(steps), counts)
 
     def _prior(self, n: int) -> Belief | Mixture:
         """What acting believes before it has seen anything."""
@@ -309,6 +354,19 @@ class PEARL(Agent):
         ended = done[..., k + 1 : k + 2]
         following = now * (1 - ended) + (reported * ended if report else 0)
         return torch.cat([following, done[..., : k + 2]], -1)
+
+    def _experience(self, before: Tensor, news: Tensor) -> Tensor:
+        """Steps (..., i) as encoders take them: what was seen before and what `_seen` tells, or how episodes ended.
+
+        Of a list of items, the one that was picked alone.
+        """
+        d, view = self.spaces.observation_size, self.view
+        if self.config.context_ends:
+            return torch.cat([news[..., :d], news[..., -2:-1]], -1)
+        if view is None:
+            return torch.cat([before, news], -1)
+        following, played, told = news.split([d, view.n_actions, 2], -1)
+        return torch.cat([view.picked(view.listed(before), played), following[..., view.end :], told], -1)
 
     def _action_vector(self, actions: Tensor) -> Tensor:
         if self.spaces.n_actions is None:
@@ -362,6 +420,9 @@ class PEARL(Agent):
         rng = np.random.default_rng([self.seed, PLAY_STREAM, self.iteration])
         observations, _ = env.reset(seed=int(rng.integers(2**31)), options={"tasks": tasks})
         n = env.num_envs
+        teacher, taught = self._teacher, self._lots(n, rng) & (not at_random)
+        if teacher is not None:
+            teacher.start(rng)
         state, over = torch.zeros(n, self._state_size), np.zeros(n, np.bool_)
         actions: NDArray[Any] | None = None
         steps: list[dict[str, NDArray[Any]]] = []
@@ -373,10 +434,18 @@ class PEARL(Agent):
                 actions = self._random_actions(masks, actions, len(steps), rng)
             else:
                 actions, state = self._sampled_actions(observations, state, masks)
+            if teacher is not None and masks is not None:
+                advice = teacher.advise(observations, masks)
+                actions = np.where(taught & (advice != NO_ADVICE), advice, actions)
             finished = np.minimum(env.memory.finished, env.episodes - 1).copy()
             seen = observations[:, : self.spaces.observation_size]
             observations, rewards, terminated, _, _ = env.step(actions)
-            steps.append(self._step(seen, actions, masks, cast(Transition, env.transition), env.memory.reward_scale))
+            if teacher is not None:
+                teacher.watch(actions, terminated)
+            steps.append({"taught": taught} if teacher is not None else {})
+            steps[-1].update(
+                self._step(seen, actions, masks, cast(Transition, env.transition), env.memory.reward_scale)
+            )
             valid.append(~over)
             returns += rewards * ~over
             episodes[np.arange(n), finished] += cast(Transition, env.transition).reward * ~over
@@ -386,12 +455,21 @@ class PEARL(Agent):
             if not callbacks.on_step():
                 return None
         callbacks.on_rollout_end()
+        own = ~taught if not taught.all() else taught
         logged = {
-            "rollout/return": float(returns.mean()),
-            "rollout/first_episode": float(episodes[:, 0].mean()),
-            "rollout/last_episode": float(episodes[:, -1].mean()),
+            "rollout/return": float(returns[own].mean()),
+            "rollout/first_episode": float(episodes[own, 0].mean()),
+            "rollout/last_episode": float(episodes[own, -1].mean()),
         }
         return {name: np.stack([s[name] for s in steps]) for name in steps[0]}, np.stack(valid), logged
+
+    def _lots(self, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """(n,) which trials the teacher plays."""
+        config = self.config
+        if self._teacher is None:
+            return np.zeros(n, np.bool_)
+        share = faded(config.teacher_acts, self.num_timesteps, config.teacher_share * self._total_timesteps)
+        return rng.random(n) < share
 
     @torch.no_grad()
     def _sampled_actions(
@@ -453,33 +531,53 @@ class PEARL(Agent):
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
+        vectors = self._task_vectors()
         metrics: list[dict[str, Tensor]] = []
         for _ in range(config.gradient_steps):
             tasks = rng.choice(len(replay.trials), min(config.meta_batch, len(replay.trials)), replace=False)
             steps = _tensors(replay.sample(tasks, config.batch_size, rng))
-            context, counts = replay.contexts(tasks, config.context_size, config.shortest_context, rng)
+            if config.context_ends:
+                context, counts = replay.ends(tasks, config.context_size, rng)
+            else:
+                context, counts = replay.contexts(tasks, config.context_size, config.shortest_context, rng)
             known = (_tensors(context), torch.from_numpy(counts))
+            truth = None if vectors is None else vectors[tasks]
             if self.mixture is None:
-                metrics.append(self._gradient_step(steps, *known))
+                metrics.append(self._gradient_step(steps, *known, truth))
             else:
                 hindsight = self._hindsight(replay, tasks, rng)
-                metrics.append(self._gradient_step(steps, *hindsight))
+                metrics.append(self._gradient_step(steps, *hindsight, truth))
                 metrics[-1] |= self._mixture_step(self.mixture, *known, *hindsight, rng)
         self._updates += config.gradient_steps
         averaged = {f"train/{k}": float(torch.stack([m[k] for m in metrics]).mean()) for k in metrics[0]}
         return {**averaged, "train/learning_rate": rate, "train/updates": self._updates}
 
-    def _gradient_step(self, steps: dict[str, Tensor], context: dict[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
+    def _task_vectors(self) -> Tensor | None:
+        """(n_tasks, c) the context vectors of the training tasks, if they are to be predicted."""
+        if self.predictor is None:
+            return None
+        vectors = cast(VectorTrial, self.env).distribution.context(self._training_tasks)
+        if self.config.task_prediction_loss == "bce":
+            check_binary(vectors)
+        return torch.from_numpy(vectors)
+
+    def _gradient_step(
+        self, steps: dict[str, Tensor], context: dict[str, Tensor], counts: Tensor, truth: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """One update of encoder and critics, then of the actor and the entropy's weight, on (b, m, ...) steps."""
         belief = self._infer(context, counts)
-        z = belief.sample(self._generator)
+        z = self._latent(belief, self._generator)
         rows = {name: x.flatten(0, 1) for name, x in steps.items()}
-        latent = z.unsqueeze(1).expand(-1, steps["rewards"].shape[1], -1).flatten(0, 1)
-        x = torch.cat([rows["observations"], latent], -1)
-        critic_loss, value = self._critic_loss(x, rows, latent.detach())
+        told = self._told(z).unsqueeze(1).expand(-1, steps["rewards"].shape[1], -1).flatten(0, 1)
+        latent = told[:, : self.config.latent_size]
+        x = torch.cat([rows["observations"], told], -1)
+        critic_loss, value = self._critic_loss(x, rows, told.detach())
         kl = belief.kl_to_prior().mean()
         decoder_loss = self._decoder_loss(rows, latent.detach())
         loss = critic_loss + self._kl_coef * kl + decoder_loss
+        prediction_loss = self._prediction_loss(z, truth)
+        if prediction_loss is not None:
+            loss = loss + self.config.task_prediction_coef * prediction_loss
         self._apply("critic", loss)
         with _frozen(self.sac.critic):
             actor_loss, entropy, target = self.sac.actor_loss(x.detach(), rows.get("masks"), self._generator)
@@ -497,6 +595,8 @@ class PEARL(Agent):
             "ent_coef": self.sac.ent_coef,
             "belief_std": belief.std.mean(),
         }
+        if prediction_loss is not None:
+            metrics["task_prediction_loss"] = prediction_loss
         return {name: x.detach() for name, x in metrics.items()}
 
     def _hindsight(
@@ -548,14 +648,8 @@ class PEARL(Agent):
         following = context["next_observations"]
         if not self.spaces.reports_at_end:
             following = following * (1 - ended)
-        parts = [
-            context["observations"],
-            following,
-            self._action_vector(context["actions"]),
-            context["context_rewards"].unsqueeze(-1),
-            ended,
-        ]
-        return torch.cat(parts, -1)
+        played, paid = self._action_vector(context["actions"]), context["context_rewards"].unsqueeze(-1)
+        return self._experience(context["observations"], torch.cat([following, played, paid, ended], -1))
 
     def _critic_loss(self, x: Tensor, rows: dict[str, Tensor], latent: Tensor) -> tuple[Tensor, Tensor]:
         following = torch.cat([rows["next_observations"], latent], -1)
@@ -565,8 +659,24 @@ class PEARL(Agent):
         return 0.5 * ((first - target).square().mean() + (second - target).square().mean()), first.mean()
 
     def _decoder_loss(self, rows: dict[str, Tensor], latent: Tensor) -> Tensor:
-        x = torch.cat([rows["observations"], self._action_vector(rows["actions"]), latent], -1)
-        return (self.decoder(x).squeeze(-1) - rows["context_rewards"]).square().mean()
+        expected = self._expected_reward(rows["observations"], rows["actions"], latent)
+        return (expected - rows["context_rewards"]).square().mean()
+
+    def _expected_reward(self, observations: Tensor, actions: Tensor, latent: Tensor) -> Tensor:
+        """(n,) what the decoder expects of actions (n,) or (n, d_a), were the task `latent` (n, L)."""
+        played, view = self._action_vector(actions), self.view
+        if view is not None:
+            played, observations = view.picked(view.listed(observations), played), observations[..., view.end :]
+        return self.decoder(torch.cat([observations, played, latent], -1)).squeeze(-1)
+
+    def _prediction_loss(self, z: Tensor, truth: Tensor | None) -> Tensor | None:
+        """How far the prediction from z (b, L) is from the context vectors (b, c), where there is one."""
+        if self.predictor is None or truth is None:
+            return None
+        predicted = self.predictor(z)
+        if self.config.task_prediction_loss == "bce":
+            return nn.functional.binary_cross_entropy_with_logits(predicted, truth)
+        return (predicted - truth).square().mean()
 
     def _apply(self, name: str, loss: Tensor) -> None:
         optimizer = self._optimizers[name]
@@ -622,20 +732,28 @@ class PEARL(Agent):
 
     @property
     def _networks(self) -> dict[str, nn.Module]:
-        networks = {"sac": self.sac, "encoder": self.encoder, "decoder": self.decoder}
-        return networks if self.mixture is None else {**networks, "mixture": self.mixture}
+        networks: dict[str, nn.Module] = {"sac": self.sac, "encoder": self.encoder, "decoder": self.decoder}
+        extra = {"mixture": self.mixture, "predictor": self.predictor}
+        return networks | {name: network for name, network in extra.items() if network is not None}
 
     def _make_networks(self) -> None:
         config, sizes = self.config, self.spaces
         d, k, latent = sizes.observation_size, sizes.action_vector, config.latent_size
+        self.view = None if sizes.items is None else ItemView(sizes.items, k)
+        seen = d + k if self.view is None else d - self.view.end + self.view.picked_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.sac = self._make_sac(d + latent)
-            self.encoder = ContextEncoder(2 * d + k + 2, config.encoder_sizes, latent)
-            self.decoder = nn.Sequential(*create_mlp(d + k + latent, 1, list(config.network_sizes)))
-            self.mixture = self._make_mixture(2 * d + k + 2)
+            self.sac = self._make_sac(d + latent + sizes.task_size)
+            step = d + 1 if config.context_ends else 2 * d + k + 2 if self.view is None else seen + 2
+            self.encoder = ContextEncoder(step, config.encoder_sizes, latent)
+            self.decoder = nn.Sequential(*create_mlp(seen + latent, 1, list(config.network_sizes)))
+            self.mixture = self._make_mixture(step)
+            predicts = config.task_prediction_coef > 0
+            self.predictor = nn.Linear(latent, sizes.task_size) if predicts else None
+        taught: list[nn.Module] = [self.sac.critic, self.encoder, self.decoder]
+        taught += [] if self.predictor is None else [self.predictor]
         learned = {
-            "critic": [*self.sac.critic.parameters(), *self.encoder.parameters(), *self.decoder.parameters()],
+            "critic": [parameter for network in taught for parameter in network.parameters()],
             "actor": [*self.sac.actor.parameters()],
             "ent_coef": [self.sac.log_ent_coef],
         }
@@ -655,9 +773,16 @@ class PEARL(Agent):
         config, sizes, wanted = self.config, self.spaces, self.config.target_entropy
         if sizes.n_actions is not None:
             target = DISCRETE_TARGET_ENTROPY if wanted is None else wanted
-            return DiscreteSoftActorCritic(input_size, sizes.n_actions, config.network_sizes, config.ent_coef, target)
+            network = self._item_network(input_size)
+            return DiscreteSoftActorCritic(
+                input_size, sizes.n_actions, config.network_sizes, config.ent_coef, target, network
+            )
         target = CONTINUOUS_TARGET_ENTROPY if wanted is None else wanted
         return ContinuousSoftActorCritic(input_size, sizes.action_size, config.network_sizes, config.ent_coef, target)
+
+    def _item_network(self, input_size: int) -> Callable[[], ItemNetwork] | None:
+        view, config = self.view, self.config
+        return view and (lambda: ItemNetwork(view, input_size, config.network_sizes, config.item_size))
 
     def _prepare(self, env: VectorTrial) -> None:
         """Draw the training tasks and make room for what will be played on them."""
@@ -668,6 +793,8 @@ class PEARL(Agent):
         self._tasks = members if few else env.distribution.sample(config.n_tasks, env.split, rng)
         tasks = self._training_tasks
         _check_num_envs(env, tasks)
+        if config.teacher is not None:
+            self._teacher = find_teacher(env, resolve_spaces(env, None, False), config.teacher, 1)
         d = (sizes.observation_size,)
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
             "observations": (d, np.float32),
@@ -677,6 +804,8 @@ class PEARL(Agent):
         }
         if sizes.n_actions:
             fields |= {name: ((sizes.n_actions,), np.bool_) for name in ("masks", "next_masks")}
+        if config.teacher is not None:
+            fields["taught"] = ((), np.bool_)
         self._replay = TaskReplay(len(tasks), config.replay_capacity, fields, config.context_trials)
 
     @property
@@ -690,7 +819,7 @@ class PEARL(Agent):
         return self._replay
 
     def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
-        pearl_spaces(env, self.spaces)
+        pearl_spaces(env, self.spaces, self.config.task_prediction_coef > 0, self.config.items)
         if self._tasks is None:
             self._prepare(cast(VectorTrial, env))
             self._use_stored()

@@ -27,6 +27,15 @@ class PEARLSpaces:
     """Whether the trial's observation repeats the last observation of the episode before."""
     context_blind: bool = False
     """Whether the trial hides what was done and paid: then the belief stays the prior."""
+    task_size: int = 0
+    """Length of the task's context vector; 0 where it is not predicted."""
+    items: tuple[int, int] | None = None
+    """Features of an item, and number of items, where the observation begins with a list that is used as one (see
+    `metaenv.agents.items`); else None."""
+
+    def __post_init__(self) -> None:
+        if self.items is not None:  # a checkpoint has it as a list
+            object.__setattr__(self, "items", tuple(self.items))
 
     @property
     def action_vector(self) -> int:
@@ -34,12 +43,19 @@ class PEARLSpaces:
         return self.action_size if self.n_actions is None else self.n_actions
 
 
-def pearl_spaces(env: VectorEnv[Any, Any, Any] | None, expected: PEARLSpaces | None) -> PEARLSpaces:
+def pearl_spaces(
+    env: VectorEnv[Any, Any, Any] | None,
+    expected: PEARLSpaces | None,
+    predicts_task: bool = False,
+    lists_items: bool = False,
+) -> PEARLSpaces:
     """The sizes of the env's trials, checked.
 
     Args:
         env: the env; None returns what is expected.
         expected: what they must be, or None.
+        predicts_task: whether the task's context vector is predicted.
+        lists_items: whether the env must say how its observation lists items.
 
     Raises:
         ValueError: the env is none of trials, or its spaces or autoreset mode do not fit.
@@ -53,7 +69,7 @@ def pearl_spaces(env: VectorEnv[Any, Any, Any] | None, expected: PEARLSpaces | N
             f"Expected a VectorTrial, whose steps PEARL can tell apart and replay; got {type(env).__name__}. Make one "
             "with metaenv.trial.make_trials(env_id, num_envs)."
         )
-    trial = resolve_spaces(env, None, False)
+    trial = resolve_spaces(env, None, predicts_task, lists_items)
     found = PEARLSpaces(
         observation_size=env.memory.episode_size,
         trial_size=trial.observation_size,
@@ -61,6 +77,8 @@ def pearl_spaces(env: VectorEnv[Any, Any, Any] | None, expected: PEARLSpaces | N
         action_size=trial.action_size,
         reports_at_end=env.memory.reports_at_end,
         context_blind=env.memory.context_blind,
+        task_size=trial.context_size,
+        items=trial.items,
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")

@@ -9,6 +9,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from metaenv.arrays import Index
 
+Steps = dict[str, NDArray[Any]]
+"""Steps by field, one array each."""
 _COUNTS = ("written", "trials", "_starts", "_lengths")
 
 
@@ -70,10 +72,20 @@ class TaskReplay:
         self.trials[tasks] += 1
 
     def sample(self, tasks: Index, size: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        """`size` steps of each of `tasks` (b,), drawn with replacement: arrays (b, size, ...)."""
+        """`size` steps of each of `tasks` (b,), drawn with replacement: arrays (b, size, ...).
+
+        Where there is a field "taught", steps in which it is true are left out, unless a task has no others.
+        """
         kept = np.minimum(self.written[tasks], self.capacity)
-        slot = (rng.random((len(tasks), size)) * kept[:, None]).astype(np.int64)
-        return self._rows(tasks, slot)
+        drawn = rng.random((len(tasks), size))
+        if "taught" not in self._arrays:
+            return self._rows(tasks, (drawn * kept[:, None]).astype(np.int64))
+        used = int(kept.max())
+        here = np.arange(used) < kept[:, None]
+        own = here & ~self._arrays["taught"][tasks, :used]
+        counted = np.where(own.any(1, keepdims=True), own, here).cumsum(1)
+        place = (drawn * counted[:, -1:]).astype(np.int64)
+        return self._rows(tasks, (counted[:, None, :] <= place[:, :, None]).sum(-1))
 
     def paid(self, tasks: Index, size: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """As `sample`, but of the steps whose reward, as a context shows it, is not 0, where a task has any."""
@@ -111,6 +123,23 @@ class TaskReplay:
             step = np.where((length > size)[:, None], drawn, step)
         slot = start[:, None] + np.where(kept, step, 0)
         return self._rows(tasks, slot % self.capacity), kept
+
+    def ends(self, tasks: Index, size: int, rng: np.random.Generator) -> tuple[Steps, NDArray[np.bool_]]:
+        """Contexts of last steps of episodes, drawn without replacement from all that is kept of a task.
+
+        How many is uniform from none to `size`, as far as there are so many.
+
+        Returns:
+            Arrays (b, size, ...), and which entries count, (b, size).
+        """
+        used = min(int(self.written[tasks].max()), self.capacity)
+        kept = np.arange(used) < np.minimum(self.written[tasks], self.capacity)[:, None]
+        last = kept & (self._arrays["ended"][tasks, :used] > 0)
+        width = min(size, used)
+        slot = np.argsort(np.where(last, rng.random(last.shape, np.float32), 2), axis=1)[:, :width]
+        most = np.minimum(last.sum(1), width)
+        length = (rng.random(len(tasks)) * (most + 1)).astype(np.int64)
+        return self._rows(tasks, slot), np.arange(width) < length[:, None]
 
     def _rows(self, tasks: Index, slot: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         return {name: array[tasks[:, None], slot] for name, array in self._arrays.items()}

@@ -23,7 +23,7 @@ def molecules(
     out: Path = Path("runs/reproduce/molecules"),
     seeds: int = 3,
     controls: bool = True,
-    pearl: bool = False,
+    pearl: bool = True,
     tasks: int | None = None,
     steps: int | None = None,
     engine: Engine = "local",
@@ -35,7 +35,7 @@ def molecules(
         out: folder of the runs and tables.
         seeds: how many training runs of each kind.
         controls: also train a PPO that sees nothing of the trial, and one that is told the task (the ceiling).
-        pearl: also train PEARL, which has not learned to adapt here with the settings in the repository.
+        pearl: also train PEARL.
         tasks: the first so many of each frozen list; all by default.
         steps: steps to train each agent on; the presets' own numbers by default.
         engine: local processes, or a Ray cluster.

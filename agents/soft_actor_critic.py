@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -141,13 +141,20 @@ class DiscreteSoftActorCritic(SoftActorCritic):
         ent_coef: see `SoftActorCritic`.
         target_entropy: as a fraction of the log of the number of *allowed* actions. Christodoulou's 0.98 leaves a
             policy that is nearly uniform; a value near 0.1 to 0.3 lets it decide.
+        network: makes a network from the input (n, i) to (n, k), in place of a plain one with layers of `sizes`.
     """
 
     def __init__(
-        self, input_size: int, n_actions: int, sizes: Sequence[int], ent_coef: float | None, target_entropy: float
+        self,
+        input_size: int,
+        n_actions: int,
+        sizes: Sequence[int],
+        ent_coef: float | None,
+        target_entropy: float,
+        network: Callable[[], nn.Module] | None = None,
     ) -> None:
-        actor = nn.Sequential(*create_mlp(input_size, n_actions, list(sizes)))
-        super().__init__(actor, _TwoCritics(input_size, n_actions, sizes), ent_coef)
+        make = network or (lambda: nn.Sequential(*create_mlp(input_size, n_actions, list(sizes))))
+        super().__init__(make(), _TwoCritics(make(), make()), ent_coef)
         self.n_actions = n_actions
         self.target_entropy = target_entropy
 
@@ -186,10 +193,9 @@ class DiscreteSoftActorCritic(SoftActorCritic):
 class _TwoCritics(nn.Module):
     """Two networks from the input to the values of all k actions."""
 
-    def __init__(self, input_size: int, n_actions: int, sizes: Sequence[int]) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
-        self.first = nn.Sequential(*create_mlp(input_size, n_actions, list(sizes)))
-        self.second = nn.Sequential(*create_mlp(input_size, n_actions, list(sizes)))
+        self.first, self.second = first, second
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.first(x), self.second(x)

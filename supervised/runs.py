@@ -86,7 +86,7 @@ class Run:
 
     def stream(self, split: str, k: int | None = None, query: int | None = None, seed: int = 0) -> Episodes:
         """Episodes of a split, by default with the shots and queries of the run."""
-        k, query = k or self.k_shot, query or self.query
+        k, query = self.k_shot if k is None else k, self.query if query is None else query
         return self._made.episodes(split, k, query, kind=self.kind, n_ways=self.n_way, seed=seed)
 
     @cached_property
@@ -180,7 +180,7 @@ def plan(
     kind = made.check(split, kind)
     if seeds < 1 or episodes < 1 or (iterations is not None and iterations < 0):
         raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {seeds}, {episodes}, {iterations}")
-    k, q = k_shot or made.shots[0], query or made.shots[1]
+    k, q = made.shots[0] if k_shot is None else k_shot, made.shots[1] if query is None else query
     problem = made.episodes("train", k, q, kind=kind, n_ways=n_way).problem
     names = _methods(problem, learners, floors)
     asked = learners or names

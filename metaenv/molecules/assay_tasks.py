@@ -21,11 +21,12 @@ from metaenv.molecules import criteria
 from metaenv.molecules.assays import HELD_OUT, SHA256, TARGETS, Assays, load, locate, target_number
 from metaenv.molecules.criteria import SHARES, share_of, window_pairs, windows
 from metaenv.molecules.fragments import DATA, MAX_ACTIONS
+from metaenv.molecules.listed import ListedDistribution
 from metaenv.molecules.objectives import score_table
 from metaenv.molecules.stored import Molecules, Portfolio, anchors, fingerprints, pool
 from metaenv.molecules.tasks import Certified, Features, parsed_certificate, scaled, window_columns
 from metaenv.portfolios import greedy
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
 
 ASSAY_EPISODES = 10
 """Molecules in a trial of tier ``assay``."""
@@ -105,7 +106,7 @@ class AssayTask(Certified, Task):
 
 
 @dataclass(frozen=True)
-class AssayDistribution(TaskDistribution):
+class AssayDistribution(ListedDistribution):
     """Real targets with two windows each, every combination as likely as the others.
 
     The score is the product of both windows' desirabilities and of the activity factor: predicted activity on the
@@ -126,7 +127,6 @@ class AssayDistribution(TaskDistribution):
     labels: Labels = "activity"
     """What `labelled` tells: measured activity, standardised for each target; or ``active``, 1 above its median."""
     task_type: ClassVar[type[Task]] = AssayTask
-    unit_dim: int = 1
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "ood-target")  # type: ignore[misc]
 
     def __post_init__(self) -> None:
@@ -140,26 +140,15 @@ class AssayDistribution(TaskDistribution):
         """The measurements and the model of each target; loaded once a process."""
         return load(self.source)
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points (n, 1): one of the split's."""
-        tasks = self.members(split)
-        return tasks.take((unit[:, 0] * len(tasks)).astype(np.intp))
-
-    def members(self, split: str) -> TaskBatch:
-        """All tasks of a split, each once."""
-        self.check_split(split)
-        return all_tasks(locate(self.source), split) if split == "train" else self.frozen(split).tasks
-
     def per_target(self, split: str) -> TaskBatch:
         """One task of each of the split's targets: `labelled` looks at nothing else."""
         tasks = self.members(split)
         return tasks.take(np.unique(tasks.target, return_index=True)[1])
 
-    def frozen(self, split: str) -> FrozenTasks:
-        """The frozen list of a split, checked against its hash; ``train`` has none, `members` gives all of it."""
-        self.check_split(split)
-        if split == "train":
-            raise TaskError("split 'train' has no frozen list; members('train') gives all its tasks")
+    def _training(self) -> TaskBatch:
+        return all_tasks(locate(self.source), "train")
+
+    def _frozen(self, split: str) -> FrozenTasks:
         return _frozen(locate(self.source), split)
 
     def reference(self, tasks: TaskBatch) -> Reference:

@@ -17,8 +17,8 @@ from metaenv.molecules.assembly import replay
 from metaenv.molecules.breeding import Genome, crossover, genome, legal, mutation, padded
 from metaenv.molecules.criteria import SHARES
 from metaenv.molecules.fragments import MAX_ACTIONS
-from metaenv.molecules.objectives import COLUMNS, SIMILAR, feasible, group_factor, similarity, window_score
-from metaenv.molecules.properties import Score, Scores, additive
+from metaenv.molecules.objectives import COLUMNS, HIDDEN, factors, hidden_factor
+from metaenv.molecules.properties import Scores, additive
 from metaenv.molecules.stored import anchors, load_portfolio, scaffold_share
 from metaenv.molecules.tasks import Tier
 from metaenv.players import TrialPlayer
@@ -285,13 +285,9 @@ def true_scores(sequences: Sequences, tasks: TaskBatch, scores: Scores) -> Float
         scores: RDKit's scores; remembers the molecules.
     """
     found = scores(sequences)
-    score = window_score(additive(replay(sequences))[:, COLUMNS], tasks) * [feasible(s) for s in found]
-    score *= group_factor(np.array([s.groups for s in found], np.int64), tasks.required, tasks.forbidden)
-    led = np.flatnonzero(tasks.lead[:, 0] >= 0)
-    if len(led):
-        leads = scores(tasks.lead[led].astype(np.int16))
-        score[led] *= np.minimum(similarity(_bits([found[i] for i in led]), _bits(leads)) / SIMILAR, 1.0)
-    return score
+    product = factors(additive(replay(sequences))[:, COLUMNS], tasks, found)
+    product[:, HIDDEN] = hidden_factor(tasks, found, scores)
+    return product.prod(axis=1)
 
 
 def players(tier: Tier = "windows-3") -> dict[str, TrialPlayer]:
@@ -302,8 +298,3 @@ def players(tier: Tier = "windows-3") -> dict[str, TrialPlayer]:
         "screen and keep": screen_and_keep(tier),
         "graph GA": GraphGA(tier),
     }
-
-
-def _bits(scores: list[Score]) -> NDArray[np.uint8]:
-    """(n, 128) packed fingerprints."""
-    return np.stack([score.fingerprint for score in scores if score.fingerprint is not None])

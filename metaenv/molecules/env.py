@@ -20,13 +20,13 @@ from metaenv.molecules.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocab
 from metaenv.molecules.notation import write
 from metaenv.molecules.objectives import (
     COLUMNS,
-    SIMILAR,
+    CONSTRAINTS,
+    HIDDEN,
     SOFTNESS,
     WINDOWED,
-    desirabilities,
-    feasible,
-    group_factor,
-    similarity,
+    factors,
+    fingerprints,
+    hidden_factor,
 )
 from metaenv.molecules.properties import CACHE_SIZE, Score, Scores, additive
 from metaenv.molecules.tasks import TIERS, MoleculeDistribution, Tier
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
-PANEL_SIZE = 8
-"""Places of the panel: seven windows, and groups, likeness or activity."""
+PANEL_SIZE = CONSTRAINTS
+"""Places of the panel, 8: seven windows, and groups, likeness or activity."""
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -147,9 +147,9 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     def _finish(self, index: Index) -> None:
         """Score the molecules of ``index``, which are complete."""
-        factors = self._factors(index, self._look_up(index))
-        self._score[index] = factors.prod(axis=1)
-        self._panel[index] = self._shuffled(index, factors[:, :PANEL_SIZE])
+        product = self._factors(index, self._look_up(index))
+        self._score[index] = product.prod(axis=1)
+        self._panel[index] = self._shuffled(index, product[:, :PANEL_SIZE])
         self._reading[index] = self._score[index]
         if self.noise_factor:
             self._reading[index] += self.noise_factor * self.noise.draw(index, 1)[:, 0]
@@ -164,7 +164,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """RDKit's scores of complete molecules, and their SMILES; without constraints RDKit is not asked."""
         built = self.assembly
         if self.constraints:
-            found = self.scores(built.actions[index])
+            found = self.scores.of(built, index)
             self._smiles[index] = [score.smiles for score in found]
             return found
         pairs = zip(built.fragment[index].tolist(), built.partner[index].tolist(), strict=True)
@@ -172,29 +172,23 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return None
 
     def _factors(self, index: Index, found: list[Score] | None) -> Floats:
-        """(n, 9 + 1) what multiplies to the score: seven windows, groups, likeness or activity, and the constraints."""
+        """(n, 8 + 1) what multiplies to the score: see `objectives.factors`."""
         tasks = self.tasks.take(index)
-        factors = np.ones((len(index), PANEL_SIZE + 1))
-        factors[:, : len(WINDOWED)] = desirabilities(self._properties[index], tasks.low, tasks.high, tasks.wanted)
+        product = factors(self._properties[index], tasks, found)
         if found is None:
-            return factors
-        factors[:, -1] = [feasible(score) for score in found]
-        if self.tier == "groups":
-            bits = np.array([score.groups for score in found], np.int64)
-            factors[:, len(WINDOWED)] = group_factor(bits, tasks.required, tasks.forbidden)
-        elif self.tier == "lead-hop":
-            made, leads = _fingerprints(found), _fingerprints(self._lead_scores(tasks.lead.astype(np.int16)))
-            factors[:, len(WINDOWED)] = np.minimum(similarity(made, leads) / SIMILAR, 1.0)
-        elif self.tier == "assay":
-            factors[:, len(WINDOWED)] = activity_factor(_fingerprints(found), tasks, load(self.assay_data))
-        return factors
+            return product
+        if self.tier == "assay":
+            product[:, HIDDEN] = activity_factor(fingerprints(found), tasks, load(self.assay_data))
+        elif self.tier in ("groups", "lead-hop"):
+            product[:, HIDDEN] = hidden_factor(tasks, found, self._lead_scores)
+        return product
 
-    def _shuffled(self, index: Index, factors: Floats) -> Floats:
+    def _shuffled(self, index: Index, panel: Floats) -> Floats:
         """The factors in an order that is fixed for a task and tells nothing about it."""
         if self.feedback == "scalar":
-            return np.zeros_like(factors)
+            return np.zeros_like(panel)
         orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
-        return np.take_along_axis(factors, np.array(orders), axis=1)
+        return np.take_along_axis(panel, np.array(orders), axis=1)
 
     # WHAT IS SEEN
 
@@ -263,11 +257,6 @@ def magnitude(reading: Floats) -> Floats:
 
 _BIN_OF = np.repeat(np.arange(len(BINS)), [len(b) for b in BINS])
 _BIN_LOW, _BIN_HIGH = np.array([window for bins in BINS for window in bins], np.float64).T
-
-
-def _fingerprints(scores: list[Score]) -> NDArray[np.uint8]:
-    """(n, 128)."""
-    return np.stack([score.fingerprint for score in scores if score.fingerprint is not None])
 
 
 class _Layout:

@@ -21,9 +21,10 @@ from metaenv.errors import TaskError, nearest
 from metaenv.molecules.criteria import CENTRE, SHARES, SPREAD, share_of
 from metaenv.molecules.fragments import DATA
 from metaenv.molecules.lead_library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries, notation
+from metaenv.molecules.listed import ListedDistribution
 from metaenv.molecules.objectives import WINDOWED, score_table
 from metaenv.molecules.tasks import Certified
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
 
 WINDOWS = 3
 """How many properties have a window (chosen: the best fixed molecule of a scaffold then reaches 0.2 of the optimum)."""
@@ -117,7 +118,7 @@ class LeadTask(Certified, Task):
 
 
 @dataclass(frozen=True)
-class LeadDistribution(TaskDistribution):
+class LeadDistribution(ListedDistribution):
     """Objectives that some molecule of the scaffold's library meets, each as likely as the others.
 
     An objective is windows on three of seven properties, each a tenth of the distribution over that scaffold's library
@@ -127,25 +128,16 @@ class LeadDistribution(TaskDistribution):
     """
 
     task_type: ClassVar[type[Task]] = LeadTask
-    unit_dim: int = 1
     splits: tuple[str, ...] = SPLITS
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points (n, 1): one of the split's."""
-        tasks = self.members(split)
-        return tasks.take((unit[:, 0] * len(tasks)).astype(np.intp))
+    def _training(self) -> TaskBatch:
+        return all_tasks("train")
 
-    def members(self, split: str) -> TaskBatch:
-        """All tasks of a split, each once."""
-        self.check_split(split)
-        return all_tasks(split) if split == "train" else _frozen_tasks(split)
-
-    def frozen(self, split: str) -> FrozenTasks:
-        """The frozen list of a split, checked against its hash; ``train`` has none, `members` gives all of it."""
-        self.check_split(split)
-        if split == "train":
-            raise TaskError("split 'train' has no frozen list; members('train') gives all its tasks")
+    def _frozen(self, split: str) -> FrozenTasks:
         return _frozen(split)
+
+    def _listed(self, split: str) -> TaskBatch:
+        return _frozen_tasks(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Both exact, by a table of the whole library: mean score of a uniformly random molecule, and the highest."""

@@ -7,6 +7,7 @@ reaches 0.79 of 1). The form is that of Derringer and Suich, J. Qual. Technol. 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from metaenv.arrays import Bools, Floats
 from metaenv.molecules.properties import ADDITIVE, Score
 
 if TYPE_CHECKING:
+    from metaenv.molecules.properties import Scores
     from metaenv.tasks import TaskBatch
 
 WINDOWED = ("mw", "logp", "tpsa", "hbd", "rotatable", "aromatic_rings", "fsp3")
@@ -61,6 +63,52 @@ def score_table(values: Floats, tasks: TaskBatch) -> Floats:
     return np.exp(logs)
 
 
+PLACES = len(WINDOWED) + 2
+"""Factors of a score: the windows', one for what else is hidden (groups, likeness to a lead, activity), the
+constraints'."""
+HIDDEN, CONSTRAINTS = len(WINDOWED), len(WINDOWED) + 1
+"""Where the latter two stand."""
+
+
+def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = None) -> Floats:
+    """(n, 9) what multiplies to the score of molecule i for task i; `HIDDEN` holds 1 here.
+
+    Args:
+        values: (n, 7) properties.
+        tasks: n objectives.
+        found: RDKit's scores of the molecules; None leaves out the constraints.
+    """
+    product = np.ones((len(values), PLACES))
+    product[:, : len(WINDOWED)] = desirabilities(values, tasks.low, tasks.high, tasks.wanted)
+    if found is not None:
+        product[:, CONSTRAINTS] = [feasible(score) for score in found]
+    return product
+
+
+def hidden_factor(tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+    """(n,) the factor of `MoleculeTask`s for groups, or for likeness to a lead.
+
+    Args:
+        tasks: n objectives.
+        found: RDKit's scores of the molecules, as far as the objectives need them.
+        scores: makes the leads' fingerprints.
+    """
+    factor = np.ones(len(tasks))
+    if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
+        groups = np.array([score.groups for score in found], np.int64)
+        factor *= group_factor(groups, tasks.required, tasks.forbidden)
+    led = np.flatnonzero(tasks.lead[:, 0] >= 0)
+    if len(led):
+        leads = scores(tasks.lead[led].astype(np.int16))
+        factor[led] *= likeness(fingerprints([found[i] for i in led.tolist()]), fingerprints(leads))
+    return factor
+
+
+def fingerprints(scores: Sequence[Score]) -> NDArray[np.uint8]:
+    """(n, 128) packed fingerprints of scored molecules, which must have been asked for."""
+    return np.stack([score.fingerprint for score in scores if score.fingerprint is not None])
+
+
 def feasible(score: Score) -> bool:
     """Whether a molecule can be made and carries no structural alert: what every task asks for."""
     return score.sa <= MAX_SA and not score.alert
@@ -71,6 +119,11 @@ def similarity(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floa
     both = np.bitwise_count(fingerprints & lead).sum(axis=-1)
     either = np.bitwise_count(fingerprints | lead).sum(axis=-1)
     return both / np.maximum(either, 1)
+
+
+def likeness(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floats:
+    """(n,) what likeness to a lead contributes to the score: similarity as a share of `SIMILAR`, at most 1."""
+    return np.minimum(similarity(fingerprints, lead) / SIMILAR, 1.0)
 
 
 def group_factor(bits: NDArray[np.integer], required: Floats, forbidden: Floats) -> Floats:

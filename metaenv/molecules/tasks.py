@@ -16,19 +16,19 @@ from metaenv.molecules import criteria
 from metaenv.molecules.assembly import replay
 from metaenv.molecules.fragments import MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.groups import GROUPS
+from metaenv.molecules.listed import ListedDistribution
 from metaenv.molecules.objectives import (
     COLUMNS,
     MAX_SA,
-    SIMILAR,
     WINDOWED,
     feasible,
     group_factor,
+    likeness,
     score_table,
-    similarity,
 )
 from metaenv.molecules.properties import Scores, additive
 from metaenv.molecules.stored import Molecules, anchors, fingerprints, frozen_sha256, pool
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
 
 Tier = Literal["windows-3", "windows-4", "windows-5", "groups", "lead-hop", "assay"]
 TIERS: dict[Tier, int] = {"windows-3": 5, "windows-4": 5, "windows-5": 10, "groups": 10, "lead-hop": 10}
@@ -141,7 +141,7 @@ class MoleculeTask(Certified, Task):
 
 
 @dataclass(frozen=True)
-class MoleculeDistribution(TaskDistribution):
+class MoleculeDistribution(ListedDistribution):
     """Objectives that some real molecule meets, each as likely as the others.
 
     A task of tier ``windows-k`` is k windows, each one fifth of the real distribution of a property (one value for
@@ -156,7 +156,6 @@ class MoleculeDistribution(TaskDistribution):
     features: Features = "properties"
     """What `labelled` describes molecules by: seven scaled properties, or 1,024 fingerprint bits (needs RDKit)."""
     task_type: ClassVar[type[Task]] = MoleculeTask
-    unit_dim: int = 1
 
     def __post_init__(self) -> None:
         if self.tier not in TIERS:
@@ -170,21 +169,10 @@ class MoleculeDistribution(TaskDistribution):
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.tier == "groups" else common
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points (n, 1): one of the split's."""
-        tasks = self.members(split)
-        return tasks.take((unit[:, 0] * len(tasks)).astype(np.intp))
+    def _training(self) -> TaskBatch:
+        return all_tasks(self.tier, "train")
 
-    def members(self, split: str) -> TaskBatch:
-        """All tasks of a split, each once."""
-        self.check_split(split)
-        return all_tasks(self.tier, split) if split == "train" else self.frozen(split).tasks
-
-    def frozen(self, split: str) -> FrozenTasks:
-        """The frozen list of a split, checked against its hash; ``train`` has none, `members` gives all of it."""
-        self.check_split(split)
-        if split == "train":
-            raise TaskError("split 'train' has no frozen list; members('train') gives all its tasks")
+    def _frozen(self, split: str) -> FrozenTasks:
         return _frozen(self.tier, split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -227,7 +215,7 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
         known, which = np.unique(tasks.lead[with_lead], axis=0, return_inverse=True)
         for i, lead in enumerate(fingerprints(known.astype(np.int16))):
             rows = with_lead[which.ravel() == i]
-            table[rows] *= np.minimum(similarity(molecules.fingerprints(), lead) / SIMILAR, 1.0)
+            table[rows] *= likeness(molecules.fingerprints(), lead)
     return table
 
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from metaenv import make_trials
-from metaenv.agents import RL2
-from metaenv.agents.items import ItemEncoder, ItemView
+from metaenv.agents import PEARL, RL2
+from metaenv.agents.items import ItemEncoder, ItemNetwork, ItemView
 from metaenv.agents.networks import RecurrentActorCritic
+from metaenv.agents.pearl import PEARLConfig
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.agents.trial_spaces import TrialSpaces
 
@@ -81,3 +82,43 @@ def test_rl2_learns_on_items_and_is_saved_with_them(tmp_path, preset):
 def test_items_need_an_env_that_lists_some():
     with pytest.raises(ValueError, match="item_layout"):
         RL2(make_trials("BernoulliBandit", num_envs=2), RL2Config(items=True), seed=0)
+
+
+def test_item_network_treats_its_list_as_a_set():
+    torch.manual_seed(0)
+    network = ItemNetwork(ItemView((FEATURES, ITEMS), N_ACTIONS), FEATURES * ITEMS + 5, (16,), 8)
+    items, order, rest = torch.randn(1, ITEMS, FEATURES), torch.tensor([2, 0, 1]), torch.randn(1, 5)
+    first, second = (torch.cat([x.transpose(1, 2).flatten(1), rest], -1) for x in (items, items[:, order]))
+    shuffled = torch.cat([order, ITEMS + order, torch.tensor([N_ACTIONS - 1])])
+    torch.testing.assert_close(network(second), network(first)[:, shuffled])
+    assert network(first).std() > 0.01
+
+
+def test_pearl_is_told_what_was_picked_and_what_it_showed():
+    trials = make_trials("TargetSelection", num_envs=2, episodes=1)
+    agent = PEARL(trials, PEARLConfig(items=True, n_tasks=2), seed=0)
+    before, _ = trials.reset(seed=0)
+    action = trials.action_masks()[:, :64].argmax(1)
+    after, *_ = trials.step(action)
+    d, layout = agent.spaces.observation_size, trials.innermost.layout
+    told = agent._experience(torch.from_numpy(before[:, :d]), agent._seen(torch.from_numpy(after))).numpy()
+    targets, globals_ = layout.split(before)[0], layout.split(after)[1]
+    np.testing.assert_array_equal(told[:, : layout.rows], targets[np.arange(2), :, action])
+    # one kind of exposure, not the wait; then the night as it is now, the reward and the flag
+    np.testing.assert_array_equal(told[:, layout.rows : layout.rows + 2], [[1, 0]] * 2)
+    np.testing.assert_array_equal(told[:, layout.rows + 2 : -2], globals_)
+    np.testing.assert_array_equal(told[:, -2:], after[:, -3:-1])
+
+
+def test_pearl_learns_on_items_and_is_saved_with_them(tmp_path):
+    trials = make_trials("TargetSelection", num_envs=2, episodes=1)
+    config = PEARLConfig(items=True, n_tasks=4, gradient_steps=1, meta_batch=2, batch_size=4, replay_capacity=48)
+    agent = PEARL(trials, config, seed=0)
+    agent.learn(24 * 2 * 3)
+    agent.save(tmp_path / "agent.pt")
+    again = PEARL.load(tmp_path / "agent.pt", env=trials)
+    assert again.spaces == agent.spaces and again.spaces.items == (21, 64)
+    seen, _ = trials.reset(seed=1)
+    masks = trials.action_masks()
+    np.testing.assert_array_equal(*(a.predict(seen, action_masks=masks, deterministic=True)[0] for a in (agent, again)))
+    assert agent.predict_reward(seen[:, : agent.spaces.observation_size], np.zeros(2, int), np.zeros(5)).shape == (2,)

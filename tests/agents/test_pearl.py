@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.logger import KVWriter, Logger
+from toy_locks import Locksmith, locks
 from toy_trials import Bandit, StopAt
 
 from metaenv.agents.belief import Belief
@@ -271,6 +272,60 @@ def training_states(agent: PEARL, env: VectorTrial) -> list[torch.Tensor]:
     return states
 
 
+@pytest.mark.parametrize("config", [SMALL, MIXED])
+def test_z_may_be_the_mean_of_the_belief(config: PEARLConfig) -> None:
+    env = point()
+    agent = sharpened(PEARL(env, replace(config, sample_latent=False, prior_episodes=0), seed=0))
+    observations, states = played(agent, env)
+    start = agent.spaces.observation_size + agent._evidence_size
+    z = np.stack([state[:, start : start + 2] for state in states])
+    for t in (0, 20):  # where episodes begin
+        np.testing.assert_allclose(z[t], agent.posterior(observations[: t + 1])[0], rtol=1e-3, atol=1e-5)
+    assert (z[20] != z[0]).all()
+
+
+ENDS = replace(SMALL, context_ends=True, context_size=4)
+
+
+@pytest.mark.parametrize("config", [ENDS, replace(MIXED, context_ends=True, context_size=4)])
+@pytest.mark.parametrize("make", [point, grid])
+def test_of_context_ends_acting_believes_what_the_whole_context_tells(
+    make: Callable[..., VectorTrial], config: PEARLConfig
+) -> None:
+    env = make()
+    agent = sharpened(PEARL(env, config, seed=0))
+    observations, states = played(agent, env)
+    d, steps = agent.spaces.observation_size, STEPS[make] // 2
+    evidence = np.stack([state[:, d : d + agent._evidence_size] for state in states])
+    assert (evidence[:steps] == 0).all(), "nothing is learned before the first episode ends"
+    assert (evidence[steps:] == evidence[steps]).all() and (evidence[steps] != 0).any()
+    with torch.no_grad():
+        alone = agent.posterior(observations)
+        for k in (0, steps):  # how episodes go before they end does not matter
+            observations[k + 1 : k + steps - 1, :, :d] += 1
+        np.testing.assert_allclose(agent.posterior(observations)[0], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_of_context_ends_training_sees_what_acting_sees() -> None:
+    env = point()
+    agent = sharpened(PEARL(env, replace(ENDS, n_tasks=3), seed=0))
+    seen = recorded(env)
+    agent.learn(1)
+    tasks, rng, sizes = np.arange(3), np.random.default_rng(0), set[int]()
+    for _ in range(20):
+        context, counts = agent._training_replay.ends(tasks, 4, rng)
+        with torch.no_grad():
+            tensors = {name: torch.from_numpy(x) for name, x in context.items()}
+            belief = agent._infer(tensors, torch.from_numpy(counts))
+        for row, size in enumerate(counts.sum(1)):
+            sizes.add(int(size))
+            if size == 2:  # both episodes of the trial, in whatever order
+                mean, std = agent.posterior(np.stack(seen)[:, row])
+                np.testing.assert_allclose(belief.mean[row], mean, rtol=1e-3, atol=1e-4)
+                np.testing.assert_allclose(belief.std[row], std, rtol=1e-4)
+    assert sizes == {0, 1, 2}
+
+
 def test_predict_takes_one_observation_or_many() -> None:
     agent = PEARL(bandit(), SMALL, seed=0)
     size = agent.spaces.observation_size + 3 * SMALL.latent_size + 2
@@ -518,11 +573,96 @@ def test_learns_which_arm_is_better(blind: bool) -> None:
     assert found < bayes_optimal_value(20, 2) / 20 + 4 * 0.0041
 
 
+# ---------------------------------------------------------------- help in training
+
+TOLD = replace(SMALL, task_prediction_coef=1.0, task_prediction_loss="bce")
+TAUGHT = replace(SMALL, teacher="locksmith", teacher_acts=1.0, teacher_share=1e6)
+
+
+def test_the_task_is_predicted_from_what_was_seen() -> None:
+    """Keys are tried at random: after the first that opens, the lock is known; before, only what it is not."""
+    config = replace(TOLD, n_tasks=40, gradient_steps=60, meta_batch=40, latent_size=8, encoder_sizes=(32,), gamma=0.0)
+    agent = PEARL(locks(40), replace(config, learning_rate=1e-2, context_size=8, sample_latent=False), seed=0)
+    losses = Losses()
+    agent.set_logger(Logger(None, [losses]))
+    agent.learn(40 * 6 * 10)
+    # Knowing nothing of a one-hot vector of 4 costs -(log(1/4) + 3 log(3/4)) / 4 = 0.562 nats a coordinate.
+    seen = [loss["train/task_prediction_loss"] for loss in losses.seen if "train/task_prediction_loss" in loss]
+    assert seen[-1] < 0.35 < 0.5 < seen[0]
+
+
+def test_the_prediction_is_no_path_for_the_gradients_of_critics_and_actor() -> None:
+    agent = PEARL(locks(3), TOLD, seed=0)
+    assert agent.predictor is not None and agent.spaces.task_size == 4
+    z = torch.zeros(2, SMALL.latent_size, requires_grad=True)
+    told = agent._told(z)
+    assert told.shape == (2, SMALL.latent_size + 4) and ((told[:, -4:] > 0) & (told[:, -4:] < 1)).all()
+    told[:, -4:].sum().backward()
+    assert z.grad is not None and (z.grad == 0).all() and agent.predictor.weight.grad is None
+
+
+def test_contexts_that_are_no_indicators_are_refused() -> None:
+    with pytest.raises(ValueError, match="contexts in"):
+        PEARL(locks(3, scale=3.0), TOLD, seed=0).learn(1_000)
+
+
+def lessons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metaenv.agents.lessons.classical_players", lambda env: ({"locksmith": Locksmith()}, None))
+
+
+def test_a_teacher_plays_a_share_of_the_trials_that_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    lessons(monkeypatch)
+    agent = PEARL(locks(300), replace(TAUGHT, n_tasks=300, teacher_acts=0.6, teacher_share=0.5), seed=0)
+    agent._total_timesteps = 1000
+    for played_steps, share in ((0, 0.6), (250, 0.3), (500, 0.0), (900, 0.0)):
+        agent.num_timesteps = played_steps
+        found = agent._lots(300, np.random.default_rng(0)).mean()
+        assert abs(found - share) <= 3 * (share * (1 - share) / 300) ** 0.5
+
+
+def test_contexts_hold_a_teachers_trials_and_critics_learn_from_the_agents_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has found the right key the locksmith tries no other; random play does, 3 times out of 4."""
+    lessons(monkeypatch)
+    agent = PEARL(locks(40), replace(TAUGHT, n_tasks=40, context_ends=True, context_size=4), seed=0)
+    agent.learn(40 * 6 + 1)
+    assert agent.iteration == 2, "a trial of each task at random, and one that the teacher plays"
+    kept, tasks, rng = agent._training_replay, np.arange(40), np.random.default_rng(0)
+    steps, own = kept.sample(tasks, 50, rng), list[float]()
+    assert not steps["taught"].any()
+    for task in tasks:
+        taught = kept._arrays["taught"][task, : kept.written[task]]
+        rewards = kept._arrays["rewards"][task, : kept.written[task]]
+        assert (np.diff(taught.astype(int)) >= 0).all() and {*taught.tolist()} == {False, True}
+        for played_by, after in ((taught, None), (~taught, own)):
+            found = np.flatnonzero(rewards[played_by] > 0)[:1]
+            later = rewards[played_by][found[0] + 1 :] if len(found) else []
+            if after is None:
+                assert all(reward == 1 for reward in later)
+            else:
+                after.extend(later)
+    assert 0.1 < np.mean(own) < 0.4
+    assert kept.ends(tasks, 4, rng)[0]["taught"].any()
+
+
+def test_an_unknown_teacher_is_refused() -> None:
+    with pytest.raises(ValueError, match="no classical player 'locksmith'"):
+        PEARL(bandit(), TAUGHT)
+
+
 # ---------------------------------------------------------------- saving and resuming
 
 
 @pytest.mark.parametrize("make", RESUMED)
-@pytest.mark.parametrize("config", [SMALL, replace(SMALL, refresh_tasks=1), MIXED])
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        replace(SMALL, refresh_tasks=1),
+        MIXED,
+        replace(SMALL, sample_latent=False),
+        replace(SMALL, context_ends=True),
+    ],
+)
 def test_a_resumed_training_ends_bit_for_bit_where_an_unbroken_one_does(
     make: Callable[..., VectorTrial], config: PEARLConfig, tmp_path: Path
 ) -> None:

@@ -152,3 +152,28 @@ def test_paid_steps_are_those_with_a_reward_and_equally_likely():
     assert found.tolist() == [5, 9, 12] and counts.min() > 900 and counts.max() < 1100
     np.testing.assert_array_equal(paid["context_rewards"][1], rewards[paid["step"][1], 0])
     assert set(paid["step"][0]) == set(range(4, 14)), "where nothing was paid, all steps that are kept"
+
+
+def test_contexts_of_ends_are_sets_of_last_steps():
+    """Episodes of 3 steps: task 0 has 4 of them, task 1 has 1, task 2 nothing yet."""
+    replay = TaskReplay(3, 12, {"where": ((), np.int64), "ended": ((), np.float32)})
+    for tasks, length in (([0, 1], 3), ([0], 9), ([0], 3)):
+        steps = np.arange(length)[:, None] + 100 * replay.written[tasks]
+        replay.add(np.array(tasks), {"where": steps, "ended": np.float32(steps % 3 == 2)}, np.ones(steps.shape, bool))
+    rng, sizes = np.random.default_rng(0), [list[int]() for _ in range(3)]
+    seen = set[tuple[int, ...]]()
+    for _ in range(600):
+        context, counts = replay.ends(np.arange(3), 3, rng)
+        assert context["where"].shape == counts.shape == (3, 3)
+        for task in range(3):
+            found = context["where"][task][counts[task]].tolist()
+            sizes[task].append(len(found))
+            assert len(set(found)) == len(found), "drawn without replacement"
+            assert (context["ended"][task][counts[task]] == 1).all()
+            if task == 0:
+                seen.add(tuple(found))
+    np.testing.assert_allclose(np.bincount(sizes[0]) / 600, 1 / 4, atol=0.06)
+    np.testing.assert_allclose(np.bincount(sizes[1]) / 600, 1 / 2, atol=0.07)
+    assert set(sizes[2]) == {0}
+    assert len(seen) == 1 + 4 + 4 * 3 + 4 * 3 * 2, "every ordered choice of up to 3 of the 4 that are kept"
+    assert {x for found in seen for x in found} == {302, 305, 308, 1202}, "its first episode was overwritten"

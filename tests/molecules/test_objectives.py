@@ -12,6 +12,7 @@ from metaenv.molecules.objectives import (
     SOFTNESS,
     WINDOWED,
     desirabilities,
+    factors,
     feasible,
     group_factor,
     score_table,
@@ -65,6 +66,16 @@ def test_scores_are_products():
     assert expected == pytest.approx(0.0660, abs=1e-4)
     np.testing.assert_allclose(window_score(values, tasks), [expected])
     np.testing.assert_allclose(score_table(values, tasks), [[expected]])
+
+
+def test_factors_are_the_windows_the_hidden_one_and_the_constraints():
+    """As above, of a molecule that is too hard to make."""
+    tasks = TaskBatch.from_tasks([MoleculeTask.from_windows({"mw": (250, 300), "tpsa": (40, 60)})])
+    values = np.array([[197.237, 3.0, 29.10, 1, 2, 2, 0]])
+    mw, tpsa = np.exp(-0.5 * (52.763 / 25) ** 2), np.exp(-0.5 * (10.9 / 11) ** 2)
+    hard = Score("c1ccccc1", 4.6, float("nan"), False, -1, None)
+    np.testing.assert_allclose(factors(values, tasks), [[mw, 1, tpsa, 1, 1, 1, 1, 1, 1]])
+    np.testing.assert_allclose(factors(values, tasks, [hard]), [[mw, 1, tpsa, 1, 1, 1, 1, 1, 0]])
 
 
 def test_the_table_holds_every_pair():

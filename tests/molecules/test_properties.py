@@ -1,12 +1,13 @@
 """The additive properties against RDKit; scores and their cache."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rdkit import RDConfig
+from rdkit import Chem, RDConfig
 
-from metaenv.molecules.alerts import has_alert, joined_without_alert
+from metaenv.molecules.alerts import alert_screen, has_alert, joined_without_alert, without_surroundings
 from metaenv.molecules.anchors import load_anchors
 from metaenv.molecules.assembly import ALL, Assembly, random_actions, replay
 from metaenv.molecules.cuts import to_mol
@@ -78,6 +79,56 @@ def test_allowed_bonds_make_no_alert():
         assert joined_without_alert(v, open_port, action)
 
 
+def screened(built: Assembly) -> tuple[list[bool], list[bool], float]:
+    """What the screen and RDKit say of molecules, and how many alerts the screen leaves to be looked for."""
+    pairs = list(zip(built.fragment.tolist(), built.partner.tolist(), strict=True))
+    mols = [to_mol(write(f, p)) for f, p in pairs]
+    screen = alert_screen()
+    found = [screen(mol, f, p) for mol, (f, p) in zip(mols, pairs, strict=True)]
+    return found, [has_alert(mol) for mol in mols], float(np.mean([len(screen.possible(f, p)) for f, p in pairs]))
+
+
+def test_the_screen_finds_the_alerts_that_rdkit_finds():
+    built = Assembly(4000)
+    built.rollout(np.random.default_rng(8))
+    found, truth, left = screened(built)
+    assert sum(truth) >= 5 and found == truth
+    assert left < 6  # of 105
+    found, truth, _ = screened(replay(load_anchors()[:1000]))
+    assert found == truth
+
+
+def test_the_screen_also_takes_molecules_that_are_not_finished():
+    rng, built = np.random.default_rng(2), Assembly(1000)
+    for _ in range(3):
+        built.place(ALL, random_actions(built.mask(), rng))
+    found, truth, _ = screened(built)
+    assert found == truth
+
+
+@pytest.mark.parametrize(
+    ("smarts", "expected"),
+    [
+        ("CC", "CC"),
+        ("[$([C&H1]),$(CC)]#C", "[C&H1,C]#C"),
+        ("[$(C([C&X4])[C&X4])]=[N]", "[C]=[N]"),
+        ("[N&!$(NC=O)]", "[N&*]"),
+        ("[$([C,N]O)&H1]", "[*&H1]"),
+    ],
+)
+def test_smarts_without_surroundings(smarts, expected):
+    assert without_surroundings(smarts) == expected
+
+
+def test_scores_of_molecules_that_stand_somewhere():
+    built = replay(load_anchors()[:30])
+    rows = np.array([3, 17, 3, 4])
+    expected = Scores()(load_anchors()[rows])
+    for got, want in zip(Scores().of(built, rows), expected, strict=True):
+        assert (got.smiles, got.sa, got.alert, got.groups) == (want.smiles, want.sa, want.alert, want.groups)
+        np.testing.assert_array_equal(got.fingerprint, want.fingerprint)
+
+
 def test_scores_are_rdkits():
     from rdkit.Chem import QED, rdFingerprintGenerator
 
@@ -95,6 +146,22 @@ def test_synthetic_accessibility_is_the_authors():
     rows = [line.split("\t") for line in path.read_text().splitlines()[1:21]]
     for smiles, _, score in rows:
         assert synthetic_accessibility(to_mol(smiles)) == pytest.approx(float(score), abs=0.01)
+
+
+def test_synthetic_accessibility_is_the_scripts_to_the_last_bit():
+    """Also of a macrocycle, spiro and bridged rings, stereocentres and molecules that are easier than 1."""
+    path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
+    spec = importlib.util.spec_from_file_location("their_sascorer", path)
+    theirs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(theirs)
+    built = Assembly(400)
+    smiles = fragment_smiles(built.rollout(np.random.default_rng(5)))
+    path = Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
+    smiles += [line.split()[0] for line in path.read_text().splitlines()[:300]]
+    smiles += ["C1CCCCCCCCCCC1", "C1CCC2(CC1)CCCC2", "C1CC2CCC1C2", "C[C@H](N)C(O)C(F)Cl", "CC", "C" * 40, "[He]"]
+    mols = [mol for mol in map(Chem.MolFromSmiles, smiles) if mol is not None]
+    assert len(mols) > 690
+    assert [synthetic_accessibility(mol) for mol in mols] == [theirs.calculateScore(mol) for mol in mols]
 
 
 def test_the_cache_is_bounded_and_keeps_what_was_asked_for_last():

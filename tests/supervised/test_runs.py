@@ -172,6 +172,7 @@ def test_every_family_can_be_planned_with_all_its_learners(family: str):
         (lambda: plan(FAMILY, ["maml"], split="tets"), "has no split 'tets'"),
         (lambda: plan(FAMILY, ["maml"], seeds=0), "seeds and episodes >= 1"),
         (lambda: plan(FAMILY, ["maml"], shots=(0,)), "at least 1"),
+        (lambda: plan(FAMILY, ["maml"], k_shot=0), "at least one sample to learn from"),
         (lambda: read_run("no/such/folder"), "expected a run folder"),
     ],
 )
