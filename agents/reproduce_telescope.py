@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,17 +18,19 @@ from metaenv.agents.training import TITLES, TrainConfig, load_run, parsed, prese
 from metaenv.arrays import Floats
 from metaenv.evaluation import Evaluation, Row, write_text
 from metaenv.players import PolicyPlayer, TrialPlayer
-from metaenv.plots import new_figure
+from metaenv.plots import COLOURS, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval, bootstrap_interval, ratio_of_means
 from metaenv.telescope.baselines import BEST_FIXED, knowing_players
 from metaenv.telescope.tasks import SPLITS
 
-RL2_TITLE, PEARL_TITLE, BLIND = TITLES["rl2"], TITLES["pearl"], "PPO, context-blind"
+RL2_TITLE, PEARL_TITLE, BLIND = TITLES["rl2"], TITLES["pearl"], "PPO without memory"
 KINDS = {"rl2": RL2_TITLE, "pearl": PEARL_TITLE, "blind": BLIND, "depth-rl2": RL2_TITLE, "depth-pearl": PEARL_TITLE}
 """Kinds of runs, and the name of each in tables."""
 HELD_OUT = tuple(s for s in SPLITS if s not in ("train", "validation"))
 RANDOM, ORACLE = "random", "task oracle"
+MARKS = "osv^D*P<>hXd"
+BLIND_STEPS = 1_500_000  # chosen: a policy that remembers nothing has learned what it can by then
 
 
 def telescope(
@@ -46,8 +48,8 @@ def telescope(
     Args:
         out: folder of the runs and tables.
         seeds: how many training runs of each kind.
-        kinds: what to train: rl2, pearl, blind (a PPO that sees nothing of the trial, one seed); depth-rl2 and
-            depth-pearl on the preset in which exposures take 1, 2 or 4 slots.
+        kinds: what to train: rl2, pearl, blind (a PPO without memory, one seed, which sees no more than tonight's last
+            exposure); depth-rl2 and depth-pearl on the preset in which exposures take 1, 2 or 4 slots.
         splits: held-out lists to evaluate on.
         tasks: the first so many of each frozen list; all by default.
         steps: steps to train each agent on; the presets' own numbers by default.
@@ -85,7 +87,8 @@ def _config(kind: str) -> TrainConfig:
         return preset(name, kind.removeprefix("depth-"))
     config = preset(name)
     agent = cast(RL2Config, config.agent)
-    return replace(config, context_blind=True, agent=replace(agent, memory=False, teacher=None))
+    hidden = replace(agent, memory=False, teacher=None)
+    return replace(config, steps=BLIND_STEPS, context_blind=True, agent=hidden)
 
 
 def _evaluate(config: TrainConfig, runs: Mapping[str, Sequence[Path]], split: str, tasks: int | None) -> Evaluation:
@@ -143,18 +146,33 @@ def _ends(interval: Interval) -> str:
 
 def nightly_figure(evaluation: Evaluation) -> Figure:
     """Score night by night of every player, with the agents' 95 % intervals."""
-    figure = new_figure(7.0, 4.2)
-    axes = figure.subplots()
-    for row in evaluation.rows:
+    figure = new_figure(8.0, 4.4)
+    axes: Any = figure.add_subplot()
+    rows = sorted(evaluation.rows, key=lambda row: -float(row.values[:, :, -1].mean()))
+    agents = [row.name for row in rows if row.name in KINDS.values()]
+    others = [row.name for row in rows if row.name not in KINDS.values()]
+    for row in rows:
         each, _ = nightly(evaluation, row)
-        is_agent = row.name in KINDS.values()
-        y = [i.estimate for i in each]
-        axes.plot(evaluation.shots, y, marker="o", lw=2.2 if is_agent else 1.0, label=row.name)
+        y, is_agent = [i.estimate for i in each], row.name in agents
+        place = (agents if is_agent else others).index(row.name)
+        # What learns stands out; the others differ by their marks.
+        look = (
+            {"color": COLOURS[place], "lw": 2.2}
+            if is_agent
+            else {"color": "#999999", "lw": 0.9, "marker": MARKS[place % len(MARKS)]}
+        )
+        axes.plot(evaluation.shots, y, label=row.name, ms=4, **look)
         if is_agent:
-            axes.fill_between(evaluation.shots, [i.low for i in each], [i.high for i in each], alpha=0.15)
-    axes.set(xlabel="night", ylabel="score (0: random, 1: task oracle)", xticks=evaluation.shots)
-    axes.set_title(f"Target selection, {evaluation.split}, {evaluation.n_tasks} tasks")
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+            axes.fill_between(
+                evaluation.shots, [i.low for i in each], [i.high for i in each], color=COLOURS[place], alpha=0.15, lw=0
+            )
+    axes.set_xlabel("night")
+    axes.set_ylabel("score (0: random, 1: task oracle)")
+    axes.set_xticks(evaluation.shots)
+    axes.set_title(f"Target selection, {evaluation.split}: {evaluation.n_tasks} unseen tasks", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
