@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metaenv.agents.engine import Engine
 from metaenv.agents.report import compare, save
-from metaenv.agents.run_sets import seconds_spent, train_set
+from metaenv.agents.run_sets import spent, train_set
 from metaenv.agents.training import TITLES, TrainConfig, load_run, parsed, preset
 from metaenv.evaluation import Evaluation, difference, write_text
 from metaenv.players import PolicyPlayer, TrialPlayer
@@ -52,7 +52,7 @@ def molecules(
     runs = train_set({SHORT[name]: config for name, config in configs.items()}, seeds, out, engine, workers)
     folders = {name: runs[SHORT[name]] for name in configs}
     path = out / "table.md"
-    lines = ["# Molecules for objectives never seen", "", *_spent(configs, folders), ""]
+    lines = ["# Molecules for objectives never seen", "", *spent(configs, folders), ""]
     for split in SPLITS:
         evaluation = _evaluate(configs[RL2_TITLE], folders, split, tasks)
         save(evaluation, out)
@@ -91,15 +91,3 @@ def _section(evaluation: Evaluation, agents: Sequence[str]) -> list[str]:
     each = evaluation.row(RL2_TITLE).to_dict()["mean_score_of_each_seed"]
     lines.append(f"- {RL2_TITLE}, seed by seed: " + "; ".join("/".join(f"{x:.3f}" for x in seed) for seed in each))
     return [*lines, ""]
-
-
-def _spent(configs: Mapping[str, TrainConfig], folders: Mapping[str, Sequence[Path]]) -> list[str]:
-    lines: list[str] = []
-    for name, config in configs.items():
-        minutes = [seconds_spent(folder) / 60 for folder in folders[name]]
-        text = (
-            f"- {name}: {len(minutes)} runs of {config.steps:,} steps, {min(minutes):.1f}-{max(minutes):.1f} min each"
-        )
-        teacher = getattr(config.agent, "teacher", None)
-        lines.append(text + (f"; in training, {teacher} as a fading teacher." if teacher else "."))
-    return lines

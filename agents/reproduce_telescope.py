@@ -7,20 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from metaenv.agents.engine import Engine
 from metaenv.agents.report import compare
 from metaenv.agents.rl2_config import RL2Config
-from metaenv.agents.run_sets import seconds_spent, train_set
+from metaenv.agents.run_sets import spent, train_set
 from metaenv.agents.training import TITLES, TrainConfig, load_run, parsed, preset
-from metaenv.arrays import Floats
-from metaenv.evaluation import Evaluation, Row, write_text
+from metaenv.evaluation import Evaluation, Row, ratio_interval, write_text
 from metaenv.players import PolicyPlayer, TrialPlayer
 from metaenv.plots import COLOURS, new_figure
 from metaenv.plots import save as save_figure
-from metaenv.stats import Interval, bootstrap_interval, ratio_of_means
+from metaenv.stats import Interval
 from metaenv.telescope.baselines import BEST_FIXED, knowing_players
 from metaenv.telescope.tasks import SPLITS
 
@@ -65,7 +63,7 @@ def telescope(
     folders: dict[str, list[Path]] = {}
     for kind, config in configs.items():
         folders |= train_set({kind: config}, 1 if kind == "blind" else seeds, out, engine, workers)
-    lines = ["# Target selection for programmes and skies never seen", "", *_spent(configs, folders), ""]
+    lines = ["# Target selection for programmes and skies never seen", "", *spent(configs, folders), ""]
     for name in ("default", "depth"):
         chosen = {kind: folders[kind] for kind in kinds if kind.startswith("depth") == (name == "depth")}
         if not chosen:
@@ -112,14 +110,8 @@ def nightly(evaluation: Evaluation, row: Row, low: str = RANDOM) -> tuple[list[I
         low: who scores 0: "random", or the best fixed rule for the adaptation score.
     """
     floor, oracle = evaluation.row(low).values.mean(axis=0), evaluation.row(ORACLE).values.mean(axis=0)
-    nights = [_interval(row.values[:, :, k], floor[:, k], oracle[:, k]) for k in range(row.values.shape[2])]
-    return nights, _interval(row.values.mean(axis=2), floor.mean(axis=1), oracle.mean(axis=1))
-
-
-def _interval(values: Floats, low: Floats, high: Floats) -> Interval:
-    return bootstrap_interval(
-        values, ratio_of_means, rng=np.random.default_rng(0), paired=(low, high), n_resamples=1000
-    )
+    nights = [ratio_interval(row.values[:, :, k], floor[:, k], oracle[:, k]) for k in range(row.values.shape[2])]
+    return nights, ratio_interval(row.values.mean(axis=2), floor.mean(axis=1), oracle.mean(axis=1))
 
 
 def nightly_table(evaluation: Evaluation) -> str:
@@ -174,15 +166,3 @@ def nightly_figure(evaluation: Evaluation) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-def _spent(configs: Mapping[str, TrainConfig], folders: Mapping[str, Sequence[Path]]) -> list[str]:
-    lines: list[str] = []
-    for kind, config in configs.items():
-        minutes = [seconds_spent(folder) / 60 for folder in folders[kind]]
-        text = (
-            f"- {kind}: {len(minutes)} runs of {config.steps:,} steps, {min(minutes):.1f}-{max(minutes):.1f} min each"
-        )
-        teacher = getattr(config.agent, "teacher", None)
-        lines.append(text + (f"; in training, {teacher} as a fading teacher." if teacher else "."))
-    return lines

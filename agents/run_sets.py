@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metaenv.agents.engine import Engine, map_runs
@@ -55,3 +55,16 @@ def seconds_spent(folder: Path) -> float:
     """Seconds that `train_one` has spent on the run."""
     path = folder / "seconds.json"
     return float(json.loads(path.read_text())) if path.exists() else 0.0
+
+
+def spent(configs: Mapping[str, TrainConfig], folders: Mapping[str, Sequence[Path]]) -> list[str]:
+    """A line of Markdown for each kind of runs: how many, how long, and who taught."""
+    lines: list[str] = []
+    for name, config in configs.items():
+        minutes = [seconds_spent(folder) / 60 for folder in folders[name]]
+        text = (
+            f"- {name}: {len(minutes)} runs of {config.steps:,} steps, {min(minutes):.1f}-{max(minutes):.1f} min each"
+        )
+        teacher = getattr(config.agent, "teacher", None)
+        lines.append(text + (f"; in training, {teacher} as a fading teacher." if teacher else "."))
+    return lines

@@ -7,7 +7,6 @@ Coordinates are in pixels from the upper left corner; words stand on their basel
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable
 from functools import lru_cache
 from math import ceil
@@ -18,6 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.files import replacing
 from metaenv.molecules.cuts import to_mol
 
 if TYPE_CHECKING:
@@ -218,11 +218,8 @@ def save_png(path: str | Path, picture: NDArray[np.uint8]) -> Path:
     _require()
     from PIL import Image
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(picture).save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path := Path(path)) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
     return path
 
 

@@ -8,7 +8,6 @@ with the best reading so far; for trials that add up, the mean score of the k-th
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from metaenv.arrays import Floats
+from metaenv.files import replacing
 from metaenv.players import Progress, RandomPlayer, TrialPlayer, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.tasks import FrozenTasks
@@ -195,11 +195,11 @@ def make_row(
     random, oracle = frozen.reference.random, frozen.reference.oracle
     nothing = np.zeros_like(oracle)
     shots = range(values.shape[2])
-    fraction = [_interval(values[:, :, k], nothing, oracle) for k in shots]
-    normalised = [_interval(values[:, :, k], random, oracle) for k in shots]
+    fraction = [ratio_interval(values[:, :, k], nothing, oracle) for k in shots]
+    normalised = [ratio_interval(values[:, :, k], random, oracle) for k in shots]
     adaptation = None
     if fixed is not None and np.all(oracle.mean() > fixed.mean(axis=0)):
-        adaptation = [_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
+        adaptation = [ratio_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
     iqm = [float(interquartile_mean(values[:, :, k])) for k in shots]
     total = None if returns is None else bootstrap_interval(returns, rng=np.random.default_rng(0), n_resamples=1000)
     return Row(name, values, fraction, normalised, adaptation, iqm, total)
@@ -242,11 +242,8 @@ def package_versions() -> dict[str, str]:
 
 def write_text(path: str | Path, text: str) -> Path:
     """Write a file under a temporary name and rename it, so that no half-written file is ever seen."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path := Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
@@ -260,7 +257,8 @@ def _trial_returns(record: TrialRecord, objective: str) -> Floats:
     return record.readings.max(axis=1) if objective == "best" else record.readings.sum(axis=1)
 
 
-def _interval(values: Floats, low: Floats, high: Floats) -> Interval:
+def ratio_interval(values: Floats, low: Floats, high: Floats) -> Interval:
+    """(mean - mean low) / (mean high - mean low) of (seeds, tasks) with its 95 % interval; low and high (tasks,)."""
     return bootstrap_interval(
         values, ratio_of_means, rng=np.random.default_rng(0), paired=(low, high), n_resamples=1000
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -65,11 +67,8 @@ def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 130) -> Path:
     """Write a PNG under a temporary name and rename it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(temporary, dpi=dpi, format="png")
-    temporary.replace(path)
+    with replacing(path := Path(path)) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
     return path
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ import numpy as np
 
 from metaenv.errors import nearest
 from metaenv.evaluation import package_versions, write_text
+from metaenv.files import replacing
 from metaenv.supervised.datasets import Dataset
 from metaenv.supervised.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.evaluation import Scores, evaluate
@@ -566,14 +566,8 @@ def _read_scores(cell: Path, k: int, seconds: float) -> Scores:
 
 
 def _write_arrays(path: Path, columns: Mapping[str, Any]) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **columns)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **columns)
 
 
 __all__ = [

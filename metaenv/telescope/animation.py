@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
+from metaenv.files import replacing
 from metaenv.players import TrialPlayer
 from metaenv.telescope.env import TargetSelectionVectorEnv
 from metaenv.telescope.render import drawn_colours
@@ -77,16 +77,11 @@ def save_gif(path: str | Path, frames: Sequence[NDArray[np.uint8]], seconds: flo
     if not frames:
         raise ValueError("expected at least one frame, got none")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     palette = _palette(frames)
     few = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
     shown = [round(1000 * seconds)] * (len(few) - 1) + [round(1000 * seconds * LAST_FRAME)]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         few[0].save(temporary, format="GIF", save_all=True, append_images=few[1:], duration=shown, loop=0)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

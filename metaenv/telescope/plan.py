@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from metaenv.errors import TaskError, nearest
+from metaenv.evaluation import write_text
 from metaenv.players import PolicyPlayer, TrialPlayer
 from metaenv.telescope.angles import sexagesimal
 from metaenv.telescope.baselines import clairvoyant, players
@@ -94,11 +94,7 @@ class NightPlan:
         writer.writerow(COLUMNS)
         writer.writerows([_cell(e, name) for name in COLUMNS] for e in self.exposures)
         if path is not None:
-            path = Path(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            temporary.write_text(stream.getvalue(), encoding="utf-8")
-            temporary.replace(path)
+            write_text(path, stream.getvalue())
         return stream.getvalue()
 
     def to_astropy(self) -> Any:
