@@ -85,6 +85,7 @@ class Trunk(nn.Module):
         skip: bool,
         memory: bool,
         trial_length: int | None,
+        half_precision: bool = False,
     ) -> None:
         super().__init__()
         embedding_size = [input_size, *embedding_sizes][-1]
@@ -93,6 +94,7 @@ class Trunk(nn.Module):
         self.skip = skip
         self.memory = memory
         self.memory_size = memory_size
+        self.half_precision = half_precision
         if isinstance(self.cell, AttentionMemory):
             self.state_size = self.cell.state_size
         else:
@@ -115,8 +117,9 @@ class Trunk(nn.Module):
         if isinstance(self.cell, nn.GRU):
             return gru_sequence(self.cell, x, state)
         halves = None if state is None else tuple(part.unsqueeze(0).contiguous() for part in state.chunk(2, -1))
-        output, (h, c) = self.cell(x, halves)
-        return output, torch.cat([h[0], c[0]], -1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
+            output, (h, c) = self.cell(x, halves)
+        return output.float(), torch.cat([h[0], c[0]], -1).float()
 
 
 class RecurrentActorCritic(nn.Module):
@@ -145,6 +148,7 @@ class RecurrentActorCritic(nn.Module):
         binary_context: whether the context head's output are logits of a context in [0, 1], and the belief
             probabilities; otherwise the output is the prediction itself.
         item_size: width of the embedding of items, where ``spaces.items`` says that the environment lists some.
+        half_precision: whether an LSTM computes with bfloat16; all else, and its weights, are float32.
     """
 
     def __init__(
@@ -162,6 +166,7 @@ class RecurrentActorCritic(nn.Module):
         belief: bool = False,
         binary_context: bool = False,
         item_size: int = 48,
+        half_precision: bool = False,
     ) -> None:
         super().__init__()
         self.belief, self.binary_context = belief, binary_context
@@ -170,7 +175,7 @@ class RecurrentActorCritic(nn.Module):
         self.items = _item_encoder(spaces, item_size)
         seen_size = spaces.observation_size if self.items is None else self.items.summary_size
         trunks = [
-            Trunk(seen_size, embedding_sizes, memory_size, cell, skip, memory, spaces.trial_length)
+            Trunk(seen_size, embedding_sizes, memory_size, cell, skip, memory, spaces.trial_length, half_precision)
             for _ in range(1 if shared else 2)
         ]
         self.trunks = nn.ModuleList(trunks)

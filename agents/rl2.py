@@ -328,6 +328,7 @@ class RL2(Agent):
                 config.belief,
                 config.task_prediction_loss == "bce",
                 config.item_size,
+                config.half_precision,
             )
 
     @property

@@ -51,6 +51,9 @@ class RL2Config:
     cell: Cell = "lstm"
     """Memory: "lstm", "gru" or "attention". Torch's LSTM is fused on CPUs (oneDNN) and its GRU is not: on trials of 100
     steps learning is 2.5 times as fast, and it learned the toy bandit and point search at least as well (measured)."""
+    half_precision: bool = False
+    """Whether the LSTM's products are computed with bfloat16 (torch's autocast); its weights and all else stay float32.
+    On a processor with bfloat16 instructions (`avx512_bf16`) learning is faster, on others slower."""
     shared: bool = True
     """Whether policy and value share embedding and memory."""
     skip: bool = True
@@ -113,6 +116,8 @@ class RL2Config:
 
 def check_settings(config: RL2Config) -> None:
     """Raise ValueError for settings that contradict each other."""
+    if config.half_precision and config.cell != "lstm":
+        raise ValueError(f'Expected cell="lstm", because half_precision is True; got "{config.cell}".')
     for name in ("teacher_acts", "reveal_share"):
         if not 0 <= (share := getattr(config, name)) <= 1:
             raise ValueError(f"Expected {name} in [0, 1], got {share}; it is a share of the trials.")

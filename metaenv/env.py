@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from metaenv.masks import check_action
 from metaenv.tasks import Task, TaskDistribution
-from metaenv.vector import BatchedEnv
+from metaenv.vector import ALL, BatchedEnv
 
 
 class MetaEnv(gym.Env[NDArray[np.float32], Any]):
@@ -46,13 +48,30 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin a new episode, of ``options["task"]`` or of the next task of the env's sampler."""
         super().reset(seed=seed)
-        observation, info = self.batch.reset(seed=seed, options=options)
-        return observation[0], first_row(info)
+        observation, _ = self.batch.reset(seed=seed, options=options)
+        return observation[0], self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Play one action. Raises ValueError for a malformed one, ResetNeeded when the episode is over."""
-        observation, reward, terminated, truncated, info = self.batch.step(np.asarray(action)[None])
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), first_row(info)
+        # What `BatchedEnv.step` does, without the arrays of one in which it notes what ended.
+        batch = self.batch
+        actions = check_action(action, batch.single_action_space)
+        if not batch.is_playing(0):
+            raise ResetNeeded("no episode is under way: call reset()")
+        reward, terminated, truncated = batch._transition(ALL, actions)
+        over = bool(terminated[0]), bool(truncated[0])
+        if any(over):
+            batch.end_episode(0)
+        return batch._observe(ALL)[0], float(reward[0]), *over, self._info()
+
+    def _info(self) -> dict[str, Any]:
+        """The info of the batch's one row, in plain Python types where there are any."""
+        batch = self.batch
+        info = {"task_id": batch.task_ids[0], **{name: column[0] for name, column in batch._report(ALL).items()}}
+        mask = batch._mask(ALL)
+        if mask is not None:
+            info["action_mask"] = mask[0]
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in info.items()}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(k,) which Discrete actions are allowed now, as sb3-contrib asks for them."""
@@ -62,9 +81,3 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         """A picture (``rgb_array``) or a line of text (``ansi``)."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
-
-
-def first_row(info: dict[str, Any]) -> dict[str, Any]:
-    """The info of sub-environment 0, in plain Python types where there are any."""
-    rows = {k: v[0] for k, v in info.items() if not k.startswith("_")}
-    return {k: v.item() if isinstance(v, np.generic) else v for k, v in rows.items()}

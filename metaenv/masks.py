@@ -27,6 +27,15 @@ def check_actions(actions: Any, space: gym.spaces.Space[Any], n: int) -> NDArray
     return _check_box(np.asarray(actions, np.float64), space, n)
 
 
+def check_action(action: Any, space: gym.spaces.Space[Any]) -> NDArray[Any]:
+    """One action of ``space`` as an array of one, (1,) or (1, d); raises as `check_actions`."""
+    discrete = isinstance(space, gym.spaces.Discrete)
+    # A plain number is what a scalar environment's player mostly sends.
+    if discrete and type(action) in (int, np.int64) and space.start <= action < space.start + space.n:
+        return np.array([action], np.int64)
+    return check_actions(np.asarray(action)[None], space, 1)
+
+
 def _check_discrete(actions: NDArray[Any], space: gym.spaces.Discrete, n: int) -> NDArray[np.int64]:
     if actions.shape != (n,) or not np.issubdtype(actions.dtype, np.integer):
         raise ValueError(f"expected {n} integer actions, got {actions.dtype} of shape {actions.shape}")

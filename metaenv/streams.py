@@ -7,13 +7,27 @@ read in blocks.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from metaenv.arrays import Floats, Index, Rows
 
 BLOCK = 128  # numbers drawn from a generator at once; chosen: beyond this the cost of a call no longer shows
+
+
+class Stream(Protocol):
+    """What a sub-environment's random numbers are drawn from: `Streams`, or what stands in for it."""
+
+    block: int
+
+    def draw(self, rows: Rows, k: int) -> Floats:
+        """The next ``k`` numbers of each stream in ``rows``, shape (len(rows), k); ``k`` at most ``block``."""
+        ...
+
+    def reseed(self, row: int, seed: np.random.SeedSequence) -> None:
+        """Start the stream of one sub-environment anew."""
+        ...
 
 
 class Streams:

@@ -401,6 +401,11 @@ class TaskStreams:
         self._next[index] += 1
         return self._ready.take(picked)
 
+    def coming(self, row: int) -> TaskBatch:
+        """The tasks of one stream that are ready, in the order in which they will be drawn; there may be none."""
+        assert self._ready is not None, "some come with the first draw"
+        return self._ready.take(np.arange(row * self._depth + self._next[row], (row + 1) * self._depth))
+
     def _refill(self) -> None:
         """Fill every stream's store up to the present number of tasks ahead, which then grows."""
         n = len(self._streams)

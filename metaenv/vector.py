@@ -162,6 +162,21 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self._task_ids = self._tasks.ids
         self._task_ids.flags.writeable = False
 
+    @property
+    def task_ids(self) -> NDArray[np.str_]:
+        """(num_envs,) the ids of the hidden tasks; read-only."""
+        if self._tasks is None:
+            raise ResetNeeded("call reset() before asking for the tasks")
+        return self._task_ids
+
+    def is_playing(self, row: int) -> bool:
+        """Whether a sub-environment has an episode under way."""
+        return bool(self._began[row])
+
+    def end_episode(self, row: int) -> None:
+        """A sub-environment's episode is over: it must be reset before it is stepped again."""
+        self._began[row] = False
+
     def task_context(self) -> NDArray[np.float32]:
         """(num_envs, c) the true tasks as vectors: a privileged signal, for training and oracles only."""
         return self.distribution.context(self.tasks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from metaenv.arrays import Bools, Floats, Index, Rows
 from metaenv.env import MetaEnv
-from metaenv.streams import Streams
+from metaenv.streams import BLOCK, Stream
 from metaenv.tasks import TaskBatch
+from metaenv.telescope.ahead import NightsAhead, StreamAhead
 from metaenv.telescope.exposure import (
     OVERHEAD_S,
     ZERO_POINT_MAG,
@@ -115,6 +117,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
     """``num_envs`` telescopes, each observing for a hidden programme; see `TargetSelectionEnv`."""
 
     trial_objective: ClassVar[str] = "sum"
+    looks_ahead: bool = True
+    """Whether a single telescope's nights may be made ready before they begin, see `metaenv.telescope.ahead`; False where
+    a subclass draws other random numbers."""
 
     def __init__(
         self,
@@ -171,6 +176,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._stationary = np.zeros((n, 3))
         self._first_night = np.zeros((n, 2))  # JD of its ends
         self.night: Night | None = None
+        self._ahead = NightsAhead(self) if n == 1 and self.looks_ahead and not plan.revisits else None
         self._log: list[list[tuple[int, int, int, float]]] = [[] for _ in range(n)]
         """What was done tonight, for pictures: slot, target (-1: waited), slots taken, reward."""
         self._scores: list[list[float]] = [[] for _ in range(n)]
@@ -200,8 +206,31 @@ class TargetSelectionVectorEnv(BatchedEnv):
 
     # EPISODES
 
+    def _seed_rows(self, seeds: Sequence[int | None]) -> None:
+        fresh = not self._seeded
+        super()._seed_rows(seeds)
+        if self._ahead is None:
+            return
+        if fresh:
+            t, k = self.plan.slots, self.plan.targets
+            self.noise: Stream = StreamAhead(self.noise, [*_pieces(2 * t + 1), *_pieces(NORMALS * k)])
+            self.dynamics: Stream = StreamAhead(self.dynamics, [*_pieces(t + 3), *_pieces(UNIFORMS * k)])
+        elif seeds[0] is not None:
+            self._ahead.forget()
+
+    def _draw_tasks(self, rows: Rows) -> TaskBatch:
+        tasks = super()._draw_tasks(rows)
+        if self._ahead is not None:
+            self._ahead.expect(tasks)
+        return tasks
+
     def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super()._set_tasks(rows, tasks)
+        if self.render_mode:
+            for row in self._index[rows]:
+                self._scores[row], self._log[row] = [], []
+        if self._ahead is not None and self._ahead.move(tasks):
+            return
         latitude, longitude = np.radians(tasks.latitude_deg), np.radians(tasks.longitude_deg)
         evening = tasks.evening_mjd + MJD
         dusk, dawn = night_limits(evening, latitude, longitude)
@@ -214,12 +243,12 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._speed[rows, 0], self._settle[rows, 0] = np.radians(tasks.slew_deg_s) * 60, tasks.settle_s / 60
         self.night_number[rows] = -1
         self._globals[rows] = 0
-        if self.render_mode:
-            for row in self._index[rows]:
-                self._scores[row], self._log[row] = [], []
 
     def _begin(self, rows: Rows) -> None:
         index, plan = self._index[rows], self.plan
+        if self._ahead is not None and self._ahead.begins():
+            self.nights_begun += 1
+            return
         if self.render_mode:
             for row in index:
                 if self.night_number[row] >= 0:
@@ -348,28 +377,30 @@ class TargetSelectionVectorEnv(BatchedEnv):
         one, plan = self.num_envs == 1, self.plan
         index: Any = 0 if one else self._index[rows]
         slot = self.slot[index]
-        kind, target = np.divmod(np.asarray(action, np.intp)[0 if one else slice(None)], plan.targets)
-        units = self._lengths[kind]
-        waiting = kind == len(plan.lengths)
-        allowed = (self._open[index, target] > 0) & (self.left[index, slot, target] >= units) & ~waiting
-        units = np.where(allowed, units, 1)
+        played = np.asarray(action, np.intp)
+        kind, target = divmod(int(played[0]), plan.targets) if one else np.divmod(played, plan.targets)
+        units, exposing = self._lengths[kind], kind < len(plan.lengths)
+        allowed = (self._open[index, target] > 0) & (self.left[index, slot, target] >= units) & exposing
+        units = np.maximum(units * allowed, 1)
         snr = self._expose(index, slot, target, units)
         exposed = allowed & (snr > 0)
         worth = self.value[index, target] * quality(snr, self.tasks.snr_needed[index])
         if plan.revisits:
             worth = worth * self._novelty(index, slot, target)
         reward = worth * exposed / plan.unit
-        self._tell((index, slot, target), allowed | waiting, exposed, snr, units, reward)
+        self._tell((index, slot, target), allowed | (kind == len(plan.lengths)), exposed, snr, units, reward)
         self._remember(index, slot, target, reward, exposed)
         if self.render_mode:
-            played = (np.atleast_1d(a) for a in (index, slot, target, units, reward, exposed))
-            for i, t, k, u, r, e in zip(*played, strict=True):
+            done_now = (np.atleast_1d(a) for a in (index, slot, target, units, reward, exposed))
+            for i, t, k, u, r, e in zip(*done_now, strict=True):
                 self._log[i].append((int(t), int(k) if e else -1, int(u), float(r)))
         self.slot[index] = slot = slot + units
         self._score[index] += reward
         self._look(rows)
-        reward, done = np.atleast_1d(reward), np.atleast_1d(slot >= plan.slots)
-        return reward, done, np.zeros_like(done)
+        done = slot >= plan.slots
+        if one:
+            reward, done = np.array([reward]), np.array([done])
+        return reward, done, np.zeros(done.shape, bool)
 
     def _expose(self, index: Any, slot: Any, target: Any, units: Any) -> Any:
         """Signal-to-noise (m,), or one number for one sub-environment, as in all of these.
@@ -399,9 +430,12 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def _remember(self, index: Any, slot: Any, target: Any, reward: Any, exposed: Any) -> None:
         """Where the telescope points now, and which targets were visited."""
         assert self.night is not None
-        if not np.any(exposed):
-            return
-        i, slot, k, reward = (a[exposed] if np.ndim(a) else a for a in (index, slot, target, reward))
+        if self.num_envs == 1:
+            if not exposed:
+                return
+            i, k = index, target
+        else:
+            i, slot, k, reward = (a[exposed] for a in (index, slot, target, reward))
         for j, c in enumerate(self.night.targets):
             self._pointing[i, j] = c[i, k]
         self._visits[i, k] = np.minimum(self._visits[i, k] + 1, LIMIT)
@@ -412,6 +446,10 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def _tell(self, cell: tuple[Any, Any, Any], legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
         """Write what the last slot told into the globals."""
         index, _, target = cell
+        if self.num_envs == 1 and not exposed:
+            told = self._globals[0, _TOLD:]
+            told[0], told[1], told[2], told[3:] = legal, exposed, self._shut_and_seeing[cell[:2]][0], 0
+            return
         told = np.empty((*np.shape(index), len(GLOBALS) - _TOLD), np.float32)
         told[..., 0], told[..., 1] = legal, exposed
         told[..., 2:4] = self._shut_and_seeing[cell[:2]]
@@ -436,11 +474,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
         index: Any = 0 if self.num_envs == 1 else self._index[rows]
         after = self.slot[where]
         slot = np.minimum(after, last)
-        pointing = self._pointing[rows]
-        towards = Vector(pointing[:, 0:1], pointing[:, 1:2], pointing[:, 2:3])
-        targets = night.targets if isinstance(rows, slice) else Vector(*(c[rows] for c in night.targets))
+        pointing = self._pointing[where]
+        towards = Vector(pointing[..., 0:1], pointing[..., 1:2], pointing[..., 2:3])
+        targets = Vector(*(c[where] for c in night.targets))
         cosine = np.minimum(np.maximum(dot(targets, towards), np.float32(-1)), np.float32(1))
-        self._slew[rows] = np.arccos(cosine) / self._speed[rows] + self._settle[rows]
+        self._slew[where] = np.arccos(cosine) / self._speed[where] + self._settle[where]
         standing = self.left[index, slot] > (LEFT_AT_END * (after > last))[..., None]
         if self.plan.revisits:
             days = night.start[index, slot][..., None] - self._last_visit[where]
@@ -459,7 +497,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         seen = np.empty((len(index), layout.size), np.float32)
         targets, globals_ = layout.split(seen)
         # Where all telescopes are in the same slot, tables are read as they stand.
-        t: Any = int(slot[0]) if len(slot) and (slot == slot[0]).all() else slot
+        t: Any = int(slot[0]) if len(slot) and (len(slot) == 1 or (slot == slot[0]).all()) else slot
         who: Any = rows if isinstance(t, int) else index
         targets[:, :4] = self.night.directions[who, :, t]
         targets[:, 4] = self.log_snr[who, t]
@@ -526,9 +564,14 @@ def sidereal_ends(start: Floats, hours: Floats, longitude: Floats) -> Floats:
     return np.stack([first, first + hours * start.shape[1] * (2 * np.pi * 1.00273791 / 24)], axis=1)
 
 
-def _draw(stream: Streams, rows: Rows, k: int) -> Floats:
+def _pieces(k: int, block: int = BLOCK) -> list[int]:
+    """The draws that give ``k`` numbers of a stream, which gives no more than a block at once."""
+    return [min(block, k - i) for i in range(0, k, block)]
+
+
+def _draw(stream: Stream, rows: Rows, k: int) -> Floats:
     """The next ``k`` numbers of each stream, also more than a block holds."""
-    parts = [stream.draw(rows, min(stream.block, k - i)) for i in range(0, k, stream.block)]
+    parts = [stream.draw(rows, piece) for piece in _pieces(k, stream.block)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 

@@ -65,6 +65,8 @@ SETUP: dict[str, float] = {
 class OwnTargetsVectorEnv(TargetSelectionVectorEnv):
     """``num_envs`` telescopes at one site, on one list of targets; see `OwnTargetsEnv`."""
 
+    looks_ahead = False
+
     def __init__(
         self,
         targets: TargetList,
