@@ -5,8 +5,9 @@ BernoulliBandit with 5 arms and trials of 10, 100 and 500 pulls. Both learners g
 minibatches and 10 epochs. RecurrentPPO is measured twice: with few environments, as its users run it, and with one
 trial for each environment, the layout that suits RL2. With these nets RL2 spends four fifths of its time in oneDNN's
 LSTM kernel, near what a core can compute, so that the ratio is RecurrentPPO's overhead: it grows with the trials'
-length, which RecurrentPPO walks through step by step. Its default settings and RL2 with small shared memories are
-measured too.
+length, which RecurrentPPO walks through step by step. RL2 is measured once more with the LSTM's products in bfloat16
+(`half_precision`; all else stays float32), which a processor with such instructions computes faster. RecurrentPPO's
+default settings and RL2 with small shared memories are measured too.
 """
 
 from __future__ import annotations
@@ -77,13 +78,18 @@ def run() -> dict[str, float]:
     torch.set_num_threads(1)
     results: dict[str, float] = {}
     print(f"{ARMS}-armed bandit, batch {BATCH:,}, {MINIBATCHES} minibatches, {EPOCHS} epochs, two LSTM-256; steps/s\n")
-    print(f"{'pulls':>6s}{'RL2':>8s}{'RecurrentPPO':>14s}{'ratio':>7s}{'one trial an env':>18s}{'ratio':>7s}")
+    heads = ("pulls", "float32", "bfloat16", "RecurrentPPO", "ratios", "one trial an env", "ratios")
+    print("{:>6}{:>9}{:>10}{:>14}{:>10}{:>18}{:>10}".format(*heads))
     for pulls in PULLS:
         ours = rl2_steps_per_second(pulls, cell="lstm", **SAME_NETS)
+        half = rl2_steps_per_second(pulls, cell="lstm", half_precision=True, **SAME_NETS)
         usual = recurrent_ppo_steps_per_second(pulls, USUAL_ENVS[pulls])
         aligned = recurrent_ppo_steps_per_second(pulls, BATCH // pulls)
-        print(f"{pulls:6d}{ours:8.0f}{usual:14.0f}{ours / usual:7.1f}{aligned:18.0f}{ours / aligned:7.1f}", flush=True)
-        results |= {f"RL2, {pulls}": ours, f"RecurrentPPO, {pulls}": usual, f"RecurrentPPO, {pulls}, aligned": aligned}
+        ratios = [f"{ours / theirs:.1f}, {half / theirs:.1f}" for theirs in (usual, aligned)]
+        numbers = f"{pulls:6d}{ours:9.0f}{half:10.0f}{usual:14.0f}{ratios[0]:>10}{aligned:18.0f}{ratios[1]:>10}"
+        print(numbers, flush=True)
+        results |= {f"RL2, {pulls}": ours, f"RL2, {pulls}, bfloat16": half}
+        results |= {f"RecurrentPPO, {pulls}": usual, f"RecurrentPPO, {pulls}, aligned": aligned}
     print("\n100 pulls, other settings")
     results["RecurrentPPO, its defaults"] = recurrent_ppo_defaults_steps_per_second(100)
     for cell in ("gru", "lstm"):

@@ -118,8 +118,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
 
     trial_objective: ClassVar[str] = "sum"
     looks_ahead: bool = True
-    """Whether a single telescope's nights may be made ready before they begin, see `metaenv.telescope.ahead`; False where
-    a subclass draws other random numbers."""
+    """Whether a single telescope's nights may be made ready before they begin, see `metaenv.telescope.ahead`; False
+    where a subclass draws other random numbers."""
 
     def __init__(
         self,

@@ -45,6 +45,24 @@ def test_the_state_is_that_of_torch_gru_and_the_step_count() -> None:
     assert state[:, 16].tolist() == [10, 10, 10]
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_half_precision_rounds_the_memory_alone(shared: bool) -> None:
+    network, x = RecurrentActorCritic(DISCRETE, cell="lstm", shared=shared, half_precision=True), observations()
+    exact = RecurrentActorCritic(DISCRETE, cell="lstm", shared=shared)
+    exact.load_state_dict(network.state_dict())
+    (_, values, features, state), (_, exact_values, exact_features, exact_state) = network(x), exact(x)
+    assert all(part.dtype == torch.float32 for part in (values, features, state, *network.parameters()))
+    # bfloat16 has 8 bits: rounding moves numbers of size 1 by up to 0.004, over ten steps by several times that.
+    torch.testing.assert_close(state, exact_state, atol=0.03, rtol=0.03)
+    torch.testing.assert_close(values, exact_values, atol=0.1, rtol=0.03)
+    assert not torch.equal(features, exact_features)
+    half, state = [], None
+    for t in range(10):
+        _, value, _, state = network(x[t : t + 1], state)
+        half.append(value)
+    torch.testing.assert_close(torch.cat(half), values, atol=0.05, rtol=0.02)
+
+
 def test_without_memory_a_step_depends_on_itself_alone() -> None:
     network, x = RecurrentActorCritic(DISCRETE, memory=False), observations()
     shuffled = x.flip(0)

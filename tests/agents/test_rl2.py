@@ -145,6 +145,19 @@ def test_a_resumed_training_ends_bit_for_bit_where_an_unbroken_one_does(
     assert torch.equal(weights(resumed), weights(unbroken))
 
 
+def test_half_precision_learns_and_resumes_exactly(tmp_path: Path) -> None:
+    config = replace(SMALL, cell="lstm", half_precision=True)
+    unbroken = RL2(Bandit(32), config, seed=3).learn(32 * 10 * 4)
+    RL2(Bandit(32), config, seed=3).learn(32 * 10 * 4, callback=StopAt(32 * 10 * 2)).save(tmp_path / "half")
+    resumed = RL2.load(tmp_path / "half", env=Bandit(32))
+    resumed.learn(resumed.remaining_timesteps, reset_num_timesteps=False)
+    assert torch.equal(weights(resumed), weights(unbroken))
+    full = RL2(Bandit(32), replace(config, half_precision=False), seed=3).learn(32 * 10 * 4)
+    assert not torch.equal(weights(full), weights(unbroken))
+    with pytest.raises(ValueError, match='cell="lstm"'):
+        RL2(Bandit(32), replace(SMALL, half_precision=True))
+
+
 def test_resuming_in_a_fresh_process_is_exact_too(tmp_path: Path) -> None:
     unbroken = RL2(Bandit(32), SMALL, seed=3).learn(32 * 10 * 4)
     RL2(Bandit(32), SMALL, seed=3).learn(32 * 10 * 4, callback=StopAt(32 * 10 * 2)).save(tmp_path / "half")
