@@ -117,7 +117,7 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
             split: of the evaluation: validation while settings are tuned, test, or one of the ood splits.
             episodes: of the evaluation, frozen, for each number of samples.
             floors: also evaluate every floor.
-            quick: a twentieth of the meta-updates and 100 episodes, to see that it works.
+            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
             settings: of the learner, over the stored ones.
             options: of the family, such as --options view sequence.
             workers: processes that train at once.
@@ -167,7 +167,7 @@ def _matrix_command(args: list[str]) -> int:
             seeds: trainings of each learner.
             split: of the evaluation.
             episodes: of the evaluation, frozen, for each number of samples.
-            quick: a twentieth of the meta-updates and 100 episodes, to see that it works.
+            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
             workers: processes that train at once.
             out: the folder; runs/fewshot/all by default. The same command with the same folder goes on.
         """

@@ -171,9 +171,12 @@ class MAML(Learner):
         def inner(x: Tensor, y: Tensor) -> Weights:
             return self._inner(weights, rates, x, y, self.test_steps, constant=True)
 
-        chunk = CHUNK if self.engine in ("chunked", "loop") else None
+        slow = {name: w for name, w in weights.items() if name not in self._net.adapting}
+        if self.engine == "loop":
+            each = [inner(x, y) for x, y in zip(support_x, support_y, strict=True)]
+            return lambda x: torch.stack([self._output({**slow, **w}, q) for w, q in zip(each, x, strict=True)])
+        chunk = CHUNK if self.engine == "chunked" else None
         fast = vmap(inner, chunk_size=chunk)(support_x, support_y)
-        slow = {name: w for name, w in weights.items() if name not in fast}
         return lambda x: vmap(lambda w, q: self._output({**slow, **w}, q), chunk_size=chunk)(fast, x)
 
     def _more_state(self) -> dict[str, Any]:

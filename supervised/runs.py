@@ -46,7 +46,7 @@ EVALUATION_SEED = 8_128  # of the frozen episodes; training streams have the see
 CHECKPOINT_SECONDS = 20.0  # what an interruption without warning may cost (chosen)
 LOG_LINES = 200  # of a training (chosen)
 FOREST_EPISODES = 100  # forests take a tenth of a second an episode, so they get the first so many only (chosen)
-QUICK_EPISODES, QUICK_FORESTS, QUICK_SHARE = 100, 20, 20  # --quick: episodes, and a twentieth of the updates (chosen)
+QUICK_EPISODES, QUICK_FORESTS, QUICK_SHARE = 50, 10, 20  # --quick: episodes, and a twentieth of the updates (chosen)
 FORESTS = ("isolation-forest", "random-forest")
 
 
@@ -169,7 +169,7 @@ def plan(
         split: of the evaluation.
         episodes: frozen episodes of each shot count.
         floors: also evaluate every floor that does such problems.
-        quick: a twentieth of the meta-updates, 100 episodes; to see that it works.
+        quick: a twentieth of the meta-updates, 50 episodes; to see that it works.
         settings: of the learners, over the stored ones.
         options: of the family, such as ``{"view": "sequence"}``.
 

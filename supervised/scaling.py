@@ -52,8 +52,9 @@ class Scaling(nn.Module):
         self._fitted.fill_(True)
 
     def x(self, x: Tensor) -> Tensor:
-        """Scaled samples."""
-        return (x - self.x_mean) / self.x_std
+        """Scaled samples; of images the channels of a pixel then lie side by side, as fast convolutions have them."""
+        scaled = (x - self.x_mean) / self.x_std
+        return scaled.movedim(-3, -1).contiguous().movedim(-1, -3) if self.x_mean.ndim == 3 else scaled
 
     def y(self, y: Tensor) -> Tensor:
         """Scaled targets; labels as they are."""
