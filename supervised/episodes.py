@@ -337,9 +337,10 @@ class _RowSource(_Source):
             worst = int(np.argmin(self.sizes))
             what = "class" if column is data.y else "group"
             column_name = "y" if what == "class" else "groups"
+            without = f"data.without_small(data.{column_name}, {need}), or option least {need} of a family of files"
             raise ValueError(
                 f"{what} {self.names[worst].item()!r} has {self.sizes[worst]} samples, and an episode takes {need} "
-                f"({shape.support} + {shape.query}); take fewer, or data.without_small(data.{column_name}, {need})"
+                f"({shape.support} + {shape.query}); take fewer, or leave it out: {without}"
             )
 
     def sha256(self) -> str:

@@ -38,6 +38,7 @@ class BloodCells(Family):
         side: pixels that pictures of a folder are resized to.
         split_by: with ``data``: ``"class"``, so that classes are new in tests, or ``"group"`` for files that name
             a group of each picture and have few classes: then patients or slides are new, and classes are not.
+        least: leave out classes of ``data`` with fewer pictures.
     """
 
     name: ClassVar[str] = "blood-cells"
@@ -54,11 +55,12 @@ class BloodCells(Family):
         data: str | os.PathLike[str] | None = None,
         side: int = 28,
         split_by: str = "class",
+        least: int = 1,
     ) -> None:
         self.per_class = per_class
         self._real: dict[str, Dataset] | None = None
         if data is not None:
-            self._real = split_real(load_images(data, side), split_by, SEED)
+            self._real = split_real(load_images(data, side), split_by, SEED, least)
             self.splits = tuple(self._real)
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset:

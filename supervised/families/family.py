@@ -125,18 +125,20 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 """Of the classes or groups of real data (chosen)."""
 
 
-def split_real(data: Dataset, split_by: str, seed: int) -> dict[str, Dataset]:
+def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:
     """Real data, divided into train, validation and test so that none of their classes, or groups, is in two.
 
     Args:
         data: all of it.
         split_by: ``"class"`` or ``"group"``.
         seed: of the division, which does not depend on anything else.
+        least: classes of fewer samples are left out.
 
     Raises:
         ValueError: another ``split_by``, or too few classes or groups.
     """
     if split_by not in ("class", "group"):
         raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
+    data = data.without_small(data.y, least) if least > 1 else data
     split = data.split_by_class if split_by == "class" else data.split_by_group
     return split(SHARES, np.random.default_rng(seed))

@@ -43,6 +43,7 @@ class GeneExpression(Family):
         group: column that names the batch, patient or study, if any.
         n_genes: keep the genes that vary most in the training split; None keeps all.
         split_by: with ``data``: ``"class"``, so that types are new in tests, or ``"group"``.
+        least: leave out types of ``data`` with fewer cells.
     """
 
     name: ClassVar[str] = "gene-expression"
@@ -61,11 +62,13 @@ class GeneExpression(Family):
         group: str | None = None,
         n_genes: int | None = None,
         split_by: str = "class",
+        least: int = 1,
     ) -> None:
         self.per_class = per_class
         self._real: dict[str, Dataset] | None = None
         if data is not None:
-            self._real = _most_variable(split_real(load_expression(data, label, group), split_by, SEED), n_genes)
+            parts = split_real(load_expression(data, label, group), split_by, SEED, least)
+            self._real = _most_variable(parts, n_genes)
             self.splits = tuple(self._real)
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset:

@@ -154,6 +154,38 @@ def test_genes_are_chosen_from_the_training_split(tmp_path: Path):
     assert "ood-platform" not in family.splits
 
 
+def test_types_of_few_cells_are_left_out(tmp_path: Path):
+    y = np.repeat(np.arange(8), [20, 20, 3, 20, 20, 20, 20, 20])
+    np.savez(tmp_path / "cells.npz", x=np.random.default_rng(0).normal(size=(len(y), 4)), y=y)
+    with pytest.raises(ValueError, match=r"class 2 has 3 samples.* option least 9"):
+        for split in ("train", "validation", "test"):
+            make_family("gene-expression", data=tmp_path / "cells.npz").episodes(split, 1, 8, n_ways=2)
+    family = make_family("gene-expression", data=tmp_path / "cells.npz", least=9)
+    names = {
+        str(name)
+        for split in ("train", "validation", "test")
+        for name in np.unique(family.source(split, "classification", 0).y)
+    }
+    assert names == {"0", "1", "3", "4", "5", "6", "7"}
+
+
+def test_annotated_data_of_the_single_cell_packages(tmp_path: Path):
+    anndata = pytest.importorskip("anndata", reason="optional: pip install anndata")
+    from scipy.sparse import csr_matrix
+
+    x = np.random.default_rng(0).poisson(1.0, (40, 6)).astype(np.float32)
+    obs = {"type": np.repeat(["a", "b", "c", "d"], 10), "donor": np.tile(["p", "q"], 20)}
+    for name, values in (("dense", x), ("sparse", csr_matrix(x))):
+        anndata.AnnData(values, obs=obs).write_h5ad(tmp_path / f"{name}.h5ad")
+        data = load_expression(tmp_path / f"{name}.h5ad", label="type", group="donor")
+        np.testing.assert_array_equal(data.x.numpy(), x)
+        assert (data.y.astype(str) == obs["type"]).all()
+        assert data.groups is not None
+        assert (data.groups.astype(str) == obs["donor"]).all()
+    with pytest.raises(ValueError, match="no column 'cell'"):
+        load_expression(tmp_path / "dense.h5ad", label="cell")
+
+
 @pytest.mark.skipif(
     not BCCD.exists(), reason="set METAENV_BCCD to an npz of BCCD crops, which are not part of the project"
 )
