@@ -16,7 +16,7 @@ from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
 from metaenv.supervised.evaluation import finite_numbers
 from metaenv.supervised.families import FAMILIES, family_class, make_family
-from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class
+from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES, learner_class
 from metaenv.supervised.report import FewShotReport, cell, draw
 from metaenv.supervised.runs import Run, RunError, begin, do_cells, plan, read_report
 
@@ -105,7 +105,7 @@ def _finished(out: Path, runs: dict[str, Run]) -> dict[str, FewShotReport]:
 
 def summary(reports: dict[str, FewShotReport]) -> str:
     """One table: a row a method, a column a problem, at the shot count of its training."""
-    names = [m for m in [*LEARNERS, *FLOORS] if any(m in r.methods for r in reports.values())]
+    names = [m for m in [*LEARNERS, *FLOORS, *REFERENCES] if any(m in r.methods for r in reports.values())]
     head = [f"{name} ({r.metric})" for name, r in reports.items()]
     lines = ["| method | " + " | ".join(head) + " | training s |", "|---|" + "---:|" * (len(head) + 1)]
     for method in names:
@@ -124,7 +124,7 @@ def _cell(report: FewShotReport, method: str) -> str:
     if method not in report.methods:
         return "–"
     text = cell(report.interval(method))
-    if method in FLOORS:
+    if method not in LEARNERS:
         return text
     beaten, floors = report.beats(method), [m for m in report.methods if m in FLOORS]
     if floors and set(floors) <= set(beaten):

@@ -40,14 +40,17 @@ FLOORS: dict[str, str] = {
 }
 """What every learner must be held against."""
 
+REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telescope_values:PriorRidge"}
+"""What knows more than a learner may, and is shown beside them: of the families that name them."""
+
 
 def learner_class(name: str) -> type[Learner]:
-    """The class of this name in `LEARNERS` or `FLOORS`.
+    """The class of this name in `LEARNERS`, `FLOORS` or `REFERENCES`.
 
     Raises:
         ValueError: there is none; the message says which there are.
     """
-    return named("learner", name, {**LEARNERS, **FLOORS})
+    return named("learner", name, {**LEARNERS, **FLOORS, **REFERENCES})
 
 
 def named(what: str, name: str, known: Mapping[str, str]) -> Any:

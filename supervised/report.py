@@ -14,7 +14,7 @@ from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
 from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, finite_numbers
 from metaenv.supervised.problem import Problem
-from metaenv.supervised.registry import FLOORS
+from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,10 +107,12 @@ class FewShotReport:
         floor, n = self.best_floor, max(len(s.valid) for s in self.scores[self.k_shot].values())
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
         forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
+        better = "lower" if self.lower_is_better else "higher"
+        known = "".join(f" {m} is told how tasks are distributed." for m in self.methods if m in REFERENCES)
         gap = f" Over the best floor ({floor}): positive is better, paired by episode." if floor else ""
         return (
             f"{self.name}: trained on {_shots(self.k_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
-            f"interval. Better is {'lower' if self.lower_is_better else 'higher'}.{gap} SHA-256 of the episodes: "
+            f"interval. Better is {better}.{gap}{known} SHA-256 of the episodes: "
             f"{self.sha256.get(self.k_shot, '')[:16]}…"
         )
 
@@ -120,11 +122,11 @@ class FewShotReport:
 
     def _row(self, method: str) -> list[str]:
         floor = self.best_floor
-        gap = "" if method in FLOORS or floor is None else cell(self.gain(method, floor), sign=True)
+        gap = "" if method not in LEARNERS or floor is None else cell(self.gain(method, floor), sign=True)
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
-        name = method if method in FLOORS else f"**{method}**"
+        name = f"**{method}**" if method in LEARNERS else method
         done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
         if done < self.seeds and self.updates.get(method):
             name += f" ({done} of {self.seeds} seeds)"
@@ -196,15 +198,15 @@ def cell(interval: Interval, sign: bool = False) -> str:
 def draw(axes: Axes, report: FewShotReport) -> None:
     """Every method's curve over the shot counts: learners drawn through, floors dashed."""
     plot: Any = axes
-    learners = [m for m in report.methods if m not in FLOORS]
-    floors = [m for m in report.methods if m in FLOORS]
+    learners = [m for m in report.methods if m in LEARNERS]
+    floors = [m for m in report.methods if m not in LEARNERS]
     for method in report.methods:
-        i = (floors if method in FLOORS else learners).index(method)
+        i = (learners if method in LEARNERS else floors).index(method)
         found = [report.interval(method, k) for k in report.shots]
         mean = [x.estimate for x in found]
         low, high = [x.estimate - x.low for x in found], [x.high - x.estimate for x in found]
-        colour = "#888888" if method in FLOORS else COLOURS[i % len(COLOURS)]
-        mark = "osv^D*P"[i % 7] + "--" if method in FLOORS else STYLES[i // len(COLOURS) % len(STYLES)]
+        colour = COLOURS[i % len(COLOURS)] if method in LEARNERS else "#888888"
+        mark = STYLES[i // len(COLOURS) % len(STYLES)] if method in LEARNERS else "osv^D*P"[i % 7] + "--"
         plot.errorbar(report.shots, mean, (low, high), fmt=mark, color=colour, label=method, lw=1.3, ms=4, capsize=2)
     plot.set_xscale("log")
     plot.set_xticks(report.shots, [str(k) for k in report.shots])

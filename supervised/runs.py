@@ -182,7 +182,7 @@ def plan(
         raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {seeds}, {episodes}, {iterations}")
     k, q = made.shots[0] if k_shot is None else k_shot, made.shots[1] if query is None else query
     problem = made.episodes("train", k, q, kind=kind, n_ways=n_way).problem
-    names = _methods(problem, learners, floors)
+    names = _methods(problem, learners, [*FLOORS, *made.references] if floors else [])
     asked = learners or names
     methods = {
         name: _resolved(recipe(family, problem, name), name, name in asked, iterations, settings or {}, quick)
@@ -205,7 +205,7 @@ def _resolved(
     updates = stored.iterations if iterations is None else iterations
     mine = config_names(learner_class(name).config_class)
     # A floor beside a learner takes of its settings what it knows too, such as the sizes of the network.
-    more = {k: v for k, v in settings.items() if (asked and name not in FLOORS) or k in mine}
+    more = {k: v for k, v in settings.items() if (asked and name in LEARNERS) or k in mine}
     return Recipe(
         (max(1, updates // QUICK_SHARE) if quick and updates else updates) if trained else 0,
         {**stored.settings, **{k: _tuples(v) for k, v in more.items()}},
@@ -214,12 +214,12 @@ def _resolved(
     )
 
 
-def _methods(problem: Problem, learners: Sequence[str] | None, floors: bool) -> list[str]:
+def _methods(problem: Problem, learners: Sequence[str] | None, beside: Sequence[str]) -> list[str]:
     asked = list(learners) if learners else [n for n in LEARNERS if _can(n, problem)]
     for name in asked:
         if problem.kind not in learner_class(name).kinds:
             make_learner(name, problem)  # says what it does, and what to choose
-    return list(dict.fromkeys([*asked, *(n for n in FLOORS if floors and _can(n, problem))]))
+    return list(dict.fromkeys([*asked, *(n for n in beside if _can(n, problem))]))
 
 
 def _can(name: str, problem: Problem) -> bool:

@@ -13,13 +13,11 @@ from metaenv.errors import nearest
 from metaenv.plots import new_figure, save
 from metaenv.supervised.datasets import Dataset
 from metaenv.supervised.episodes import EpisodeBatch, Episodes
-from metaenv.supervised.problem import Kind, Problem
+from metaenv.supervised.problem import Kind
 from metaenv.tasks import TaskSampler
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from metaenv.supervised.learner import Learner
 
 
 class Family(ABC):
@@ -47,6 +45,8 @@ class Family(ABC):
     """Default classes of an episode, where there are many to choose from."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
+    references: tuple[str, ...] = ()
+    """Which of `metaenv.supervised.registry.REFERENCES` are shown beside learners of this family."""
 
     @abstractmethod
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
@@ -55,11 +55,6 @@ class Family(ABC):
     @abstractmethod
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Draw the first episode of a batch."""
-
-    def references(self, problem: Problem) -> dict[str, Learner]:
-        """What knows more than a learner may, to be shown beside them: by the name that tables give it."""
-        del problem
-        return {}
 
     def threshold(self, kind: Kind) -> float | Literal["median"] | None:
         """What makes classes of a sampler's targets; see `Episodes`."""

@@ -21,8 +21,8 @@ from metaenv.arrays import Floats
 from metaenv.supervised.episodes import EpisodeBatch
 from metaenv.supervised.families.family import Family
 from metaenv.supervised.floors import Floor
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
-from metaenv.supervised.problem import Kind, Problem
+from metaenv.supervised.learner import Adapted, LearnerConfig
+from metaenv.supervised.problem import Kind
 from metaenv.tasks import TaskSampler
 from metaenv.telescope.programme import CLASSES, CONFUSION, FEATURES, SHARES
 from metaenv.telescope.tasks import PLANS, Preset, TargetSelectionDistribution
@@ -53,6 +53,7 @@ class TelescopeValues(Family):
     splits = SPLITS
     shots = (10, 100)
     pool = 2  # half of all targets are above the median
+    references = ("prior-ridge",)
 
     def __init__(self, preset: Preset = "default") -> None:
         if preset not in PLANS:
@@ -67,10 +68,6 @@ class TelescopeValues(Family):
     def threshold(self, kind: Kind) -> Literal["median"] | None:
         """Worth more than most or not."""
         return "median" if kind == "classification" else None
-
-    def references(self, problem: Problem) -> dict[str, Learner]:
-        """The best linear predictor of one who knows how programmes are distributed."""
-        return {"prior ridge": PriorRidge(problem)} if problem.kind == "regression" else {}
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Values by photometric class and by each feature, support over queries."""

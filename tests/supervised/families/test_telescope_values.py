@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.linalg import lstsq
@@ -10,6 +13,7 @@ from metaenv.supervised import evaluate, frozen_episodes, make_learner
 from metaenv.supervised.families import make_family
 from metaenv.supervised.families.telescope_values import PriorRidge, true_prior
 from metaenv.supervised.problem import Problem
+from metaenv.supervised.runs import carry_out, plan
 from metaenv.telescope.programme import CLASSES, WEIGHT_SD
 from metaenv.telescope.tasks import TargetSelectionDistribution
 
@@ -44,17 +48,28 @@ def test_prior_ridge_is_the_mean_of_a_normal_posterior():
 def test_the_prior_is_worth_more_than_a_fit_to_the_task_alone():
     family = make_family("telescope-values")
     train, test = family.episodes("train", 10, 100), frozen_episodes(family.episodes("test", 10, 100, seed=1), 200)
-    learners = {**family.references(train.problem), "linear": make_learner("linear", train.problem).meta_fit(train, 0)}
+    learners = {
+        "prior-ridge": PriorRidge(train.problem),
+        "linear": make_learner("linear", train.problem).meta_fit(train, 0),
+    }
     report = evaluate(learners, test)
-    assert report.interval("prior ridge", "r2").low > 0.4
-    assert report.difference("prior ridge", "linear", "rmse").high < 0
+    assert report.interval("prior-ridge", "r2").low > 0.4
+    assert report.difference("prior-ridge", "linear", "rmse").high < 0
+
+
+def test_runs_show_the_reference_beside_the_learners(tmp_path: Path):
+    run = plan("telescope-values", ["linear"], episodes=20, shots=(10,))
+    assert "prior-ridge" in run.methods
+    assert "prior-ridge" not in plan("telescope-values", ["linear"], kind="classification").methods
+    report = carry_out(replace(run, methods={m: run.methods[m] for m in ("linear", "prior-ridge")}), tmp_path / "run")
+    assert report.methods[0] == "prior-ridge" and report.best_floor == "linear"
+    assert "prior-ridge is told how tasks are distributed" in report.markdown()
 
 
 def test_classes_are_above_and_below_the_median_of_their_task():
     family = make_family("telescope-values")
     batch = family.episodes("train", 20, 20, kind="classification").draw(3)
     assert batch.problem.n_outputs == 2 and (batch.query_y.sum(1) == 20).all()
-    assert family.references(batch.problem) == {}
 
 
 def test_other_problems_and_presets_are_refused():
