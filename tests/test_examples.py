@@ -13,6 +13,8 @@ QUICK = {
     "own_environment.py": [],
     "molecule_objective.py": [],
     "telescope_night.py": [],
+    "few_shot_own_data.py": [],
+    "mann_by_presentation.py": ["3"],
 }
 SAYS = {
     "train_rl2.py": "RL²",
@@ -20,6 +22,8 @@ SAYS = {
     "own_environment.py": "keeps the contract",
     "molecule_objective.py": "drawn:",
     "telescope_night.py": "drawn:",
+    "few_shot_own_data.py": "told:",
+    "mann_by_presentation.py": "never seen: 1:",
 }
 
 
@@ -29,7 +33,7 @@ def test_every_example_is_run_here():
 
 @pytest.mark.parametrize("name", QUICK)
 def test_example(name, tmp_path):
-    if name in ("train_rl2.py", "sb3_ppo.py"):
+    if name in ("train_rl2.py", "sb3_ppo.py", "few_shot_own_data.py", "mann_by_presentation.py"):
         pytest.importorskip("torch", reason="this example needs the agents extra")
     out = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *QUICK[name]], capture_output=True, text=True, cwd=tmp_path
