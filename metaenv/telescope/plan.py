@@ -112,7 +112,7 @@ class NightPlan:
         """The plan for people: a heading, a line an exposure, notes."""
         heading = (
             f"{self.site}, night of {self.date}: dark from {self.dusk[11:16]} to {self.dawn[11:16]} UTC, {self.slots} "
-            f"slots of {self.slot_s:.0f} s; {_count(len(self), "exposure")} by {self.player}, worth {self.worth:.2f}"
+            f"slots of {self.slot_s:.0f} s; {_count(len(self), 'exposure')} by {self.player}, worth {self.worth:.2f}"
         )
         cells = [list(COLUMNS), *([_cell(e, name) for name in COLUMNS] for e in self.exposures)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
