@@ -30,6 +30,7 @@ from metaenv.supervised.problem import squeeze_output, task_loss
 LOG_RANGE = 10.0  # "p" of appendix A: numbers below exp(-10) are told by size, larger ones by logarithm
 FIRST_BIAS_OF_F = 5.0  # f = 0.993 at first (chosen: section 3.2 asks for "close to 1")
 FIRST_WEIGHTS = 0.01  # of the gates, uniform to both sides (chosen: gates hardly depend on anything at first)
+NUMBERS_AT_ONCE = 40_000  # weights, of all tasks, that the rule changes together: more leave the cache (measured)
 CHUNK = 8  # tasks at once in the gradients of convolutions: bounds their memory (chosen)
 
 
@@ -76,18 +77,24 @@ class MetaLSTM(Learner):
         return task_loss(self.problem.kind, self._output(weights, x), y)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        chunk = CHUNK if support_x.ndim > 3 else None
-        each = vmap(grad_and_value(self._loss), chunk_size=chunk)
-        weights = self._net.flat().expand(len(support_y), -1)
+        at_once = max(1, NUMBERS_AT_ONCE // self._net.flat().numel())
+        parts = zip(support_x.split(at_once), support_y.split(at_once), strict=True)
+        weights = torch.cat([self._optimised(x, y) for x, y in parts])
+        return lambda x: vmap(self._output, chunk_size=CHUNK if support_x.ndim > 3 else None)(weights, x)
+
+    def _optimised(self, x: Tensor, y: Tensor) -> Tensor:
+        """Weights (tasks, n_weights) after the inner steps."""
+        each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
+        weights = self._net.flat().expand(len(y), -1)
         state = self._net.rule.start(weights)
         for _ in range(self.config.inner_steps):
-            gradient, loss = each(weights.detach(), support_x, support_y)
+            gradient, loss = each(weights.detach(), x, y)
             weights, state = self._net.rule(weights, gradient.detach(), loss.detach(), state)
-        return lambda x: vmap(self._output, chunk_size=chunk)(weights, x)
+        return weights
 
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Last input and forget gates (tasks, weights), and state of the LSTM below them, twice (tasks * weights, hidden)."""
+"""Last input and forget gates (tasks, weights), and state of the LSTM below them, twice (hidden, tasks * weights)."""
 
 
 class UpdateRule(nn.Module):
@@ -112,7 +119,7 @@ class UpdateRule(nn.Module):
 
     def start(self, weights: Tensor) -> State:
         """The state before the first step, for weights (tasks, weights)."""
-        none, below = torch.zeros_like(weights), weights.new_zeros(weights.numel(), self.hidden)
+        none, below = torch.zeros_like(weights), weights.new_zeros(self.hidden, weights.numel())
         return none, none, below, below
 
     def forward(self, weights: Tensor, gradient: Tensor, loss: Tensor, state: State) -> tuple[Tensor, State]:
@@ -128,22 +135,44 @@ class UpdateRule(nn.Module):
             Weights and state after the step.
         """
         i, f, hidden, cell = state
-        seen = torch.cat([preprocessed(gradient), preprocessed(loss[:, None].expand_as(gradient))], -1)
+        of_loss = (part[:, None].expand_as(gradient) for part in _logarithm_and_sign(loss))
+        seen = torch.stack([part.flatten() for part in (*_logarithm_and_sign(gradient), *of_loss)])
         if self.below is not None:
-            hidden, cell = self.below(seen.flatten(0, 1), (hidden, cell))
-            seen = hidden.unflatten(0, weights.shape)
-        i = self.input_gate(torch.cat([seen, torch.stack([weights, i], -1)], -1))[..., 0].sigmoid()
-        f = self.forget_gate(torch.cat([seen, torch.stack([weights, f], -1)], -1))[..., 0].sigmoid()
+            seen, cell = hidden, cell = self._read(self.below, seen, hidden, cell)
+        i = self._gate(self.input_gate, seen, weights, i)
+        f = self._gate(self.forget_gate, seen, weights, f)
         return f * weights - i * gradient, (i, f, hidden, cell)
+
+    @staticmethod
+    def _read(lstm: nn.LSTMCell, seen: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``lstm`` gives, with samples in columns: each gate is then one piece of memory (4 times as fast)."""
+        into = torch.addmm((lstm.bias_ih + lstm.bias_hh)[:, None], lstm.weight_ih, seen)
+        i, f, new, o = torch.addmm(into, lstm.weight_hh, hidden).chunk(4)
+        cell = f.sigmoid() * cell + i.sigmoid() * _tanh(new)
+        return o.sigmoid() * _tanh(cell), cell
+
+    @staticmethod
+    def _gate(gate: nn.Linear, seen: Tensor, weights: Tensor, before: Tensor) -> Tensor:
+        """A gate's value (tasks, weights) from what is seen (d, tasks * weights), the weights, and its last value."""
+        of_seen, of_weight, of_before = gate.weight[0].split([len(seen), 1, 1])
+        return ((of_seen @ seen).view_as(weights) + of_weight * weights + of_before * before + gate.bias).sigmoid()
+
+
+def _tanh(x: Tensor) -> Tensor:
+    """tanh to 1e-7, in a tenth of the time that torch's takes on a CPU (measured)."""
+    return 2 * (2 * x).sigmoid() - 1
 
 
 def preprocessed(x: Tensor) -> Tensor:
     """Numbers (…) as (…, 2): logarithm / p and sign if |x| >= exp(-p), else -1 and exp(p) x (appendix A, p = 10)."""
-    size, large = x.abs(), x.abs() >= math.exp(-LOG_RANGE)
-    logarithm = size.clamp_min(math.exp(-LOG_RANGE)).log() / LOG_RANGE
-    minus_one = torch.full_like(x, -1.0)
-    first = torch.where(large, logarithm, minus_one)
-    return torch.stack([first, torch.where(large, x.sign(), math.exp(LOG_RANGE) * x)], -1)
+    return torch.stack(_logarithm_and_sign(x), -1)
+
+
+def _logarithm_and_sign(x: Tensor) -> tuple[Tensor, Tensor]:
+    """`preprocessed`, as two tensors like x."""
+    smallest = math.exp(-LOG_RANGE)
+    size, sign = x.abs(), torch.where(x.abs() >= smallest, x.sign(), x / smallest)
+    return torch.where(size >= smallest, size.clamp_min(smallest).log() / LOG_RANGE, -1.0), sign
 
 
 class _Optimised(nn.Module):
