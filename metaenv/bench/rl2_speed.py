@@ -1,13 +1,14 @@
 """Learning speed of RL2 against sb3-contrib's RecurrentPPO, on one core and one torch thread.
 
 BernoulliBandit with 5 arms and trials of 10, 100 and 500 pulls. Both learners get the same environment, the same nets
-(separate LSTM-256 for actor and critic, then two layers of 64: 584,000 parameters), the same batch of 10,000 steps, 4
-minibatches and 10 epochs. RecurrentPPO is measured twice: with few environments, as its users run it, and with one
-trial for each environment, the layout that suits RL2. With these nets RL2 spends four fifths of its time in oneDNN's
-LSTM kernel, near what a core can compute, so that the ratio is RecurrentPPO's overhead: it grows with the trials'
-length, which RecurrentPPO walks through step by step. RL2 is measured once more with the LSTM's products in bfloat16
-(`half_precision`; all else stays float32), which a processor with such instructions computes faster. RecurrentPPO's
-default settings and RL2 with small shared memories are measured too.
+(RecurrentPPO's own, an LSTM-256 each for actor and critic, then two layers of 64: 584,000 parameters; and small ones, a
+shared LSTM-64 with the same layers: 36,000), the same batch of 10,000 steps, 4 minibatches and 10 epochs. RecurrentPPO
+is measured twice: with few environments, as its users run it, and with one trial for each environment, the layout that
+suits RL2. With the large nets RL2 spends four fifths of its time in oneDNN's LSTM kernel, near what a core can compute,
+so that the ratio is RecurrentPPO's overhead: it grows with the trials' length, which RecurrentPPO walks through step by
+step. RL2 is measured once more with the LSTM's products in bfloat16 (`half_precision`; all else stays float32), which a
+processor with such instructions computes faster. RecurrentPPO's default settings and RL2 with small shared memories are
+measured too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ USUAL_ENVS = {10: 8, 100: 8, 500: 4}  # as few as users run, with whole trials i
 BATCH = 10_000
 EPOCHS = 10
 MINIBATCHES = 4
-SAME_NETS = {"embedding_sizes": (), "memory_size": 256, "head_sizes": (64, 64), "shared": False, "skip": False}
+LARGE = {"embedding_sizes": (), "memory_size": 256, "head_sizes": (64, 64), "shared": False, "skip": False}
+SMALL = {**LARGE, "memory_size": 64, "shared": True}
+"""Of RL2."""
+SMALL_THERE = {"lstm_hidden_size": 64, "shared_lstm": True, "enable_critic_lstm": False, "net_arch": [64, 64]}
+"""The same for RecurrentPPO; LARGE is its default."""
+CASES = [("two LSTM-256", LARGE, {}, PULLS), ("one LSTM-64", SMALL, SMALL_THERE, PULLS[:2])]
 
 
 def trials(num_envs: int, pulls: int) -> VectorTrial:
@@ -42,8 +48,8 @@ def rl2_steps_per_second(pulls: int, iterations: int = 2, **settings: Any) -> fl
     return _speed(lambda: agent.learn(iterations * BATCH), iterations * BATCH)
 
 
-def recurrent_ppo_steps_per_second(pulls: int, envs: int, iterations: int = 2) -> float:
-    """The same of sb3-contrib's RecurrentPPO with the same nets, batch, minibatches and epochs."""
+def recurrent_ppo_steps_per_second(pulls: int, envs: int, iterations: int = 2, **nets: Any) -> float:
+    """The same of sb3-contrib's RecurrentPPO with the same batch, minibatches and epochs."""
     from sb3_contrib import RecurrentPPO
 
     from metaenv.sb3 import SB3VecEnv
@@ -56,6 +62,7 @@ def recurrent_ppo_steps_per_second(pulls: int, envs: int, iterations: int = 2) -
         n_epochs=EPOCHS,
         seed=0,
         device="cpu",
+        policy_kwargs=nets,
     )
     agent.learn(BATCH)
     return _speed(lambda: agent.learn(iterations * BATCH), iterations * BATCH)
@@ -77,19 +84,20 @@ def run() -> dict[str, float]:
 
     torch.set_num_threads(1)
     results: dict[str, float] = {}
-    print(f"{ARMS}-armed bandit, batch {BATCH:,}, {MINIBATCHES} minibatches, {EPOCHS} epochs, two LSTM-256; steps/s\n")
-    heads = ("pulls", "float32", "bfloat16", "RecurrentPPO", "ratios", "one trial an env", "ratios")
-    print("{:>6}{:>9}{:>10}{:>14}{:>10}{:>18}{:>10}".format(*heads))
-    for pulls in PULLS:
-        ours = rl2_steps_per_second(pulls, cell="lstm", **SAME_NETS)
-        half = rl2_steps_per_second(pulls, cell="lstm", half_precision=True, **SAME_NETS)
-        usual = recurrent_ppo_steps_per_second(pulls, USUAL_ENVS[pulls])
-        aligned = recurrent_ppo_steps_per_second(pulls, BATCH // pulls)
-        ratios = [f"{ours / theirs:.1f}, {half / theirs:.1f}" for theirs in (usual, aligned)]
-        numbers = f"{pulls:6d}{ours:9.0f}{half:10.0f}{usual:14.0f}{ratios[0]:>10}{aligned:18.0f}{ratios[1]:>10}"
-        print(numbers, flush=True)
-        results |= {f"RL2, {pulls}": ours, f"RL2, {pulls}, bfloat16": half}
-        results |= {f"RecurrentPPO, {pulls}": usual, f"RecurrentPPO, {pulls}, aligned": aligned}
+    print(f"{ARMS}-armed bandit, batch {BATCH:,}, {MINIBATCHES} minibatches, {EPOCHS} epochs; steps/s\n")
+    row = "{:<14}{:>6}{:>9}{:>10}{:>14}{:>10}{:>18}{:>10}"
+    print(row.format("nets", "pulls", "float32", "bfloat16", "RecurrentPPO", "ratios", "one trial an env", "ratios"))
+    for name, nets, nets_there, lengths in CASES:
+        for pulls in lengths:
+            ours = rl2_steps_per_second(pulls, cell="lstm", **nets)
+            half = rl2_steps_per_second(pulls, cell="lstm", half_precision=True, **nets)
+            usual = recurrent_ppo_steps_per_second(pulls, USUAL_ENVS[pulls], **nets_there)
+            aligned = recurrent_ppo_steps_per_second(pulls, BATCH // pulls, **nets_there)
+            ratios = [f"{ours / theirs:.1f}, {half / theirs:.1f}" for theirs in (usual, aligned)]
+            speeds = [f"{speed:.0f}" for speed in (ours, half, usual, aligned)]
+            print(row.format(name, pulls, *speeds[:3], ratios[0], speeds[3], ratios[1]), flush=True)
+            results |= {f"RL2, {name}, {pulls}": ours, f"RL2, {name}, {pulls}, bfloat16": half}
+            results |= {f"RecurrentPPO, {name}, {pulls}": usual, f"RecurrentPPO, {name}, {pulls}, aligned": aligned}
     print("\n100 pulls, other settings")
     results["RecurrentPPO, its defaults"] = recurrent_ppo_defaults_steps_per_second(100)
     for cell in ("gru", "lstm"):
