@@ -196,17 +196,15 @@ def cell(interval: Interval, sign: bool = False) -> str:
 
 
 def draw(axes: Axes, report: FewShotReport) -> None:
-    """Every method's curve over the shot counts: learners drawn through, floors dashed."""
+    """Every method's curve over the shot counts, in the same style in every picture: floors are dashed."""
     plot: Any = axes
-    learners = [m for m in report.methods if m in LEARNERS]
-    floors = [m for m in report.methods if m not in LEARNERS]
     for method in report.methods:
-        i = (learners if method in LEARNERS else floors).index(method)
+        i = list(LEARNERS if method in LEARNERS else {**FLOORS, **REFERENCES}).index(method)
         found = [report.interval(method, k) for k in report.shots]
         mean = [x.estimate for x in found]
         low, high = [x.estimate - x.low for x in found], [x.high - x.estimate for x in found]
         colour = COLOURS[i % len(COLOURS)] if method in LEARNERS else "#888888"
-        mark = STYLES[i // len(COLOURS) % len(STYLES)] if method in LEARNERS else "osv^D*P"[i % 7] + "--"
+        mark = STYLES[i // len(COLOURS) % len(STYLES)] if method in LEARNERS else "osv^D*PX"[i % 8] + "--"
         plot.errorbar(report.shots, mean, (low, high), fmt=mark, color=colour, label=method, lw=1.3, ms=4, capsize=2)
     plot.set_xscale("log")
     plot.set_xticks(report.shots, [str(k) for k in report.shots])
