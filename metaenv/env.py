@@ -48,8 +48,8 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin a new episode, of ``options["task"]`` or of the next task of the env's sampler."""
         super().reset(seed=seed)
-        observation, _ = self.batch.reset(seed=seed, options=options)
-        return observation[0], self._info()
+        observation, info = self.batch.reset(seed=seed, options=options)
+        return observation[0], first_row(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Play one action. Raises ValueError for a malformed one, ResetNeeded when the episode is over."""
@@ -62,16 +62,7 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         over = bool(terminated[0]), bool(truncated[0])
         if any(over):
             batch.end_episode(0)
-        return batch._observe(ALL)[0], float(reward[0]), *over, self._info()
-
-    def _info(self) -> dict[str, Any]:
-        """The info of the batch's one row, in plain Python types where there are any."""
-        batch = self.batch
-        info = {"task_id": batch.task_ids[0], **{name: column[0] for name, column in batch._report(ALL).items()}}
-        mask = batch._mask(ALL)
-        if mask is not None:
-            info["action_mask"] = mask[0]
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in info.items()}
+        return batch._observe(ALL)[0], float(reward[0]), *over, first_row(batch._columns(ALL))
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(k,) which Discrete actions are allowed now, as sb3-contrib asks for them."""
@@ -81,3 +72,9 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         """A picture (``rgb_array``) or a line of text (``ansi``)."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
+
+
+def first_row(info: dict[str, Any]) -> dict[str, Any]:
+    """The info of sub-environment 0, in plain Python types where there are any."""
+    rows = {k: v[0] for k, v in info.items() if not k.startswith("_")}
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in rows.items()}

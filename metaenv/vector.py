@@ -162,13 +162,6 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self._task_ids = self._tasks.ids
         self._task_ids.flags.writeable = False
 
-    @property
-    def task_ids(self) -> NDArray[np.str_]:
-        """(num_envs,) the ids of the hidden tasks; read-only."""
-        if self._tasks is None:
-            raise ResetNeeded("call reset() before asking for the tasks")
-        return self._task_ids
-
     def is_playing(self, row: int) -> bool:
         """Whether a sub-environment has an episode under way."""
         return bool(self._began[row])
@@ -295,11 +288,14 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self._began |= mask
         self._finished &= ~mask
 
-    def _info(self, rows: Rows) -> Info:
+    def _columns(self, rows: Rows) -> Info:
+        """What info holds, rows first."""
         info: Info = {"task_id": self._task_ids[rows], **self._report(rows)}
         mask = self._mask(rows)
-        if mask is not None:
-            info["action_mask"] = mask
+        return info if mask is None else {**info, "action_mask": mask}
+
+    def _info(self, rows: Rows) -> Info:
+        info = self._columns(rows)
         present = np.ones(len(info["task_id"]), bool)
         return {**info, **{f"_{k}": present for k in info}}
 

@@ -110,7 +110,6 @@ class NightsAhead:
             return
         if self._batch is None or self._rows != count:
             self._batch = type(env)(count, env.preset, split=env.split, plan=env.plan)
-            self._batch.looks_ahead = False
         batch, self._rows, self._next = self._batch, count, 0
         batch.noise, batch.dynamics = _Given(env.noise.look(count)), _Given(env.dynamics.look(count))  # type: ignore[assignment]
         batch._set_tasks(slice(None), task.joined(coming.take(np.arange(count - 1))))
