@@ -1,0 +1,20 @@
+"""A seed gives the trajectory that it gave when `trajectories.json` was written, on every machine."""
+
+import pytest
+from trajectories import CASES, read, recorded
+
+GOLDEN = read()
+
+
+def test_every_environment_has_a_golden_trajectory():
+    assert list(GOLDEN) == list(CASES), "run tests/golden/write.py"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_seeded_play_is_what_it_was(case):
+    for part, found in recorded(case).items():
+        expected = GOLDEN[case][part]
+        for name in ("tasks", "discrete"):
+            assert found[name] == expected[name], f"{name} of the {part} have changed: that is a new version"
+        for name in ("observations", "rewards", "scores"):
+            assert found[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-4), f"{name} of the {part}"
