@@ -1,8 +1,8 @@
 """Seeded play of every environment, summed up in a few numbers that `trajectories.json` keeps.
 
-What is discrete (tasks, actions, masks, ends of episodes) is kept as a hash. Observations, rewards and scores are kept as
-ten weighted sums each, which other machines reproduce up to rounding; the weights differ from number to number, so two
-columns, rows or steps that change places show.
+What is discrete (tasks, actions, masks, ends of episodes) is kept as a hash. Observations, rewards and scores are kept
+as ten weighted sums each, which other machines reproduce up to rounding; the weights differ from number to number, so
+two columns, rows or steps that change places show.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _next_actions(
         mask = info["action_mask"]
         return np.argmax(np.where(mask, rng.random(mask.shape), -1), axis=1)
     assert isinstance(space, gym.spaces.Box)
-    action = rng.uniform(space.low, space.high, (NUM_ENVS, *space.shape))
-    # Actions mostly stay as they are: a robot whose every step is drawn anew never gets to where it is paid.
+    # Large actions that mostly stay as they are: a robot whose every step is drawn anew does not get to the goal.
+    action = np.clip(rng.uniform(2 * space.low, 2 * space.high, (NUM_ENVS, *space.shape)), space.low, space.high)
     again = rng.random((NUM_ENVS, 1)) < 0.9
     return action if last is None else np.where(again, last, action)
 
