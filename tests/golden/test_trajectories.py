@@ -7,12 +7,12 @@ GOLDEN = read()
 TOLERANCE = {"observations": 1e-4, "rewards": 1e-5, "scores": 1e-5}  # some observations are in single precision
 
 
-def test_every_environment_has_a_golden_trajectory():
+def test_every_environment_has_a_golden_trajectory() -> None:
     assert list(GOLDEN) == list(CASES), "run tests/golden/write.py"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_seeded_play_is_what_it_was(case):
+def test_seeded_play_is_what_it_was(case: str) -> None:
     for part, found in recorded(case).items():
         expected = GOLDEN[case][part]
         for name in ("tasks", "discrete"):
