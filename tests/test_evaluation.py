@@ -81,6 +81,22 @@ def test_trials_of_different_lengths_are_padded_with_zeros():
     assert (record.actions[played == 10, 10:] == 0).all()
 
 
+def test_evaluations_of_different_seeds_share_no_noise(monkeypatch):
+    env, seen = make_trials("BernoulliBandit", 4, episodes=2), []
+    reset = type(env).reset
+
+    def watched_reset(self, *, seed=None, options=None):
+        seen.append(seed)
+        return reset(self, seed=seed, options=options)
+
+    monkeypatch.setattr(type(env), "reset", watched_reset)
+    tasks = BanditDistribution(5).frozen("validation").tasks.take(np.arange(8))
+    for seed in (0, 1):
+        play_trials(RandomPlayer(), env, tasks, seed)
+    first, second = ({*seen[i], *seen[i + 1]} for i in (0, 2))  # eight tasks are two chunks of four
+    assert len(first) == len(second) == 8 and not first & second
+
+
 def test_random_play_matches_the_reference():
     evaluation = evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 2000)
     low, high = evaluation.row("random").normalised[-1][1:]
@@ -98,6 +114,14 @@ def test_adaptation_score_by_hand():
     assert row.adaptation[0].estimate == pytest.approx((1.0 - 0.5) / (2.0 - 0.5))
     assert row.fraction[0].estimate == pytest.approx(0.5)
     assert oracle_row(frozen, 1).fraction[0].estimate == 1.0
+
+
+def test_adaptation_is_measured_against_the_fixed_rule_after_as_many_episodes():
+    tasks = BanditDistribution(5).frozen("validation").tasks.take(np.arange(2))
+    frozen = FrozenTasks("test", tasks, Reference(np.zeros(2), np.ones(2)), tasks.sha256)
+    fixed = np.array([[0.0, 0.5], [0.0, 0.5]])
+    row = make_row("x", np.full((1, 2, 2), 0.75), frozen, fixed)
+    assert [shot.estimate for shot in row.adaptation] == pytest.approx([0.75, (0.75 - 0.5) / (1 - 0.5)])
 
 
 def test_json_names_tasks_versions_and_settings(tmp_path):

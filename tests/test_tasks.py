@@ -144,6 +144,10 @@ def test_reference_is_a_ratio_of_means():
     assert reference.normalised(np.array([1.0, 0.0])) == 0.25
 
 
+def test_a_normalised_score_is_a_share_of_the_gap_between_random_play_and_the_oracle():
+    assert Reference(random=np.array([1.0]), oracle=np.array([3.0])).normalised(np.array([2.0])) == 0.5
+
+
 def test_frozen_bandits_are_the_ones_that_were_frozen():
     # SHA-256 of the list, written down when it was frozen: a change of it is a new version.
     frozen = BanditDistribution(5).frozen("test")

@@ -36,6 +36,21 @@ def test_the_best_objective_pays_improvements():
     assert paid == [0.0, 1.0, 0.0, 0.0]
 
 
+def test_every_trial_pays_its_own_best_and_shows_what_each_episode_earned():
+    trial, rng = make_trials("MaterialsSynthesis", 3, episodes=2), np.random.default_rng(0)
+    trial.reset(seed=0)
+    for _ in range(3):  # trials, one after the other without a reset
+        paid, returns = np.zeros(3), []
+        for last in (False, True):
+            observation, reward, over, _, info = trial.step(rng.uniform(-1, 1, (3, 5)))
+            assert (over == last).all()
+            report, seen = (info["final_info"], info["final_obs"]) if last else (info, observation)
+            paid += reward
+            returns.append(report["episode_return"])
+            np.testing.assert_allclose(seen[:, -3], report["episode_return"], rtol=1e-6)
+        np.testing.assert_allclose(paid, np.max(returns, axis=0), rtol=1e-9)
+
+
 def test_first_episode_counts_whole_even_if_negative():
     from metaenv.trial import TrialMemory
 
@@ -98,6 +113,13 @@ def test_reveal_task_shows_the_context():
     vector = VectorRevealTask(gym.make_vec(ID, num_envs=2))
     assert vector.reset(options={"task": SURE})[0].tolist() == [[0, 1, -1, 0, 0, 0]] * 2
     assert make_trials("BernoulliBandit", 2, reveal_task=True).single_observation_space.shape == (14,)
+
+
+def test_a_revealed_task_follows_a_partial_reset():
+    env = VectorRevealTask(gym.make_vec(ID, num_envs=3, autoreset_mode=AutoresetMode.DISABLED))
+    env.reset(seed=0)
+    observation, _ = env.reset(options={"reset_mask": np.array([False, True, False])})
+    np.testing.assert_array_equal(observation[:, 1:], env.distribution.context(env.tasks))
 
 
 def test_context_blind_trials_show_progress_only():

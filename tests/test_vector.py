@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
+from metaenv import make_trials
 from metaenv.classic.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
 
@@ -70,3 +71,18 @@ def test_seed_i_of_a_batch_is_seed_plus_i(env):
     assert list(ids) == list(env.reset(seed=[40, 41, 42])[1]["task_id"])
     with pytest.raises(ValueError, match="3 seeds"):
         env.reset(seed=[1, 2])
+
+
+def test_a_seed_gives_the_same_tasks_however_many_were_drawn_before(env):
+    first = env.reset(seed=5)[1]["task_id"].copy()
+    for _ in range(5):
+        env.reset()
+    np.testing.assert_array_equal(env.reset(seed=5)[1]["task_id"], first)
+
+
+def test_an_action_that_rounding_carried_out_of_the_box_is_clipped_into_it():
+    env = make_trials("MaterialsSynthesis", 1)
+    env.reset(seed=0)
+    observation, *_ = env.step(np.full((1, 5), 1 + 5e-7))
+    assert env.observation_space.contains(observation), "the previous action is shown outside of its range"
+    assert observation.max() <= 1

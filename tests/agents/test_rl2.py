@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EveryNTimesteps
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback, EveryNTimesteps
 from stable_baselines3.common.logger import KVWriter, Logger
 from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTrials, VaryingRecall, rewards_per_step
 
@@ -66,6 +66,64 @@ def test_context_prediction_is_learned_and_needs_an_env_that_offers_it() -> None
     assert losses.seen[-1] < 1 / 12 < losses.seen[0]
     with pytest.raises(ValueError, match="task_context"):
         RL2(HiddenPoint(4), config)
+
+
+# ---------------------------------------------------------------- the update
+
+
+def first_batch(agent: RL2) -> dict[str, np.ndarray]:
+    """What an agent collects for its first update, before any of its weights has changed."""
+    assert agent.env is not None
+    agent._total_timesteps = 1000
+    agent._before_learning(agent.env)
+    assert agent._buffer is not None
+    callbacks = CallbackList([])
+    callbacks.init_callback(agent)  # type: ignore[arg-type]
+    batch = agent._collect(agent.env, agent._buffer, callbacks)
+    assert batch is not None
+    agent._add_advantages(batch, batch.get("valid", np.ones_like(batch["rewards"], np.bool_)))
+    return batch
+
+
+def first_loss(agent: RL2, batch: dict[str, np.ndarray], entropy_coef: float) -> tuple[torch.Tensor, dict]:
+    trained_on = {name: torch.from_numpy(x) for name, x in batch.items() if name not in ("rewards", "values")}
+    return agent._loss(trained_on, entropy_coef)
+
+
+def test_advantages_have_mean_0_and_standard_deviation_1() -> None:
+    advantages = first_batch(RL2(Bandit(8), SMALL, seed=0))["advantages"]
+    assert advantages.mean() == pytest.approx(0, abs=1e-5)
+    assert advantages.std() == pytest.approx(1, rel=1e-3)
+
+
+def test_the_loss_is_the_sum_of_its_parts() -> None:
+    agent = RL2(Bandit(8), replace(SMALL, value_coef=0.3), seed=0)
+    loss, parts = first_loss(agent, first_batch(agent), entropy_coef=0.7)
+    expected = parts["policy_loss"] + 0.3 * parts["value_loss"] - 0.7 * parts["entropy"]
+    torch.testing.assert_close(loss.detach(), expected)
+    assert parts["value_loss"] > 1e-4 and parts["entropy"] > 1
+
+
+def test_before_the_first_update_the_policy_is_the_one_that_played() -> None:
+    """Also in the second and third trial of an environment, whose memory begins empty."""
+    agent = RL2(VaryingRecall(8), replace(SMALL, trials_per_env=3), seed=0)
+    agent.policy.policy_head[-1].weight.data *= 300  # the first policy is nearly uniform: let its memory matter
+    _, metrics = first_loss(agent, first_batch(agent), entropy_coef=0.0)
+    assert metrics["approx_kl"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, norms = RL2(Bandit(8), replace(SMALL, max_grad_norm=1e-3), seed=0), list[float]()
+    step = agent.optimizer.step
+
+    def watched_step() -> None:
+        gradients = [p.grad.flatten() for p in agent.policy.parameters() if p.grad is not None]
+        norms.append(float(torch.cat(gradients).norm()))
+        step()
+
+    monkeypatch.setattr(agent.optimizer, "step", watched_step)
+    agent.learn(8 * 10)
+    assert norms == pytest.approx([1e-3] * 4, rel=1e-3)
 
 
 # ---------------------------------------------------------------- acting
@@ -166,11 +224,10 @@ def test_resuming_in_a_fresh_process_is_exact_too(tmp_path: Path) -> None:
         "agent = RL2.load(sys.argv[1], env=Bandit(32))\n"
         "agent.learn(agent.remaining_timesteps, reset_num_timesteps=False).save(sys.argv[2])\n"
     )
-    paths = [str(Path(__file__).parent), *sys.path]
     subprocess.run(
         [sys.executable, "-c", script, tmp_path / "half", tmp_path / "whole"],
         check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert torch.equal(weights(RL2.load(tmp_path / "whole")), weights(unbroken))
 

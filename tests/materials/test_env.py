@@ -7,7 +7,7 @@ import pytest
 from metaenv import Trial, make_trials
 from metaenv.materials.env import OBSERVATION_NAMES, PHASES_SEEN, READING
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.measurement import DRAWS, measure
+from metaenv.materials.measurement import DETECTION_LIMIT, DRAWS, measure
 from metaenv.materials.oracle import true_utility
 from metaenv.materials.recipes import from_action
 from metaenv.materials.stored import load_oracle_actions
@@ -47,6 +47,16 @@ def test_noise_has_the_stated_size():
     found = measure(task, recipe, outcome, np.random.default_rng(0).standard_normal((2000, DRAWS)))
     assert np.std(np.log(found.grain_um)) == pytest.approx(0.10, rel=0.05)
     assert np.std(found.mass_loss) == pytest.approx(0.002, rel=0.05)
+
+
+def test_a_phase_below_the_detection_limit_is_not_seen():
+    rng = np.random.default_rng(0)
+    tasks = SolidStateDistribution().sample(300, "train", rng)
+    recipe = from_action(rng.uniform(-1, 1, (300, 5)))
+    phases = measure(tasks, recipe, simulate(tasks, recipe), rng.standard_normal((300, DRAWS))).phases
+    assert (phases == 0).any()
+    # What is seen is divided by its sum, which noise lifts above one, but never by a fifth.
+    assert phases[phases > 0].min() >= DETECTION_LIMIT / 1.2
 
 
 def test_bias_is_the_task_s_own_and_shifts_what_is_seen():

@@ -12,15 +12,18 @@ from metaenv.materials.furnace import (
     OBSERVATION_NAMES,
     PHASES,
     REGRIND,
+    REGRIND_H,
     START_UM,
     STOP,
     STOPPED,
 )
+from metaenv.materials.hazards import LOSS
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import one_step
 from metaenv.materials.tasks import SolidStateDistribution
 
 ID = "metaenv:metaenv/FurnaceControl-v0"
+GROWN = 9  # the row of the state that holds how far grains have grown
 TASKS = SolidStateDistribution().frozen("validation").tasks.take(np.arange(100))
 
 
@@ -90,6 +93,32 @@ def test_regrinding_halves_the_particles_and_speeds_formation():
     assert (env._particle == START_UM / 2).all()
     gain = env._conditions.offset[1] - before[1]
     np.testing.assert_allclose(gain, TASKS.contact_exponent * np.log(2))
+
+
+@pytest.fixture
+def fired():
+    """Four furnaces that have been hot, in which grains have grown, and that are cold enough to regrind."""
+    env = made(4)
+    push(env, *[HEAT] * 14, *[COOL] * 8)
+    assert env.action_masks()[:, REGRIND].all() and (env._state.values[GROWN] > 0).all()
+    return env
+
+
+def test_regrinding_takes_an_hour(fired):
+    before = fired._hours.copy()
+    push(fired, REGRIND)
+    np.testing.assert_allclose(fired._hours - before, REGRIND_H)
+
+
+def test_regrinding_speeds_evaporation_as_the_surface_grows(fired):
+    before = fired._conditions.offset[LOSS].copy()
+    push(fired, REGRIND)
+    np.testing.assert_allclose(fired._conditions.offset[LOSS] - before, np.log(2))
+
+
+def test_regrinding_breaks_the_grains(fired):
+    push(fired, REGRIND)
+    assert (fired._state.values[GROWN] < 1e-6).all()
 
 
 def test_the_run_ends_by_itself():

@@ -14,6 +14,7 @@ from scipy.stats import kstest
 
 from metaenv.errors import TaskError
 from metaenv.materials import stored
+from metaenv.materials.freeze import SEED, frozen_tasks
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import from_action
 from metaenv.materials.tasks import (
@@ -128,6 +129,13 @@ def test_frozen_lists_are_whole_certified_and_what_was_frozen(split):
     assert (frozen.reference.oracle > frozen.reference.random + 0.2).all()
     for task in frozen.tasks.tasks()[:20]:
         assert SolidStateTask.from_json(task.to_json()).id == task.id
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_frozen_lists_are_what_draw_gives(split):
+    seeds = np.random.SeedSequence(SEED).spawn(len(SPLITS))
+    drawn = frozen_tasks(split, np.random.default_rng(seeds[list(FROZEN_SIZES).index(split)]))
+    assert drawn.sha256 == stored.manifest()["splits"][split]["sha256"]
 
 
 def test_splits_share_no_task():

@@ -17,8 +17,8 @@ from metaenv.molecules.groups import GROUPS
 from metaenv.molecules.notation import to_smiles
 from metaenv.molecules.objectives import COLUMNS, score_table
 from metaenv.molecules.properties import Scores, additive
-from metaenv.molecules.stored import anchors, pool
-from metaenv.molecules.tasks import TIERS, MoleculeDistribution, MoleculeTask, all_tasks, scores_of
+from metaenv.molecules.stored import anchors, frozen_sha256, pool
+from metaenv.molecules.tasks import TIERS, MoleculeDistribution, MoleculeTask, all_tasks, frozen_tasks, scores_of
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution
 
@@ -239,6 +239,14 @@ def test_fields_are_checked(change, why):
     good = MoleculeTask.from_windows({"mw": (300, 340)}).to_dict()
     with pytest.raises(TaskError, match=why):
         MoleculeTask.from_dict({**good, **change})
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_frozen_lists_are_what_draw_gives(tier):
+    splits = MoleculeDistribution(tier).splits[1:]
+    assert len(splits) >= 2
+    for split in splits:
+        assert frozen_tasks(tier, split).sha256 == frozen_sha256(tier, split), split
 
 
 def test_unknown_tiers_and_lists_are_refused_with_the_nearest():

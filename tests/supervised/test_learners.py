@@ -176,6 +176,22 @@ def test_seeds(name):
     assert any(not torch.equal(v, states[2][k]) for k, v in states[0].items())
 
 
+@pytest.mark.parametrize("name", ["zero-shot", *sorted(set(LEARNERS) - {"reptile"})])
+def test_meta_gradients_are_cut_to_the_greatest_length_allowed(name, monkeypatch):
+    """Reptile has none: it moves its weights a share of the way to the adapted ones."""
+    episodes = sines()
+    learner, norms = build(name, episodes.problem, max_grad_norm=1e-4), []
+    step = learner.optimizer.step
+
+    def watched_step():
+        norms.append(torch.cat([p.grad.flatten() for p in learner.network.parameters() if p.grad is not None]).norm())
+        step()
+
+    monkeypatch.setattr(learner.optimizer, "step", watched_step)
+    learner.meta_fit(episodes, 2)
+    assert [norm.item() for norm in norms] == pytest.approx([1e-4] * 2, rel=1e-2)
+
+
 BEATS = {"maml": 0.6, "matching": 0.6, "matching-fce": 0.6, "prototypical": 0.3, "reptile": 0.8}
 """Query error after 150 meta-updates over that of the support's mean, at most; others have to reach 0.9."""
 

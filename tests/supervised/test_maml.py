@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -153,13 +155,33 @@ def test_a_batch_is_faster_than_a_loop():
     assert np.median(ratio) > 3  # 7 on an idle core
 
 
+@pytest.mark.parametrize("settings", [{}, {"learn_rates": True}])
+def test_gradients_for_the_compiled_update_are_cut_where_they_are_long_and_left_where_they_are_short(settings):
+    """The function that is compiled, played without compiling it."""
+    episodes = sines()
+    learner = MAML(episodes.problem, MAMLConfig(sizes=(8,), engine="vmap", **settings))
+    batch = learner.scaling.batch(episodes.draw(5))
+    weights, rates = learner.network.weights(), learner.network.rates()
+    parameters = [*weights.values(), *rates.values()]
+    whole = torch.autograd.grad(learner._meta_loss(batch).mean(), parameters)
+    norm = torch.cat([g.flatten() for g in whole]).norm().item()
+    data = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
+    for limit, share in ((1e3 * norm, 1.0), (0.5 * norm, 0.5)):
+        learner.config = replace(learner.config, max_grad_norm=limit)
+        found, _, found_norm = learner._clipped_gradients(weights, rates, *data)
+        assert found_norm.item() == pytest.approx(norm, rel=1e-4)
+        for gradient, expected in zip(found, whole, strict=True):
+            torch.testing.assert_close(gradient, share * expected, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.slow
-def test_compiled_updates_are_the_same_updates():
-    """Half a minute to compile; gradients long enough to be cut, so that the cut is compared, too."""
+@pytest.mark.parametrize("max_grad_norm", [0.5, 1e3])
+def test_compiled_updates_are_the_same_updates(max_grad_norm):
+    """Half a minute to compile; all gradients are long enough to be cut, or none is."""
     runs = {}
     for engine in ("vmap", "compiled"):
         episodes = sines()
-        config = MAMLConfig(**PAPER, max_grad_norm=0.5, engine=engine)
+        config = MAMLConfig(**PAPER, max_grad_norm=max_grad_norm, engine=engine)
         runs[engine] = MAML(episodes.problem, config).meta_fit(episodes, 5).network.state_dict()
     for name, value in runs["vmap"].items():
         torch.testing.assert_close(runs["compiled"][name], value, rtol=1e-4, atol=1e-5)

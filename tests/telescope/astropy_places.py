@@ -26,6 +26,18 @@ def offline_astropy() -> Iterator[Any]:
             yield coordinates
 
 
+@contextmanager
+def resting_pole() -> Iterator[None]:
+    """The Earth's axis stays where it is in the Earth: no polar motion, and UT1 is UTC where it is not given."""
+    from astropy import units as u
+    from astropy.utils import iers
+
+    always = {"MJD": [0.0, 1e5] * u.d, "UT1_UTC": [0.0, 0.0] * u.s}
+    none = {name: [0.0, 0.0] * u.arcsec for name in ("PM_x", "PM_y")}
+    with iers.earth_orientation_table.set(iers.IERS(always | none)):
+        yield
+
+
 def frame(c: Any, jd: float, latitude: float, longitude: float, ut1_minus_utc_s: float | None = None) -> Any:
     """The horizon system of a place (rad) at a JD of UTC; with a given UT1, or with astropy's own table."""
     from astropy import units as u

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from metaenv.telescope.env import LIMIT, TargetSelectionVectorEnv, revisit_worth
-from metaenv.telescope.exposure import electrons_per_second, quality, signal_to_noise, sky_electrons_per_second
+from metaenv.telescope.exposure import (
+    electrons_per_second,
+    exposure_seconds,
+    quality,
+    signal_to_noise,
+    sky_electrons_per_second,
+)
+from metaenv.telescope.night import cell_snr
 from metaenv.telescope.tasks import PLANS
 from metaenv.testing import check_vector_env
 
@@ -145,6 +152,35 @@ def test_long_exposures_add_the_squares():
     parts = [env._expose(index, slot + i, target, np.array([1]))[0] for i in range(4)]
     whole = env._expose(index, slot, target, np.array([4]))[0]
     assert whole == pytest.approx(np.sqrt(np.sum(np.square(parts))), rel=1e-6)
+
+
+def test_a_long_exposure_slews_once():
+    env = TargetSelectionVectorEnv(1, "depth")
+    env.reset(seed=3)
+    k = int(np.flatnonzero((env._open[0] > 0) & (env.left[0, 0] >= 4))[0])
+    slew = float(env._slew[0, k]) * 60.0
+    assert slew > 5.0
+    rate = electrons_per_second(env.targets.magnitude[0, k], env.tasks.zero_point_mag)
+    squares = 0.0
+    for slot in range(4):
+        seconds = exposure_seconds(env.night.hours, slew if slot == 0 else 0.0)
+        cell = (np.array([0]), np.array([slot]), np.array([k]))
+        squares += cell_snr(env.night, env.air, cell, rate, env.tasks.zero_point_mag, seconds)[0] ** 2
+    assert env._expose(0, 0, k, 4) == pytest.approx(np.sqrt(squares), rel=1e-4)
+
+
+def test_the_visits_of_a_target_are_counted():
+    env = TargetSelectionVectorEnv(2, "cadence")
+    env.reset(seed=1)
+    k = int(np.flatnonzero((env._open > 0).all(axis=0))[0])
+    exposed = np.zeros(2)
+    for _ in range(3):
+        assert (env._open[:, k] > 0).all()
+        observation, *_ = env.step(np.full(2, k))
+        targets, told = env.layout.split(observation)
+        exposed += told[:, env.layout.globals_.index("exposed")]
+        np.testing.assert_array_equal(targets[:, env.layout.row("visits"), k], exposed)
+    assert exposed.max() > 1
 
 
 def test_depth_exposures_end_with_the_night_and_the_target():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from astropy_places import frame, horizon_vector, offline_astropy
+from astropy_places import frame, horizon_vector, offline_astropy, resting_pole
 
 from metaenv.telescope.clock import julian_date, ut1_minus_utc_s
 from metaenv.telescope.sky import (
@@ -107,6 +107,22 @@ def test_stars_within_two_arcsec_of_astropy(first: str, last: str, own_ut1: bool
             worst = max(worst, separation(seen, Vector(*horizon_vector(reference))).max() / ARCSEC)
     assert worst <= 2.0
     assert worst > 0.01  # astropy knows polar motion, we do not: equality would mean that nothing was compared
+
+
+def test_stars_within_a_tenth_of_an_arcsec_of_an_astropy_without_polar_motion() -> None:
+    """Far from the sun, which bends light by 0.015 arcsec at 30 deg; nothing else that we leave out is as large."""
+    rng = np.random.default_rng(4)
+    with offline_astropy() as c, resting_pole():
+        for jd in rng.uniform(julian_date("1951-01-01"), julian_date("2099-12-31"), 40):
+            latitude, longitude = rng.uniform(-1.1, 1.1), rng.uniform(-np.pi, np.pi)
+            ra, dec = rng.uniform(0, 2 * np.pi, 40), np.arcsin(rng.uniform(-1, 1, 40))
+            place = frame(c, jd, latitude, longitude, float(ut1_minus_utc_s(jd)))
+            reference = c.SkyCoord(ra, dec, unit="rad").transform_to(place)
+            star = apparent(ra, dec, jd)
+            seen = horizontal(star, sidereal_time(jd, longitude), latitude)
+            length = np.sqrt(dot(seen, seen))  # one but for the aberration that was added
+            error = separation(Vector(*(x / length for x in seen)), Vector(*horizon_vector(reference))) / ARCSEC
+            assert error[separation(star, sun(jd)) > 30 * DEGREE].max() < 0.1
 
 
 def test_sun_and_moon_against_astropy() -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from metaenv.errors import TaskError
+from metaenv.telescope.freeze import frozen_tasks
 from metaenv.telescope.programme import HELD_OUT_PAIRS, SHARES, draw_targets, expected_values, tilt, values
 from metaenv.telescope.sites import SITES
+from metaenv.telescope.stored import manifest
 from metaenv.telescope.tasks import (
     SPLITS,
     TEST_SITES,
@@ -95,6 +97,11 @@ def test_frozen_lists(split):
     assert len(frozen) == len(set(frozen.tasks.ids)) == 256
     assert FAMILY.accept(frozen.tasks).all()
     assert frozen.reference.oracle.mean() > 1.8 * frozen.reference.random.mean()
+
+
+@pytest.mark.parametrize("split", SPLITS[1:])
+def test_frozen_lists_are_what_draw_gives(split):
+    assert frozen_tasks(split).sha256 == manifest()["splits"][split]["sha256"]
 
 
 def test_photometric_class_is_right_as_often_as_purity_says():
