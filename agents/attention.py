@@ -28,19 +28,19 @@ class AttentionMemory(nn.Module):
 
     Args:
         input_size: length of a step's embedding.
-        memory_size: width of the memory.
+        hidden_size: width of the memory.
         span: the longest trial.
         layers: blocks of attention and feed-forward layers.
     """
 
-    def __init__(self, input_size: int, memory_size: int, span: int, layers: int = 2) -> None:
+    def __init__(self, input_size: int, hidden_size: int, span: int, layers: int = 2) -> None:
         super().__init__()
-        self.input_size, self.memory_size, self.span = input_size, memory_size, span
-        self.token = nn.Linear(2 * input_size, memory_size)
-        self.position = nn.Parameter(torch.zeros(span, 1, memory_size))
-        self.blocks = nn.ModuleList(Block(memory_size) for _ in range(layers))
-        self.norm = nn.LayerNorm(memory_size)
-        self.cache_size = layers * 2 * span * memory_size
+        self.input_size, self.hidden_size, self.span = input_size, hidden_size, span
+        self.token = nn.Linear(2 * input_size, hidden_size)
+        self.position = nn.Parameter(torch.zeros(span, 1, hidden_size))
+        self.blocks = nn.ModuleList(Block(hidden_size) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden_size)
+        self.cache_size = layers * 2 * span * hidden_size
         self.state_size = self.cache_size + input_size + 1
 
     def initialise(self) -> None:
@@ -60,7 +60,7 @@ class AttentionMemory(nn.Module):
             keep_state: whether the state is wanted; if not, the one returned is empty.
 
         Returns:
-            What was found, (T, N, memory_size), and the state.
+            What was found, (T, N, hidden_size), and the state.
 
         Raises:
             ValueError: more steps than the span.
@@ -80,7 +80,7 @@ class AttentionMemory(nn.Module):
 
     def _state_after(self, x: Tensor, caches: list[Tensor]) -> Tensor:
         steps, n = x.shape[:2]
-        cache = x.new_zeros(n, len(caches), 2, self.span, self.memory_size)
+        cache = x.new_zeros(n, len(caches), 2, self.span, self.hidden_size)
         for layer, keys_values in enumerate(caches):
             cache[:, layer, :, :steps] = keys_values.detach()
         count = x.new_full((n, 1), float(steps))
@@ -90,7 +90,7 @@ class AttentionMemory(nn.Module):
     def _step(self, x: Tensor, state: Tensor) -> Tensor:
         """One step (N, input_size) of trials that may have seen different numbers of steps."""
         n, rows = len(x), torch.arange(len(x))
-        cache = state[:, : self.cache_size].view(n, len(self.blocks), 2, self.span, self.memory_size)
+        cache = state[:, : self.cache_size].view(n, len(self.blocks), 2, self.span, self.hidden_size)
         before, count = state[:, self.cache_size : -1], state[:, -1].long()
         if int(count.max()) >= self.span:
             raise ValueError(f"Expected trials of at most {self.span} steps (the memory's span), got a longer one.")

@@ -19,8 +19,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import configure_logger
 from torch import Tensor
 
-from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
-from metaenv.agents.threads import torch_threads_of
+from metaenv.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.threads import torch_threads_of
 
 Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
 """What Stable-Baselines3 takes as a callback."""

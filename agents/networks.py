@@ -13,8 +13,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from metaenv.agents import numerics
 from metaenv.agents.attention import AttentionMemory
+from metaenv.agents.entities import ItemEncoder, ItemHead, ItemView
 from metaenv.agents.gru import gru_sequence
-from metaenv.agents.items import ItemEncoder, ItemHead, ItemView
 from metaenv.agents.trial_spaces import TrialSpaces
 
 Cell = Literal["gru", "lstm", "attention"]
@@ -80,7 +80,7 @@ class Trunk(nn.Module):
         self,
         input_size: int,
         embedding_sizes: Sequence[int],
-        memory_size: int,
+        hidden_size: int,
         cell: Cell,
         skip: bool,
         memory: bool,
@@ -90,16 +90,16 @@ class Trunk(nn.Module):
         super().__init__()
         embedding_size = [input_size, *embedding_sizes][-1]
         self.embedding = _layers([input_size, *embedding_sizes])
-        self.cell = _cell(cell, embedding_size, memory_size, trial_length)
+        self.cell = _cell(cell, embedding_size, hidden_size, trial_length)
         self.skip = skip
         self.memory = memory
-        self.memory_size = memory_size
+        self.hidden_size = hidden_size
         self.half_precision = half_precision
         if isinstance(self.cell, AttentionMemory):
             self.state_size = self.cell.state_size
         else:
-            self.state_size = memory_size * (1 if cell == "gru" else 2)
-        self.feature_size = memory_size + embedding_size * skip
+            self.state_size = hidden_size * (1 if cell == "gru" else 2)
+        self.feature_size = hidden_size + embedding_size * skip
 
     def forward(self, x: Tensor, state: Tensor | None, keep_state: bool = True) -> tuple[Tensor, Tensor]:
         """Play (T, N, input_size) from state (N, state_size), None for zeros; return features (T, N, f) and state."""
@@ -135,7 +135,7 @@ class RecurrentActorCritic(nn.Module):
     Args:
         spaces: the environment's sizes.
         embedding_sizes: widths of the layers before the memory; () feeds the observation in directly.
-        memory_size: width of the recurrent cell.
+        hidden_size: width of the recurrent cell.
         head_sizes: widths of the layers between the features and each head; () is a linear head.
         cell: "gru", "lstm", or "attention", which needs trials of a fixed length.
         shared: one trunk for actor and critic, or one each.
@@ -155,7 +155,7 @@ class RecurrentActorCritic(nn.Module):
         self,
         spaces: TrialSpaces,
         embedding_sizes: Sequence[int] = (64,),
-        memory_size: int = 64,
+        hidden_size: int = 64,
         head_sizes: Sequence[int] = (),
         cell: Cell = "gru",
         shared: bool = True,
@@ -175,7 +175,7 @@ class RecurrentActorCritic(nn.Module):
         self.items = _item_encoder(spaces, item_size)
         seen_size = spaces.observation_size if self.items is None else self.items.summary_size
         trunks = [
-            Trunk(seen_size, embedding_sizes, memory_size, cell, skip, memory, spaces.trial_length, half_precision)
+            Trunk(seen_size, embedding_sizes, hidden_size, cell, skip, memory, spaces.trial_length, half_precision)
             for _ in range(1 if shared else 2)
         ]
         self.trunks = nn.ModuleList(trunks)
@@ -302,15 +302,15 @@ def _item_encoder(spaces: TrialSpaces, item_size: int) -> ItemEncoder | None:
     return ItemEncoder(ItemView(spaces.items, spaces.n_actions), spaces.observation_size, item_size)
 
 
-def _cell(cell: Cell, input_size: int, memory_size: int, trial_length: int | None) -> nn.Module:
+def _cell(cell: Cell, input_size: int, hidden_size: int, trial_length: int | None) -> nn.Module:
     if cell != "attention":
-        return (nn.GRU if cell == "gru" else nn.LSTM)(input_size, memory_size)
+        return (nn.GRU if cell == "gru" else nn.LSTM)(input_size, hidden_size)
     if trial_length is None:
         raise ValueError(
             'Expected trials of a fixed length for cell="attention", which keeps every step; these vary in length. '
             'Use "lstm" or "gru".'
         )
-    return AttentionMemory(input_size, memory_size, trial_length)
+    return AttentionMemory(input_size, hidden_size, trial_length)
 
 
 def _layers(sizes: Sequence[int]) -> nn.Sequential:

@@ -18,7 +18,7 @@ Losses of one gradient step over b tasks with m steps each (all tasks in one bat
 
 So the encoder learns from critics and KL alone. What differs from the paper's code: no separate value network; the
 belief includes the prior (`metaenv.agents.belief`); contexts are beginnings of a task's latest trials, from nothing to
-all of one, as a player meets them; the boundary flag is part of the context.
+all of one, as a policy meets them; the boundary flag is part of the context.
 """
 
 from __future__ import annotations
@@ -38,9 +38,8 @@ from torch import Tensor, nn
 
 from metaenv.agents.base import Agent
 from metaenv.agents.belief import Belief, ContextEncoder, Mixture, MixtureEncoder
-from metaenv.agents.items import ItemNetwork, ItemView
-from metaenv.agents.lessons import Teacher, faded, find_teacher
-from metaenv.agents.memory import keep_freed_memory
+from metaenv.agents.entities import ItemNetwork, ItemView
+from metaenv.agents.imitation import Teacher, faded, find_teacher
 from metaenv.agents.pearl_spaces import PEARLSpaces, pearl_spaces
 from metaenv.agents.replay import TaskReplay
 from metaenv.agents.soft_actor_critic import (
@@ -49,11 +48,12 @@ from metaenv.agents.soft_actor_critic import (
     SoftActorCritic,
 )
 from metaenv.agents.trial_spaces import check_binary, resolve_spaces
-from metaenv.arrays import Index
 from metaenv.errors import nearest
-from metaenv.players import NO_ADVICE
+from metaenv.policies import NO_ADVICE
+from metaenv.runs.allocator import keep_freed_memory
 from metaenv.tasks import TaskBatch
 from metaenv.trial import Transition, VectorTrial
+from metaenv.typing import Index
 
 CONTINUOUS_TARGET_ENTROPY, DISCRETE_TARGET_ENTROPY = -1.0, 0.2
 """Defaults of `PEARLConfig.target_entropy`: SAC's own; chosen."""
@@ -105,12 +105,12 @@ class PEARLConfig:
     sample_latent: bool = True
     """Whether z is drawn from the belief, as in the paper, or is its mean (the paper's ablation "deterministic
     context"). A drawn z explores by posterior sampling, which takes many episodes: the exact Bayesian
-    player of MoleculeDesign earns 0.45 with the fifth molecule if it draws the objective it builds for, and 0.81 if it
+    policy of MoleculeDesign earns 0.45 with the fifth molecule if it draws the objective it builds for, and 0.81 if it
     builds what is best on average over its belief. With the mean, z tells critics and actor what is known."""
     task_prediction_coef: float = 0.0
     """Weight of an auxiliary loss of the encoder: predict the hidden task's context vector from z. Actor and critics
     then see the prediction beside z, which is no path for their gradients. A privileged training signal, which needs an
-    env with `task_context()`; when acting, the prediction comes from what was seen."""
+    env with `task_vector()`; when acting, the prediction comes from what was seen."""
     task_prediction_loss: Literal["mse", "bce"] = "mse"
     """As in RL2Config."""
     encoder_sizes: tuple[int, ...] = (128, 128)
@@ -156,9 +156,9 @@ class PEARLConfig:
     """Continuous: nats per dimension, -1 by default. Discrete: fraction of the log of the number of allowed actions,
     0.2 by default."""
     teacher: str | None = None
-    """Name of a classical player of the environment (`metaenv.baselines.classical_players`) that plays some of the
+    """Name of a baseline of the environment (`metaenv.baselines.baselines_of`) that plays some of the
     training trials. They show what a trial can tell of its task while the agent's own do not yet: contexts hold them,
-    but critics and actor learn from the agent's own steps alone (what a better player would go on to do misleads
+    but critics and actor learn from the agent's own steps alone (what a better policy would go on to do misleads
     critics about all that it does not do). The teacher sees what the agent sees. For discrete actions."""
     teacher_acts: float = 0.5
     """With a teacher: the share of the trials that it plays, at the start of training."""
@@ -261,7 +261,7 @@ class PEARL(Agent):
                 f"reset on; got {np.shape(context)}."
             )
         belief = self._prior(observations.shape[1])
-        if len(observations) > 1 and not self.spaces.context_blind:
+        if len(observations) > 1 and not self.spaces.hide_history:
             news = self._seen(observations[1:])
             steps = self._experience(observations[:-1, :, : self.spaces.observation_size], news)
             counts = news[..., -1] > 0 if self.config.context_ends else torch.ones(news.shape[:-1], dtype=torch.bool)
@@ -302,7 +302,7 @@ class PEARL(Agent):
         last, evidence, z, episodes, age = before.split([d, self._evidence_size, latent, 1, 1], -1)
         started, news = age > 0, self._seen(observations)
         ended = started & (news[:, -1:] > 0)
-        counts = (ended if self.config.context_ends else started) & (not self.spaces.context_blind)
+        counts = (ended if self.config.context_ends else started) & (not self.spaces.hide_history)
         evidence, belief = self._updated(evidence, self._experience(last, news), counts)
         episodes, age = episodes + ended, torch.where(ended, 0.0, age)
         due = age == 0 if resample_every is None else age % resample_every == 0
@@ -437,18 +437,18 @@ class PEARL(Agent):
             if teacher is not None and masks is not None:
                 advice = teacher.advise(observations, masks)
                 actions = np.where(taught & (advice != NO_ADVICE), advice, actions)
-            finished = np.minimum(env.memory.finished, env.episodes - 1).copy()
+            finished = np.minimum(env.trial_state.finished, env.episodes - 1).copy()
             seen = observations[:, : self.spaces.observation_size]
             observations, rewards, terminated, _, _ = env.step(actions)
             if teacher is not None:
                 teacher.watch(actions, terminated)
             steps.append({"taught": taught} if teacher is not None else {})
             steps[-1].update(
-                self._step(seen, actions, masks, cast(Transition, env.transition), env.memory.reward_scale)
+                self._step(seen, actions, masks, cast(Transition, env.last_transition), env.trial_state.reward_scale)
             )
             valid.append(~over)
             returns += rewards * ~over
-            episodes[np.arange(n), finished] += cast(Transition, env.transition).reward * ~over
+            episodes[np.arange(n), finished] += cast(Transition, env.last_transition).reward * ~over
             over |= terminated
             self.num_timesteps += n
             callbacks.update_locals(locals())
@@ -625,7 +625,7 @@ class PEARL(Agent):
             believed = self._infer(hindsight, all_count).repeated(BEGINNINGS)
         told = mixture.evidence(self._steps_of(context)[counts])
         told = told.new_zeros(*counts.shape, told.shape[-1]).index_put((counts,), told)
-        size, sees = (len(counts), BEGINNINGS), not self.spaces.context_blind
+        size, sees = (len(counts), BEGINNINGS), not self.spaces.hide_history
         share = torch.from_numpy(rng.random(size) ** 2)
         seen = mixture.beginnings(told, (share * (counts.sum(1, keepdim=True) + 1)).long() * sees)
         hints = np.where(rng.random(size) < HINTED, rng.integers(1, MOST_HINTS + 1, size), 0)
@@ -637,7 +637,7 @@ class PEARL(Agent):
 
     def _infer(self, context: dict[str, Tensor], counts: Tensor) -> Belief:
         """The belief (b, L) after contexts (b, w, ...) of which `counts` (b, w) says what is there."""
-        if self.spaces.context_blind:
+        if self.spaces.hide_history:
             return Belief.prior(len(counts), self.config.latent_size)
         steps = self._steps_of(context)
         return Belief.prior(len(counts), self.config.latent_size).updated(self.encoder(steps), counts)

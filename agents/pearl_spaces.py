@@ -25,13 +25,13 @@ class PEARLSpaces:
     """Dimensions of a continuous action in [-1, 1]; 0 for discrete actions."""
     reports_at_end: bool
     """Whether the trial's observation repeats the last observation of the episode before."""
-    context_blind: bool = False
+    hide_history: bool = False
     """Whether the trial hides what was done and paid: then the belief stays the prior."""
     task_size: int = 0
     """Length of the task's context vector; 0 where it is not predicted."""
     items: tuple[int, int] | None = None
     """Features of an item, and number of items, where the observation begins with a list that is used as one (see
-    `metaenv.agents.items`); else None."""
+    `metaenv.agents.entities`); else None."""
 
     def __post_init__(self) -> None:
         if self.items is not None:  # a checkpoint has it as a list
@@ -71,12 +71,12 @@ def pearl_spaces(
         )
     trial = resolve_spaces(env, None, predicts_task, lists_items)
     found = PEARLSpaces(
-        observation_size=env.memory.episode_size,
+        observation_size=env.trial_state.episode_size,
         trial_size=trial.observation_size,
         n_actions=trial.n_actions,
         action_size=trial.action_size,
-        reports_at_end=env.memory.reports_at_end,
-        context_blind=env.memory.context_blind,
+        reports_at_end=env.trial_state.reports_at_end,
+        hide_history=env.trial_state.hide_history,
         task_size=trial.context_size,
         items=trial.items,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from metaenv.arrays import Index
+from metaenv.typing import Index
 
 Steps = dict[str, NDArray[Any]]
 """Steps by field, one array each."""
@@ -100,7 +100,7 @@ class TaskReplay:
     def contexts(
         self, tasks: Index, size: int, shortest: float, rng: np.random.Generator
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
-        """Contexts of different lengths: beginnings of one of each task's latest trials, as a player meets them.
+        """Contexts of different lengths: beginnings of one of each task's latest trials, as a policy meets them.
 
         The length of a beginning is uniform from `shortest` (a fraction of the trial) to all of it. One longer than
         `size` is thinned to that many random steps of it.

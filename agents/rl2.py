@@ -27,14 +27,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from metaenv.agents.base import Agent
-from metaenv.agents.lessons import Teacher, faded, find_teacher, note_what_counts, played
-from metaenv.agents.memory import keep_freed_memory
+from metaenv.agents.imitation import Teacher, faded, find_teacher, note_what_counts, played
 from metaenv.agents.networks import Categorical, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rl2_config import RL2Config, check_settings
 from metaenv.agents.rollouts import TrialBuffer
 from metaenv.agents.trial_spaces import TrialSpaces, check_binary, find_attribute, resolve_spaces
-from metaenv.players import NO_ADVICE
+from metaenv.policies import NO_ADVICE
+from metaenv.runs.allocator import keep_freed_memory
 
 MAX_LOG_STD_ROWS = 32
 """Stages of a long trial that get an exploration noise of their own by default (chosen)."""
@@ -112,7 +112,7 @@ class RL2(Agent):
         """Play `trials_per_env` whole trials in every environment; None if a callback stopped it."""
         callbacks.on_rollout_start()
         buffer.clear()
-        allowed, context = find_attribute(env, "action_masks"), find_attribute(env, "task_context")
+        allowed, context = find_attribute(env, "action_masks"), find_attribute(env, "task_vector")
         observations, ends, state = self._first_observations(env), np.zeros(env.num_envs, np.bool_), None
         teacher, lots = self._teacher if self._teacher_coef > 0 else None, self._draw_lots(env.num_envs)
         if teacher is not None:
@@ -177,7 +177,7 @@ class RL2(Agent):
         """PPO on the batch; returns what is logged."""
         config, remaining = self.config, max(0.0, 1 - self.num_timesteps / self._total_timesteps)
         learning_rate = _anneal(config.learning_rate, config.learning_rate_final, remaining)
-        entropy_coef = _anneal(config.entropy_coef, config.entropy_coef_final, remaining)
+        ent_coef = _anneal(config.ent_coef, config.entropy_coef_final, remaining)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         if config.task_prediction_loss == "bce" and "contexts" in batch:
@@ -187,7 +187,7 @@ class RL2(Agent):
         tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name not in _NOT_TRAINED_ON}
         metrics: list[dict[str, Tensor]] = []
         for trials in self._minibatches(batch["rewards"].shape[1]):
-            loss, metric = self._loss({name: x[:, trials] for name, x in tensors.items()}, entropy_coef)
+            loss, metric = self._loss({name: x[:, trials] for name, x in tensors.items()}, ent_coef)
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
@@ -232,7 +232,7 @@ class RL2(Agent):
             order = torch.randperm(trials, generator=self._generator)
             yield from order.tensor_split(min(self.config.minibatches, trials))
 
-    def _loss(self, batch: dict[str, Tensor], entropy_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, batch: dict[str, Tensor], ent_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
         """PPO's clipped objective (its equation 9, without clipping the value), averaged over the steps played."""
         inputs = {name: batch[name] for name in _OPTIONAL_INPUTS if name in batch}
         law, values, features, _ = self.policy(batch["observations"], keep_state=False, **inputs)
@@ -244,7 +244,7 @@ class RL2(Agent):
         policy_loss = -average(torch.minimum(ratio * advantages, clipped * advantages))
         value_loss = average((values - batch["returns"]).square())
         entropy = average(law.entropy())
-        loss = policy_loss + self.config.value_coef * value_loss - entropy_coef * entropy
+        loss = policy_loss + self.config.vf_coef * value_loss - ent_coef * entropy
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
         for name, (weight, extra) in self._lesson_losses(batch, law, features).items():
             loss, metrics[name] = loss + weight * extra, extra
@@ -317,7 +317,7 @@ class RL2(Agent):
             return RecurrentActorCritic(
                 self.spaces,
                 config.embedding_sizes,
-                config.memory_size,
+                config.hidden_size,
                 config.head_sizes,
                 config.cell,
                 config.shared,

@@ -28,11 +28,11 @@ class RL2Config:
     """Weight of longer returns in the advantages (GAE)."""
     clip_range: float = 0.2
     """PPO's limit on the change of an action's probability ratio per iteration."""
-    entropy_coef: float = 0.01
+    ent_coef: float = 0.01
     """Weight of the entropy bonus at the start of training."""
     entropy_coef_final: float = 0.0
     """Weight of the entropy bonus at the end; linear in between."""
-    value_coef: float = 0.5
+    vf_coef: float = 0.5
     """Weight of the value function's loss."""
     max_grad_norm: float = 0.5
     """Limit on the norm of the gradient of all parameters together."""
@@ -44,7 +44,7 @@ class RL2Config:
     part does not drown the policy's: 1 over it learns the 10-pull bandit far worse (measured)."""
     embedding_sizes: tuple[int, ...] = (64,)
     """Widths of the layers before the memory."""
-    memory_size: int = 64
+    hidden_size: int = 64
     """Width of the recurrent memory."""
     head_sizes: tuple[int, ...] = ()
     """Widths of the layers between memory and outputs."""
@@ -61,8 +61,8 @@ class RL2Config:
     """Whether the outputs see the embedded observation as well as the memory."""
     items: bool = False
     """Treat the list of items in the observation as a set: the same layer for each, and an action's logit from its
-    item's embedding (`metaenv.agents.items`). Needs an env that says how it lists items, by ``item_layout``; there it
-    learns where a flat network does not (measured on TargetSelection)."""
+    item's embedding (`metaenv.agents.entities`). Needs an env that says how it lists items, by ``item_layout``; there
+    it learns where a flat network does not (measured on TargetSelection)."""
     item_size: int = 48
     """Width of an item's embedding."""
     memory: bool = True
@@ -76,7 +76,7 @@ class RL2Config:
     trial up to 32; 1 where the length of trials varies."""
     task_prediction_coef: float = 0.0
     """Weight of an auxiliary loss: predict the hidden task's context vector from the memory at each step. A
-    privileged training signal, which needs an env with `task_context()`; never used when acting."""
+    privileged training signal, which needs an env with `task_vector()`; never used when acting."""
     task_prediction_loss: Literal["mse", "bce"] = "mse"
     """Its kind. "mse": squared error. "bce": binary cross entropy, for contexts in [0, 1] that are indicators; the
     prediction is then a probability for each of them."""
@@ -91,11 +91,11 @@ class RL2Config:
     reveal_until: float = 0.5
     """Share of the training in which that share falls to 0."""
     teacher: str | None = None
-    """Name of a classical player of the environment (`metaenv.baselines.classical_players`) whose actions the policy is
+    """Name of a baseline of the environment (`metaenv.baselines.baselines_of`) whose actions the policy is
     also taught to take, in the situations that the policy itself gets into. The teacher sees what the policy sees, no
     hidden task, and in training only. For discrete actions. An action of -1 is no advice: nothing is taught there.
-    Where trials vary in length, or `trials_per_env` is not 1, the player needs a method `restart(rows)`, see
-    `metaenv.agents.lessons.RestartingPlayer`."""
+    Where trials vary in length, or `trials_per_env` is not 1, the policy needs a method `restart(rows)`, see
+    `metaenv.agents.imitation.RestartingPolicy`."""
     teacher_coef: float = 1.0
     """Weight of -log pi(the teacher's action) at the start of training."""
     teacher_share: float = 0.5

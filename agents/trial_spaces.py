@@ -27,7 +27,7 @@ class TrialSpaces:
     """Length of the hidden task's context vector, where it is used as a training signal; else 0."""
     items: tuple[int, int] | None = None
     """Features of an item, and number of items, where the observation begins with a list that is used as one (see
-    `metaenv.agents.items`); else None."""
+    `metaenv.agents.entities`); else None."""
 
     def __post_init__(self) -> None:
         if self.items is not None:  # a checkpoint has it as a list
@@ -96,14 +96,14 @@ def _check_env(env: VectorEnv[Any, Any, Any]) -> None:
 
 
 def _context_size(env: VectorEnv[Any, Any, Any]) -> int:
-    task_context = find_attribute(env, "task_context")
-    if task_context is None:
+    task_vector = find_attribute(env, "task_vector")
+    if task_vector is None:
         raise ValueError(
-            "Expected an env with task_context() -> (n, c), because task_prediction_coef > 0. Set it to 0, or use an "
+            "Expected an env with task_vector() -> (n, c), because task_prediction_coef > 0. Set it to 0, or use an "
             "env that offers its hidden task's context vector."
         )
     env.reset(seed=0)
-    return int(task_context().shape[1])
+    return int(task_vector().shape[1])
 
 
 def _items(env: VectorEnv[Any, Any, Any]) -> tuple[int, int]:
@@ -121,5 +121,5 @@ def check_binary(contexts: NDArray[np.float32]) -> None:
     if not ((contexts >= 0) & (contexts <= 1)).all():
         raise ValueError(
             f'Expected contexts in [0, 1] with task_prediction_loss="bce", got {contexts.min():g} to '
-            f'{contexts.max():g} from task_context(). Use "mse", or an env whose context is a vector of indicators.'
+            f'{contexts.max():g} from task_vector(). Use "mse", or an env whose context is a vector of indicators.'
         )

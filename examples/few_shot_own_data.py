@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from metaenv.supervised import Episodes, evaluate, frozen_episodes, make_learner
-from metaenv.supervised.datasets import Dataset
+from metaenv.supervised.data.datasets import Dataset
 
 if len(sys.argv) > 1:
     with np.load(sys.argv[1]) as file:  # never unpickles
@@ -22,7 +22,7 @@ else:  # 60 kinds of spectrum, 30 of each: the distances of three lines tell the
     data = Dataset(spectra + rng.normal(0, 0.3, spectra.shape), kind)
 
 parts = data.split_by_class({"train": 0.7, "test": 0.3}, np.random.default_rng(0))  # no class is in both
-train, test = (Episodes(parts[name], n_support=3, n_query=5, n_ways=5) for name in ("train", "test"))
+train, test = (Episodes(parts[name], n_shot=3, n_query=5, n_way=5) for name in ("train", "test"))
 learners = {name: make_learner(name, train.problem) for name in ("prototypical", "nearest-centroid", "linear")}
 for learner in learners.values():
     learner.meta_fit(train, iterations=800)

@@ -10,11 +10,11 @@ import sys
 
 from metaenv.supervised import frozen_episodes
 from metaenv.supervised.families import make_family
-from metaenv.supervised.memory import MANN, MANNConfig
+from metaenv.supervised.learners.mann import MANN, MANNConfig
 
 updates = int(sys.argv[1]) if len(sys.argv) > 1 else 600
 curves = make_family("light-curves")
-train, test = (curves.episodes(split, n_support=9, n_query=1) for split in ("train", "test"))
+train, test = (curves.episodes(split, n_shot=9, n_query=1) for split in ("train", "test"))
 learner = MANN(train.problem, MANNConfig(lr_decay="linear"))
 learner.meta_fit(train, updates, progress_bar=True)
 for name, episodes in (("kinds of star of the training", train), ("families never seen", test)):

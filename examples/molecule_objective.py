@@ -1,4 +1,4 @@
-"""Five molecules for an objective of one's own, by a player that has to find out what is wanted.
+"""Five molecules for an objective of one's own, by a policy that has to find out what is wanted.
 
 Run: python examples/molecule_objective.py
 """
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from metaenv import make_trials
-from metaenv.molecules.bayes import BayesAdapter
+from metaenv.molecules.design.bayes import BayesAdapter
+from metaenv.molecules.design.tasks import MoleculeTask
 from metaenv.molecules.render import Made, gallery, save_png
-from metaenv.molecules.tasks import MoleculeTask
 
 # Refused, with the reason, if no molecule is known that lies in all windows.
 task = MoleculeTask.from_windows({"logp": (3.29, 3.92), "tpsa": (66, 78), "hbd": (2, 2)})
@@ -18,14 +18,14 @@ print("certificate:", task.certificate_smiles())
 
 trials = make_trials("MoleculeDesign", num_envs=1)
 observation, info = trials.reset(seed=0, options={"task": task})
-player = BayesAdapter()  # or PolicyPlayer(RL2.load("runs/MoleculeDesign-0/checkpoint.pt"))
-player.start(trials, np.random.default_rng(0))
+policy = BayesAdapter()  # or AgentPolicy(RL2.load("runs/MoleculeDesign-0/checkpoint.pt"))
+policy.start(trials, np.random.default_rng(0))
 
 made: list[Made] = []
 while len(made) < trials.episodes:
-    action = player.act(observation)
+    action = policy.act(observation)
     observation, reward, terminated, truncated, info = trials.step(action)
-    player.observe(action, trials.memory.last_reward)
+    policy.observe(action, trials.trial_state.last_reward)
     report = info["final_info"] if terminated[0] else info  # a finished trial makes room for the next one at once
     if report["episode_end"][0]:
         made.append(Made(report["smiles"][0], float(report["score"][0])))

@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 
 from metaenv import BatchedEnv, FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
-from metaenv.arrays import Floats, Rows
 from metaenv.env import MetaEnv
 from metaenv.testing import check_meta_env, check_vector_env
+from metaenv.typing import Floats, Rows
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ class DoseVectorEnv(BatchedEnv):
         super().__init__(num_envs, DoseDistribution(), space, gym.spaces.Box(-1, 1, (1,), np.float32), **settings)
         self._seen = np.zeros((num_envs, 1), np.float32)
 
-    def _begin(self, rows: Rows) -> None:
+    def begin(self, rows: Rows) -> None:
         self._seen[rows] = 0
 
-    def _transition(self, rows: Rows, action: Floats) -> tuple[Floats, Any, Any]:
+    def transition(self, rows: Rows, action: Floats) -> tuple[Floats, Any, Any]:
         reading = effect(self.tasks.take(rows), 50 * (action[:, 0] + 1)) + 0.05 * self.noise.draw(rows, 1)[:, 0]
         self._seen[rows, 0] = np.clip(reading, -2, 2)
         return reading, np.ones(len(reading), bool), np.zeros(len(reading), bool)
 
-    def _observe(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def observe(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.float32]]:
         return self._seen[rows].copy()
 
 

@@ -6,7 +6,7 @@ Run: python examples/telescope_night.py [targets.csv [site [date]]]
 import sys
 
 from metaenv.telescope import TargetList, animate, plan_night, planners, read_targets
-from metaenv.telescope.own import OwnTargetsEnv
+from metaenv.telescope.planner.custom_targets import OwnTargetsEnv
 
 if len(sys.argv) > 1:
     # Any table with columns such as name, ra, dec, vmag, priority: CSV, ECSV, FITS or VOTable (needs astropy).
@@ -22,7 +22,7 @@ else:
 site = sys.argv[2] if len(sys.argv) > 2 else "calar alto"
 date = sys.argv[3] if len(sys.argv) > 3 else "2027-03-14"
 
-# Or an agent that has learned to observe: PolicyPlayer(RL2.load("runs/TargetSelection-0/checkpoint.pt")).
+# Or an agent that has learned to observe: AgentPolicy(RL2.load("runs/TargetSelection-0/checkpoint.pt")).
 for name in ("greedy", "priority", "sequential", "lowest airmass"):
     plan = plan_night(targets, site, date, name, slots=8)
     print(f"{name}: {len(plan)} exposures, worth {plan.worth:.2f} average targets")

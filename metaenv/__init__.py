@@ -1,7 +1,6 @@
 """metaenv: Gymnasium environments whose tasks come from a distribution of scientific problems."""
 
 from metaenv.registry import ENVIRONMENTS, full_id, register_all
-from metaenv.reveal import RevealTask, VectorRevealTask
 from metaenv.tasks import (
     FrozenTasks,
     Labelled,
@@ -14,6 +13,7 @@ from metaenv.tasks import (
 from metaenv.trial import Trial, VectorTrial, make_trials
 from metaenv.vector import BatchedEnv
 from metaenv.version import __version__
+from metaenv.wrappers import ObserveTask, VectorObserveTask
 
 register_all()
 
@@ -22,14 +22,14 @@ __all__ = [
     "BatchedEnv",
     "FrozenTasks",
     "Labelled",
+    "ObserveTask",
     "Reference",
-    "RevealTask",
     "Task",
     "TaskBatch",
     "TaskDistribution",
     "TaskSampler",
     "Trial",
-    "VectorRevealTask",
+    "VectorObserveTask",
     "VectorTrial",
     "__version__",
     "full_id",

@@ -74,24 +74,24 @@ def _complain(message: str, status: int = 2) -> int:
 def _demo(args: list[str]) -> int:
     import tyro
 
-    from metaenv.agents.demo import demo
+    from metaenv.experiments.demo import demo
 
     tyro.cli(demo, args=args, prog="metaenv demo")
     return 0
 
 
 def _train(args: list[str]) -> int:
-    from metaenv.agents.command import train_command
+    from metaenv.runs.command import train_command
 
     return train_command(args)
 
 
 def _resume(args: list[str]) -> int:
-    from metaenv.agents.command import resume_command
+    from metaenv.runs.command import resume_command
 
     if args and not args[0].startswith("-"):
-        from metaenv.supervised.command import is_fewshot_run
-        from metaenv.supervised.command import resume_command as resume_fewshot
+        from metaenv.runs.fewshot_command import is_fewshot_run
+        from metaenv.runs.fewshot_command import resume_command as resume_fewshot
 
         if is_fewshot_run(args[0]):
             return resume_fewshot(args)
@@ -99,7 +99,7 @@ def _resume(args: list[str]) -> int:
 
 
 def _fewshot(args: list[str]) -> int:
-    from metaenv.supervised.command import fewshot_command
+    from metaenv.runs.fewshot_command import fewshot_command
 
     return fewshot_command(args)
 
@@ -107,7 +107,7 @@ def _fewshot(args: list[str]) -> int:
 def _evaluate(args: list[str]) -> int:
     import tyro
 
-    from metaenv.agents.report import evaluate_run
+    from metaenv.experiments.evaluate import evaluate_run
 
     tyro.cli(evaluate_run, args=args, prog="metaenv evaluate")
     return 0
@@ -128,17 +128,17 @@ def _envs(args: list[str]) -> int:
         print(f"{full_id(name)}\n  {summary}")
         print(f"  action {env.single_action_space}; observation {env.env.single_observation_space.shape}")
         splits = ", ".join(env.distribution.splits)
-        print(f"  trial of {env.episodes} episodes, its return {RETURNS[env.memory.objective]}; splits {splits}")
+        print(f"  trial of {env.episodes} episodes, its return {RETURNS[env.trial_state.objective]}; splits {splits}")
     return 0
 
 
 def _bench(args: list[str]) -> int:
-    from metaenv.bench.command import bench_command
+    from metaenv.experiments.speed.command import bench_command
 
     return bench_command(args)
 
 
 def _reproduce(args: list[str]) -> int:
-    from metaenv.agents.reproduce import reproduce_command
+    from metaenv.experiments.command import reproduce_command
 
     return reproduce_command(args)

@@ -10,7 +10,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from metaenv.masks import check_action
+from metaenv.actions import check_action
 from metaenv.tasks import Task, TaskDistribution
 from metaenv.vector import ALL, BatchedEnv
 
@@ -35,7 +35,7 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
 
     @property
     def task(self) -> Task:
-        """The hidden task now being played. For evaluation and drawing, never for a player."""
+        """The hidden task now being played. For evaluation and drawing, never for a policy."""
         return self.batch.tasks.task(0)
 
     @property
@@ -58,11 +58,11 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         actions = check_action(action, batch.single_action_space)
         if not batch.is_playing(0):
             raise ResetNeeded("no episode is under way: call reset()")
-        reward, terminated, truncated = batch._transition(ALL, actions)
+        reward, terminated, truncated = batch.transition(ALL, actions)
         over = bool(terminated[0]), bool(truncated[0])
         if any(over):
             batch.end_episode(0)
-        return batch._observe(ALL)[0], float(reward[0]), *over, first_row(batch._columns(ALL))
+        return batch.observe(ALL)[0], float(reward[0]), *over, first_row(batch._columns(ALL))
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(k,) which Discrete actions are allowed now, as sb3-contrib asks for them."""

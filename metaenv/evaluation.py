@@ -1,6 +1,6 @@
 """Evaluation on frozen tasks: k-shot curves, normalised scores and intervals, as one object that is a JSON file.
 
-A player meets tasks it has never seen, with its weights as training left them, and plays one trial of each. What
+A policy meets tasks it has never seen, with its weights as training left them, and plays one trial of each. What
 counts after k episodes is its *recommendation*: for trials that seek the best episode, the true score of the episode
 with the best reading so far; for trials that add up, the mean score of the k-th episode.
 """
@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.files import replacing
-from metaenv.players import Progress, RandomPlayer, TrialPlayer, TrialRecord, play_trials
+from metaenv.policies import Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.tasks import FrozenTasks
 from metaenv.trial import VectorTrial, make_trials
+from metaenv.typing import Floats
 
 SHOTS = (1, 2, 3, 5, 10)
 PACKAGES = ("gymnasium", "numpy", "scipy", "torch", "stable-baselines3", "botorch")
@@ -31,16 +31,16 @@ CHUNK = 256  # trials played at once; chosen
 
 @dataclass(frozen=True)
 class Row:
-    """One player's curve over the number of episodes.
+    """One policy's curve over the number of episodes.
 
     Attributes:
-        name: of the player.
+        name: of the policy.
         values: (seeds, tasks, shots) recommendation's true score.
         fraction: of the oracle's score, as a ratio of means, for each shot.
         normalised: (score - random) / (oracle - random), as a ratio of means, for each shot.
         adaptation: (score - fixed) / (oracle - fixed) against the best fixed rule, where one was given.
         iqm: of the tasks' scores over seeds and tasks, for each shot.
-        trial_return: mean over seeds and tasks of the whole trial's reward, as the player saw it.
+        trial_return: mean over seeds and tasks of the whole trial's reward, as the policy saw it.
     """
 
     name: str
@@ -99,11 +99,11 @@ class Evaluation:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
-        """The row of a player. Raises KeyError with the names there are."""
+        """The row of a policy. Raises KeyError with the names there are."""
         for row in self.rows:
             if row.name == name:
                 return row
-        raise KeyError(f"no player {name!r} in this evaluation; there are {[r.name for r in self.rows]}")
+        raise KeyError(f"no policy {name!r} in this evaluation; there are {[r.name for r in self.rows]}")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python, the rows by `Row.to_dict`."""
@@ -122,8 +122,8 @@ class Evaluation:
         return cls(**{**given, "shots": tuple(given["shots"])}, rows=rows)
 
     def table(self, curve: str = "fraction") -> str:
-        """A Markdown table: a row for each player, a column for each number of episodes, mean and 95 % interval."""
-        head = ["player", *[f"@{k}" for k in self.shots]]
+        """A Markdown table: a row for each policy, a column for each number of episodes, mean and 95 % interval."""
+        head = ["policy", *[f"@{k}" for k in self.shots]]
         lines = [head, ["---"] + ["---:"] * len(self.shots)]
         for row in self.rows:
             intervals: list[Interval] | None = getattr(row, curve)
@@ -135,7 +135,7 @@ class Evaluation:
 
 
 def evaluate(
-    players: Mapping[str, TrialPlayer | Sequence[TrialPlayer]],
+    policies: Mapping[str, Policy | Sequence[Policy]],
     env_id: str,
     split: str = "test",
     n_tasks: int | None = None,
@@ -146,35 +146,35 @@ def evaluate(
     episodes: int | None = None,
     **settings: Any,
 ) -> Evaluation:
-    """Let players play the frozen tasks of a split.
+    """Let policies play the frozen tasks of a split.
 
     Args:
-        players: by name; a sequence of players is one method trained with several seeds.
+        policies: by name; a sequence of policies is one method trained with several seeds.
         env_id: of a registered environment.
         split: a frozen split.
         n_tasks: the first so many tasks of the frozen list; all by default.
         shots: after how many episodes to score; those beyond the trial's length are left out.
-        seed: of the noise and of players' own draws; the same for all players.
-        best_fixed: name of the player that is the best fixed rule, for the adaptation score.
-        progress: called with (tasks done, tasks in all) for each player.
+        seed: of the noise and of policies' own draws; the same for all policies.
+        best_fixed: name of the policy that is the best fixed rule, for the adaptation score.
+        progress: called with (tasks done, tasks in all) for each policy.
         episodes: of a trial; the environment's own number by default.
         **settings: of the environment.
     """
 
-    def trials(player: TrialPlayer) -> VectorTrial:
-        return make_trials(env_id, CHUNK, episodes, split=split, **getattr(player, "trial_options", {}), **settings)
+    def trials(policy: Policy) -> VectorTrial:
+        return make_trials(env_id, CHUNK, episodes, split=split, **getattr(policy, "trial_options", {}), **settings)
 
-    env = trials(RandomPlayer())
+    env = trials(RandomPolicy())
     frozen = first_tasks(env.distribution.frozen(split), n_tasks)
     kept = tuple(k for k in shots if k <= env.episodes)
-    if best_fixed is not None and best_fixed not in players:
-        raise KeyError(f"best_fixed={best_fixed!r} is not one of the players {list(players)}")
+    if best_fixed is not None and best_fixed not in policies:
+        raise KeyError(f"best_fixed={best_fixed!r} is not one of the policies {list(policies)}")
     values, returns = {}, {}
-    for name, player in players.items():
-        group = player if isinstance(player, Sequence) else [player]
+    for name, policy in policies.items():
+        group = policy if isinstance(policy, Sequence) else [policy]
         records = [play_trials(p, trials(p), frozen.tasks, seed, progress) for p in group]
-        values[name] = np.stack([_after(r, kept, env.memory.objective) for r in records])
-        returns[name] = np.stack([_trial_returns(r, env.memory.objective) for r in records])
+        values[name] = np.stack([_after(r, kept, env.trial_state.objective) for r in records])
+        returns[name] = np.stack([_trial_returns(r, env.trial_state.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
     rows = [make_row(name, v, frozen, fixed, returns[name]) for name, v in values.items()]
     return Evaluation(env_id, split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
@@ -186,7 +186,7 @@ def make_row(
     """Curves with intervals.
 
     Args:
-        name: of the player.
+        name: of the policy.
         values: (seeds, tasks, shots) recommendation's true score.
         frozen: the tasks, with their references.
         fixed: (tasks, shots) the best fixed rule's values.
@@ -212,7 +212,7 @@ def oracle_row(frozen: FrozenTasks, shots: int) -> Row:
 
 
 def difference(a: Row, b: Row, shot: int) -> Interval:
-    """Mean difference of two players' true scores at one of the shots (by position), paired by task."""
+    """Mean difference of two policies' true scores at one of the shots (by position), paired by task."""
     return paired_difference(a.values[:, :, shot], b.values[:, :, shot], rng=np.random.default_rng(0))
 
 

@@ -36,7 +36,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = None) -> Figure:
-    """The players' curves over the number of episodes, with 95 % intervals."""
+    """The policies' curves over the number of episodes, with 95 % intervals."""
     figure = new_figure(8.0, 4.0)
     axes: Any = figure.add_subplot()
     shown = [row for row in evaluation.rows if getattr(row, curve) is not None]

@@ -10,15 +10,15 @@ NAMESPACE = "metaenv"
 
 # id: (module, class of the batched environment, class of the scalar one)
 ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
-    "BernoulliBandit-v0": ("metaenv.classic.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
-    "TabularMDP-v0": ("metaenv.classic.mdp", "TabularMDPVectorEnv", "TabularMDPEnv"),
-    "SparsePointRobot-v0": ("metaenv.classic.point_robot", "SparsePointRobotVectorEnv", "SparsePointRobotEnv"),
-    "GridNavi-v0": ("metaenv.classic.grid_navi", "GridNaviVectorEnv", "GridNaviEnv"),
+    "BernoulliBandit-v0": ("metaenv.classic.bandit.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
+    "TabularMDP-v0": ("metaenv.classic.mdp.env", "TabularMDPVectorEnv", "TabularMDPEnv"),
+    "SparsePointRobot-v0": ("metaenv.classic.point_robot.env", "SparsePointRobotVectorEnv", "SparsePointRobotEnv"),
+    "GridNavi-v0": ("metaenv.classic.gridnavi.env", "GridNaviVectorEnv", "GridNaviEnv"),
     "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
-    "MoleculeDesign-v0": ("metaenv.molecules.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
-    "LeadOptimization-v0": ("metaenv.molecules.lead", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),
-    "TargetSelection-v0": ("metaenv.telescope.env", "TargetSelectionVectorEnv", "TargetSelectionEnv"),
+    "MoleculeDesign-v0": ("metaenv.molecules.design.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
+    "LeadOptimization-v0": ("metaenv.molecules.lead.env", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),
+    "TargetSelection-v0": ("metaenv.telescope.sim.env", "TargetSelectionVectorEnv", "TargetSelectionEnv"),
 }
 
 

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metaenv.arrays import Floats, Index, Rows
 from metaenv.errors import TaskError, nearest
-from metaenv.streams import BLOCK, Streams
+from metaenv.rng import BLOCK, Streams
+from metaenv.typing import Floats, Index, Rows
 
 MAX_REJECTIONS = 1000  # chosen: a distribution that accepts under 1 % of its draws is a mistake
 
@@ -305,7 +305,7 @@ class TaskDistribution(ABC):
 
     @abstractmethod
     def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """The true task as a vector in [-1, 1], shape (n, c): what `RevealTask` shows to an oracle."""
+        """The true task as a vector in [-1, 1], shape (n, c): what `ObserveTask` shows to an oracle."""
 
     def members(self, split: str) -> TaskBatch | None:
         """All tasks of a split that has finitely many, each once; None for an endless one."""

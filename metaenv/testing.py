@@ -122,7 +122,7 @@ def check_trial(trial: Trial, seed: int = 3) -> None:
         assert not truncated, "the end of a trial is terminated, never truncated"
         assert info["task_id"] == task_id, "the task changed within a trial"
         assert trial.observation_space.contains(observation), "the trial's observation is outside its space"
-        fed_back += float(observation[-3]) / trial.memory.reward_scale
+        fed_back += float(observation[-3]) / trial.trial_state.reward_scale
         flags += int(observation[-2]) if not done else 0
         total += reward
         if "episode_return" in info:
@@ -131,7 +131,7 @@ def check_trial(trial: Trial, seed: int = 3) -> None:
     assert flags == trial.episodes - 1, f"the boundary flag fired {flags} times in {trial.episodes} episodes"
     assert len(returns) == trial.episodes
     np.testing.assert_allclose(fed_back, sum(returns), rtol=1e-5, atol=1e-5)
-    expected = sum(returns) if trial.memory.objective == "sum" else max(returns)
+    expected = sum(returns) if trial.trial_state.objective == "sum" else max(returns)
     np.testing.assert_allclose(total, expected, rtol=1e-9, atol=1e-9)
 
 

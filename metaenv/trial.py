@@ -17,15 +17,15 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats, Rows
 from metaenv.errors import nearest
+from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, BatchedWrapper, Info, Observations
 
 Objective = Literal["sum", "best"]
 OBJECTIVES = ("sum", "best")
 
 
-class TrialMemory:
+class TrialState:
     """What a trial adds to an observation, for ``n`` trials at once; shared by `Trial` and `VectorTrial`.
 
     The trial's observation is the concatenation, in float32, of
@@ -51,7 +51,7 @@ class TrialMemory:
         objective: str,
         reports_at_end: bool,
         reward_scale: float,
-        context_blind: bool = False,
+        hide_history: bool = False,
     ) -> None:
         if episodes < 1:
             raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
@@ -64,7 +64,7 @@ class TrialMemory:
         self.episodes = episodes
         self.objective = objective
         self.reward_scale = reward_scale
-        self.context_blind = context_blind
+        self.hide_history = hide_history
         self.action_space = action_space
         self.episode_size = int(observation_space.shape[0])
         self.reports_at_end = reports_at_end
@@ -152,7 +152,7 @@ class TrialMemory:
     def observation(self, rows: Rows, inner: Observations) -> Observations:
         """The trial's observation (m, size) around the inner one (m, d)."""
         extra = self._extra[rows]
-        if self.context_blind:
+        if self.hide_history:
             extra = np.zeros_like(extra)
             extra[:, -1] = self._extra[rows, -1]
         return np.concatenate([inner, extra], axis=1)
@@ -189,9 +189,9 @@ class VectorTrial(BatchedWrapper):
             episode's return, paid out as the improvement at each episode's end. Default: the environment's own.
         reward_scale: a declared constant on the previous reward in the observation (never a running estimate).
         autoreset_mode: of the trials; by default the environment's.
-        context_blind: hide what the trial remembers, all but the progress: the control that cannot adapt.
+        hide_history: hide what the trial remembers, all but the progress: the control that cannot adapt.
 
-    The observation is laid out in `TrialMemory`. ``info`` of the step that ends an episode carries that episode's
+    The observation is laid out in `TrialState`. ``info`` of the step that ends an episode carries that episode's
     report (its ``score``, for example) as the environment gave it, and ``episode_return`` where ``_episode_return``.
     """
 
@@ -202,9 +202,9 @@ class VectorTrial(BatchedWrapper):
         objective: Objective | None = None,
         reward_scale: float = 1.0,
         autoreset_mode: AutoresetMode | str | None = None,
-        context_blind: bool = False,
+        hide_history: bool = False,
     ) -> None:
-        self.memory = TrialMemory(
+        self.trial_state = TrialState(
             env.num_envs,
             env.single_observation_space,
             env.single_action_space,
@@ -212,14 +212,14 @@ class VectorTrial(BatchedWrapper):
             objective or env.trial_objective,
             env.reports_at_end,
             reward_scale,
-            context_blind,
+            hide_history,
         )
-        super().__init__(env, self.memory.space, autoreset_mode)
-        self.episodes = self.memory.episodes
+        super().__init__(env, self.trial_state.space, autoreset_mode)
+        self.episodes = self.trial_state.episodes
         self._end_report: Info | None = None
         self.keep_transition = False
         """Whether each step leaves its `transition`; off by default, because it costs time."""
-        self.transition: Transition | None = None
+        self.last_transition: Transition | None = None
         """The last step of all trials; None before the first one, and where it played some of them only."""
 
     @property
@@ -228,36 +228,36 @@ class VectorTrial(BatchedWrapper):
         length = getattr(self.env, "episode_length", None)
         return None if length is None else length * self.episodes
 
-    def _begin(self, rows: Rows) -> None:
-        self.memory.begin(rows)
+    def begin(self, rows: Rows) -> None:
+        self.trial_state.begin(rows)
         if self._end_report is not None:
             # A new array: the old one is still in the info of the step that ended the trial.
             ended = self._end_report["episode_end"].copy()
             ended[rows] = False
             self._end_report["episode_end"] = ended
-        self.env._begin(rows)
+        self.env.begin(rows)
 
-    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        reward, terminated, truncated = self.env._transition(rows, action)
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        reward, terminated, truncated = self.env.transition(rows, action)
         done = terminated | truncated
-        final = self.env._observe(rows) if done.any() or self.keep_transition else None
-        paid, over = self.memory.record(rows, action, reward, done, final)
+        final = self.env.observe(rows) if done.any() or self.keep_transition else None
+        paid, over = self.trial_state.record(rows, action, reward, done, final)
         if self.keep_transition:
             self._keep(rows, reward, terminated, truncated, final)
         self._read_reports(rows, done)
         if (renew := done & ~over).any():
             again = np.arange(self.num_envs)[rows][renew]
             # All rows at once is the fast path of every environment.
-            self.env._begin(slice(None) if len(again) == self.num_envs else again)
+            self.env.begin(slice(None) if len(again) == self.num_envs else again)
         return paid, over, np.zeros_like(over)
 
     def _keep(
         self, rows: Rows, reward: Floats, terminated: Bools, truncated: Bools, after: Observations | None
     ) -> None:
-        self.transition = None
+        self.last_transition = None
         if after is not None and len(after) == self.num_envs:
-            mask, report = self.env._mask(rows), self.env._report(rows)
-            self.transition = Transition(reward, terminated, truncated, after, mask, report)
+            mask, report = self.env.mask(rows), self.env.report(rows)
+            self.last_transition = Transition(reward, terminated, truncated, after, mask, report)
 
     def _read_reports(self, rows: Rows, done: Bools) -> None:
         """Keep what the finished episodes reported before the next ones begin."""
@@ -266,19 +266,19 @@ class VectorTrial(BatchedWrapper):
             return
         returns = np.zeros(self.num_envs)
         ended = np.zeros(self.num_envs, bool)
-        returns[rows], ended[rows] = self.memory.episode_return[rows], done
-        self.memory.end_episodes(np.flatnonzero(ended))
-        report = self.env._report(slice(None))
+        returns[rows], ended[rows] = self.trial_state.episode_return[rows], done
+        self.trial_state.end_episodes(np.flatnonzero(ended))
+        report = self.env.report(slice(None))
         self._end_report = {**report, "episode_return": returns, "episode_end": ended}
 
-    def _observe(self, rows: Rows) -> Observations:
-        return self.memory.observation(rows, self.env._observe(rows))
+    def observe(self, rows: Rows) -> Observations:
+        return self.trial_state.observation(rows, self.env.observe(rows))
 
-    def _report(self, rows: Rows) -> Info:
+    def report(self, rows: Rows) -> Info:
         if self._end_report is None:
             nothing = np.zeros(self.num_envs)
             ended = {"episode_return": nothing[rows], "episode_end": nothing[rows] > 0}
-            return {**self.env._report(rows), **ended}
+            return {**self.env.report(rows), **ended}
         return {k: v[rows] for k, v in self._end_report.items()}
 
 
@@ -300,7 +300,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective, reward_scale=reward_scale)
         gym.Wrapper.__init__(self, env)
         batched = getattr(env.unwrapped, "batch", BatchedEnv)
-        self.memory = TrialMemory(
+        self.trial_state = TrialState(
             1,
             env.observation_space,
             env.action_space,
@@ -309,27 +309,27 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             batched.reports_at_end,
             reward_scale,
         )
-        self.episodes = self.memory.episodes
-        self.observation_space = self.memory.space
+        self.episodes = self.trial_state.episodes
+        self.observation_space = self.trial_state.space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         """Begin a new trial, of ``options["task"]`` or of the next task."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self.memory.begin(slice(None))
+        self.trial_state.begin(slice(None))
         return self._around(observation), info
 
     def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """One step; at the end of an inner episode the next one begins within this call."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         done = np.array([terminated or truncated])
-        paid, over = self.memory.record(
+        paid, over = self.trial_state.record(
             slice(None), np.asarray(action)[None], np.array([float(reward)]), done, observation[None]
         )
         if done[0]:
-            info = {**info, "episode_return": float(self.memory.episode_return[0])}
-            self.memory.end_episodes(slice(None))
+            info = {**info, "episode_return": float(self.trial_state.episode_return[0])}
+            self.trial_state.end_episodes(slice(None))
         if done[0] and not over[0]:
             observation, fresh = self.env.reset(options={"keep_task": True})
             info = {**fresh, **info, **{k: fresh[k] for k in ("action_mask",) if k in fresh}}
@@ -341,7 +341,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return masks
 
     def _around(self, observation: NDArray[Any]) -> Observations:
-        return self.memory.observation(slice(None), observation[None].astype(np.float32))[0]
+        return self.trial_state.observation(slice(None), observation[None].astype(np.float32))[0]
 
 
 def make_trials(
@@ -349,8 +349,8 @@ def make_trials(
     num_envs: int = 1,
     episodes: int | None = None,
     objective: Objective | None = None,
-    reveal_task: bool = False,
-    context_blind: bool = False,
+    observe_task: bool = False,
+    hide_history: bool = False,
     **settings: Any,
 ) -> VectorTrial:
     """Trials of a registered environment, ready for an agent.
@@ -360,18 +360,18 @@ def make_trials(
         num_envs: how many trials are played at once.
         episodes: K, by default the environment's ``trial_episodes``.
         objective: ``"sum"`` or ``"best"``, by default the environment's own.
-        reveal_task: show the true task to the player (an oracle, not a meta-learner).
-        context_blind: hide what the trial remembers (a control, not a meta-learner).
+        observe_task: show the true task to the policy (an oracle, not a meta-learner).
+        hide_history: hide what the trial remembers (a control, not a meta-learner).
         **settings: of the environment, e.g. ``split="test"``.
     """
     from metaenv.registry import full_id
-    from metaenv.reveal import VectorRevealTask
+    from metaenv.wrappers import VectorObserveTask
 
     env = gym.make_vec(full_id(env_id), num_envs=num_envs, **settings)
     if not isinstance(env, BatchedEnv):
         raise TypeError(f"{env_id} is not a native metaenv vector environment but {type(env).__name__}")
-    inner = VectorRevealTask(env) if reveal_task else env
-    return VectorTrial(inner, episodes, objective, context_blind=context_blind)
+    inner = VectorObserveTask(env) if observe_task else env
+    return VectorTrial(inner, episodes, objective, hide_history=hide_history)
 
 
-__all__: Sequence[str] = ("OBJECTIVES", "Objective", "Transition", "Trial", "TrialMemory", "VectorTrial", "make_trials")
+__all__: Sequence[str] = ("OBJECTIVES", "Objective", "Transition", "Trial", "TrialState", "VectorTrial", "make_trials")

@@ -2,7 +2,7 @@
 
 `BatchedEnv` is a native `gymnasium.vector.VectorEnv`. A domain gives it five short methods over *rows* (an index
 array, or ``slice(None)`` for all sub-environments); seeding, tasks, autoreset, masks and infos are done here. The
-scalar environment of `metaenv.env` is a batch of one, and `metaenv.trial` and `metaenv.reveal` build on the same
+scalar environment of `metaenv.env` is a batch of one, and `metaenv.trial` and `metaenv.wrappers` build on the same
 five methods.
 """
 
@@ -19,11 +19,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats, Rows
+from metaenv.actions import check_actions
 from metaenv.errors import TaskError, nearest
-from metaenv.masks import check_actions
-from metaenv.streams import Streams
+from metaenv.rng import Streams
 from metaenv.tasks import Task, TaskBatch, TaskDistribution, TaskStreams
+from metaenv.typing import Bools, Floats, Rows
 
 Observations = NDArray[np.float32]
 Info = dict[str, Any]
@@ -58,7 +58,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     trial_objective: ClassVar[str] = "sum"
     """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
     reports_at_end: ClassVar[bool] = False
-    """Whether the last observation of an episode tells something that the next episode's player must know."""
+    """Whether the last observation of an episode tells something that the next episode's policy must know."""
 
     def __init__(
         self,
@@ -93,32 +93,32 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     # WHAT A DOMAIN WRITES
 
     @abstractmethod
-    def _begin(self, rows: Rows) -> None:
+    def begin(self, rows: Rows) -> None:
         """Begin a new episode of ``rows``' tasks."""
 
     @abstractmethod
-    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         """Play ``action`` (rows first) in ``rows``; reward, terminated, truncated, each (len(rows),)."""
 
     @abstractmethod
-    def _observe(self, rows: Rows) -> Observations:
-        """What the player sees now, shape (len(rows), d): a new array."""
+    def observe(self, rows: Rows) -> Observations:
+        """What the policy sees now, shape (len(rows), d): a new array."""
 
-    def _report(self, rows: Rows) -> Info:
+    def report(self, rows: Rows) -> Info:
         """More of ``info``: arrays with rows first."""
         return {}
 
-    def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
+    def mask(self, rows: Rows) -> NDArray[np.int8] | None:
         """(len(rows), k) allowed Discrete actions; by default all."""
         if not isinstance(self.single_action_space, gym.spaces.Discrete):
             return None
         return np.ones((len(np.arange(self.num_envs)[rows]), int(self.single_action_space.n)), np.int8)
 
-    def _frame(self, row: int) -> NDArray[np.uint8]:
+    def frame(self, row: int) -> NDArray[np.uint8]:
         """One picture (height, width, 3) of sub-environment ``row``."""
         raise ValueError(f"{type(self).__name__} draws no pictures; use render_mode='ansi'")
 
-    def _text(self, row: int) -> str:
+    def text(self, row: int) -> str:
         """One line of text on sub-environment ``row``."""
         return f"task {self.tasks.ids[row]}"
 
@@ -126,12 +126,12 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     @property
     def tasks(self) -> TaskBatch:
-        """The hidden tasks now being played. For evaluation and drawing, never for a player."""
+        """The hidden tasks now being played. For evaluation and drawing, never for a policy."""
         if self._tasks is None:
             raise ResetNeeded("call reset() before asking for the tasks")
         return self._tasks
 
-    def _seed_rows(self, seeds: Sequence[int | None]) -> None:
+    def seed_rows(self, seeds: Sequence[int | None]) -> None:
         """Give sub-environment ``i`` streams grown from ``seeds[i]``; None keeps what it has."""
         fresh = not self._seeded
         sequences = [np.random.SeedSequence(s) if s is not None or fresh else None for s in seeds]
@@ -148,11 +148,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
                 self.dynamics.reseed(row, child(sequence, 1))
                 self.noise.reseed(row, child(sequence, 2))
 
-    def _draw_tasks(self, rows: Rows) -> TaskBatch:
+    def draw_tasks(self, rows: Rows) -> TaskBatch:
         """The next task of each of ``rows``' streams."""
         return self._task_streams.draw(rows)
 
-    def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         """Let ``rows`` play ``tasks`` from their next episode on."""
         full = isinstance(rows, slice) or len(rows) == self.num_envs
         if self._tasks is None and not full:
@@ -170,7 +170,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """A sub-environment's episode is over: it must be reset before it is stepped again."""
         self._began[row] = False
 
-    def task_context(self) -> NDArray[np.float32]:
+    def task_vector(self) -> NDArray[np.float32]:
         """(num_envs, c) the true tasks as vectors: a privileged signal, for training and oracles only."""
         return self.distribution.context(self.tasks)
 
@@ -195,14 +195,14 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if keep.any() and self._tasks is None:
             raise TaskError("keep_task needs an earlier reset: there is no task to keep")
         if seeds is not None or not self._seeded:
-            self._seed_rows(seeds or [None] * self.num_envs)
+            self.seed_rows(seeds or [None] * self.num_envs)
         renew = mask & ~keep
         if given is not None:
-            self._set_tasks(_rows(mask), given)
+            self.set_tasks(_rows(mask), given)
         elif renew.any():
-            self._set_tasks(_rows(renew), self._draw_tasks(_rows(renew)))
+            self.set_tasks(_rows(renew), self.draw_tasks(_rows(renew)))
         self._start(mask)
-        return self._observe(ALL), self._info(ALL)
+        return self.observe(ALL), self._info(ALL)
 
     def step(self, actions: NDArray[Any]) -> tuple[Observations, Floats, Bools, Bools, Info]:
         """Play one action in every sub-environment.
@@ -220,12 +220,12 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             )
         if self._finished.any():
             return self._step_some(actions)
-        reward, terminated, truncated = self._transition(ALL, actions)
+        reward, terminated, truncated = self.transition(ALL, actions)
         return self._end_of_step(reward, terminated, truncated)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(num_envs, k) which Discrete actions are allowed now, as sb3-contrib asks for them."""
-        mask = self._mask(ALL)
+        mask = self.mask(ALL)
         if mask is None:
             raise ValueError(f"only Discrete actions have masks, this action space is {self.single_action_space}")
         return mask.astype(bool)
@@ -235,7 +235,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if self.render_mode is None:
             gym.logger.warn("render() without a render_mode: make the environment with render_mode='rgb_array'")
             return None
-        draw = self._text if self.render_mode == "ansi" else self._frame
+        draw = self.text if self.render_mode == "ansi" else self.frame
         return tuple(draw(i) for i in range(self.num_envs))
 
     # PRIVATE
@@ -284,14 +284,14 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def _start(self, mask: Bools) -> None:
         if mask.any():
-            self._begin(_rows(mask))
+            self.begin(_rows(mask))
         self._began |= mask
         self._finished &= ~mask
 
     def _columns(self, rows: Rows) -> Info:
         """What info holds, rows first."""
-        info: Info = {"task_id": self._task_ids[rows], **self._report(rows)}
-        mask = self._mask(rows)
+        info: Info = {"task_id": self._task_ids[rows], **self.report(rows)}
+        mask = self.mask(rows)
         return info if mask is None else {**info, "action_mask": mask}
 
     def _info(self, rows: Rows) -> Info:
@@ -306,8 +306,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         if play.any():
             rows = np.flatnonzero(play)
-            reward[rows], terminated[rows], truncated[rows] = self._transition(rows, actions[rows])
-        self._set_tasks(_rows(renew), self._draw_tasks(_rows(renew)))
+            reward[rows], terminated[rows], truncated[rows] = self.transition(rows, actions[rows])
+        self.set_tasks(_rows(renew), self.draw_tasks(_rows(renew)))
         self._start(renew)
         return self._end_of_step(reward, terminated, truncated)
 
@@ -319,15 +319,15 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             self._began &= ~done
             if self.autoreset_mode is AutoresetMode.NEXT_STEP:
                 self._finished |= done
-            return self._observe(ALL), reward, terminated, truncated, self._info(ALL)
-        final_obs, final_info = self._observe(ALL), self._info(ALL)
+            return self.observe(ALL), reward, terminated, truncated, self._info(ALL)
+        final_obs, final_info = self.observe(ALL), self._info(ALL)
         for key in [k for k in final_info if k.startswith("_")]:
             final_info[key] = done
-        self._set_tasks(_rows(done), self._draw_tasks(_rows(done)))
+        self.set_tasks(_rows(done), self.draw_tasks(_rows(done)))
         self._start(done)
         info = self._info(ALL)
         info.update(final_obs=final_obs, _final_obs=done, final_info=final_info, _final_info=done)
-        return self._observe(ALL), reward, terminated, truncated, info
+        return self.observe(ALL), reward, terminated, truncated, info
 
 
 class BatchedWrapper(BatchedEnv):
@@ -360,36 +360,36 @@ class BatchedWrapper(BatchedEnv):
         """The environment under all wrappers."""
         return self.env.innermost if isinstance(self.env, BatchedWrapper) else self.env
 
-    def _begin(self, rows: Rows) -> None:
-        self.env._begin(rows)
+    def begin(self, rows: Rows) -> None:
+        self.env.begin(rows)
 
-    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        return self.env._transition(rows, action)
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        return self.env.transition(rows, action)
 
-    def _observe(self, rows: Rows) -> Observations:
-        return self.env._observe(rows)
+    def observe(self, rows: Rows) -> Observations:
+        return self.env.observe(rows)
 
-    def _report(self, rows: Rows) -> Info:
-        return self.env._report(rows)
+    def report(self, rows: Rows) -> Info:
+        return self.env.report(rows)
 
-    def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
-        return self.env._mask(rows)
+    def mask(self, rows: Rows) -> NDArray[np.int8] | None:
+        return self.env.mask(rows)
 
-    def _frame(self, row: int) -> NDArray[np.uint8]:
-        return self.env._frame(row)
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        return self.env.frame(row)
 
-    def _text(self, row: int) -> str:
-        return self.env._text(row)
+    def text(self, row: int) -> str:
+        return self.env.text(row)
 
-    def _seed_rows(self, seeds: Sequence[int | None]) -> None:
-        self.env._seed_rows(seeds)
+    def seed_rows(self, seeds: Sequence[int | None]) -> None:
+        self.env.seed_rows(seeds)
         self._seeded = True
 
-    def _draw_tasks(self, rows: Rows) -> TaskBatch:
-        return self.env._draw_tasks(rows)
+    def draw_tasks(self, rows: Rows) -> TaskBatch:
+        return self.env.draw_tasks(rows)
 
-    def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
-        self.env._set_tasks(rows, tasks)
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        self.env.set_tasks(rows, tasks)
         self._tasks, self._task_ids = self.env._tasks, self.env._task_ids
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -2,8 +2,8 @@
 
     from metaenv.supervised import Episodes, evaluate, frozen_episodes, make_learner
 
-    train = Episodes(TaskSampler(SolidStateDistribution(), "train", seed=0), n_support=10, n_query=20)
-    test = frozen_episodes(Episodes(TaskSampler(SolidStateDistribution(), "test", seed=1), n_support=10, n_query=50))
+    train = Episodes(TaskSampler(SolidStateDistribution(), "train", seed=0), n_shot=10, n_query=20)
+    test = frozen_episodes(Episodes(TaskSampler(SolidStateDistribution(), "test", seed=1), n_shot=10, n_query=50))
     learners = {name: make_learner(name, train.problem).meta_fit(train, 2_000) for name in ("maml", "zero-shot")}
     print(evaluate(learners, test).markdown())
 
@@ -16,11 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metaenv.supervised.datasets import Dataset
-    from metaenv.supervised.episodes import EpisodeBatch, Episodes, FrozenEpisodes, frozen_episodes
+    from metaenv.supervised.data.datasets import Dataset
+    from metaenv.supervised.data.episodes import EpisodeBatch, Episodes, FrozenEpisodes, frozen_episodes
+    from metaenv.supervised.data.problem import Problem
     from metaenv.supervised.evaluation import Report, evaluate
     from metaenv.supervised.learner import Learner, LearnerConfig, Prediction, Predictor
-    from metaenv.supervised.problem import Problem
     from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
 
 __all__ = [
@@ -45,18 +45,18 @@ __all__ = [
 _MODULES = {
     "FLOORS": "registry",
     "LEARNERS": "registry",
-    "Dataset": "datasets",
-    "EpisodeBatch": "episodes",
-    "Episodes": "episodes",
-    "FrozenEpisodes": "episodes",
+    "Dataset": "data.datasets",
+    "EpisodeBatch": "data.episodes",
+    "Episodes": "data.episodes",
+    "FrozenEpisodes": "data.episodes",
     "Learner": "learner",
     "LearnerConfig": "learner",
     "Prediction": "learner",
     "Predictor": "learner",
-    "Problem": "problem",
+    "Problem": "data.problem",
     "Report": "evaluation",
     "evaluate": "evaluation",
-    "frozen_episodes": "episodes",
+    "frozen_episodes": "data.episodes",
     "learner_class": "registry",
     "make_learner": "registry",
 }

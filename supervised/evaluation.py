@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaenv.agents.threads import torch_threads_of
-from metaenv.arrays import Bools, Floats
 from metaenv.evaluation import write_text
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
-from metaenv.supervised.episodes import EpisodeBatch, FrozenEpisodes
+from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
+from metaenv.supervised.data.problem import Kind, Problem, task_loss
 from metaenv.supervised.learner import Learner, Prediction
-from metaenv.supervised.problem import Kind, Problem, task_loss
+from metaenv.threads import torch_threads_of
+from metaenv.typing import Bools, Floats
 
 METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "log_loss"),

@@ -26,12 +26,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from metaenv.agents.checkpoints import load_checkpoint, save_checkpoint
-from metaenv.agents.threads import torch_threads_of
-from metaenv.supervised.backbones import backbone_for, check_no_batch_statistics, n_features
-from metaenv.supervised.episodes import EpisodeBatch, Episodes
-from metaenv.supervised.problem import Kind, Problem, task_loss
-from metaenv.supervised.scaling import Scaling
+from metaenv.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
+from metaenv.supervised.data.normalization import Scaling
+from metaenv.supervised.data.problem import Kind, Problem, task_loss
+from metaenv.supervised.learners.backbones import backbone_for, check_no_batch_statistics, n_features
+from metaenv.threads import torch_threads_of
 
 SCALING_TASKS = 64  # tasks that the scaling is computed from (chosen)
 MAX_SKIPPED = 100  # updates in a row that may be left out for a loss that is not finite (chosen)

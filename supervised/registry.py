@@ -14,29 +14,29 @@ from metaenv.errors import nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from metaenv.supervised.data.problem import Problem
     from metaenv.supervised.learner import Learner
-    from metaenv.supervised.problem import Problem
 
 LEARNERS: dict[str, str] = {
-    "deep-kernel": "metaenv.supervised.deep_kernel:DeepKernel",
-    "maml": "metaenv.supervised.maml:MAML",
-    "mann": "metaenv.supervised.memory:MANN",
-    "matching": "metaenv.supervised.matching:Matching",
-    "meta-lstm": "metaenv.supervised.meta_lstm:MetaLSTM",
-    "prototypical": "metaenv.supervised.prototypical:Prototypical",
-    "reptile": "metaenv.supervised.reptile:Reptile",
-    "snail": "metaenv.supervised.snail:SNAIL",
+    "deep-kernel": "metaenv.supervised.learners.deep_kernel:DeepKernel",
+    "maml": "metaenv.supervised.learners.maml:MAML",
+    "mann": "metaenv.supervised.learners.mann:MANN",
+    "matching": "metaenv.supervised.learners.matching:Matching",
+    "meta-lstm": "metaenv.supervised.learners.meta_lstm:MetaLSTM",
+    "prototypical": "metaenv.supervised.learners.prototypical:Prototypical",
+    "reptile": "metaenv.supervised.learners.reptile:Reptile",
+    "snail": "metaenv.supervised.learners.snail:SNAIL",
 }
 """Learners of this field, "module:Class"."""
 
 FLOORS: dict[str, str] = {
-    "gp": "metaenv.supervised.gp:TaskGP",
-    "isolation-forest": "metaenv.supervised.forests:OutlierForest",
-    "knn": "metaenv.supervised.floors:NearestNeighbours",
-    "linear": "metaenv.supervised.floors:LinearModel",
-    "nearest-centroid": "metaenv.supervised.floors:NearestCentroid",
-    "random-forest": "metaenv.supervised.forests:RandomForest",
-    "zero-shot": "metaenv.supervised.floors:ZeroShot",
+    "gp": "metaenv.supervised.baselines.gp:TaskGP",
+    "isolation-forest": "metaenv.supervised.baselines.forests:OutlierForest",
+    "knn": "metaenv.supervised.baselines.simple:NearestNeighbours",
+    "linear": "metaenv.supervised.baselines.simple:LinearModel",
+    "nearest-centroid": "metaenv.supervised.baselines.simple:NearestCentroid",
+    "random-forest": "metaenv.supervised.baselines.forests:RandomForest",
+    "zero-shot": "metaenv.supervised.baselines.simple:ZeroShot",
 }
 """What every learner must be held against."""
 

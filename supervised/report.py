@@ -12,8 +12,8 @@ from metaenv.evaluation import package_versions, write_text
 from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
+from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, finite_numbers
-from metaenv.supervised.problem import Problem
 from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FewShotReport:
 
     name: str
     problem: Problem
-    k_shot: int
+    n_shot: int
     """Of training."""
     seeds: int
     sha256: dict[int, str]
@@ -60,14 +60,14 @@ class FewShotReport:
 
     def interval(self, method: str, k: int | None = None, metric: str | None = None) -> Interval:
         """Mean with 95 % interval over episodes and seeds; by default of the ranking metric at the training's shots."""
-        key = (self.k_shot if k is None else k, method, metric or self.metric)
+        key = (self.n_shot if k is None else k, method, metric or self.metric)
         if key not in self._intervals:
             self._intervals[key] = self.at(key[0]).interval(method, key[2])
         return self._intervals[key]
 
     def gain(self, method: str, floor: str, k: int | None = None) -> Interval:
         """How much better a method is than another, paired by episode; positive is better, whatever the metric."""
-        difference = self.at(self.k_shot if k is None else k).difference(method, floor, self.metric)
+        difference = self.at(self.n_shot if k is None else k).difference(method, floor, self.metric)
         if not self.lower_is_better:
             return difference
         return Interval(-difference.estimate, -difference.high, -difference.low)
@@ -76,7 +76,7 @@ class FewShotReport:
     def methods(self) -> list[str]:
         """Best first, at the shot count of training."""
         sign = 1 if self.lower_is_better else -1
-        found = {m: self.interval(m).estimate for m in self.scores[self.k_shot]}
+        found = {m: self.interval(m).estimate for m in self.scores[self.n_shot]}
         return sorted(found, key=lambda m: (found[m] != found[m], sign * found[m]))
 
     @property
@@ -104,21 +104,21 @@ class FewShotReport:
     @property
     def caption(self) -> str:
         """What the numbers of the table are."""
-        floor, n = self.best_floor, max(len(s.valid) for s in self.scores[self.k_shot].values())
+        floor, n = self.best_floor, max(len(s.valid) for s in self.scores[self.n_shot].values())
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
         forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
         better = "lower" if self.lower_is_better else "higher"
         known = "".join(f" {m} is told how tasks are distributed." for m in self.methods if m in REFERENCES)
         gap = f" Over the best floor ({floor}): positive is better, paired by episode." if floor else ""
         return (
-            f"{self.name}: trained on {_shots(self.k_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
+            f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
             f"interval. Better is {better}.{gap}{known} SHA-256 of the episodes: "
-            f"{self.sha256.get(self.k_shot, '')[:16]}…"
+            f"{self.sha256.get(self.n_shot, '')[:16]}…"
         )
 
     @property
     def _fewest(self) -> int:
-        return min(len(s.valid) for s in self.scores[self.k_shot].values())
+        return min(len(s.valid) for s in self.scores[self.n_shot].values())
 
     def _row(self, method: str) -> list[str]:
         floor = self.best_floor
@@ -147,7 +147,7 @@ class FewShotReport:
             "name": self.name,
             "kind": self.problem.kind,
             "x_shape": list(self.problem.x_shape),
-            "k_shot": self.k_shot,
+            "n_shot": self.n_shot,
             "seeds": self.seeds,
             "sha256": {str(k): v for k, v in self.sha256.items()},
             "shots": shots,

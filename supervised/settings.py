@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from metaenv.supervised.problem import Problem
+from metaenv.supervised.data.problem import Problem
 
 
 @dataclass(frozen=True)

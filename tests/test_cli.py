@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="agents need torch")
 
 from metaenv.cli import main
 
-TINY = ["--steps", "2000", "--num-envs", "20", "--agent.memory-size", "8", "--agent.embedding-sizes", "8"]
+TINY = ["--steps", "2000", "--num-envs", "20", "--agent.hidden-size", "8", "--agent.embedding-sizes", "8"]
 
 
 def test_help_names_every_command(capsys):
@@ -94,7 +94,7 @@ def test_unknown_split_and_truncated_checkpoint(run, tmp_path, capsys):
 
 def test_a_blind_agent_is_evaluated_as_it_was_trained(tmp_path, capsys):
     folder = tmp_path / "blind"
-    args = ["train", "rl2", "BernoulliBandit", *TINY, "--context-blind", "--verbose", "1", "--out", str(folder)]
+    args = ["train", "rl2", "BernoulliBandit", *TINY, "--hide-history", "--verbose", "1", "--out", str(folder)]
     assert main(args) == 0
     capsys.readouterr()
     assert main(["evaluate", str(folder), "--split", "validation"]) == 0
@@ -107,14 +107,14 @@ def test_settings_reach_the_environment(tmp_path):
     folder = tmp_path / "arms"
     args = ["train", "rl2", "BernoulliBandit", *TINY, "--settings", "n-arms", "3", "--out", str(folder)]
     assert main([*args, "--verbose", "1"]) == 0
-    from metaenv.agents.training import load_run
+    from metaenv.runs.training import load_run
 
     config, agent = load_run(folder)
     assert config.make_env().single_action_space.n == 3
     assert agent.spaces.n_actions == 3
 
 
-FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--k-shot", "3", "--query", "4", "--no-floors"]
+FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--n-shot", "3", "--query", "4", "--no-floors"]
 
 
 def test_fewshot_trains_tables_and_resumes(tmp_path, capsys):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from metaenv import make_trials
-from metaenv.classic.tasks import BanditDistribution, BanditTask
+from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.evaluation import Evaluation, evaluate, first_tasks, make_row, oracle_row
-from metaenv.players import PolicyPlayer, RandomPlayer, TrialRecord, play_trials
+from metaenv.policies import AgentPolicy, RandomPolicy, TrialRecord, play_trials
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch
 
 
@@ -50,7 +50,7 @@ def test_scores_of_a_fixed_arm_are_its_probabilities():
     assert row.normalised[0].estimate == pytest.approx(expected)
 
 
-def test_noise_is_the_same_for_all_players_and_the_padding_is_not_counted():
+def test_noise_is_the_same_for_all_policies_and_the_padding_is_not_counted():
     tasks = BanditDistribution(5).frozen("validation").tasks.take(np.arange(7))
     env = make_trials("BernoulliBandit", 4)
     one = play_trials(Always(0), env, tasks, seed=3)
@@ -92,13 +92,13 @@ def test_evaluations_of_different_seeds_share_no_noise(monkeypatch):
     monkeypatch.setattr(type(env), "reset", watched_reset)
     tasks = BanditDistribution(5).frozen("validation").tasks.take(np.arange(8))
     for seed in (0, 1):
-        play_trials(RandomPlayer(), env, tasks, seed)
+        play_trials(RandomPolicy(), env, tasks, seed)
     first, second = ({*seen[i], *seen[i + 1]} for i in (0, 2))  # eight tasks are two chunks of four
     assert len(first) == len(second) == 8 and not first & second
 
 
 def test_random_play_matches_the_reference():
-    evaluation = evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 2000)
+    evaluation = evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 2000)
     low, high = evaluation.row("random").normalised[-1][1:]
     assert low < 0 < high
     total = evaluation.row("random").trial_return
@@ -125,7 +125,7 @@ def test_adaptation_is_measured_against_the_fixed_rule_after_as_many_episodes():
 
 
 def test_json_names_tasks_versions_and_settings(tmp_path):
-    evaluation = evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 20, seed=5)
+    evaluation = evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 20, seed=5)
     saved = json.loads(evaluation.save(tmp_path / "deep" / "e.json").read_text())
     frozen = first_tasks(BanditDistribution(5).frozen("test"), 20)
     assert saved["tasks_sha256"] == frozen.sha256
@@ -136,15 +136,15 @@ def test_json_names_tasks_versions_and_settings(tmp_path):
 
 def test_a_saved_evaluation_comes_back(tmp_path):
     evaluation = evaluate(
-        {"random": RandomPlayer(), "first": Always(0)}, "BernoulliBandit", "test", 20, best_fixed="first"
+        {"random": RandomPolicy(), "first": Always(0)}, "BernoulliBandit", "test", 20, best_fixed="first"
     )
     loaded = Evaluation.load(evaluation.save(tmp_path / "e.json"))
     assert loaded.table() == evaluation.table()
     assert json.dumps(loaded.to_dict()) == json.dumps(evaluation.to_dict())
 
 
-def test_table_has_a_row_a_player_and_a_column_a_shot():
-    evaluation = evaluate({"random": RandomPlayer(), "first": Always(0)}, "BernoulliBandit", "test", 20, shots=(1, 2))
+def test_table_has_a_row_a_policy_and_a_column_a_shot():
+    evaluation = evaluate({"random": RandomPolicy(), "first": Always(0)}, "BernoulliBandit", "test", 20, shots=(1, 2))
     lines = evaluation.table().splitlines()
     assert len(lines) == 4 and len({len(line) for line in lines}) == 1
     assert lines[0].count("|") == 4 and "first" in lines[3]
@@ -161,14 +161,14 @@ def test_cut_memory_clears_the_state_before_every_step():
 
     tasks = BanditDistribution(5).frozen("test").tasks.take(np.arange(3))
     env = make_trials("BernoulliBandit", 3, episodes=4)
-    assert play_trials(PolicyPlayer(Counter()), env, tasks).actions[0].tolist() == [0, 1, 2, 3]
-    assert play_trials(PolicyPlayer(Counter(), cut_memory=True), env, tasks).actions[0].tolist() == [0, 0, 0, 0]
+    assert play_trials(AgentPolicy(Counter()), env, tasks).actions[0].tolist() == [0, 1, 2, 3]
+    assert play_trials(AgentPolicy(Counter(), cut_memory=True), env, tasks).actions[0].tolist() == [0, 0, 0, 0]
 
 
 def test_bad_requests():
     with pytest.raises(ValueError, match="at least one task"):
-        evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 0)
+        evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 0)
     with pytest.raises(KeyError, match="best_fixed"):
-        evaluate({"random": RandomPlayer()}, "BernoulliBandit", "test", 5, best_fixed="no")
+        evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 5, best_fixed="no")
     with pytest.raises(ValueError, match="endless"):
-        evaluate({"random": RandomPlayer()}, "BernoulliBandit", "train", 5)
+        evaluate({"random": RandomPolicy()}, "BernoulliBandit", "train", 5)

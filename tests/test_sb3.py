@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode  # noqa: E402
 from stable_baselines3.common.vec_env import VecMonitor  # noqa: E402
 
 from metaenv import make_trials  # noqa: E402
-from metaenv.classic.tasks import BanditTask  # noqa: E402
+from metaenv.classic.bandit.tasks import BanditTask  # noqa: E402
 from metaenv.sb3 import SB3VecEnv  # noqa: E402
 
 SURE = BanditTask((0.0, 1.0, 0.0, 0.0, 0.0))
@@ -59,7 +59,7 @@ def test_ppo_learns_through_the_adapter():
             return self.env.reset(options={"task": SURE})[0]
 
     trials = make_trials("BernoulliBandit", 16, episodes=3, split="train")
-    trials.env._draw_tasks = lambda rows: trials.env._checked(SURE).repeated(len(np.arange(16)[rows]))
+    trials.env.draw_tasks = lambda rows: trials.env._checked(SURE).repeated(len(np.arange(16)[rows]))
     model = sb3.PPO("MlpPolicy", Fixed(trials), n_steps=16, batch_size=64, learning_rate=3e-3, seed=0, device="cpu")
     model.learn(4_000)
     observation, _ = trials.reset(options={"task": SURE})

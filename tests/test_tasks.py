@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaenv.classic.tasks import BanditDistribution, BanditTask
+from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
 from metaenv.tasks import Reference, Task, TaskBatch, TaskDistribution, TaskSampler, TaskStreams
 
@@ -174,8 +174,8 @@ def test_numbers_of_several_fields_keep_their_places():
 
 
 def test_members_of_finite_families():
-    from metaenv.classic.grid_navi import GridNaviDistribution
-    from metaenv.classic.point_robot import PointRobotDistribution
+    from metaenv.classic.gridnavi.env import GridNaviDistribution
+    from metaenv.classic.point_robot.env import PointRobotDistribution
 
     assert BanditDistribution(2).members("train") is None
     goals = {(x, y) for x in range(5) for y in range(5)} - {(0, 0), (0, 1), (1, 0), (1, 1)}

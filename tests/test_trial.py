@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from metaenv import RevealTask, Trial, VectorRevealTask, VectorTrial, make_trials
-from metaenv.classic.tasks import BanditTask
+from metaenv import ObserveTask, Trial, VectorObserveTask, VectorTrial, make_trials
+from metaenv.classic.bandit.tasks import BanditTask
 from metaenv.registry import ENVIRONMENTS
 
 ID = "metaenv:metaenv/BernoulliBandit-v0"
@@ -52,10 +52,10 @@ def test_every_trial_pays_its_own_best_and_shows_what_each_episode_earned():
 
 
 def test_first_episode_counts_whole_even_if_negative():
-    from metaenv.trial import TrialMemory
+    from metaenv.trial import TrialState
 
     box = gym.spaces.Box(-1, 1, (1,))
-    memory = TrialMemory(1, box, box, 3, "best", False, 1.0)
+    memory = TrialState(1, box, box, 3, "best", False, 1.0)
     memory.begin(slice(None))
     paid = []
     for reward in (-0.5, -0.2, -0.9):
@@ -107,23 +107,23 @@ def test_autoreset_of_the_trial_is_its_own():
 
 
 def test_reveal_task_shows_the_context():
-    env = RevealTask(gym.make(ID))
+    env = ObserveTask(gym.make(ID))
     observation, _ = env.reset(options={"task": SURE})
     assert observation.tolist() == [0, 1, -1, 0, 0, 0]
-    vector = VectorRevealTask(gym.make_vec(ID, num_envs=2))
+    vector = VectorObserveTask(gym.make_vec(ID, num_envs=2))
     assert vector.reset(options={"task": SURE})[0].tolist() == [[0, 1, -1, 0, 0, 0]] * 2
-    assert make_trials("BernoulliBandit", 2, reveal_task=True).single_observation_space.shape == (14,)
+    assert make_trials("BernoulliBandit", 2, observe_task=True).single_observation_space.shape == (14,)
 
 
 def test_a_revealed_task_follows_a_partial_reset():
-    env = VectorRevealTask(gym.make_vec(ID, num_envs=3, autoreset_mode=AutoresetMode.DISABLED))
+    env = VectorObserveTask(gym.make_vec(ID, num_envs=3, autoreset_mode=AutoresetMode.DISABLED))
     env.reset(seed=0)
     observation, _ = env.reset(options={"reset_mask": np.array([False, True, False])})
     np.testing.assert_array_equal(observation[:, 1:], env.distribution.context(env.tasks))
 
 
 def test_context_blind_trials_show_progress_only():
-    trial = make_trials("BernoulliBandit", 1, episodes=4, context_blind=True)
+    trial = make_trials("BernoulliBandit", 1, episodes=4, hide_history=True)
     trial.reset(options={"task": SURE})
     observation, reward, *_ = trial.step(np.array([0]))
     assert reward[0] == 1
@@ -148,7 +148,7 @@ def test_a_foreign_vector_env_is_refused():
 
 
 def test_transition_of_a_walk_by_hand():
-    from metaenv.classic.point_robot import PointRobotTask
+    from metaenv.classic.point_robot.env import PointRobotTask
 
     trial = make_trials("SparsePointRobot", 2, episodes=2)
     trial.keep_transition = True
@@ -172,7 +172,7 @@ def test_transition_of_a_walk_by_hand():
 
 
 def test_transition_on_a_grid_by_hand():
-    from metaenv.classic.grid_navi import GridNaviTask
+    from metaenv.classic.gridnavi.env import GridNaviTask
 
     trial = make_trials("GridNavi", 1, episodes=2)
     trial.keep_transition = True
@@ -202,7 +202,7 @@ def test_transition_of_an_experiment():
     np.testing.assert_allclose(after.reward, paid, rtol=1e-6)  # a first experiment is the best so far
     trial.step(np.full((3, 5), -1.0, np.float32))
     worse = trial.transition.reward
-    np.testing.assert_allclose(worse, trial.memory.last_reward)
+    np.testing.assert_allclose(worse, trial.trial_state.last_reward)
     assert (trial.transition.observation[:, 1] == 1).all(), "of the last step too, though the next trial has begun"
 
 
@@ -253,7 +253,7 @@ def test_what_a_step_hands_out_is_not_changed_by_later_steps(name):
 
 
 def test_the_privileged_reward_in_info_is_that_of_each_step():
-    from metaenv.classic.point_robot import PointRobotTask
+    from metaenv.classic.point_robot.env import PointRobotTask
 
     trial = make_trials("SparsePointRobot", 1, episodes=3)
     trial.reset(options={"task": PointRobotTask(0.0, 1.0)})

@@ -6,7 +6,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from metaenv import make_trials
-from metaenv.classic.tasks import BanditDistribution, BanditTask
+from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
 
 ID = "metaenv:metaenv/BernoulliBandit-v0"

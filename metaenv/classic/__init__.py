@@ -1,1 +1,1 @@
-"""The classic tasks of the RL² paper: Bernoulli bandits, with exact solutions and the players to beat."""
+"""The classic tasks of the RL² paper: Bernoulli bandits, with exact solutions and the policies to beat."""

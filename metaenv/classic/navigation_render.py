@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
+from metaenv.typing import Floats
 
 SIZE = 240  # pixels along each side of a picture of the plane
 VIEW = 1.5  # the plane is shown from -1.5 to 1.5 on both axes

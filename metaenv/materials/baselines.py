@@ -1,7 +1,7 @@
-"""Classical players for synthesis, at equal numbers of experiments: what RL² has to beat.
+"""Baselines for synthesis, at equal numbers of experiments: what RL² has to beat.
 
 All see what the agent sees: the reading after each experiment and, `ParticleBayes`, the characterisation. Gaussian-
-process Bayesian optimisation is in `metaenv.materials.bayesopt`, because it needs BoTorch.
+process Bayesian optimisation is in `metaenv.baselines.gp_bo`, because it needs BoTorch.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
-from metaenv.materials.recipes import Tier
+from metaenv.materials.recipes import Variant
 from metaenv.materials.stored import load_portfolio
-from metaenv.players import TrialPlayer
+from metaenv.policies import Policy
 from metaenv.trial import VectorTrial
+from metaenv.typing import Floats
 from metaenv.vector import Observations
 
 
@@ -65,24 +65,24 @@ class FixedRecipes:
         """Nothing is learned."""
 
 
-def best_fixed(tier: Tier = "default") -> FixedRecipes:
+def best_fixed(variant: Variant = "default") -> FixedRecipes:
     """The single recipe with the highest mean score over 2,000 training materials."""
-    return FixedRecipes(load_portfolio(tier).recipes[:1])
+    return FixedRecipes(load_portfolio(variant).recipes[:1])
 
 
-def portfolio(tier: Tier = "default") -> FixedRecipes:
+def portfolio(variant: Variant = "default") -> FixedRecipes:
     """The greedy portfolio: each next recipe raises most the mean, over 2,000 training materials, of the best so far.
 
     It never adapts, and is the strongest simple opponent there is: an agent that does no better has learned a
     list of good recipes and not how to learn.
     """
-    return FixedRecipes(load_portfolio(tier).recipes)
+    return FixedRecipes(load_portfolio(variant).recipes)
 
 
-def players(tier: Tier = "default") -> dict[str, TrialPlayer]:
-    """The classical players of a tier, by name."""
+def baselines(variant: Variant = "default") -> dict[str, Policy]:
+    """The baselines of a variant, by name."""
     return {
         "Latin hypercube": LatinHypercube(),
-        "best fixed recipe": best_fixed(tier),
-        "greedy portfolio": portfolio(tier),
+        "best fixed recipe": best_fixed(variant),
+        "greedy portfolio": portfolio(variant),
     }

@@ -9,15 +9,15 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats, Rows
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DRAWS, Measurement, measure
-from metaenv.materials.recipes import ACTION_DIM, Tier, from_action
+from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
+from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
 Feedback = Literal["phases", "yield"]
@@ -43,15 +43,15 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        tier: Tier = "default",
+        variant: Variant = "default",
         feedback: Feedback = "phases",
         noise: float = 1.0,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
     ) -> None:
-        if tier not in ACTION_DIM:
-            raise ValueError(f"no tier {tier!r}.{nearest(tier, ACTION_DIM)}")
+        if variant not in ACTION_DIM:
+            raise ValueError(f"no variant {variant!r}.{nearest(variant, ACTION_DIM)}")
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         if not 0 <= noise <= 10:
@@ -59,37 +59,37 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         low = np.array([-1, 0, 0, 0, 0, 0, 0, -1, -1, -1], np.float32)
         super().__init__(
             num_envs,
-            SolidStateDistribution(tier),
+            SolidStateDistribution(variant),
             gym.spaces.Box(low, np.ones(10, np.float32), dtype=np.float32),
-            gym.spaces.Box(-1, 1, (ACTION_DIM[tier],), np.float32),
+            gym.spaces.Box(-1, 1, (ACTION_DIM[variant],), np.float32),
             split,
             autoreset_mode,
             render_mode,
         )
-        self.tier: Tier = tier
+        self.variant: Variant = variant
         self.feedback: Feedback = feedback
         self.noise_factor = float(noise)
         self._seen = np.zeros((num_envs, len(OBSERVATION_NAMES)), np.float32)
         self._score = np.zeros(num_envs)
-        self._action = np.zeros((num_envs, ACTION_DIM[tier]))
+        self._action = np.zeros((num_envs, ACTION_DIM[variant]))
         # To be drawn: the readings on the present material, and what its last experiment showed.
         self._readings: list[list[float]] = [[] for _ in range(num_envs)]
         self._last_seen = self._seen.copy()
 
-    def _set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
-        super()._set_tasks(rows, tasks)
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._readings[row] = []
                 self._last_seen[row] = 0
                 self._last_seen[row, 0] = scaled_size(self.tasks.goal_um[row])
 
-    def _begin(self, rows: Rows) -> None:
+    def begin(self, rows: Rows) -> None:
         self._seen[rows] = 0
         self._seen[rows, 0] = scaled_size(self.tasks.goal_um[rows])
 
-    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        tasks, recipe = self.tasks.take(rows), from_action(action, self.tier)
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        tasks, recipe = self.tasks.take(rows), from_action(action, self.variant)
         outcome = simulate(tasks, recipe)
         seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
         self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
@@ -114,21 +114,23 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
             shown[:, ONLY_PHASES_SHOW.start - 1 : ONLY_PHASES_SHOW.stop - 1] = 0
         return shown
 
-    def _observe(self, rows: Rows) -> Observations:
+    def observe(self, rows: Rows) -> Observations:
         return self._seen[rows].copy()
 
-    def _report(self, rows: Rows) -> Info:
+    def report(self, rows: Rows) -> Info:
         return {"score": self._score[rows].copy()}
 
-    def _text(self, row: int) -> str:
+    def text(self, row: int) -> str:
         from metaenv.materials.render import synthesis_text
 
-        return synthesis_text(self._last_seen[row], self._action[row], self.tier)
+        return synthesis_text(self._last_seen[row], self._action[row], self.variant)
 
-    def _frame(self, row: int) -> NDArray[np.uint8]:
+    def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import synthesis_frame
 
-        return synthesis_frame(self.tasks, row, self._last_seen[row], self._action[row], self.tier, self._readings[row])
+        return synthesis_frame(
+            self.tasks, row, self._last_seen[row], self._action[row], self.variant, self._readings[row]
+        )
 
 
 def scaled_size(length_um: Floats) -> Floats:
@@ -149,7 +151,7 @@ class MaterialsSynthesisEnv(MetaEnv):
     ``feedback="yield"`` only the reading is shown.
 
     Action: ``Box(-1, 1, (5,))``: temperature 700-1800 K, hold 0.33-100 h (log), ramp 1-20 K/min (log), excess of A
-    -0.1 to 0.3, particle size 0.1-5 um (log). With ``tier="full"`` (11,): also a second temperature and hold, the
+    -0.1 to 0.3, particle size 0.1-5 um (log). With ``variant="full"`` (11,): also a second temperature and hold, the
     CO2 pressure and the precursor; `metaenv.materials.recipes` says how.
 
     Reward: the reading, a noisy estimate of the utility J: pure target of the wanted grain size, less costs of
@@ -162,7 +164,7 @@ class MaterialsSynthesisEnv(MetaEnv):
 
     References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
 
-    Arguments: ``tier`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise`` (factor, 1), ``split``.
+    Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise`` (factor, 1), ``split``.
 
     Version history: v0, first release.
     """

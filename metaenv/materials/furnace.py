@@ -10,7 +10,6 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats, Rows
 from metaenv.env import MetaEnv
 from metaenv.materials.env import scaled_size
 from metaenv.materials.kinetics import (
@@ -31,6 +30,7 @@ from metaenv.materials.recipes import HOLD_H, PARTICLE_UM, TEMPERATURE_K, Recipe
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import utility
+from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
 HEAT, COOL, HOLD, REGRIND, STOP = range(5)
@@ -99,7 +99,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._allowed_now = np.ones((num_envs, len(ACTION_NAMES)), bool)
         self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]
 
-    def _begin(self, rows: Rows) -> None:
+    def begin(self, rows: Rows) -> None:
         tasks = self.tasks.take(rows)
         n = len(tasks)
         state, conditions = begin(tasks, _powders(np.full(n, START_UM)))
@@ -116,7 +116,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
             for row in np.arange(self.num_envs)[rows]:
                 self._trace[row] = [(0.0, ROOM_K)]
 
-    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         allowed = self._allowed_now[rows][np.arange(len(action)), action]
         action = np.where(allowed, action, HOLD)
         if (ground := action == REGRIND).any():
@@ -141,7 +141,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         allowed[:, STOP] = self._hottest[rows] >= FIRED_K
         return allowed
 
-    def _mask(self, rows: Rows) -> NDArray[np.int8] | None:
+    def mask(self, rows: Rows) -> NDArray[np.int8] | None:
         return self._allowed_now[rows].astype(np.int8)
 
     def _heat(self, rows: Rows, action: NDArray[Any]) -> None:
@@ -231,13 +231,13 @@ class FurnaceControlVectorEnv(BatchedEnv):
         hold_h = np.maximum(self._hours[index] - ramp_h, 0.0)
         return one_step(self._hottest[index], hold_h, RAMP_K_PER_MIN, 0.0, self._particle[index])
 
-    def _observe(self, rows: Rows) -> Observations:
+    def observe(self, rows: Rows) -> Observations:
         return self._seen[:, rows].T.copy()
 
-    def _report(self, rows: Rows) -> Info:
+    def report(self, rows: Rows) -> Info:
         return {"score": self._score[rows].copy()}
 
-    def _text(self, row: int) -> str:
+    def text(self, row: int) -> str:
         line = (
             f"step {self._steps[row]:2d}  {self._kelvin[row]:6.0f} K  {self._hours[row]:5.1f} h  "
             f"mass loss {self._seen[4, row]:6.3f}"
@@ -246,7 +246,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
             line += f"  target {self._seen[PHASES, row][3]:.2f}  reading {self._seen[READING, row]:.3f}"
         return line
 
-    def _frame(self, row: int) -> NDArray[np.uint8]:
+    def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import furnace_frame
 
         return furnace_frame(self._trace[row], self._seen[:, row])

@@ -14,7 +14,7 @@ Every hazard depends on temperature, gas and material, never on the composition.
 therefore evaluated over (substeps, n) at once, and only additions, products and minima are left for the walk over the
 substeps. That walk (`react`) serves arrays and, for a batch of one, Python floats: IEEE 754 gives both the same bits.
 
-Hazards and their references are in `metaenv.materials.hazards`, furnace programmes in `metaenv.materials.schedule`.
+Hazards and their references are in `metaenv.materials.rates`, furnace programmes in `metaenv.materials.schedule`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metaenv.arrays import Floats, Rows
-from metaenv.materials.hazards import (
+from metaenv.materials.rates import (
     GAS_J_MOL_K,
     GROWTH,
     GROWTH_ABOVE_K,
@@ -53,6 +52,7 @@ from metaenv.materials.schedule import (
     total_substeps,
 )
 from metaenv.tasks import TaskBatch
+from metaenv.typing import Floats, Rows
 
 __all__ = [
     "DEFAULT_SUBSTEPS",
@@ -180,7 +180,7 @@ def simulate(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS)
     Args:
         tasks: SolidState tasks; their furnace offset applies.
         recipe: as many recipes.
-        substeps: of a one-step programme; `metaenv.materials.accuracy` says what they buy.
+        substeps: of a one-step programme; `metaenv.materials.convergence` says what they buy.
 
     Raises:
         ValueError: numbers of tasks and recipes that differ, fewer than 6 substeps, or a set point of 500 K or less.

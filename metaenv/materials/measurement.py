@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.materials.kinetics import Outcome
 from metaenv.materials.recipes import Recipe
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
+from metaenv.typing import Floats
 
 FRACTION_NOISE = 0.015  # absolute, of a refined phase fraction (chosen; Rietveld round robins report 1-3 %)
 DETECTION_LIMIT = 0.02  # a phase below this share is not seen (chosen, usual for laboratory diffractometers)

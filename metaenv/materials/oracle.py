@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
 from metaenv.materials.kinetics import DEFAULT_SUBSTEPS, simulate
-from metaenv.materials.recipes import ACTION_DIM, Recipe, Tier, from_action, to_action
+from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, from_action, to_action
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
+from metaenv.typing import Floats
 
 ROWS = 16_384  # experiments simulated at once, for the sake of memory
 
@@ -36,7 +36,7 @@ class Search:
     """Standard deviations of the first and last proposals, in units of actions in [-1, 1]."""
 
 
-SEARCHES: dict[Tier, Search] = {"default": Search(), "full": Search(2048, 8, 20, 36)}
+SEARCHES: dict[Variant, Search] = {"default": Search(), "full": Search(2048, 8, 20, 36)}
 
 
 def true_utility(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
@@ -45,7 +45,7 @@ def true_utility(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBST
     return utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
 
 
-def utility_table(tasks: TaskBatch, actions: Floats, tier: Tier, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
+def utility_table(tasks: TaskBatch, actions: Floats, variant: Variant, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
     """(n, m) true utility of ``actions`` (n, m, d), or of the same ones (m, d) for every task."""
     shared = actions.ndim == 2
     m = actions.shape[-2]
@@ -54,7 +54,7 @@ def utility_table(tasks: TaskBatch, actions: Floats, tier: Tier, substeps: int =
     for start in range(0, len(tasks), block):
         part = tasks.take(np.arange(start, min(start + block, len(tasks))))
         tried = np.tile(actions, (len(part), 1)) if shared else actions[start : start + block]
-        recipe = from_action(tried.reshape(len(part) * m, -1), tier)
+        recipe = from_action(tried.reshape(len(part) * m, -1), variant)
         table[start : start + block] = true_utility(part.repeated(m), recipe, substeps).reshape(-1, m)
     return table
 
@@ -73,38 +73,40 @@ def even_cover(n: int, dim: int, rng: np.random.Generator) -> Floats:
 
 
 def oracle(
-    tasks: TaskBatch, seed: int | np.random.Generator, tier: Tier = "default", search: Search | None = None
+    tasks: TaskBatch, seed: int | np.random.Generator, variant: Variant = "default", search: Search | None = None
 ) -> tuple[Floats, Floats]:
-    """The best recipe found for each task by a player who knows it.
+    """The best recipe found for each task by a policy who knows it.
 
     Args:
         tasks: n tasks.
         seed: of the search.
-        tier: which actions.
-        search: how hard to look; by default what `SEARCHES` says for the tier.
+        variant: which actions.
+        search: how hard to look; by default what `SEARCHES` says for the variant.
 
     Returns:
         Best true utility (n,) and the action that has it (n, d).
     """
     rng = np.random.default_rng(seed)
-    search = search or SEARCHES[tier]
-    at, value = _first_chains(tasks, tier, search, rng)
+    search = search or SEARCHES[variant]
+    at, value = _first_chains(tasks, variant, search, rng)
     for width in np.geomspace(search.widest, search.narrowest, search.rounds):
-        at, value = _improve(tasks, at, value, width, search.proposals, tier, rng)
+        at, value = _improve(tasks, at, value, width, search.proposals, variant, rng)
     rows, best = np.arange(len(tasks)), np.argmax(value, axis=1)
     return value[rows, best], at[rows, best]
 
 
-def _first_chains(tasks: TaskBatch, tier: Tier, search: Search, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """The best points of an even cover; in the full tier also the best recipe of the default tier."""
-    cover = even_cover(search.cover, ACTION_DIM[tier], rng)
-    values = utility_table(tasks, cover, tier)
+def _first_chains(
+    tasks: TaskBatch, variant: Variant, search: Search, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """The best points of an even cover; in the full variant also the best recipe of the default variant."""
+    cover = even_cover(search.cover, ACTION_DIM[variant], rng)
+    values = utility_table(tasks, cover, variant)
     first = np.argsort(-values, axis=1, kind="stable")[:, : search.chains]
     at, value = cover[first], np.take_along_axis(values, first, axis=1)
-    if tier == "default":
+    if variant == "default":
         return at, value
     best, simple = oracle(tasks, rng, "default")
-    as_full = to_action(from_action(simple), tier)
+    as_full = to_action(from_action(simple), variant)
     return np.concatenate([at, as_full[:, None]], axis=1), np.concatenate([value, best[:, None]], axis=1)
 
 
@@ -114,7 +116,7 @@ def _improve(
     value: Floats,
     width: float,
     proposals: int,
-    tier: Tier,
+    variant: Variant,
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
     """Each chain moves to the best of its proposals if that is better than where it is."""
@@ -123,7 +125,7 @@ def _improve(
     # Some proposals change few coordinates, which is what narrow ridges need.
     step *= rng.random(step.shape) < 0.6
     tried = np.clip(at[:, :, None] + step, -1.0, 1.0)
-    table = utility_table(tasks, tried.reshape(n, chains * proposals, dim), tier)
+    table = utility_table(tasks, tried.reshape(n, chains * proposals, dim), variant)
     table = table.reshape(n, chains, proposals)
     pick = np.argmax(table, axis=2)[..., None]
     new_value = np.take_along_axis(table, pick, axis=2)[..., 0]

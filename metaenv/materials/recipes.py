@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats, Rows
+from metaenv.typing import Floats, Rows
 
-Tier = Literal["default", "full"]
+Variant = Literal["default", "full"]
 """``"default"``: one heating step of the carbonate in air. ``"full"``: all of a `Recipe`."""
 
 TEMPERATURE_K = (700.0, 1800.0)  # furnace set point; text-mined P5-P95, rounded
@@ -29,8 +29,8 @@ PRECURSORS = ("carbonate", "nitrate", "oxide")
 
 DEFAULT_ACTIONS = ("temperature", "hold", "ramp", "excess A", "particle size")
 FULL_ACTIONS = (*DEFAULT_ACTIONS, "second temperature", "second hold", "log pCO2", *PRECURSORS)
-ACTION_NAMES: dict[Tier, tuple[str, ...]] = {"default": DEFAULT_ACTIONS, "full": FULL_ACTIONS}
-ACTION_DIM: dict[Tier, int] = {tier: len(names) for tier, names in ACTION_NAMES.items()}
+ACTION_NAMES: dict[Variant, tuple[str, ...]] = {"default": DEFAULT_ACTIONS, "full": FULL_ACTIONS}
+ACTION_DIM: dict[Variant, int] = {variant: len(names) for variant, names in ACTION_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,21 @@ def one_step(
     return _in_air(*(np.ascontiguousarray(x) for x in columns))
 
 
-def from_action(action: NDArray[Any], tier: Tier = "default") -> Recipe:
+def from_action(action: NDArray[Any], variant: Variant = "default") -> Recipe:
     """Recipes for actions in [-1, 1]; numbers outside are clipped.
 
     Args:
-        action: (n, 5) in the default tier, (n, 11) in the full tier; `ACTION_NAMES` says which is which. In the
-            full tier a negative "second hold" means no second step, and the largest of the last three coordinates
+        action: (n, 5) in the default variant, (n, 11) in the full variant; `ACTION_NAMES` says which is which. In the
+            full variant a negative "second hold" means no second step, and the largest of the last three coordinates
             chooses the precursor.
-        tier: which.
+        variant: which.
 
     Raises:
         ValueError: an action of another width.
     """
     action = np.asarray(action, np.float64)
-    if action.ndim != 2 or action.shape[1] != ACTION_DIM[tier]:
-        raise ValueError(f"the {tier!r} tier takes actions (n, {ACTION_DIM[tier]}), got shape {action.shape}")
+    if action.ndim != 2 or action.shape[1] != ACTION_DIM[variant]:
+        raise ValueError(f"the {variant!r} variant takes actions (n, {ACTION_DIM[variant]}), got shape {action.shape}")
     unit = np.ascontiguousarray(0.5 * (1.0 + np.clip(action, -1.0, 1.0)).T)
     first = (
         _linear(unit[0], TEMPERATURE_K),
@@ -104,7 +104,7 @@ def from_action(action: NDArray[Any], tier: Tier = "default") -> Recipe:
         _linear(unit[3], EXCESS_A),
         _log(unit[4], PARTICLE_UM),
     )
-    if tier == "default":
+    if variant == "default":
         return _in_air(*first)
     two = unit[6] >= 0.5
     return Recipe(
@@ -116,10 +116,10 @@ def from_action(action: NDArray[Any], tier: Tier = "default") -> Recipe:
     )
 
 
-def to_action(recipe: Recipe, tier: Tier = "default") -> Floats:
+def to_action(recipe: Recipe, variant: Variant = "default") -> Floats:
     """Actions (n, 5) or (n, 11) that make these recipes: the inverse of `from_action`, clipped to [-1, 1].
 
-    The default tier cannot say a second step, a gas or a precursor and leaves them out.
+    The default variant cannot say a second step, a gas or a precursor and leaves them out.
     """
     unit = [
         _linear_unit(recipe.temperature_K, TEMPERATURE_K),
@@ -128,7 +128,7 @@ def to_action(recipe: Recipe, tier: Tier = "default") -> Floats:
         _linear_unit(recipe.excess_a, EXCESS_A),
         _log_unit(recipe.particle_um, PARTICLE_UM),
     ]
-    if tier == "full":
+    if variant == "full":
         two = recipe.second_hold_h > 0
         second = 0.5 + 0.5 * _log_unit(np.where(two, recipe.second_hold_h, HOLD_H[0]), HOLD_H)
         unit += [

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
 from metaenv.materials.kinetics import PHASES, trajectory
-from metaenv.materials.recipes import ACTION_NAMES, PRECURSORS, Recipe, Tier, from_action
+from metaenv.materials.recipes import ACTION_NAMES, PRECURSORS, Recipe, Variant, from_action
 from metaenv.plots import new_figure, pixels
 from metaenv.tasks import TaskBatch
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,18 +35,18 @@ def recipe_text(recipe: Recipe, row: int = 0) -> str:
     return text
 
 
-def synthesis_text(seen: NDArray[np.float32], action: Floats, tier: Tier) -> str:
+def synthesis_text(seen: NDArray[np.float32], action: Floats, variant: Variant) -> str:
     """One line on the experiment: what was done and what was seen."""
     goal = _micrometres(seen[0])
     if not seen[1]:
         return f"goal {goal:.2f} um; nothing made yet"
     shares = ", ".join(f"{name} {share:.2f}" for name, share in zip(PHASES, seen[2:7], strict=True) if share > 0)
-    done = recipe_text(from_action(action[None], tier))
+    done = recipe_text(from_action(action[None], variant))
     return f"goal {goal:.2f} um; {done}: {shares}; {_micrometres(seen[7]):.2f} um; reading {seen[9]:.3f}"
 
 
 def synthesis_frame(
-    tasks: TaskBatch, row: int, seen: NDArray[np.float32], action: Floats, tier: Tier, readings: Sequence[float]
+    tasks: TaskBatch, row: int, seen: NDArray[np.float32], action: Floats, variant: Variant, readings: Sequence[float]
 ) -> NDArray[np.uint8]:
     """The last experiment on a material: phases and furnace over time, the recipe, best reading so far.
 
@@ -56,12 +56,12 @@ def synthesis_frame(
     figure = new_figure(8.0, 3.4)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     if seen[1]:
-        _draw_trajectory(left, tasks.take(np.array([row])), from_action(action[None], tier))
+        _draw_trajectory(left, tasks.take(np.array([row])), from_action(action[None], variant))
     else:
         left.text(0.5, 0.5, "nothing made yet", ha="center", transform=left.transAxes)
         left.set_axis_off()
     _draw_readings(right, readings)
-    figure.suptitle(synthesis_text(seen, action, tier).split(":")[0], fontsize=9)
+    figure.suptitle(synthesis_text(seen, action, variant).split(":")[0], fontsize=9)
     return pixels(figure)
 
 
@@ -89,7 +89,7 @@ def campaign_figure(
     readings: Floats,
     scores: Floats,
     oracle: float,
-    tier: Tier = "default",
+    variant: Variant = "default",
     others: dict[str, Floats] | None = None,
 ) -> Figure:
     """One worked campaign on an unseen material.
@@ -101,31 +101,31 @@ def campaign_figure(
         readings: (K,) its readings.
         scores: (K,) their true utilities.
         oracle: the material's best utility.
-        tier: of the actions.
-        others: best true utility so far (K,) of other players, by name.
+        variant: of the actions.
+        others: best true utility so far (K,) of other policies, by name.
     """
     figure = new_figure(11.0, 6.4)
     axes: Any = figure.subplots(2, 2, width_ratios=(1.25, 1))
     count = np.arange(1, len(actions) + 1)
-    _draw_recipes(axes[0, 0], actions, readings, tier)
+    _draw_recipes(axes[0, 0], actions, readings, variant)
     _draw_phases(axes[0, 1], phases, count)
     best = int(np.argmax(readings))
-    recipe = from_action(actions[best : best + 1], tier)
+    recipe = from_action(actions[best : best + 1], variant)
     _draw_trajectory(axes[1, 0], task, recipe)
     axes[1, 0].set_title(f"best experiment, no. {best + 1}: {recipe_text(recipe)}", fontsize=9)
     _draw_best(axes[1, 1], count, readings, scores, oracle, others or {})
     return figure
 
 
-def _draw_recipes(axes: Any, actions: Floats, readings: Floats, tier: Tier) -> None:
+def _draw_recipes(axes: Any, actions: Floats, readings: Floats, variant: Variant) -> None:
     """Parallel coordinates, an experiment a line, coloured from first (light) to last (dark)."""
     from matplotlib import colormaps
 
-    names = ACTION_NAMES[tier]
+    names = ACTION_NAMES[variant]
     colours = colormaps["viridis_r"](np.linspace(0.1, 1.0, len(actions)))
     for k, (action, colour) in enumerate(zip(actions, colours, strict=True)):
         axes.plot(range(len(names)), action, "o-", color=colour, lw=1.2, ms=3, label=f"{k + 1}: {readings[k]:.2f}")
-    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=0 if tier == "default" else 45)
+    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=0 if variant == "default" else 45)
     axes.set(ylim=(-1.08, 1.08), ylabel="recipe, low to high")
     axes.legend(title="experiment: reading", fontsize=7, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_title("recipes tried", fontsize=9)

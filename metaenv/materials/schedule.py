@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.materials.recipes import Recipe
+from metaenv.typing import Floats
 
 ROOM_K = 300.0
 COOLING_K_PER_MIN = 10.0  # a box furnace left to itself at 1000 K and above (chosen)
-DEFAULT_SUBSTEPS = 48  # of a recipe with one heating step; see metaenv.materials.accuracy
+DEFAULT_SUBSTEPS = 48  # of a recipe with one heating step; see metaenv.materials.convergence
 RAMP_SHARE, HOLD_SHARE = 0.50, 0.36  # of the substeps; the rest cools (chosen, as the next four)
 COLD_K = 500.0  # hardly anything reacts below: one substep
 FOCUS_WIDTH_K = 50.0  # around the temperature of reaction, where the ramp is cut most finely

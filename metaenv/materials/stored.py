@@ -1,4 +1,4 @@
-"""What `metaenv.materials.freeze` wrote: frozen evaluation lists, their references, and recipe portfolios."""
+"""What `metaenv.materials.build_data` wrote: frozen evaluation lists, their references, and recipe portfolios."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.errors import TaskError, nearest
-from metaenv.materials.recipes import Tier
+from metaenv.materials.recipes import Variant
 from metaenv.tasks import FrozenTasks, Reference, Task, TaskBatch
+from metaenv.typing import Floats
 
 DATA = Path(__file__).parent / "data"
 
@@ -29,26 +29,26 @@ class Portfolio:
     """(10,) mean over training tasks of the best true utility of the first 1, 2, … recipes."""
 
 
-def load_frozen(task_type: type[Task], split: str, tier: Tier) -> FrozenTasks:
-    """The frozen list of ``split`` with the references of ``tier``, checked against its SHA-256.
+def load_frozen(task_type: type[Task], split: str, variant: Variant) -> FrozenTasks:
+    """The frozen list of ``split`` with the references of ``variant``, checked against its SHA-256.
 
     Raises:
         TaskError: no list of that name, or a file whose numbers are not those that were frozen.
     """
     stored, sha256 = _checked(task_type, split)
-    reference = Reference(random=stored[f"random_{tier}"], oracle=stored[f"oracle_{tier}"])
+    reference = Reference(random=stored[f"random_{variant}"], oracle=stored[f"oracle_{variant}"])
     return FrozenTasks(split, stored["tasks"], reference, sha256)
 
 
-def load_oracle_actions(task_type: type[Task], split: str, tier: Tier) -> Floats:
+def load_oracle_actions(task_type: type[Task], split: str, variant: Variant) -> Floats:
     """(n, d) the oracle's recipes for the frozen list of ``split``, as actions."""
-    return _checked(task_type, split)[0][f"action_{tier}"].astype(np.float64)
+    return _checked(task_type, split)[0][f"action_{variant}"].astype(np.float64)
 
 
 @lru_cache(maxsize=2)
-def load_portfolio(tier: Tier) -> Portfolio:
-    """The ten recipes of ``tier`` that serve training tasks best."""
-    stored = json.loads((DATA / "portfolio.json").read_text())[tier]
+def load_portfolio(variant: Variant) -> Portfolio:
+    """The ten recipes of ``variant`` that serve training tasks best."""
+    stored = json.loads((DATA / "portfolio.json").read_text())[variant]
     return Portfolio(np.array(stored["recipes"]), np.array(stored["train_score"]))
 
 

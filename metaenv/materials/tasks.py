@@ -8,11 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
 from metaenv.errors import TaskError
 from metaenv.materials.kinetics import GAS_J_MOL_K, GROWTH_ABOVE_K, START_GRAIN
 from metaenv.materials.oracle import even_cover, oracle, true_utility, utility_table
-from metaenv.materials.recipes import ACTION_DIM, PRECURSORS, TEMPERATURE_K, Recipe, Tier, one_step
+from metaenv.materials.recipes import ACTION_DIM, PRECURSORS, TEMPERATURE_K, Recipe, Variant, one_step
 from metaenv.materials.stored import load_frozen
 from metaenv.tasks import (
     FrozenTasks,
@@ -22,6 +21,7 @@ from metaenv.tasks import (
     TaskBatch,
     TaskDistribution,
 )
+from metaenv.typing import Floats
 
 OOD_SPLITS = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
 FROZEN_SIZES = {"validation": 200, "test": 1_000, **dict.fromkeys(OOD_SPLITS, 256)}
@@ -100,7 +100,7 @@ class SolidStateTask(Task):
     furnace_offset_K: float
     """Sample temperature less set point. Normal, 15 K, cut at 40 K (chosen)."""
     goal_um: float
-    """The wanted grain size, told to the player. 0.5-8 um, logarithmic (chosen)."""
+    """The wanted grain size, told to the policy. 0.5-8 um, logarithmic (chosen)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -305,11 +305,11 @@ class SolidStateDistribution(TaskDistribution):
     * ``ood-instrument``: phase responses off by twice as much, and the furnace by 40 K either way;
     * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions.
 
-    Every task, training ones too, passed `solvable`. Tasks do not depend on the tier; references do.
+    Every task, training ones too, passed `solvable`. Tasks do not depend on the variant; references do.
     """
 
-    tier: Tier = "default"
-    """Which recipes a player may choose."""
+    variant: Variant = "default"
+    """Which recipes a policy may choose."""
     task_type: ClassVar[type[Task]] = SolidStateTask
     unit_dim: int = UNIT_DIM
     splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
@@ -326,21 +326,21 @@ class SolidStateDistribution(TaskDistribution):
         return solvable(tasks)
 
     def frozen(self, split: str) -> FrozenTasks:
-        """The frozen list of a split and its references in this tier."""
+        """The frozen list of a split and its references in this variant."""
         self.check_split(split)
         if split == "train":
             raise TaskError(f"split 'train' is endless; frozen lists exist for {', '.join(FROZEN_SIZES)}")
-        return load_frozen(SolidStateTask, split, self.tier)
+        return load_frozen(SolidStateTask, split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean true utility of 256 fixed random recipes, and the best that `oracle` finds (12 ms a task)."""
-        return Reference(random=random_score(tasks, self.tier), oracle=oracle(tasks, ORACLE_SEED, self.tier)[0])
+        return Reference(random=random_score(tasks, self.variant), oracle=oracle(tasks, ORACLE_SEED, self.variant)[0])
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Random recipes. ``x``: the action (5 or 11) and the goal size scaled to [-1, 1]; ``y``: true utility."""
-        actions = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.tier]))
+        actions = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.variant]))
         goal = np.broadcast_to(scaled_goal(tasks.goal_um)[:, None, None], (len(tasks), n, 1))
-        y = utility_table(tasks, actions, self.tier)
+        y = utility_table(tasks, actions, self.variant)
         return Labelled(np.concatenate([actions, goal], axis=2), y, tasks.ids)
 
     def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
@@ -353,14 +353,14 @@ class SolidStateDistribution(TaskDistribution):
         return np.clip(np.stack(rows, axis=1), -1.0, 1.0).astype(np.float32)
 
 
-def random_score(tasks: TaskBatch, tier: Tier) -> Floats:
+def random_score(tasks: TaskBatch, variant: Variant) -> Floats:
     """(n,) mean true utility of the same 256 random recipes for every task."""
-    recipes = even_cover(N_RANDOM, ACTION_DIM[tier], np.random.default_rng(RANDOM_SEED))
-    return utility_table(tasks, recipes, tier).mean(axis=1)
+    recipes = even_cover(N_RANDOM, ACTION_DIM[variant], np.random.default_rng(RANDOM_SEED))
+    return utility_table(tasks, recipes, variant).mean(axis=1)
 
 
 def scaled_goal(goal_um: Floats) -> Floats:
-    """The goal size, from 0.5-8 um logarithmically to [-1, 1]: how players see it."""
+    """The goal size, from 0.5-8 um logarithmically to [-1, 1]: how policies see it."""
     return _centred(np.log(goal_um), *np.log(LOGARITHMIC["goal_um"]))
 
 

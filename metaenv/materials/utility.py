@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.materials.recipes import Recipe
 from metaenv.materials.schedule import heating_hours
+from metaenv.typing import Floats
 
 ANY_GRAIN = 0.3  # worth of pure target of a wrong grain size (chosen)
 GRAIN_TOLERANCE = 0.6  # standard deviation in ln(G/G*) (chosen)

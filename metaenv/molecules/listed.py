@@ -6,12 +6,12 @@ from abc import abstractmethod
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.errors import TaskError
 from metaenv.tasks import FrozenTasks, TaskBatch, TaskDistribution
+from metaenv.typing import Floats
 
 
-class ListedDistribution(TaskDistribution):
+class FiniteTaskDistribution(TaskDistribution):
     """Every split is a list of tasks, each as likely as the others; all but ``train`` are frozen.
 
     A subclass says in `_training` and `_frozen` which tasks these are.

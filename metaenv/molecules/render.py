@@ -9,7 +9,7 @@ from math import cos, isfinite, isnan, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.canvas import (
+from metaenv.molecules.canvas import (
     BLUE,
     GREEN,
     GREY,
@@ -25,9 +25,9 @@ from metaenv.canvas import (
     save_png,
     shortened,
 )
-from metaenv.molecules.assembly import OPEN
-from metaenv.molecules.fragments import Vocabulary
-from metaenv.molecules.notation import write
+from metaenv.molecules.chem.assembly import OPEN
+from metaenv.molecules.chem.fragments import Vocabulary
+from metaenv.molecules.chem.smiles import write
 
 __all__ = ["Bar", "Made", "frame", "gallery", "open_smiles", "save_png", "svg", "text"]
 

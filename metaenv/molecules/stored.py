@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats, Index
 from metaenv.errors import TaskError, nearest
-from metaenv.molecules.anchors import load_anchors
-from metaenv.molecules.assembly import replay
-from metaenv.molecules.fragments import DATA
-from metaenv.molecules.objectives import COLUMNS
-from metaenv.molecules.properties import additive
+from metaenv.molecules.chem.assembly import replay
+from metaenv.molecules.chem.fragments import DATA
+from metaenv.molecules.chem.properties import additive
+from metaenv.molecules.chem.scoring import COLUMNS
+from metaenv.molecules.reference_molecules import load_anchors
+from metaenv.typing import Bools, Floats, Index
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class Portfolio:
 
 
 @lru_cache(maxsize=8)
-def load_portfolio(tier: str) -> Portfolio:
-    """The ten molecules that serve the training tasks of ``tier`` best; those of ``assay`` are computed."""
-    if tier == "assay":
-        from metaenv.molecules.assay_tasks import portfolio
+def load_portfolio(variant: str) -> Portfolio:
+    """The ten molecules that serve the training tasks of ``variant`` best; those of ``assay`` are computed."""
+    if variant == "assay":
+        from metaenv.molecules.assay.tasks import portfolio
 
         return portfolio()
     stored = json.loads((DATA / "portfolio.json").read_text(encoding="utf-8"))
-    if tier not in stored:
-        raise TaskError(f"there is no portfolio for tier {tier!r}.{nearest(tier, stored)}")
-    entry = stored[tier]
+    if variant not in stored:
+        raise TaskError(f"there is no portfolio for variant {variant!r}.{nearest(variant, stored)}")
+    entry = stored[variant]
     found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
     found.sequences.flags.writeable = False
     return found
@@ -95,23 +95,23 @@ def scaffold_share() -> NDArray[np.int8]:
 
 def fingerprints(actions: NDArray[np.int16]) -> NDArray[np.uint8]:
     """(m, 128) packed Morgan fingerprints of build sequences (m, 9)."""
-    from metaenv.molecules.cuts import to_mol
-    from metaenv.molecules.notation import fragment_smiles
-    from metaenv.molecules.properties import fingerprint
+    from metaenv.molecules.build.fragmentation import to_mol
+    from metaenv.molecules.chem.properties import fingerprint
+    from metaenv.molecules.chem.smiles import fragment_smiles
 
     return np.stack([fingerprint(to_mol(text)) for text in fragment_smiles(actions)])
 
 
-def frozen_sha256(tier: str, split: str) -> str:
-    """The SHA-256 that the evaluation list of a tier and split had when it was frozen."""
-    known = manifest()["frozen"][tier]
+def frozen_sha256(variant: str, split: str) -> str:
+    """The SHA-256 that the evaluation list of a variant and split had when it was frozen."""
+    known = manifest()["frozen"][variant]
     if split not in known:
-        raise TaskError(f"tier {tier!r} has no frozen list {split!r}.{nearest(split, known)}")
+        raise TaskError(f"variant {variant!r} has no frozen list {split!r}.{nearest(split, known)}")
     return known[split]["sha256"]
 
 
 def manifest() -> dict[str, Any]:
-    """Seeds, sizes, versions and hashes of all that `metaenv.molecules.freeze` wrote."""
+    """Seeds, sizes, versions and hashes of all that `metaenv.molecules.build.build_data` wrote."""
     return json.loads((DATA / "frozen.json").read_text(encoding="utf-8"))
 
 

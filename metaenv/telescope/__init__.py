@@ -1,10 +1,10 @@
 """Target selection at the telescope: nights under a hidden sky for a hidden programme, and plans for one's own list."""
 
-from metaenv.telescope.animation import animate
-from metaenv.telescope.catalogue import TargetList, read_targets
-from metaenv.telescope.own import OwnTargetsEnv, OwnTargetsVectorEnv
-from metaenv.telescope.plan import NightPlan, plan_night, planners
-from metaenv.telescope.sites import SITES, Site, find_site
+from metaenv.telescope.planner.animation import animate
+from metaenv.telescope.planner.catalogue import TargetList, read_targets
+from metaenv.telescope.planner.custom_targets import OwnTargetsEnv, OwnTargetsVectorEnv
+from metaenv.telescope.planner.plan import NightPlan, plan_night, planners
+from metaenv.telescope.sim.sites import SITES, Site, find_site
 
 __all__ = [
     "SITES",

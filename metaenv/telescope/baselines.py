@@ -1,4 +1,4 @@
-"""Classical players of TargetSelection, and those that know more than a player may.
+"""Baselines of TargetSelection, and those that know more than a policy may.
 
 All are greedy: in each slot they take the exposure with the highest index per slot. They differ in what goes into
 the index. The honest ones read the trial's observation only.
@@ -12,28 +12,28 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats, Index
-from metaenv.players import RandomPlayer, TrialPlayer, play_trials
+from metaenv.policies import Policy, RandomPolicy, play_trials
 from metaenv.tasks import Reference, TaskBatch
-from metaenv.telescope.env import (
+from metaenv.telescope.sim.env import (
     TargetSelectionVectorEnv,
     nominal_conditions,
     nominal_snr,
     revisit_worth,
 )
-from metaenv.telescope.exposure import OVERHEAD_S, SNR_NEEDED, exposure_seconds, quality
-from metaenv.telescope.night import conditions, expected_snr
-from metaenv.telescope.programme import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD, expected_values
+from metaenv.telescope.sim.exposure import OVERHEAD_S, SNR_NEEDED, exposure_seconds, quality
+from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD, expected_values
+from metaenv.telescope.sim.visibility import conditions, expected_snr
+from metaenv.telescope.sim.weather import Weather, bank_path, clear_weather
 from metaenv.telescope.tasks import (
     CADENCE_HOURS,
     CADENCE_WEIGHT,
     NEEDED_RANGE,
     NEEDED_SD,
     NIGHT_HOURS,
-    Preset,
+    Variant,
 )
-from metaenv.telescope.weather import Weather, bank_path, clear_weather
 from metaenv.trial import VectorTrial
+from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
 REFERENCE_CHUNK = 256  # trials played at once
@@ -47,7 +47,7 @@ NEEDED_GRID = np.clip(SNR_NEEDED * np.exp(NEEDED_SD * _QUANTILES), *NEEDED_RANGE
 
 
 class Sight:
-    """What a player reads from a trial's observation; arrays are (n, N)."""
+    """What a policy reads from a trial's observation; arrays are (n, N)."""
 
     def __init__(self, env: TargetSelectionVectorEnv, observation: Observations) -> None:
         layout = env.layout
@@ -82,7 +82,7 @@ class Sight:
         return self.globals[:, start : start + N_CLASSES + N_FEATURES].astype(np.float64)
 
 
-class GreedyPlayer(ABC):
+class GreedyPolicy(ABC):
     """Takes the exposure with the highest index per slot among those that are open; waits if none is above 0."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
@@ -129,7 +129,7 @@ class GreedyPlayer(ABC):
         """Nothing is learned."""
 
 
-class LowestAirmass(GreedyPlayer):
+class LowestAirmass(GreedyPolicy):
     """The highest target: what an observer does who has no other reason."""
 
     def index(self, seen: Sight, units: int) -> Floats:
@@ -137,7 +137,7 @@ class LowestAirmass(GreedyPlayer):
         return seen.up + 2.0
 
 
-class BrightestFirst(GreedyPlayer):
+class BrightestFirst(GreedyPolicy):
     """The brightest open target."""
 
     def index(self, seen: Sight, units: int) -> Floats:
@@ -145,7 +145,7 @@ class BrightestFirst(GreedyPlayer):
         return 20.0 - seen.magnitude
 
 
-class GreedySNR(GreedyPlayer):
+class GreedySNR(GreedyPolicy):
     """The highest nominal signal-to-noise, slews counted."""
 
     def index(self, seen: Sight, units: int) -> Floats:
@@ -153,7 +153,7 @@ class GreedySNR(GreedyPlayer):
         return seen.nominal_snr * np.sqrt(seen.light(units))
 
 
-class FlatValues(GreedyPlayer):
+class FlatValues(GreedyPolicy):
     """The best fixed rule: the highest expected quality over the prior of what is needed, all values alike.
 
     With classes and features that may be worth anything, nothing better can be done without learning but to look
@@ -175,9 +175,9 @@ def prior_quality(snr: Floats) -> Floats:
     return sum((quality(snr, needed) for needed in NEEDED_GRID), start=np.zeros(1)) / GRID
 
 
-def novelty(player: GreedyPlayer, seen: Sight) -> Floats | float:
-    """(n, N) 1 for first visits; for others ``player.worth_again(seen)``."""
-    return 1.0 if seen.gap_hours is None else np.where(seen.visited, player.worth_again(seen), 1.0)
+def novelty(policy: GreedyPolicy, seen: Sight) -> Floats | float:
+    """(n, N) 1 for first visits; for others ``policy.worth_again(seen)``."""
+    return 1.0 if seen.gap_hours is None else np.where(seen.visited, policy.worth_again(seen), 1.0)
 
 
 # THOSE THAT LEARN
@@ -200,7 +200,7 @@ def prior() -> tuple[Floats, Floats]:
     return both.mean(axis=0), np.cov(both.T)
 
 
-class BayesLinear(GreedyPlayer):
+class BayesLinear(GreedyPolicy):
     """A linear model of ln value with a Gaussian posterior, and a grid of what SNR is needed.
 
     The reward of an exposure is the value times a quality that depends on the measured SNR and on the SNR needed. For
@@ -291,8 +291,8 @@ class BayesLinear(GreedyPlayer):
 # THOSE THAT KNOW
 
 
-class Knowing(GreedyPlayer):
-    """Knows the task, wholly or in part: for references, not a player.
+class Knowing(GreedyPolicy):
+    """Knows the task, wholly or in part: for references, not a policy.
 
     Args:
         knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
@@ -343,7 +343,7 @@ class Knowing(GreedyPlayer):
         return np.where(gap < EARLIEST * tasks.cadence_hours[:, None], 0.0, worth)
 
     def _table(self) -> NDArray[np.float32]:
-        """(n, T, N) SNR of one slot as the player expects it."""
+        """(n, T, N) SNR of one slot as the policy expects it."""
         env, tasks = self.env, self.env.tasks
         night, magnitude = env.night, env.targets.magnitude
         assert night is not None
@@ -379,21 +379,21 @@ def clairvoyant() -> Knowing:
     return Knowing(clairvoyant=True)
 
 
-def play_references(tasks: TaskBatch, preset: Preset = "default", seed: int = 0) -> Reference:
+def play_references(tasks: TaskBatch, variant: Variant = "default", seed: int = 0) -> Reference:
     """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
     n = min(REFERENCE_CHUNK, len(tasks))
     scores = []
-    for player in (RandomPlayer(), task_oracle()):
-        trials = VectorTrial(TargetSelectionVectorEnv(n, preset))
-        scores.append(play_trials(player, trials, tasks, seed).scores.mean(axis=1))
+    for policy in (RandomPolicy(), task_oracle()):
+        trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
+        scores.append(play_trials(policy, trials, tasks, seed).scores.mean(axis=1))
     return Reference(*scores)
 
 
 BEST_FIXED = "best fixed rule"
 
 
-def players() -> dict[str, TrialPlayer]:
-    """The honest classical players, by name."""
+def baselines() -> dict[str, Policy]:
+    """The honest baselines, by name."""
     return {
         "lowest airmass": LowestAirmass(),
         "brightest first": BrightestFirst(),
@@ -405,8 +405,8 @@ def players() -> dict[str, TrialPlayer]:
     }
 
 
-def knowing_players() -> dict[str, TrialPlayer]:
-    """Those that know more than a player may: where the gap between fixed rules and the oracle comes from."""
+def knowing_policies() -> dict[str, Policy]:
+    """Those that know more than a policy may: where the gap between fixed rules and the oracle comes from."""
     return {
         "conditions known": conditions_known(),
         "values known": values_known(),

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats
-from metaenv.canvas import GREY, INK, PALE, PAPER, Pixels
-from metaenv.telescope.clock import iso
-from metaenv.telescope.night import LOWEST_DEG
-from metaenv.telescope.programme import CLASSES
-from metaenv.telescope.sky import illuminated_fraction
-from metaenv.telescope.weather import CLEAR, CLOSED, bank_extinction
+from metaenv.molecules.canvas import GREY, INK, PALE, PAPER, Pixels
+from metaenv.telescope.sim.ephemeris import illuminated_fraction
+from metaenv.telescope.sim.julian_dates import iso
+from metaenv.telescope.sim.targets import CLASSES
+from metaenv.telescope.sim.visibility import LOWEST_DEG
+from metaenv.telescope.sim.weather import CLEAR, CLOSED, bank_extinction
+from metaenv.typing import Bools, Floats
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from metaenv.telescope.env import TargetSelectionVectorEnv
+    from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 
 WIDTH, HEIGHT = 740, 480  # pixels
 CENTRE, RADIUS = 240, 222  # of the sky, pixels
@@ -62,7 +62,7 @@ class Scene:
     bank: tuple[float, float]
     """Extinction in mag where the bank is thickest, and its azimuth in rad."""
     cloud: int
-    """State of the sky, of `metaenv.telescope.weather`."""
+    """State of the sky, of `metaenv.telescope.sim.weather`."""
     slot: int
     slots: int
     utc: str
@@ -84,7 +84,7 @@ def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
     t, targets, night = min(int(env.slot[row]), env.plan.slots - 1), env.targets, env.night
     log = env._log[row]
     return Scene(
-        f"TargetSelection, {env.preset}" + (f": {env.tasks.task(row).site}" if env.reveal else ""),  # type: ignore[attr-defined]
+        f"TargetSelection, {env.variant}" + (f": {env.tasks.task(row).site}" if env.reveal else ""),  # type: ignore[attr-defined]
         night.directions[row, :3, t].astype(np.float64),
         targets.label[row],
         targets.magnitude[row],
@@ -265,7 +265,7 @@ def drawn_colours() -> list[tuple[int, ...]]:
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:
     """Time, sky, what the classes are, and the rewards of the nights."""
-    from metaenv.canvas import shortened
+    from metaenv.molecules.canvas import shortened
 
     width = WIDTH - STRIP - 16
     canvas.words(STRIP, 24, shortened(s.title, width, 15), 15)

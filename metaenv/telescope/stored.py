@@ -1,4 +1,4 @@
-"""What `metaenv.telescope.freeze` wrote: frozen evaluation lists and their references."""
+"""What `metaenv.telescope.build_data` wrote: frozen evaluation lists and their references."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch
-from metaenv.telescope.tasks import Preset, TargetSelectionTask
+from metaenv.telescope.tasks import TargetSelectionTask, Variant
 
 DATA = Path(__file__).parent / "data"
 
 
-def load_frozen(split: str, preset: Preset) -> FrozenTasks:
-    """The frozen list of ``split`` with the references of ``preset``, checked against its SHA-256.
+def load_frozen(split: str, variant: Variant) -> FrozenTasks:
+    """The frozen list of ``split`` with the references of ``variant``, checked against its SHA-256.
 
     Raises:
         TaskError: no list of that name, or a file whose numbers are not those that were frozen.
     """
     tasks, stored, sha256 = _checked(split)
-    reference = Reference(*(stored[f"{kind}_{preset}"].astype(np.float64) for kind in ("random", "oracle")))
+    reference = Reference(*(stored[f"{kind}_{variant}"].astype(np.float64) for kind in ("random", "oracle")))
     return FrozenTasks(split, tasks, reference, sha256)
 
 

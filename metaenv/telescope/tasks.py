@@ -8,12 +8,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
-from metaenv.telescope.clock import FIRST, LAST
-from metaenv.telescope.exposure import SNR_NEEDED, ZERO_POINT_MAG
-from metaenv.telescope.programme import (
+from metaenv.telescope.sim.ephemeris import night_limits
+from metaenv.telescope.sim.exposure import SNR_NEEDED, ZERO_POINT_MAG
+from metaenv.telescope.sim.julian_dates import FIRST, LAST
+from metaenv.telescope.sim.sites import SITES
+from metaenv.telescope.sim.targets import (
     HELD_OUT_PAIRS,
     N_CLASSES,
     N_FEATURES,
@@ -27,16 +28,15 @@ from metaenv.telescope.programme import (
     values,
     without_held_out_pairs,
 )
-from metaenv.telescope.sites import SITES
-from metaenv.telescope.sky import night_limits
+from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
-Preset = Literal["default", "depth", "cadence", "full"]
+Variant = Literal["default", "depth", "cadence", "full"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a preset fixes."""
+class NightSetup:
+    """What a variant fixes."""
 
     slots: int
     """Equal parts of a night between the two ends of astronomical twilight."""
@@ -56,11 +56,11 @@ class Plan:
     tasks. One number for all tasks, so that it tells nothing about any."""
 
 
-PLANS: dict[Preset, Plan] = {
-    "default": Plan(24, 64, 5, (1,), False, (19.5, 0.8), 26.0),
-    "depth": Plan(48, 64, 3, (1, 2, 4), False, (21.0, 1.0), 13.0),
-    "cadence": Plan(40, 32, 4, (1,), True, (19.5, 0.8), 11.0),
-    "full": Plan(80, 200, 3, (1,), False, (18.5, 0.8), 74.0),
+NIGHT_SETUPS: dict[Variant, NightSetup] = {
+    "default": NightSetup(24, 64, 5, (1,), False, (19.5, 0.8), 26.0),
+    "depth": NightSetup(48, 64, 3, (1, 2, 4), False, (21.0, 1.0), 13.0),
+    "cadence": NightSetup(40, 32, 4, (1,), True, (19.5, 0.8), 11.0),
+    "full": NightSetup(80, 200, 3, (1,), False, (18.5, 0.8), 74.0),
 }
 
 TRAIN_SITES = (
@@ -119,14 +119,14 @@ _LIMITS: dict[str, tuple[float, float]] = {
 class TargetSelectionTask(Task):
     """One hidden observing task.
 
-    Sources: the seeing, cloud and extinction numbers are documented in `metaenv.telescope.weather` and `exposure`;
+    Sources: the seeing, cloud and extinction numbers are documented in `metaenv.telescope.sim.weather` and `exposure`;
     ranges that say "chosen" have none.
     """
 
     family: ClassVar[str] = "TargetSelection"
 
     latitude_deg: float
-    """Of a real observatory (`metaenv.telescope.sites`), north positive."""
+    """Of a real observatory (`metaenv.telescope.sim.sites`), north positive."""
     longitude_deg: float
     """East positive."""
     evening_mjd: float
@@ -295,17 +295,17 @@ class TargetSelectionDistribution(TaskDistribution):
     * ``ood-programme``: the two most valuable classes are a pair that never is in training, and worth twice as much;
     * ``ood-purity``: photometric classes are right with 0.35-0.55 instead of 0.60-0.95.
 
-    Tasks do not depend on the preset; references do.
+    Tasks do not depend on the variant; references do.
     """
 
-    preset: Preset = "default"
+    variant: Variant = "default"
     task_type: ClassVar[type[Task]] = TargetSelectionTask
     unit_dim: int = UNIT_DIM
     splits: tuple[str, ...] = SPLITS
 
     def __post_init__(self) -> None:
-        if self.preset not in PLANS:
-            raise ValueError(f"no preset {self.preset!r}.{nearest(self.preset, PLANS)}")
+        if self.variant not in NIGHT_SETUPS:
+            raise ValueError(f"no variant {self.variant!r}.{nearest(self.variant, NIGHT_SETUPS)}")
 
     def from_unit(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube; in frozen splits the first coordinate picks one of the list."""
@@ -322,19 +322,19 @@ class TargetSelectionDistribution(TaskDistribution):
         return np.minimum(first, last) >= SHORTEST_HOURS
 
     def frozen(self, split: str) -> FrozenTasks:
-        """The frozen list of a split and its references in this preset."""
+        """The frozen list of a split and its references in this variant."""
         from metaenv.telescope.stored import load_frozen
 
         self.check_split(split)
         if split == "train":
             raise TaskError(f"split 'train' is endless; frozen lists exist for {', '.join(SPLITS[1:])}")
-        return load_frozen(split, self.preset)
+        return load_frozen(split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
         from metaenv.telescope.baselines import play_references
 
-        return play_references(tasks, self.preset)
+        return play_references(tasks, self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and what they are worth.
@@ -344,7 +344,7 @@ class TargetSelectionDistribution(TaskDistribution):
         m = len(tasks)
         numbers = rng.random((m, UNIFORMS, n)), rng.standard_normal((m, NORMALS, n))
         nowhere = np.zeros(m), np.zeros((m, 2))
-        targets = draw_targets(*numbers, tasks.purity, *nowhere, PLANS[self.preset].magnitude)
+        targets = draw_targets(*numbers, tasks.purity, *nowhere, NIGHT_SETUPS[self.variant].magnitude)
         one_hot = (targets.label[:, :, None] == np.arange(N_CLASSES)).astype(float)
         x = np.concatenate([one_hot, targets.features.transpose(0, 2, 1)], axis=2)
         return Labelled(x, np.log(values(tasks, targets)), tasks.ids)

@@ -3,7 +3,7 @@
 from metaenv.supervised.families import make_family
 
 cells = make_family("blood-cells")
-train, test = cells.episodes("train", n_support=5), cells.episodes("test", n_support=5, seed=1)
+train, test = cells.episodes("train", n_shot=5), cells.episodes("test", n_shot=5, seed=1)
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Index
+from metaenv.typing import Index
 
 Images = NDArray[np.uint8]
 _Array = NDArray[np.floating[Any]]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
-from metaenv.supervised.datasets import Dataset
-from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.data.datasets import Dataset
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.composition_laws import SPLITS, AlloyLaws, CompoundLaws
 from metaenv.supervised.families.elements import PROPERTIES, SYMBOLS
 from metaenv.supervised.families.family import SHARES, Family
 from metaenv.supervised.families.formulas import FEATURES, describe, parse_formula
-from metaenv.supervised.problem import Kind
 from metaenv.tasks import TaskSampler
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,11 +21,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats, Index
-from metaenv.supervised.episodes import distinct
+from metaenv.supervised.data.episodes import distinct
 from metaenv.supervised.families.elements import PLACE, SYMBOLS
 from metaenv.supervised.families.formulas import FEATURES, describe_parts, formula_features
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.typing import Floats, Index
 
 SPLITS = ("train", "validation", "test", "ood-element")
 ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}  # of the chemical systems (chosen)

@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from metaenv.arrays import Floats
+from metaenv.typing import Floats
 
 STORED = (
     "number", "mendeleev number", "weight", "melting point", "group", "period", "covalent radius", "electronegativity",

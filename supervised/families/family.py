@@ -11,9 +11,9 @@ import numpy as np
 
 from metaenv.errors import nearest
 from metaenv.plots import new_figure, save
-from metaenv.supervised.datasets import Dataset
-from metaenv.supervised.episodes import EpisodeBatch, Episodes
-from metaenv.supervised.problem import Kind
+from metaenv.supervised.data.datasets import Dataset
+from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
+from metaenv.supervised.data.problem import Kind
 from metaenv.tasks import TaskSampler
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Family(ABC):
     """No class, group or task is in two of ``train``, ``validation`` and ``test``; ``ood-…`` are like ``test``, but
     lie outside of what training shows in the property that they are named for."""
     shots: tuple[int, int] = (5, 15)
-    """Default n_support and n_query."""
+    """Default n_shot and n_query."""
     ways: int = 5
     """Default classes of an episode, where there are many to choose from."""
     pool: int = 8
@@ -64,11 +64,11 @@ class Family(ABC):
     def episodes(
         self,
         split: str = "train",
-        n_support: int | None = None,
+        n_shot: int | None = None,
         n_query: int | None = None,
         *,
         kind: Kind | None = None,
-        n_ways: int | None = None,
+        n_way: int | None = None,
         n_anomalies: int | None = None,
         seed: int = 0,
     ) -> Episodes:
@@ -76,10 +76,10 @@ class Family(ABC):
 
         Args:
             split: one of `splits`.
-            n_support: samples to learn from, of each class in classification; by default `shots`.
+            n_shot: samples to learn from, of each class in classification; by default `shots`.
             n_query: samples to be judged on, likewise.
             kind: one of `kinds`, by default the first.
-            n_ways: classes of an episode, where there are many to choose from; by default `ways`.
+            n_way: classes of an episode, where there are many to choose from; by default `ways`.
             n_anomalies: anomalous queries, by default as many as ``n_query``.
             seed: of tasks and draws.
 
@@ -89,10 +89,10 @@ class Family(ABC):
         kind = self.check(split, kind)
         return Episodes(
             self.source(split, kind, seed),
-            self.shots[0] if n_support is None else n_support,
+            self.shots[0] if n_shot is None else n_shot,
             self.shots[1] if n_query is None else n_query,
             kind=kind,
-            n_ways=self.ways if n_ways is None else n_ways,
+            n_way=self.ways if n_way is None else n_way,
             n_anomalies=n_anomalies,
             threshold=self.threshold(kind),
             pool=self.pool,

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metaenv.arrays import Floats, Index
 from metaenv.errors import nearest
 from metaenv.supervised.families.elements import PLACE, PROPERTIES, SYMBOLS, table
+from metaenv.typing import Floats, Index
 
 STATISTICS = ("mean", "spread", "least", "greatest")
 FRACTIONS = ("elements", "2-norm", "3-norm", "entropy", "greatest share")

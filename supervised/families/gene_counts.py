@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats, Index
+from metaenv.typing import Bools, Floats, Index
 
 GENES = 256
 PROGRAMMES, MARKERS, ON = 40, 12, 4  # programmes, genes of each, programmes that are on in a cell type

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.datasets import Dataset
-from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.data.datasets import Dataset
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family, split_real
 from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
 from metaenv.supervised.families.image_files import load_npz
-from metaenv.supervised.problem import Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.datasets import Dataset
+from metaenv.supervised.data.datasets import Dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 PARTS = ("train", "val", "test")  # of MedMNIST's archives (Yang et al. 2023, Scientific Data 10, 41)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from metaenv.arrays import Floats
+from metaenv.typing import Floats
 
 BANDS = "ugrizy"
 WAVELENGTH_NM = np.array([372.0, 481.0, 622.0, 756.0, 868.0, 975.0])  # effective, LSST

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Bools, Floats
 from metaenv.supervised.families.light_curve_models import (
     BANDS,
     FAMILIES,
@@ -17,6 +16,7 @@ from metaenv.supervised.families.light_curve_models import (
     View,
     flux_of,
 )
+from metaenv.typing import Bools, Floats
 
 N_VISITS = 128  # PLAsTiCC's wide survey has a median of 129 points an object
 MAX_ROUNDS = 200  # chosen: an object that is found once in a thousand times is simulated wrongly

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.arrays import Floats
 from metaenv.plots import COLOURS
-from metaenv.supervised.datasets import Dataset
-from metaenv.supervised.episodes import EpisodeBatch, distinct
+from metaenv.supervised.data.datasets import Dataset
+from metaenv.supervised.data.episodes import EpisodeBatch, distinct
+from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
 from metaenv.supervised.families.light_curve_models import BANDS, FAMILIES
 from metaenv.supervised.families.light_curve_survey import (
@@ -34,8 +34,8 @@ from metaenv.supervised.families.light_curve_survey import (
     found_objects,
     sequences,
 )
-from metaenv.supervised.problem import Kind
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution, TaskSampler
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -327,11 +327,11 @@ def _draw_features(figure: Figure, batch: EpisodeBatch) -> None:
     ax: Any = figure.add_subplot()
     spread = x.std(axis=0)
     shown = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    n_support = batch.support_y.shape[1]
-    queries = np.argsort(batch.query_y[0].numpy(), kind="stable") + n_support
+    n_shot = batch.support_y.shape[1]
+    queries = np.argsort(batch.query_y[0].numpy(), kind="stable") + n_shot
     order = np.concatenate([np.argsort(batch.support_y[0].numpy(), kind="stable"), queries])
     ax.imshow(shown[order], aspect="auto", cmap="coolwarm", vmin=-3, vmax=3, interpolation="nearest")
-    ax.axhline(n_support - 0.5, color="black")
+    ax.axhline(n_shot - 0.5, color="black")
     ax.axhline(len(x) - 0.5 - int((batch.query_y[0] == 1).sum()), color="black", ls=":")
     ax.set_xlabel("feature")
     ax.set_ylabel("object; support above the line, anomalies below the dots")

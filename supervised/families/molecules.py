@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from metaenv.molecules.objectives import WINDOWED
+from metaenv.molecules.chem.scoring import WINDOWED
+from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant, scaled, scores_of
 from metaenv.molecules.stored import anchors, scaffold_share
-from metaenv.molecules.tasks import TIERS, Features, MoleculeDistribution, Tier, scaled, scores_of
-from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
 from metaenv.supervised.families.synthesis import draw_plane
-from metaenv.supervised.problem import Kind
 from metaenv.tasks import Labelled, TaskBatch, TaskSampler
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class MoleculeObjectives(Family):
     """Real molecules and their scores for hidden objectives: regression, or active or not.
 
     Args:
-        tier: of the objectives, see `MoleculeDistribution`.
+        variant: of the objectives, see `MoleculeDistribution`.
         features: ``"properties"``, seven numbers, or ``"fingerprint"``, 1,024 bits.
     """
 
@@ -75,18 +75,18 @@ class MoleculeObjectives(Family):
     kinds = ("regression", "classification")
     shots = (16, 24)
 
-    def __init__(self, tier: Tier = "windows-3", features: Features = "properties") -> None:
-        if tier not in TIERS or features not in ("properties", "fingerprint"):
-            raise ValueError(f"expected a tier among {', '.join(TIERS)} and properties or fingerprint as features, "
-                             f"got {tier!r} and {features!r}")  # fmt: skip
-        self.tier: Tier = tier
+    def __init__(self, variant: Variant = "windows-3", features: Features = "properties") -> None:
+        if variant not in VARIANTS or features not in ("properties", "fingerprint"):
+            raise ValueError(f"expected a variant among {', '.join(VARIANTS)}, and properties or fingerprint, "
+                             f"got {variant!r} and {features!r}")  # fmt: skip
+        self.variant: Variant = variant
         self.features: Features = features
-        self.splits = MoleculeDistribution(tier).splits
+        self.splits = MoleculeDistribution(variant).splits
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         """Objectives of the split, with molecules of its scaffolds."""
         del kind
-        return TaskSampler(MoleculeScreen(self.tier, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
+        return TaskSampler(MoleculeScreen(self.variant, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
 
     def threshold(self, kind: Kind) -> float | None:
         """Active or not."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from metaenv.arrays import Floats
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.oracle import ROWS
-from metaenv.materials.recipes import ACTION_DIM, ACTION_NAMES, Tier, from_action
+from metaenv.materials.recipes import ACTION_DIM, ACTION_NAMES, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
-from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
-from metaenv.supervised.problem import Kind
 from metaenv.tasks import Labelled, TaskBatch, TaskSampler
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,18 +32,18 @@ class SynthesisPurity(SolidStateDistribution):
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Random recipes. ``x`` (tasks, n, 5 or 11): the action in [-1, 1]; ``y``: true share of the target."""
-        x = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.tier]))
-        return Labelled(x, purity(tasks, x, self.tier), tasks.ids)
+        x = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.variant]))
+        return Labelled(x, purity(tasks, x, self.variant), tasks.ids)
 
 
-def purity(tasks: TaskBatch, actions: Floats, tier: Tier) -> Floats:
+def purity(tasks: TaskBatch, actions: Floats, variant: Variant) -> Floats:
     """(tasks, n) share of the target after recipes (tasks, n, d), without noise."""
     n = actions.shape[1]
     table = np.empty(actions.shape[:2])
     block = max(1, ROWS // n)
     for start in range(0, len(tasks), block):
         rows = np.arange(start, min(start + block, len(tasks)))
-        recipe = from_action(actions[rows].reshape(len(rows) * n, -1), tier)
+        recipe = from_action(actions[rows].reshape(len(rows) * n, -1), variant)
         table[rows] = simulate(tasks.take(rows).repeated(n), recipe).target_fraction.reshape(-1, n)
     return table
 
@@ -52,7 +52,7 @@ class MaterialsSynthesis(Family):
     """Recipes in hidden materials: their worth (regression), or whether the product is pure (two classes).
 
     Args:
-        tier: ``"default"``, five numbers a recipe, or ``"full"``, eleven.
+        variant: ``"default"``, five numbers a recipe, or ``"full"``, eleven.
     """
 
     name: ClassVar[str] = "materials-synthesis"
@@ -64,15 +64,15 @@ class MaterialsSynthesis(Family):
     splits = SolidStateDistribution().splits
     shots = (10, 20)
 
-    def __init__(self, tier: Tier = "default") -> None:
-        if tier not in ACTION_DIM:
-            raise ValueError(f"expected a tier among {', '.join(ACTION_DIM)}, got {tier!r}")
-        self.tier: Tier = tier
+    def __init__(self, variant: Variant = "default") -> None:
+        if variant not in ACTION_DIM:
+            raise ValueError(f"expected a variant among {', '.join(ACTION_DIM)}, got {variant!r}")
+        self.variant: Variant = variant
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         """Materials of the split."""
         cls = SolidStateDistribution if kind == "regression" else SynthesisPurity
-        return TaskSampler(cls(self.tier), split, seed)
+        return TaskSampler(cls(self.variant), split, seed)
 
     def threshold(self, kind: Kind) -> float | None:
         """Pure or not."""
@@ -80,7 +80,7 @@ class MaterialsSynthesis(Family):
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Recipes by temperature and time, coloured by what came of them."""
-        draw_plane(figure, batch, ACTION_NAMES[self.tier][:2], "share pure" if batch.n_classes else "utility")
+        draw_plane(figure, batch, ACTION_NAMES[self.variant][:2], "share pure" if batch.n_classes else "utility")
 
 
 def draw_plane(figure: Figure, batch: EpisodeBatch, names: tuple[str, ...], what: str) -> None:

@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metaenv.arrays import Floats
-from metaenv.supervised.episodes import EpisodeBatch
+from metaenv.supervised.baselines.simple import Floor
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
-from metaenv.supervised.floors import Floor
 from metaenv.supervised.learner import Adapted, LearnerConfig
-from metaenv.supervised.problem import Kind
 from metaenv.tasks import TaskSampler
-from metaenv.telescope.programme import CLASSES, CONFUSION, FEATURES, SHARES
-from metaenv.telescope.tasks import PLANS, Preset, TargetSelectionDistribution
+from metaenv.telescope.sim.targets import CLASSES, CONFUSION, FEATURES, SHARES
+from metaenv.telescope.tasks import NIGHT_SETUPS, TargetSelectionDistribution, Variant
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,12 +41,12 @@ class TelescopeValues(Family):
     A sample is the photometric class, one-hot, and colour, age and host offset: 11 numbers.
 
     Args:
-        preset: of the environment; what targets are worth is alike in all.
+        variant: of the environment; what targets are worth is alike in all.
     """
 
     name: ClassVar[str] = "telescope-values"
     provenance: ClassVar[str] = (
-        "Simulated by metaenv.telescope.programme: class values and feature weights are drawn anew in each task, "
+        "Simulated by metaenv.telescope.sim.targets: class values and feature weights are drawn anew in each task, "
         "their spreads and the shares of the classes are chosen; purities are those of brokers' classifiers."
     )
     kinds = ("regression", "classification")
@@ -55,15 +55,15 @@ class TelescopeValues(Family):
     pool = 2  # half of all targets are above the median
     references = ("prior-ridge",)
 
-    def __init__(self, preset: Preset = "default") -> None:
-        if preset not in PLANS:
-            raise ValueError(f"expected a preset among {', '.join(PLANS)}, got {preset!r}")
-        self.preset: Preset = preset
+    def __init__(self, variant: Variant = "default") -> None:
+        if variant not in NIGHT_SETUPS:
+            raise ValueError(f"expected a variant among {', '.join(NIGHT_SETUPS)}, got {variant!r}")
+        self.variant: Variant = variant
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         """Programmes of the split."""
         del kind
-        return TaskSampler(TargetSelectionDistribution(self.preset), split, seed)
+        return TaskSampler(TargetSelectionDistribution(self.variant), split, seed)
 
     def threshold(self, kind: Kind) -> Literal["median"] | None:
         """Worth more than most or not."""

@@ -34,7 +34,7 @@ def test_step_by_step_is_the_whole_sequence(cell: Cell, shared: bool, spaces: Tr
 
 
 def test_the_state_is_that_of_torch_gru_and_the_step_count() -> None:
-    network, x = RecurrentActorCritic(DISCRETE, memory_size=16), observations()
+    network, x = RecurrentActorCritic(DISCRETE, hidden_size=16), observations()
     trunk = network.trunks[0]
     reference = nn.GRU(64, 16)
     reference.load_state_dict(trunk.cell.state_dict())

@@ -18,10 +18,10 @@ from toy_trials import Bandit, StopAt
 
 from metaenv.agents.belief import Belief
 from metaenv.agents.pearl import PEARL, PEARLConfig
-from metaenv.agents.training import TrainConfig, preset
-from metaenv.bench.pearl_speed import drawn_batch, looped_step, prepared_agent
-from metaenv.classic.env import BernoulliBanditVectorEnv
-from metaenv.classic.exact import bayes_optimal_value
+from metaenv.classic.bandit.env import BernoulliBanditVectorEnv
+from metaenv.classic.bandit.exact import bayes_optimal_value
+from metaenv.experiments.speed.pearl import drawn_batch, looped_step, prepared_agent
+from metaenv.runs.training import TrainConfig, preset
 from metaenv.trial import VectorTrial, make_trials
 
 SMALL = PEARLConfig(
@@ -61,13 +61,13 @@ class HalfForbidden(BernoulliBanditVectorEnv):
 
     forbidden = 0
 
-    def _mask(self, rows: Any) -> NDArray[np.int8]:
+    def mask(self, rows: Any) -> NDArray[np.int8]:
         first = self.tasks.probabilities[rows][:, :1] > 0.5
         return np.where(first, [[1, 1, 0, 0]], [[0, 0, 1, 1]]).astype(np.int8)
 
-    def _transition(self, rows: Any, action: NDArray[Any]) -> Any:
-        self.forbidden += int((np.take_along_axis(self._mask(rows), action[:, None], 1) == 0).sum())
-        return super()._transition(rows, action)
+    def transition(self, rows: Any, action: NDArray[Any]) -> Any:
+        self.forbidden += int((np.take_along_axis(self.mask(rows), action[:, None], 1) == 0).sum())
+        return super().transition(rows, action)
 
 
 def masked(num_envs: int = 3) -> VectorTrial:
@@ -200,7 +200,7 @@ def test_contexts_in_training_are_what_acting_sees(make: Callable[..., VectorTri
 
 
 def test_a_context_blind_agent_trains_on_what_it_will_see() -> None:
-    assert_training_contexts_are_what_acting_sees(bandit(context_blind=True), 10)
+    assert_training_contexts_are_what_acting_sees(bandit(hide_history=True), 10)
 
 
 def test_a_mixture_learns_from_beginnings_as_acting_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -565,7 +565,7 @@ LEARNING = replace(
 
 @pytest.mark.parametrize("blind", [False, True])
 def test_learns_which_arm_is_better(blind: bool) -> None:
-    settings = {"episodes": 20, "n_arms": 2, "context_blind": blind}
+    settings = {"episodes": 20, "n_arms": 2, "hide_history": blind}
     agent = PEARL(bandit(50, **settings), LEARNING, seed=0).learn(8_000 if blind else 20_000)
     found = score(agent, bandit(5_000, split="test", **settings))
     # Whoever sees no rewards earns 0.5; the standard error over 5,000 bandits is at most 0.0041.
@@ -607,7 +607,7 @@ def test_contexts_that_are_no_indicators_are_refused() -> None:
 
 
 def lessons(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metaenv.agents.lessons.classical_players", lambda env: ({"locksmith": Locksmith()}, None))
+    monkeypatch.setattr("metaenv.agents.imitation.baselines_of", lambda env: ({"locksmith": Locksmith()}, None))
 
 
 def test_a_teacher_plays_a_share_of_the_trials_that_falls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -645,7 +645,7 @@ def test_contexts_hold_a_teachers_trials_and_critics_learn_from_the_agents_own(m
 
 
 def test_an_unknown_teacher_is_refused() -> None:
-    with pytest.raises(ValueError, match="no classical player 'locksmith'"):
+    with pytest.raises(ValueError, match="no baseline 'locksmith'"):
         PEARL(bandit(), TAUGHT)
 
 

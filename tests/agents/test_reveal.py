@@ -17,7 +17,7 @@ from metaenv.agents.networks import Categorical
 from metaenv.agents.rl2 import RL2, RL2Config
 from metaenv.trial import VectorTrial
 
-LEARNER = RL2Config(memory_size=32, embedding_sizes=(32,), learning_rate=5e-3, gamma=1.0)
+LEARNER = RL2Config(hidden_size=32, embedding_sizes=(32,), learning_rate=5e-3, gamma=1.0)
 BELIEF = replace(LEARNER, task_prediction_coef=1.0, belief=True)
 REVEALED = replace(BELIEF, reveal_share=0.5)
 BINARY = replace(REVEALED, task_prediction_loss="bce", trials_per_env=2, shared=False)
@@ -92,7 +92,7 @@ def test_predict_does_as_training_does_without_help(config: RL2Config, monkeypat
     monkeypatch.setattr(Categorical, "sample", lambda law, generator: law.mode())
     observation, state, memory, ends = env.reset(seed=2)[0], None, None, np.zeros(64, np.bool_)
     for _ in range(6):
-        step = {"observations": observation, "contexts": env.task_context(), "revealed": ends}
+        step = {"observations": observation, "contexts": env.task_vector(), "revealed": ends}
         trained, state = agent._act(step, state, ends)
         action, memory = agent.predict(observation, memory, deterministic=True)
         np.testing.assert_array_equal(action, trained)

@@ -18,7 +18,7 @@ from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTri
 
 from metaenv.agents.rl2 import RL2, RL2Config
 
-SMALL = RL2Config(cell="gru", memory_size=16, embedding_sizes=(16,), epochs=2, minibatches=2)
+SMALL = RL2Config(cell="gru", hidden_size=16, embedding_sizes=(16,), epochs=2, minibatches=2)
 
 
 # ---------------------------------------------------------------- learning
@@ -34,7 +34,7 @@ def test_learns_to_explore_a_bandit() -> None:
 def test_remembers_what_the_control_without_memory_cannot() -> None:
     scores = []
     for memory in (True, False):
-        config = RL2Config(memory_size=32, embedding_sizes=(32,), learning_rate=5e-3, memory=memory)
+        config = RL2Config(hidden_size=32, embedding_sizes=(32,), learning_rate=5e-3, memory=memory)
         agent = RL2(Recall(256), config, seed=0).learn(60_000)
         scores.append(rewards_per_step(agent, Recall(5_000), seed=1).sum())
     # Best of 6 pulls on 4 arms: 1/4 + 5 with a memory, 1 + 5/4 without.
@@ -64,7 +64,7 @@ def test_context_prediction_is_learned_and_needs_an_env_that_offers_it() -> None
     agent.learn(64 * 10 * 60)
     # The variance of p ~ U[0, 1] is 1/12: the loss of a predictor that knows nothing.
     assert losses.seen[-1] < 1 / 12 < losses.seen[0]
-    with pytest.raises(ValueError, match="task_context"):
+    with pytest.raises(ValueError, match="task_vector"):
         RL2(HiddenPoint(4), config)
 
 
@@ -85,9 +85,9 @@ def first_batch(agent: RL2) -> dict[str, np.ndarray]:
     return batch
 
 
-def first_loss(agent: RL2, batch: dict[str, np.ndarray], entropy_coef: float) -> tuple[torch.Tensor, dict]:
+def first_loss(agent: RL2, batch: dict[str, np.ndarray], ent_coef: float) -> tuple[torch.Tensor, dict]:
     trained_on = {name: torch.from_numpy(x) for name, x in batch.items() if name not in ("rewards", "values")}
-    return agent._loss(trained_on, entropy_coef)
+    return agent._loss(trained_on, ent_coef)
 
 
 def test_advantages_have_mean_0_and_standard_deviation_1() -> None:
@@ -97,8 +97,8 @@ def test_advantages_have_mean_0_and_standard_deviation_1() -> None:
 
 
 def test_the_loss_is_the_sum_of_its_parts() -> None:
-    agent = RL2(Bandit(8), replace(SMALL, value_coef=0.3), seed=0)
-    loss, parts = first_loss(agent, first_batch(agent), entropy_coef=0.7)
+    agent = RL2(Bandit(8), replace(SMALL, vf_coef=0.3), seed=0)
+    loss, parts = first_loss(agent, first_batch(agent), ent_coef=0.7)
     expected = parts["policy_loss"] + 0.3 * parts["value_loss"] - 0.7 * parts["entropy"]
     torch.testing.assert_close(loss.detach(), expected)
     assert parts["value_loss"] > 1e-4 and parts["entropy"] > 1
@@ -108,7 +108,7 @@ def test_before_the_first_update_the_policy_is_the_one_that_played() -> None:
     """Also in the second and third trial of an environment, whose memory begins empty."""
     agent = RL2(VaryingRecall(8), replace(SMALL, trials_per_env=3), seed=0)
     agent.policy.policy_head[-1].weight.data *= 300  # the first policy is nearly uniform: let its memory matter
-    _, metrics = first_loss(agent, first_batch(agent), entropy_coef=0.0)
+    _, metrics = first_loss(agent, first_batch(agent), ent_coef=0.0)
     assert metrics["approx_kl"].item() == pytest.approx(0, abs=1e-6)
 
 

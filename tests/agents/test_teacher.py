@@ -1,4 +1,4 @@
-"""RL² taught by a classical player in training."""
+"""RL² taught by a baseline in training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from toy_trials import Bandit, StopAt
 
 from metaenv.agents.rl2 import RL2, RL2Config
-from metaenv.classic.mdp_players import players
-from metaenv.players import PolicyPlayer, play_trials
+from metaenv.classic.mdp.policies import baselines
+from metaenv.policies import AgentPolicy, play_trials
 from metaenv.trial import make_trials
 
-TAUGHT = RL2Config(teacher="Gittins index", memory_size=32, embedding_sizes=(32,), learning_rate=5e-3)
+TAUGHT = RL2Config(teacher="Gittins index", hidden_size=32, embedding_sizes=(32,), learning_rate=5e-3)
 
 
 def bandits(n: int, split: str = "train", pulls: int = 10):
@@ -24,10 +24,10 @@ def bandits(n: int, split: str = "train", pulls: int = 10):
 
 def agreement(agent: RL2) -> float:
     """Share of pulls in which the agent does what the Gittins index would do in its place."""
-    from metaenv.baselines import classical_players
+    from metaenv.baselines import baselines_of
 
     env = bandits(512)
-    teacher = classical_players(env)[0]["Gittins index"]
+    teacher = baselines_of(env)[0]["Gittins index"]
     observation, _ = env.reset(seed=5)
     teacher.start(env, np.random.default_rng(0))
     state, same = None, []
@@ -35,7 +35,7 @@ def agreement(agent: RL2) -> float:
         action, state = agent.predict(observation, state, deterministic=True)
         same.append((teacher.act(observation) == action).mean())
         observation, *_ = env.step(action)
-        teacher.observe(action, env.memory.last_reward.copy())
+        teacher.observe(action, env.trial_state.last_reward.copy())
     return float(np.mean(same[1:]))  # the first pull is a tie
 
 
@@ -43,7 +43,7 @@ def test_a_pupil_does_as_its_teacher() -> None:
     taught = RL2(bandits(128), TAUGHT, seed=0).learn(60_000)
     env = bandits(500, "test")
     tasks = env.distribution.frozen("test").tasks.take(np.arange(4000))
-    record = play_trials(PolicyPlayer(taught), env, tasks)
+    record = play_trials(AgentPolicy(taught), env, tasks)
     # The Bayes-optimal value of 10 pulls of 3 arms is 6.4096 (dynamic programming); random play earns 5.
     assert record.readings.sum(1).mean() > 6.2
     assert agreement(taught) > 0.75
@@ -76,7 +76,7 @@ def test_taught_training_resumes_exactly(tmp_path: Path) -> None:
 
 def test_a_teacher_of_mdps_watches_what_its_pupil_plays() -> None:
     env = make_trials("TabularMDP", 4, episodes=2)
-    teacher = players()["greedy"]
+    teacher = baselines()["greedy"]
     observation, _ = env.reset(seed=0)
     teacher.start(env, np.random.default_rng(0))
     counts = np.zeros((4, 10, 5))
@@ -86,8 +86,8 @@ def test_a_teacher_of_mdps_watches_what_its_pupil_plays() -> None:
         played = rng.integers(5, size=4)
         counts[np.arange(4), observation[:, :10].argmax(1), played] += 1
         observation, *_ = env.step(played)
-        teacher.observe(played, env.memory.last_reward.copy())
-    np.testing.assert_array_equal(teacher._player.visits, counts)  # type: ignore[attr-defined]
+        teacher.observe(played, env.trial_state.last_reward.copy())
+    np.testing.assert_array_equal(teacher._policy.visits, counts)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

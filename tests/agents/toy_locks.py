@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv import BatchedEnv, FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
-from metaenv.arrays import Floats, Rows
 from metaenv.trial import VectorTrial
+from metaenv.typing import Floats, Rows
 
 KEYS = 4
 
@@ -60,15 +60,15 @@ class Locks(BatchedEnv):
         super().__init__(num_envs, LockDistribution(scale=scale), space, gym.spaces.Discrete(KEYS), **settings)
         self._left = np.zeros(num_envs, np.int64)
 
-    def _begin(self, rows: Rows) -> None:
+    def begin(self, rows: Rows) -> None:
         self._left[rows] = 2 + (self.dynamics.draw(rows, 1)[:, 0] < 0.5)
 
-    def _transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Any, Any]:
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Any, Any]:
         self._left[rows] -= 1
         right = (action == self.tasks.take(rows).key).astype(float)
         return right, self._left[rows] == 0, np.zeros(len(action), bool)
 
-    def _observe(self, rows: Rows) -> NDArray[np.float32]:
+    def observe(self, rows: Rows) -> NDArray[np.float32]:
         return np.zeros((len(self._left[rows]), 1), np.float32)
 
 

@@ -80,7 +80,7 @@ class Bandit(ToyTrials):
         chosen = self.probabilities[np.arange(self.num_envs), actions]
         return (self.np_random.random(self.num_envs) < chosen).astype(np.float64), np.eye(self.arms)[actions]
 
-    def task_context(self) -> NDArray[np.float32]:
+    def task_vector(self) -> NDArray[np.float32]:
         return self.probabilities.astype(np.float32)
 
 
@@ -159,7 +159,7 @@ class Peek(ToyTrials):
         rewards = pulls * np.where(actions == self.right + 1, 1.0, -1.0) - 0.1 * peeks
         return rewards, np.eye(self.arms)[self.right] * peeks[:, None]
 
-    def task_context(self) -> NDArray[np.float32]:
+    def task_vector(self) -> NDArray[np.float32]:
         return np.eye(self.arms, dtype=np.float32)[self.right]
 
 

@@ -29,16 +29,16 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("TabularMDP-v0", {"n_states": 4, "n_actions": 3, "horizon": 7}),
     ("SparsePointRobot-v0", {"goals": "uniform"}),
     ("SparsePointRobot-v0", {"split": "ood-lower"}),
-    ("MaterialsSynthesis-v0", {"tier": "full", "split": "ood-instrument"}),
+    ("MaterialsSynthesis-v0", {"variant": "full", "split": "ood-instrument"}),
     ("MaterialsSynthesis-v0", {"feedback": "yield", "noise": 2.0}),
     ("FurnaceControl-v0", {"noise": 0.0, "max_steps": 30}),
-    ("MoleculeDesign-v0", {"tier": "windows-5", "feedback": "panel", "noise": 0.1}),
-    ("MoleculeDesign-v0", {"tier": "groups", "duplicate_penalty": 0.5, "split": "ood-group"}),
-    ("MoleculeDesign-v0", {"tier": "lead-hop", "reveal": True}),
+    ("MoleculeDesign-v0", {"variant": "windows-5", "feedback": "panel", "noise": 0.1}),
+    ("MoleculeDesign-v0", {"variant": "groups", "duplicate_penalty": 0.5, "split": "ood-group"}),
+    ("MoleculeDesign-v0", {"variant": "lead-hop", "reveal": True}),
     ("LeadOptimization-v0", {"reveal": True, "split": "ood-scaffold"}),
-    ("TargetSelection-v0", {"preset": "depth"}),
-    ("TargetSelection-v0", {"preset": "cadence"}),
-    ("TargetSelection-v0", {"preset": "full", "reveal": True, "split": "ood-purity"}),
+    ("TargetSelection-v0", {"variant": "depth"}),
+    ("TargetSelection-v0", {"variant": "cadence"}),
+    ("TargetSelection-v0", {"variant": "full", "reveal": True, "split": "ood-purity"}),
 ]
 """Environments with other settings than their own."""
 

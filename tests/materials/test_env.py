@@ -1,4 +1,4 @@
-"""MaterialsSynthesis: what is measured, what is paid, and its tiers."""
+"""MaterialsSynthesis: what is measured, what is paid, and its variants."""
 
 import gymnasium as gym
 import numpy as np
@@ -96,8 +96,8 @@ def test_the_picture_keeps_the_last_experiment_within_a_trial():
     assert "1250 K" in env.render()
 
 
-def test_full_tier_takes_eleven_numbers():
-    env = gym.make(ID, tier="full")
+def test_full_variant_takes_eleven_numbers():
+    env = gym.make(ID, variant="full")
     env.reset(seed=0)
     assert env.action_space.shape == (11,)
     env.step(np.zeros(11, np.float32))
@@ -106,7 +106,7 @@ def test_full_tier_takes_eleven_numbers():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tier": "ful"}, "Did you mean 'full'"),
+        ({"variant": "ful"}, "Did you mean 'full'"),
         ({"feedback": "phase"}, "Did you mean 'phases'"),
         ({"noise": -1}, "from 0 to 10"),
         ({"noise": float("nan")}, "from 0 to 10"),
@@ -121,9 +121,9 @@ def test_bad_settings_are_refused(settings, message):
 def test_the_family_needs_adaptation():
     """A fixed recipe is far from the oracle, and a list of good ones is not: the numbers a claim stands against."""
     from metaenv.evaluation import evaluate
-    from metaenv.materials.baselines import players
+    from metaenv.materials.baselines import baselines
 
-    evaluation = evaluate(players(), "MaterialsSynthesis", "validation")
+    evaluation = evaluate(baselines(), "MaterialsSynthesis", "validation")
     fixed = evaluation.row("best fixed recipe").fraction
     listed = evaluation.row("greedy portfolio").fraction
     assert fixed[-1].estimate < 0.45
@@ -134,9 +134,9 @@ def test_latin_hypercube_visits_every_slice_once():
     from metaenv.materials.baselines import LatinHypercube
 
     env = make_trials("MaterialsSynthesis", 3)
-    player = LatinHypercube()
-    player.start(env, np.random.default_rng(0))
-    design = np.stack([player.act(np.zeros((3, 1), np.float32)) for _ in range(10)], axis=1)
+    policy = LatinHypercube()
+    policy.start(env, np.random.default_rng(0))
+    design = np.stack([policy.act(np.zeros((3, 1), np.float32)) for _ in range(10)], axis=1)
     slices = np.sort(np.floor((design + 1) / 2 * 10).astype(int), axis=1)
     np.testing.assert_array_equal(slices, np.broadcast_to(np.arange(10)[None, :, None], (3, 10, 5)))
 
@@ -145,17 +145,17 @@ def test_gaussian_process_climbs_a_smooth_hill():
     """On a parabola it must do what plain BoTorch (optimize_acqf, the same model and LogEI) did: -0.50 after 14
     experiments from the same designs, averaged over 8 runs, where random play's best of 14 is about -0.9."""
     pytest.importorskip("botorch", reason="needs the baselines extra")
-    from metaenv.materials.bayesopt import INITIAL, GaussianProcessBO
+    from metaenv.baselines.gp_bo import INITIAL, GaussianProcessBO
 
     env = make_trials("MaterialsSynthesis", 8)
-    player = GaussianProcessBO()
-    player.start(env, np.random.default_rng(0))
+    policy = GaussianProcessBO()
+    policy.start(env, np.random.default_rng(0))
     values = []
     for _ in range(14):
-        action = player.act(np.zeros((8, 1), np.float32))
+        action = policy.act(np.zeros((8, 1), np.float32))
         assert action.shape == (8, 5) and np.abs(action).max() <= 1
         values.append(-np.square(action - 0.3).sum(axis=1))
-        player.observe(action, values[-1])
+        policy.observe(action, values[-1])
     best = np.array(values)
     assert best[:INITIAL].max(axis=0).mean() < -1.0
     assert best.max(axis=0).mean() > -0.6

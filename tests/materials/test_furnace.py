@@ -17,8 +17,8 @@ from metaenv.materials.furnace import (
     STOP,
     STOPPED,
 )
-from metaenv.materials.hazards import LOSS
 from metaenv.materials.kinetics import simulate
+from metaenv.materials.rates import LOSS
 from metaenv.materials.recipes import one_step
 from metaenv.materials.tasks import SolidStateDistribution
 
@@ -45,7 +45,7 @@ def test_heat_hold_stop_gives_what_the_recipe_gives():
     push(env, *[HEAT] * 13, *[HOLD] * 10, STOP)
     recipe = one_step(np.full(100, 300 + 13 * HEAT_K), 10.0, 5.0, 0.0, START_UM)
     truth = simulate(TASKS, recipe).phase_fractions
-    env_truth = env._observe(slice(None))[:, PHASES] / np.exp(TASKS.phase_bias)
+    env_truth = env.observe(slice(None))[:, PHASES] / np.exp(TASKS.phase_bias)
     env_truth = env_truth / env_truth.sum(axis=1, keepdims=True)
     assert np.median(np.abs(env_truth - truth).max(axis=1)) < 0.02
     assert np.quantile(np.abs(env_truth - truth).max(axis=1), 0.8) < 0.1
@@ -82,7 +82,7 @@ def test_a_masked_action_means_hold():
     one, two = made(4), made(4)
     push(one, STOP, HEAT, HEAT, REGRIND)
     push(two, HOLD, HEAT, HEAT, HOLD)
-    np.testing.assert_array_equal(one._observe(slice(None)), two._observe(slice(None)))
+    np.testing.assert_array_equal(one.observe(slice(None)), two.observe(slice(None)))
 
 
 def test_regrinding_halves_the_particles_and_speeds_formation():
@@ -125,7 +125,7 @@ def test_the_run_ends_by_itself():
     env = made(2, max_steps=5)
     *_, terminated, truncated, _ = push(env, *[HOLD] * 5)
     assert terminated.all() and not truncated.any()
-    assert (env._observe(slice(None))[:, STOPPED] == 1).all()
+    assert (env.observe(slice(None))[:, STOPPED] == 1).all()
 
 
 def test_signals_are_cheap_until_the_end():
@@ -145,10 +145,10 @@ def test_bad_settings_are_refused(settings):
 
 def test_fixed_programmes_are_worth_something_and_a_list_more():
     from metaenv.evaluation import evaluate
-    from metaenv.materials.furnace_players import players
-    from metaenv.players import RandomPlayer
+    from metaenv.materials.furnace_baselines import baselines
+    from metaenv.policies import RandomPolicy
 
-    evaluation = evaluate({"random": RandomPlayer(), **players()}, "FurnaceControl", "validation", 100, shots=(1, 5))
+    evaluation = evaluate({"random": RandomPolicy(), **baselines()}, "FurnaceControl", "validation", 100, shots=(1, 5))
     at_one, at_five = ({r.name: r.fraction[k].estimate for r in evaluation.rows} for k in (0, 1))
     assert at_one["random"] < 0.1 < 0.2 < at_one["best fixed programme"]
     assert at_five["greedy portfolio"] > at_five["best fixed programme"] + 0.15

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.integrate import quad, solve_ivp
 
-from metaenv.materials.accuracy import accuracy
+from metaenv.materials.convergence import accuracy
 from metaenv.materials.kinetics import Outcome, State, advance, begin, grain_um, simulate, trajectory
 from metaenv.materials.recipes import ACTION_DIM, Recipe, from_action, one_step
 from metaenv.materials.schedule import heating_hours
@@ -75,10 +75,10 @@ def isothermal(tasks: TaskBatch, kelvin: float, hours: list[float], excess: floa
     return state
 
 
-def random_experiments(n: int, tier: str = "default", seed: int = 0) -> tuple[TaskBatch, Recipe]:
+def random_experiments(n: int, variant: str = "default", seed: int = 0) -> tuple[TaskBatch, Recipe]:
     rng = np.random.default_rng(seed)
     tasks = draw(rng.random((n, UNIT_DIM)), "train")
-    return tasks, from_action(rng.uniform(-1, 1, (n, ACTION_DIM[tier])), tier)  # type: ignore[index, arg-type]
+    return tasks, from_action(rng.uniform(-1, 1, (n, ACTION_DIM[variant])), variant)  # type: ignore[index, arg-type]
 
 
 def atoms(outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
@@ -230,8 +230,8 @@ def test_the_default_substeps_are_enough(informed):
     assert accuracy(400, informed=informed).p99 < 0.02
 
 
-def test_the_full_tier_is_as_exact():
-    assert accuracy(300, tier="full").p99 < 0.02
+def test_the_full_variant_is_as_exact():
+    assert accuracy(300, variant="full").p99 < 0.02
 
 
 # LAWS
@@ -240,10 +240,10 @@ def test_the_full_tier_is_as_exact():
 @settings(max_examples=40, deadline=None)
 @given(arrays(float, (6, UNIT_DIM), elements=st.floats(0, 1, exclude_max=True)), st.data())
 def test_matter_is_conserved_and_amounts_stay_in_range(unit, data):
-    tier = data.draw(st.sampled_from(["default", "full"]))
+    variant = data.draw(st.sampled_from(["default", "full"]))
     split = data.draw(st.sampled_from(["train", "ood-hot", "ood-cold", "ood-mechanism"]))
-    action = data.draw(arrays(float, (6, ACTION_DIM[tier]), elements=st.floats(-1, 1)))
-    recipe = from_action(action, tier)
+    action = data.draw(arrays(float, (6, ACTION_DIM[variant]), elements=st.floats(-1, 1)))
+    recipe = from_action(action, variant)
     outcome = simulate(draw(unit, split), recipe)
     a, b = atoms(outcome)
     np.testing.assert_allclose(a, 1 + recipe.excess_a, rtol=0, atol=1e-12)
@@ -290,9 +290,9 @@ def test_carbon_dioxide_holds_back_the_carbonate_only():
 # ONE RULE FOR ALL BATCHES
 
 
-@pytest.mark.parametrize("tier", ["default", "full"])
-def test_an_experiment_does_not_depend_on_its_batch_in_any_bit(tier):
-    tasks, recipe = random_experiments(1500, tier)
+@pytest.mark.parametrize("variant", ["default", "full"])
+def test_an_experiment_does_not_depend_on_its_batch_in_any_bit(variant):
+    tasks, recipe = random_experiments(1500, variant)
     tasks = tasks.replaced(
         np.arange(0, 1500, 2), draw(np.random.default_rng(1).random((750, UNIT_DIM)), "ood-mechanism")
     )

@@ -28,12 +28,12 @@ def test_the_oracle_beats_ten_thousand_random_recipes():
 
 
 def test_the_oracle_s_recipe_is_worth_what_it_says():
-    for tier, n in (("default", 6), ("full", 2)):
+    for variant, n in (("default", 6), ("full", 2)):
         few = TASKS.take(np.arange(n))
         search = Search(cover=256, chains=4, rounds=6)
-        value, action = oracle(few, 0, tier, search)
-        assert action.shape == (n, ACTION_DIM[tier])
-        assert (value == true_utility(few, from_action(action, tier))).all()
+        value, action = oracle(few, 0, variant, search)
+        assert action.shape == (n, ACTION_DIM[variant])
+        assert (value == true_utility(few, from_action(action, variant))).all()
 
 
 def test_more_freedom_is_never_worth_less():
@@ -51,10 +51,10 @@ def test_stored_references_are_those_that_are_computed(split):
 
 
 def test_stored_actions_reach_the_stored_oracle():
-    for tier in ("default", "full"):
-        frozen = SolidStateDistribution(tier).frozen("test")
-        action = stored.load_oracle_actions(SolidStateTask, "test", tier)
-        value = true_utility(frozen.tasks, from_action(action, tier))
+    for variant in ("default", "full"):
+        frozen = SolidStateDistribution(variant).frozen("test")
+        action = stored.load_oracle_actions(SolidStateTask, "test", variant)
+        value = true_utility(frozen.tasks, from_action(action, variant))
         # Actions are stored in single precision.
         np.testing.assert_allclose(value, frozen.reference.oracle, atol=1e-4)
 
@@ -89,15 +89,15 @@ def test_the_greedy_portfolio_by_hand():
     assert scores == pytest.approx([0.6, 2.3 / 3, 2.7 / 3])
 
 
-@pytest.mark.parametrize("tier", ["default", "full"])
-def test_the_stored_portfolio_holds_on_new_tasks(tier):
-    portfolio = stored.load_portfolio(tier)
-    assert portfolio.recipes.shape == (10, ACTION_DIM[tier])
+@pytest.mark.parametrize("variant", ["default", "full"])
+def test_the_stored_portfolio_holds_on_new_tasks(variant):
+    portfolio = stored.load_portfolio(variant)
+    assert portfolio.recipes.shape == (10, ACTION_DIM[variant])
     assert (np.diff(portfolio.train_score) > 0).all()
-    tasks = SolidStateDistribution(tier).sample(300, "train", np.random.default_rng(77))
-    table = utility_table(tasks, portfolio.recipes, tier)
+    tasks = SolidStateDistribution(variant).sample(300, "train", np.random.default_rng(77))
+    table = utility_table(tasks, portfolio.recipes, variant)
     best = np.maximum.accumulate(table, axis=1).mean(axis=0)
     np.testing.assert_allclose(best, portfolio.train_score, atol=0.06)
     # The best fixed recipe is better than typical recipes of an even cover.
-    other = utility_table(tasks, even_cover(64, ACTION_DIM[tier], np.random.default_rng(0)), tier).mean(axis=0)
+    other = utility_table(tasks, even_cover(64, ACTION_DIM[variant], np.random.default_rng(0)), variant).mean(axis=0)
     assert table[:, 0].mean() > other.max() - 0.02

@@ -28,7 +28,7 @@ def test_the_middle_is_geometric_where_the_axis_is_logarithmic():
     assert recipe.particle_um[0] == pytest.approx(np.sqrt(0.5))
 
 
-def test_the_full_tier_has_a_second_step_a_gas_and_a_precursor():
+def test_the_full_variant_has_a_second_step_a_gas_and_a_precursor():
     action = np.zeros((2, 11))
     action[:, 5], action[:, 7], action[:, 9] = 1.0, 1.0, 0.5
     action[0, 6], action[1, 6] = -0.01, 1.0
@@ -39,12 +39,12 @@ def test_the_full_tier_has_a_second_step_a_gas_and_a_precursor():
     assert [PRECURSORS[k] for k in recipe.precursor] == ["nitrate", "nitrate"]
 
 
-@pytest.mark.parametrize("tier", ["default", "full"])
+@pytest.mark.parametrize("variant", ["default", "full"])
 @given(data=st.data())
-def test_actions_of_recipes_make_the_same_recipes(tier, data):
-    action = data.draw(arrays(float, (3, ACTION_DIM[tier]), elements=st.floats(-1, 1)))
-    recipe = from_action(action, tier)
-    again = from_action(to_action(recipe, tier), tier)
+def test_actions_of_recipes_make_the_same_recipes(variant, data):
+    action = data.draw(arrays(float, (3, ACTION_DIM[variant]), elements=st.floats(-1, 1)))
+    recipe = from_action(action, variant)
+    again = from_action(to_action(recipe, variant), variant)
     for name in recipe.__dataclass_fields__:
         np.testing.assert_allclose(getattr(again, name), getattr(recipe, name), rtol=1e-9, atol=1e-12)
 
@@ -55,7 +55,7 @@ def test_actions_outside_the_box_are_clipped_and_wrong_widths_refused():
         from_action(np.zeros((1, 11)))
     with pytest.raises(ValueError, match=r"actions \(n, 11\)"):
         from_action(np.zeros(11), "full")
-    assert {tier: len(names) for tier, names in ACTION_NAMES.items()} == {"default": 5, "full": 11}
+    assert {variant: len(names) for variant, names in ACTION_NAMES.items()} == {"default": 5, "full": 11}
 
 
 def test_the_utility_by_hand():

@@ -14,7 +14,7 @@ from scipy.stats import kstest
 
 from metaenv.errors import TaskError
 from metaenv.materials import stored
-from metaenv.materials.freeze import SEED, frozen_tasks
+from metaenv.materials.build_data import SEED, frozen_tasks
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import from_action
 from metaenv.materials.tasks import (
@@ -211,15 +211,15 @@ def test_the_context_is_where_in_the_ranges_a_task_lies():
         assert abs(D.context(D.frozen(split).tasks)).max() <= 1
 
 
-@pytest.mark.parametrize("tier", ["default", "full"])
-def test_labels_are_true_utilities(tier):
-    d = SolidStateDistribution(tier)
+@pytest.mark.parametrize("variant", ["default", "full"])
+def test_labels_are_true_utilities(variant):
+    d = SolidStateDistribution(variant)
     tasks = d.sample(4, "train", np.random.default_rng(1))
     labelled = d.labelled(tasks, 50, np.random.default_rng(2))
-    dim = {"default": 5, "full": 11}[tier]
+    dim = {"default": 5, "full": 11}[variant]
     assert labelled.x.shape == (4, 50, dim + 1) and labelled.y.shape == (4, 50)
     assert (labelled.task_ids == tasks.ids).all() and abs(labelled.x).max() <= 1
-    recipe, one = from_action(labelled.x[2, :, :dim], tier), tasks.take(np.array([2])).repeated(50)
+    recipe, one = from_action(labelled.x[2, :, :dim], variant), tasks.take(np.array([2])).repeated(50)
     out = simulate(one, recipe)
     assert (labelled.y[2] == utility(out.target_fraction, out.grain_um, one.goal_um, recipe)).all()
     low, high = np.log([0.5, 8.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaenv.molecules.env import MoleculeDesignVectorEnv
+from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.tasks import TaskBatch
 
 

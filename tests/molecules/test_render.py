@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from rdkit import Chem
 
-from metaenv.canvas import BLUE, GREEN, ORANGE, PALE
-from metaenv.molecules.assembly import ALL, Assembly, random_actions
-from metaenv.molecules.cuts import MoleculeError
-from metaenv.molecules.fragments import CLOSE, load_vocabulary
-from metaenv.molecules.notation import write
+from metaenv.molecules.build.fragmentation import MoleculeError
+from metaenv.molecules.canvas import BLUE, GREEN, ORANGE, PALE
+from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions
+from metaenv.molecules.chem.fragments import CLOSE, load_vocabulary
+from metaenv.molecules.chem.smiles import write
 from metaenv.molecules.render import BAND, Bar, Made, frame, gallery, open_smiles, save_png, svg, text
 
 VOCABULARY = load_vocabulary()

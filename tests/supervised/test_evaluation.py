@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_problems import blobs, episodes_of, sines
 
-from metaenv.supervised.episodes import Episodes, frozen_episodes
+from metaenv.supervised.data.episodes import Episodes, frozen_episodes
 from metaenv.supervised.evaluation import auroc, average_precision, episode_metrics, evaluate
 from metaenv.supervised.learner import Prediction
 from metaenv.supervised.registry import make_learner
@@ -60,7 +60,7 @@ def test_r2_is_of_all_episodes_together():
 
 
 def test_differences_are_paired():
-    test = frozen_episodes(Episodes(blobs(), 5, 6, n_ways=3), 300)
+    test = frozen_episodes(Episodes(blobs(), 5, 6, n_way=3), 300)
     learners = {n: make_learner(n, test.problem) for n in ("nearest-centroid", "knn")}
     report = evaluate(learners, test)
     paired = report.difference("nearest-centroid", "knn", "accuracy")

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from toy_problems import blobs, episodes_of, sines
 
-from metaenv.supervised.episodes import Episodes, frozen_episodes
+from metaenv.supervised.data.episodes import Episodes, frozen_episodes
+from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import evaluate
-from metaenv.supervised.problem import Problem
 from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
 
 QUICK = {
@@ -198,7 +198,7 @@ BEATS = {"maml": 0.6, "matching": 0.6, "matching-fce": 0.6, "prototypical": 0.3,
 
 @pytest.mark.parametrize("name", [n for n in [*LEARNERS, *VARIANTS] if "regression" in kinds_of(n)])
 def test_training_helps_regression(name):
-    train, test = sines(n_support=10), frozen_episodes(sines("test", seed=9), 200)
+    train, test = sines(n_shot=10), frozen_episodes(sines("test", seed=9), 200)
     settings = {"learning_rate": 5e-3} if name != "reptile" else {}
     learner = build(name, train.problem, **settings).meta_fit(train, 150)
     floor = build("nearest-centroid", train.problem).meta_fit(train, 0)
@@ -211,8 +211,8 @@ def test_training_helps_regression(name):
 def test_training_helps_classification(name):
     """Four of six features are noise: a learner that has seen other classes ignores them, a floor cannot."""
     parts = blobs(60, noise=0.3).split_by_class({"train": 0.7, "test": 0.3}, np.random.default_rng(0))
-    train = Episodes(parts["train"], 5, 6, n_ways=3)
-    test = frozen_episodes(Episodes(parts["test"], 5, 6, n_ways=3), 300)
+    train = Episodes(parts["train"], 5, 6, n_way=3)
+    test = frozen_episodes(Episodes(parts["test"], 5, 6, n_way=3), 300)
     settings = {"learning_rate": 5e-3} if name != "reptile" else {}
     learner = build(name, train.problem, **settings).meta_fit(train, 150)
     floor = build("nearest-centroid", train.problem).meta_fit(train, 0)

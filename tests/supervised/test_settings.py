@@ -2,8 +2,8 @@
 
 import pytest
 
+from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.families import FAMILIES
-from metaenv.supervised.problem import Problem
 from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
 from metaenv.supervised.settings import ANYWHERE, BANKS, FAMILY, recipe
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaenv.supervised.datasets import Dataset
-from metaenv.supervised.episodes import Episodes
-from metaenv.supervised.problem import Kind
-from metaenv.supervised.sinusoid import SinusoidDistribution
+from metaenv.supervised.data.datasets import Dataset
+from metaenv.supervised.data.episodes import Episodes
+from metaenv.supervised.data.problem import Kind
+from metaenv.supervised.data.sinusoid import SinusoidDistribution
 from metaenv.tasks import TaskSampler
 
 
@@ -22,11 +22,11 @@ def blobs(n_classes: int = 30, size: int = 25, noise: float = 0.5, seed: int = 0
     return Dataset(x[place], names[place], ids=np.char.add("s", np.arange(len(label)).astype(str)))
 
 
-def sines(split: str = "train", seed: int = 0, n_support: int = 10, n_query: int = 10) -> Episodes:
-    return Episodes(TaskSampler(SinusoidDistribution(), split, seed=seed), n_support, n_query, seed=seed)
+def sines(split: str = "train", seed: int = 0, n_shot: int = 10, n_query: int = 10) -> Episodes:
+    return Episodes(TaskSampler(SinusoidDistribution(), split, seed=seed), n_shot, n_query, seed=seed)
 
 
 def episodes_of(kind: Kind, seed: int = 0) -> Episodes:
     if kind == "regression":
         return sines(seed=seed)
-    return Episodes(blobs(), 5, 6, kind=kind, n_ways=3, seed=seed)
+    return Episodes(blobs(), 5, 6, kind=kind, n_way=3, seed=seed)

@@ -1,25 +1,25 @@
-"""Classical players and the references: the family needs adaptation, and adaptation pays."""
+"""Baselines and the references: the family needs adaptation, and adaptation pays."""
 
 import numpy as np
 import pytest
 
-from metaenv.baselines import classical_players
-from metaenv.players import RandomPlayer, play_trials
+from metaenv.baselines import baselines_of
+from metaenv.policies import RandomPolicy, play_trials
 from metaenv.telescope.baselines import (
     BEST_FIXED,
     NEEDED_GRID,
     BayesLinear,
     FlatValues,
     LowestAirmass,
+    baselines,
     clairvoyant,
     conditions_known,
     play_references,
-    players,
     prior,
     task_oracle,
     values_known,
 )
-from metaenv.telescope.env import TargetSelectionVectorEnv
+from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.tasks import TargetSelectionDistribution
 from metaenv.trial import VectorTrial
 
@@ -28,10 +28,10 @@ N = 96
 
 @pytest.fixture(scope="module")
 def scores():
-    """(tasks, nights) of each player on the first tasks of the test list."""
+    """(tasks, nights) of each policy on the first tasks of the test list."""
     tasks = TargetSelectionDistribution().frozen("test").tasks.take(np.arange(N))
     playing = {
-        "random": RandomPlayer(),
+        "random": RandomPolicy(),
         "fixed": FlatValues(),
         "bayes": BayesLinear(optimism=1.0),
         "values": values_known(),
@@ -58,8 +58,8 @@ def test_in_depth_conditions_matter():
     """Who knows sky and instrument but no values closes a quarter of the gap from the best fixed rule to the oracle."""
     tasks = TargetSelectionDistribution("depth").frozen("test").tasks.take(np.arange(64))
     fixed, conditions, oracle = (
-        play_trials(player, VectorTrial(TargetSelectionVectorEnv(64, "depth"), episodes=1), tasks, 0).scores.mean()
-        for player in (FlatValues(), conditions_known(), task_oracle())
+        play_trials(policy, VectorTrial(TargetSelectionVectorEnv(64, "depth"), episodes=1), tasks, 0).scores.mean()
+        for policy in (FlatValues(), conditions_known(), task_oracle())
     )
     assert oracle > fixed and conditions - fixed > 0.25 * (oracle - fixed)
 
@@ -88,9 +88,9 @@ def test_lowest_airmass_takes_the_highest_open_target():
     env = TargetSelectionVectorEnv(3)
     trials = VectorTrial(env)
     observation, _ = trials.reset(seed=0)
-    player = LowestAirmass()
-    player.start(trials, np.random.default_rng(0))
-    np.testing.assert_array_equal(player.act(observation), np.argmax(env.night.up[:, 0], axis=1))
+    policy = LowestAirmass()
+    policy.start(trials, np.random.default_rng(0))
+    np.testing.assert_array_equal(policy.act(observation), np.argmax(env.night.up[:, 0], axis=1))
 
 
 def test_prior_of_class_values():
@@ -104,29 +104,29 @@ def test_prior_of_class_values():
 def test_bayes_forgets_where_a_new_trial_begins():
     env = VectorTrial(TargetSelectionVectorEnv(2))
     observation, _ = env.reset(seed=1)
-    player = BayesLinear()
-    player.start(env, np.random.default_rng(0))
-    fresh = player._mean[0].copy()
+    policy = BayesLinear()
+    policy.start(env, np.random.default_rng(0))
+    fresh = policy._mean[0].copy()
     for _ in range(10):
-        action = player.act(observation)
+        action = policy.act(observation)
         observation, _, _, _, _ = env.step(action)
-        player.observe(action, env.memory.last_reward.copy())
-    player.act(observation)
-    assert not np.allclose(player._mean[0], fresh)
-    learned = player._mean[1].copy()
-    player.restart(np.array([0]))
-    np.testing.assert_array_equal(player._mean[0], fresh)
-    np.testing.assert_array_equal(player._mean[1], learned)
+        policy.observe(action, env.trial_state.last_reward.copy())
+    policy.act(observation)
+    assert not np.allclose(policy._mean[0], fresh)
+    learned = policy._mean[1].copy()
+    policy.restart(np.array([0]))
+    np.testing.assert_array_equal(policy._mean[0], fresh)
+    np.testing.assert_array_equal(policy._mean[1], learned)
 
 
-@pytest.mark.parametrize("preset", ["depth", "cadence"])
-@pytest.mark.parametrize("name", list(players()))
-def test_every_player_plays_every_preset(preset, name):
-    tasks = TargetSelectionDistribution(preset).frozen("validation").tasks.take(np.arange(2))
-    record = play_trials(players()[name], VectorTrial(TargetSelectionVectorEnv(2, preset), episodes=1), tasks, 0)
+@pytest.mark.parametrize("variant", ["depth", "cadence"])
+@pytest.mark.parametrize("name", list(baselines()))
+def test_every_policy_plays_every_variant(variant, name):
+    tasks = TargetSelectionDistribution(variant).frozen("validation").tasks.take(np.arange(2))
+    record = play_trials(baselines()[name], VectorTrial(TargetSelectionVectorEnv(2, variant), episodes=1), tasks, 0)
     assert (record.scores >= 0).all() and np.isfinite(record.scores).all()
 
 
-def test_players_are_known_by_name():
-    known, best = classical_players(VectorTrial(TargetSelectionVectorEnv(1)))
+def test_policies_are_known_by_name():
+    known, best = baselines_of(VectorTrial(TargetSelectionVectorEnv(1)))
     assert best == BEST_FIXED and best in known and "Bayes-UCB" in known and "random" in known

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metaenv.telescope.env import TargetSelectionVectorEnv
 from metaenv.telescope.render import CENTRE, RADIUS, _lit, _project, frame, scene, text
+from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from metaenv.errors import TaskError
-from metaenv.telescope.freeze import frozen_tasks
-from metaenv.telescope.programme import HELD_OUT_PAIRS, SHARES, draw_targets, expected_values, tilt, values
-from metaenv.telescope.sites import SITES
+from metaenv.telescope.build_data import frozen_tasks
+from metaenv.telescope.sim.sites import SITES
+from metaenv.telescope.sim.targets import HELD_OUT_PAIRS, SHARES, draw_targets, expected_values, tilt, values
 from metaenv.telescope.stored import manifest
 from metaenv.telescope.tasks import (
     SPLITS,
@@ -159,6 +159,6 @@ def test_bad_tasks_are_refused(changes, message):
         type(task).from_dict({**task.to_dict(), **changes})
 
 
-def test_unknown_preset_suggests_the_nearest():
+def test_unknown_variant_suggests_the_nearest():
     with pytest.raises(ValueError, match="Did you mean 'depth'"):
         TargetSelectionDistribution("dpth")  # type: ignore[arg-type]

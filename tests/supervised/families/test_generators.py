@@ -150,7 +150,7 @@ def test_genes_are_chosen_from_the_training_split(tmp_path: Path):
     x = rng.normal(size=(60, 5)) * np.array([1, 9, 1, 5, 1])
     np.savez(tmp_path / "cells.npz", x=x, y=np.arange(60) % 10)
     family = make_family("gene-expression", data=tmp_path / "cells.npz", n_genes=2)
-    assert family.episodes("test", 1, 2, n_ways=2).problem.x_shape == (2,)
+    assert family.episodes("test", 1, 2, n_way=2).problem.x_shape == (2,)
     assert "ood-platform" not in family.splits
 
 
@@ -159,7 +159,7 @@ def test_types_of_few_cells_are_left_out(tmp_path: Path):
     np.savez(tmp_path / "cells.npz", x=np.random.default_rng(0).normal(size=(len(y), 4)), y=y)
     with pytest.raises(ValueError, match=r"class 2 has 3 samples.* option least 9"):
         for split in ("train", "validation", "test"):
-            make_family("gene-expression", data=tmp_path / "cells.npz").episodes(split, 1, 8, n_ways=2)
+            make_family("gene-expression", data=tmp_path / "cells.npz").episodes(split, 1, 8, n_way=2)
     family = make_family("gene-expression", data=tmp_path / "cells.npz", least=9)
     names = {
         str(name)
@@ -191,4 +191,4 @@ def test_annotated_data_of_the_single_cell_packages(tmp_path: Path):
 )
 def test_real_cells_by_path():
     family = make_family("blood-cells", data=BCCD, split_by="group")
-    assert family.episodes("test", 5, 5, n_ways=3).draw(2).support_x.shape == (2, 15, 3, 28, 28)
+    assert family.episodes("test", 5, 5, n_way=3).draw(2).support_x.shape == (2, 15, 3, 28, 28)

@@ -133,7 +133,7 @@ def test_plasticc_files_are_read_sorted(tmp_path: Path):
 
 def test_plasticc_files_make_a_family(tmp_path: Path):
     family = LightCurves("sequence", data=plasticc(tmp_path, 10))
-    batch = family.episodes("test", 1, 2, n_ways=2).draw(3)
+    batch = family.episodes("test", 1, 2, n_way=2).draw(3)
     assert batch.support_x.shape == (3, 2, N_CHANNELS, N_VISITS)
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.linalg import lstsq
 
+from metaenv.runs.fewshot import carry_out, plan
 from metaenv.supervised import evaluate, frozen_episodes, make_learner
+from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.families import make_family
 from metaenv.supervised.families.telescope_values import PriorRidge, true_prior
-from metaenv.supervised.problem import Problem
-from metaenv.supervised.runs import carry_out, plan
-from metaenv.telescope.programme import CLASSES, WEIGHT_SD
+from metaenv.telescope.sim.targets import CLASSES, WEIGHT_SD
 from metaenv.telescope.tasks import TargetSelectionDistribution
 
 
@@ -75,5 +75,5 @@ def test_classes_are_above_and_below_the_median_of_their_task():
 def test_other_problems_and_presets_are_refused():
     with pytest.raises(ValueError, match="expected samples of 11 numbers"):
         PriorRidge(Problem("regression", (7,)))
-    with pytest.raises(ValueError, match="expected a preset among"):
-        make_family("telescope-values", preset="tiny")
+    with pytest.raises(ValueError, match="expected a variant among"):
+        make_family("telescope-values", variant="tiny")

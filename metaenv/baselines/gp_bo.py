@@ -1,0 +1,89 @@
+"""Gaussian-process Bayesian optimisation by BoTorch: what a self-driving laboratory runs today.
+
+Balandat et al. 2020, "BoTorch", https://arxiv.org/abs/1910.06403; the acquisition is LogEI of Ament et al. 2023,
+https://arxiv.org/abs/2310.20708. A BoTorch model takes a batch of independent data sets, so the campaigns of many
+materials are fitted at once, each with hyperparameters of its own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.trial import VectorTrial
+from metaenv.typing import Floats
+from metaenv.vector import Observations
+
+INITIAL = 3  # scrambled Sobol experiments before the first fit; chosen
+CANDIDATES = 1024  # Sobol points the acquisition is maximised over, before refinement
+REFINED = 64  # more points, normally distributed around the best candidate and the best recipe so far
+SPREAD = 0.1  # of these, in action units
+
+
+class GaussianProcessBO:
+    """BoTorch's default ``SingleTaskGP`` on standardised readings, and LogEI over candidate recipes."""
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Draw an initial design and a set of candidates for each campaign."""
+        try:
+            import torch
+            from torch.quasirandom import SobolEngine
+        except ImportError as error:
+            raise ImportError("Bayesian optimisation needs BoTorch: pip install -e '.[baselines]'") from error
+        self._n, self._d = env.num_envs, int(env.single_action_space.shape[0])  # type: ignore[index]
+        self._rng, self._torch = rng, torch
+        seeds = rng.integers(2**31, size=self._n)
+        engines = [SobolEngine(self._d, scramble=True, seed=int(s)) for s in seeds]
+        points = torch.stack([e.draw(INITIAL + CANDIDATES, dtype=torch.float64) for e in engines])
+        self._initial, self._candidates = points[:, :INITIAL], points[:, INITIAL:]
+        self._x = torch.empty(self._n, 0, self._d, dtype=torch.float64)
+        self._y = torch.empty(self._n, 0, 1, dtype=torch.float64)
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The next recipe of each campaign."""
+        k = self._x.shape[1]
+        unit = self._initial[:, k] if k < INITIAL else self._suggest()
+        return (2 * unit - 1).numpy()
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Add the reading to each campaign's data."""
+        unit = self._torch.as_tensor((action + 1) / 2).reshape(self._n, 1, self._d)
+        self._x = self._torch.cat([self._x, unit], dim=1)
+        self._y = self._torch.cat([self._y, self._torch.as_tensor(reward).reshape(self._n, 1, 1)], dim=1)
+
+    def _suggest(self) -> Any:
+        from botorch.acquisition import LogExpectedImprovement
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        torch = self._torch
+        spread = self._y.std(dim=1, keepdim=True).clamp_min(1e-4)
+        y = (self._y - self._y.mean(dim=1, keepdim=True)) / spread
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # BoTorch advises on the scaling of y, which is done above
+            model = SingleTaskGP(self._x, y, outcome_transform=None)
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            acquisition = LogExpectedImprovement(model, best_f=y.amax(dim=1))
+            best = self._best_of(acquisition, self._candidates)
+            refined = torch.cat([self._around(best), self._around(self._incumbent())], dim=1)
+            return self._best_of(acquisition, torch.cat([best[:, None], refined], dim=1))
+
+    def _best_of(self, acquisition: Any, candidates: Any) -> Any:
+        """(n, d) the candidate of each campaign with the highest acquisition; ``candidates`` is (n, m, d)."""
+        torch = self._torch
+        with torch.no_grad():
+            # BoTorch's batch layout: points first, then the models' batch, then one point a query.
+            value = acquisition(candidates.transpose(0, 1).unsqueeze(2))
+        index = value.argmax(dim=0)
+        return candidates[torch.arange(self._n), index]
+
+    def _incumbent(self) -> Any:
+        return self._x[self._torch.arange(self._n), self._y[:, :, 0].argmax(dim=1)]
+
+    def _around(self, centre: Any) -> Any:
+        steps = SPREAD * self._rng.standard_normal((self._n, REFINED, self._d))
+        return (centre[:, None] + self._torch.as_tensor(steps)).clamp(0, 1)

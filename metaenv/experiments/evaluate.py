@@ -1,0 +1,128 @@
+"""`metaenv evaluate`: a run's agent on held-out tasks, beside the classical methods, as table, JSON and picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from metaenv.agents.pearl import PEARL
+from metaenv.baselines import baselines_of
+from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
+from metaenv.experiments.belief_figures import write_pictures
+from metaenv.experiments.molecule_figures import write_gallery
+from metaenv.policies import AgentPolicy, Policy, Progress
+from metaenv.runs.training import TrainConfig, load_run, parsed
+
+AGENT = "RL²"
+
+
+def evaluate_run(
+    run: tyro.conf.Positional[Path],
+    split: str = "test",
+    tasks: int | None = None,
+    seed: int = 0,
+    sample: bool = False,
+    bayesopt: bool = False,
+    settings: Annotated[dict[str, str] | None, tyro.conf.arg(help_behavior_hint="(as in training)")] = None,
+) -> None:
+    """Play a trained agent on held-out tasks, beside the classical methods, and write table, JSON and picture.
+
+    Args:
+        run: the run folder.
+        split: a frozen split of the environment, such as test, validation or ood-hot.
+        tasks: the first so many tasks of the split; all by default.
+        seed: of measurement noise and of the policies' own draws.
+        sample: draw the agent's actions from its policy instead of taking the most likely ones.
+        bayesopt: add Gaussian-process Bayesian optimisation (needs the baselines extra).
+        settings: of the environment, where they shall differ from the training's.
+    """
+    config, agent = load_run(run)
+    policy = AgentPolicy(agent, deterministic=not sample, trial_options=config.trial_options())
+    policies: dict[str, Policy | Sequence[Policy]] = {config.title: policy}
+    given = {**config.settings, **(settings or {})}
+    evaluation = compare(config, policies, split, tasks, seed, bayesopt, parsed(given))
+    show(evaluation, config.title)
+    path = save(evaluation, run)
+    pictures = [path.with_suffix(".png")]
+    if isinstance(agent, PEARL) and not config.hide_history:
+        pictures += write_pictures(config, agent, run, split, tasks, seed, parsed(given))
+    pictures += write_gallery(config, agent, run, split, parsed(given))
+    print(f"\nWritten: {path}, {', '.join(picture.name for picture in pictures)}")
+
+
+def compare(
+    config: TrainConfig,
+    policies: dict[str, Policy | Sequence[Policy]],
+    split: str,
+    n_tasks: int | None,
+    seed: int,
+    bayesopt: bool,
+    settings: dict[str, Any],
+    quiet: bool = False,
+    shots: Sequence[int] = SHOTS,
+) -> Evaluation:
+    """Evaluate agents and the classical methods of their environment's family on the same tasks."""
+    env = config.make_env(num_envs=1, **{**settings, "split": split})
+    classical, fixed = baselines_of(env)
+    everyone: dict[str, Policy | Sequence[Policy]] = {**classical}
+    if bayesopt:
+        from metaenv.baselines.gp_bo import GaussianProcessBO
+
+        everyone["GP-BO (BoTorch)"] = GaussianProcessBO()
+    everyone.update(policies)
+    progress = None if quiet else _progress(len(everyone))
+    evaluation = evaluate(
+        everyone, config.env, split, n_tasks, shots, seed, best_fixed=fixed, progress=progress,
+        episodes=config.episodes, **settings,
+    )  # fmt: skip
+    frozen = first_tasks(env.distribution.frozen(split), n_tasks)
+    evaluation.rows.append(oracle_row(frozen, len(evaluation.shots)))
+    notes = {"training": dataclasses.asdict(config), "held_out": not env.distribution.closed}
+    return dataclasses.replace(evaluation, notes=notes)
+
+
+def show(evaluation: Evaluation, agent: str = AGENT) -> None:
+    """Print the tables; ``agent`` is the row whose adaptation score is told."""
+    seen = "never seen in training" if evaluation.notes.get("held_out", True) else "all there are: none is held out"
+    print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks, {seen}")
+    print("\nFraction of the oracle's score after k episodes, mean [95 % interval]:\n")
+    print(evaluation.table("fraction"))
+    adaptation = evaluation.row(agent).adaptation
+    if adaptation:
+        cells = ", ".join(f"{i.estimate:.3f} @{k}" for k, i in zip(evaluation.shots, adaptation, strict=True))
+        print(f"\nAdaptation score of {agent} (0: the best fixed rule, 1: the oracle): {cells}")
+    print("\nReward of a whole trial, as the policies saw it:")
+    for row in evaluation.rows:
+        if row.trial_return is not None:
+            estimate, low, high = row.trial_return
+            print(f"  {row.name:24s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
+
+
+def save(evaluation: Evaluation, folder: Path) -> Path:
+    """Write the JSON and, where matplotlib is installed, the picture of the curves."""
+    path = evaluation.save(folder / f"evaluation-{evaluation.split}.json")
+    from metaenv.plots import curves
+    from metaenv.plots import save as save_figure
+
+    save_figure(curves(evaluation), path.with_suffix(".png"))
+    return path
+
+
+def _progress(policies: int) -> Progress:
+    """One line that counts policies and tasks, on a terminal only."""
+    state = {"policy": 0}
+
+    def report(done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        print(f"\r  policy {state['policy'] + 1} of {policies}: {done} of {total} tasks   ", end="", file=sys.stderr)
+        state["policy"] += done == total
+        if state["policy"] == policies:
+            print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+
+    return report

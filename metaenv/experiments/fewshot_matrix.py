@@ -1,0 +1,153 @@
+"""`metaenv fewshot all`: every family and kind of problem with every learner and floor, as one table.
+
+Each problem is a run in a folder of its own, so that a matrix which was stopped goes on cell by cell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from metaenv.errors import nearest
+from metaenv.evaluation import write_text
+from metaenv.plots import new_figure
+from metaenv.plots import save as save_figure
+from metaenv.runs.fewshot import Run, RunError, begin, do_cells, plan, read_report
+from metaenv.supervised.evaluation import finite_numbers
+from metaenv.supervised.families import FAMILIES, family_class, make_family
+from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES, learner_class
+from metaenv.supervised.report import FewShotReport, cell, draw
+
+YARDSTICKS = ("zero-shot", "nearest-centroid")
+"""Floors that each learner should beat somewhere, or it has learned nothing there."""
+
+
+def matrix(
+    out: str | Path,
+    families: Sequence[str] = (),
+    learners: Sequence[str] = (),
+    *,
+    first_kind_only: bool = False,
+    workers: int = 1,
+    progress_bar: bool = False,
+    say: Callable[[str], None] = print,
+    **settings: Any,
+) -> dict[str, FewShotReport]:
+    """Carry out the runs of a matrix, or go on with them, and write its table, JSON and picture.
+
+    Args:
+        out: folder of the matrix; the same call with the same folder goes on.
+        families: names; all by default.
+        learners: names; all by default.
+        first_kind_only: leave out what a family has beside its first kind of problem.
+        workers: processes that do cells at once.
+        progress_bar: show one for each training, unless there are several workers.
+        say: told what begins.
+        **settings: of every run, as of `plan`: seed, seeds, iterations, episodes, quick, split.
+
+    Returns:
+        A report for each problem, by the name of its folder.
+
+    Raises:
+        ValueError: no such family or learner, or the folder holds something else.
+    """
+    out = Path(out)
+    runs = _runs(families, learners, first_kind_only, settings, say)
+    for name, run in runs.items():
+        begin(run, out / name)
+    try:
+        do_cells([(out / n, m, s) for n, run in runs.items() for m, s in run.cells()], progress_bar, workers, say)
+    finally:
+        reports = _finished(out, runs)
+        if reports:
+            save(reports, out)
+    return reports
+
+
+def _runs(
+    families: Sequence[str],
+    learners: Sequence[str],
+    first_kind_only: bool,
+    settings: dict[str, Any],
+    say: Callable[[str], None],
+) -> dict[str, Run]:
+    for name in families:
+        family_class(name)
+    for name in learners:
+        learner_class(name)
+    runs: dict[str, Run] = {}
+    for family in families or FAMILIES:
+        kinds = make_family(family).kinds
+        for kind in kinds[:1] if first_kind_only else kinds:
+            able = [name for name in learners or LEARNERS if kind in learner_class(name).kinds]
+            if learners and not able:
+                continue
+            try:
+                run = plan(family, able if learners else None, kind=kind, **settings)
+            except ImportError as error:
+                say(f"{family} is left out: {error}")
+                continue
+            runs[f"{family}-{kind}"] = run
+    if not runs:
+        raise RunError(
+            f"none of {', '.join(learners)} does a kind of problem that is asked for; {nearest('', LEARNERS)}"
+        )
+    return runs
+
+
+def _finished(out: Path, runs: dict[str, Run]) -> dict[str, FewShotReport]:
+    """Reports of the problems of which something is done."""
+    found = {name: read_report(out / name) for name in runs if (out / name / "config.json").exists()}
+    return {name: report for name, report in found.items() if any(report.scores[k] for k in report.scores)}
+
+
+def summary(reports: dict[str, FewShotReport]) -> str:
+    """One table: a row a method, a column a problem, at the shot count of its training."""
+    names = [m for m in [*LEARNERS, *FLOORS, *REFERENCES] if any(m in r.methods for r in reports.values())]
+    head = [f"{name} ({r.metric})" for name, r in reports.items()]
+    lines = ["| method | " + " | ".join(head) + " | training s |", "|---|" + "---:|" * (len(head) + 1)]
+    for method in names:
+        cells = [_cell(report, method) for report in reports.values()]
+        seconds = sum(r.train_seconds.get(method, 0.0) for r in reports.values() if r.updates.get(method))
+        lines.append(f"| {method} | {' | '.join(cells)} | {seconds:.0f} |")
+    lines.append("| shots of training | " + " | ".join(str(r.n_shot) for r in reports.values()) + " | |")
+    note = (
+        "Mean ± half the 95 % interval over episodes and seeds; rmse: lower is better. **Bold**: better than every "
+        "floor outside the interval of the paired difference; *: better than zero-shot and nearest centroid outside it."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _cell(report: FewShotReport, method: str) -> str:
+    if method not in report.methods:
+        return "–"
+    text = cell(report.interval(method))
+    if method not in LEARNERS:
+        return text
+    beaten, floors = report.beats(method), [m for m in report.methods if m in FLOORS]
+    if floors and set(floors) <= set(beaten):
+        return f"**{text}**"
+    return f"{text} *" if set(YARDSTICKS) <= set(beaten) else text
+
+
+def save(reports: dict[str, FewShotReport], out: Path) -> None:
+    """Write each problem's report, and ``table.md``, ``matrix.json`` and ``picture.png`` of all."""
+    for name, report in reports.items():
+        report.save(out / name)
+    parts = ["# Few-shot learners on every family", summary(reports)]
+    parts += [f"## {report.name}\n\n{report.markdown()}" for report in reports.values()]
+    write_text(out / "table.md", "\n\n".join(parts) + "\n")
+    text = json.dumps(finite_numbers({n: r.to_dict() for n, r in reports.items()}), indent=1, allow_nan=False)
+    write_text(out / "matrix.json", text + "\n")
+    try:
+        figure = new_figure(14.0, 3.2 * ((len(reports) + 1) // 2))
+    except ImportError:
+        return
+    axes: Any = figure.subplots((len(reports) + 1) // 2, 2, squeeze=False).ravel()
+    for ax, report in zip(axes, reports.values(), strict=False):
+        draw(ax, report)
+    for ax in axes[len(reports) :]:
+        ax.set_axis_off()
+    save_figure(figure, out / "picture.png")

@@ -1,0 +1,1 @@
+"""Objectives from measured assays, for MoleculeDesign's variant `assay`."""

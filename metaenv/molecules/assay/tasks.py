@@ -1,0 +1,345 @@
+"""Hidden objectives with a real drug target: predicted activity on it, in two windows of properties."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.errors import TaskError, nearest
+from metaenv.molecules.assay.library import HELD_OUT, SHA256, TARGETS, Assays, load, locate, target_number
+from metaenv.molecules.chem.fragments import DATA, MAX_ACTIONS
+from metaenv.molecules.chem.scoring import score_table
+from metaenv.molecules.design import objective_splits as criteria
+from metaenv.molecules.design.objective_splits import SHARES, share_of, window_pairs, windows
+from metaenv.molecules.design.tasks import Certified, Features, parsed_certificate, scaled, window_columns
+from metaenv.molecules.listed import FiniteTaskDistribution
+from metaenv.molecules.stored import Molecules, Portfolio, anchors, fingerprints, pool
+from metaenv.portfolios import greedy
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.typing import Bools, Floats, Index
+
+ASSAY_EPISODES = 10
+"""Molecules in a trial of variant ``assay``."""
+Labels = Literal["activity", "active"]
+LABELS = ("activity", "active")
+FEATURES = ("properties", "fingerprint")
+LEAST_ANCHORS = 50
+"""Feasible real molecules that meet the two windows at least (chosen: the best of them is then predicted above the
+mean of random molecules on all 30 targets, by half a standard deviation of theirs or more)."""
+FROZEN_SIZES = {"validation": 200, "test": 500, "ood-target": 256}
+FROZEN_SEED = 20_250_704  # chosen; any fixed number does
+TARGET_STRIDE = 32  # codes of objectives: windows, then target
+N_PROBES = 64
+PORTFOLIO_TASKS = 1_000  # of training, that the portfolio is chosen on (chosen)
+PORTFOLIO_SIZE = 10  # a trial's molecules
+
+
+@dataclass(frozen=True)
+class AssayTask(Certified, Task):
+    """A hidden target and two windows, with a molecule of score 1.
+
+    Numbers for the seven properties are in the order of `objectives.WINDOWED`, as those of `MoleculeTask`.
+    """
+
+    family: ClassVar[str] = "AssayObjective"
+
+    target: float
+    """Which protein: its place in `assays.TARGETS`."""
+    wanted: tuple[float, ...]
+    """(7,) 1 where the property has a window, else 0."""
+    low: tuple[float, ...]
+    """(7,) lower ends of the windows, in the property's unit; 0 where there is none."""
+    high: tuple[float, ...]
+    """(7,) upper ends."""
+    certificate: tuple[float, ...]
+    """(9,) build sequence of the molecule whose predicted activity counts as 1, -1 after the last action."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_lengths(wanted=7, low=7, high=7, certificate=MAX_ACTIONS)
+        if self.target not in range(len(TARGETS)):
+            raise TaskError(f"AssayTask.target must be a place in TARGETS from 0 to {len(TARGETS) - 1}")
+        self._check_certificate()
+
+    @classmethod
+    def from_windows(
+        cls,
+        target: str,
+        windows: Mapping[str, tuple[float, float]],
+        certificate: str | None = None,
+        source: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """A task of one's own.
+
+        Args:
+            target: name of one of `assays.TARGETS`.
+            windows: lowest and highest value wanted of some of `objectives.WINDOWED`.
+            certificate: SMILES of a molecule that meets them; by default the real molecule predicted most active.
+            source: of the measurements, as in `assays.load`.
+
+        Raises:
+            ValueError: an unknown target.
+            TaskError: an unknown property, an empty window, or no molecule meets them and beats random ones.
+            MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
+        """
+        number, (wanted, low, high) = target_number(target), window_columns(windows)
+        known = load(source)
+        found = parsed_certificate(certificate) if certificate else _most_active(known, number, wanted, low, high)
+        task = cls(number, tuple(wanted.tolist()), tuple(low.tolist()), tuple(high.tolist()), found)
+        check_activity(TaskBatch.from_tasks([task]), known)
+        return task
+
+    @property
+    def target_name(self) -> str:
+        """The target's name in `assays.TARGETS`."""
+        return TARGETS[int(self.target)].name
+
+
+@dataclass(frozen=True)
+class AssayDistribution(FiniteTaskDistribution):
+    """Real targets with two windows each, every combination as likely as the others.
+
+    The score is the product of both windows' desirabilities and of the activity factor: predicted activity on the
+    target, 0 at the mean of random molecules and 1 at the best real molecule that meets the windows, which is the
+    task's certificate. Windows are those of the other variants, in all pairs that 50 feasible real molecules meet;
+    which there are does not depend on the assays. ``train``, ``validation`` (200 tasks, frozen) and ``test`` (500)
+    share no objective; they have 22 targets. ``ood-target`` (256) has the 8 others: all nuclear receptors and
+    proteases.
+
+    Certificates depend on the model of activity, and so a little on RDKit's version: the objectives of a frozen list
+    are checked against their hash, and a warning tells if a certificate is another than when the list was frozen.
+    """
+
+    source: str | None = None
+    """Of the measurements, as in `assays.load`."""
+    features: Features = "fingerprint"
+    """What `labelled` describes molecules by: 1,024 fingerprint bits, or seven scaled properties (a millisecond a
+    molecule, the first time)."""
+    labels: Labels = "activity"
+    """What `labelled` tells: measured activity, standardised for each target; or ``active``, 1 above its median."""
+    task_type: ClassVar[type[Task]] = AssayTask
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "ood-target")  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        for name, options in (("features", FEATURES), ("labels", LABELS)):
+            if getattr(self, name) not in options:
+                raise ValueError(f"no {name} {getattr(self, name)!r}.{nearest(getattr(self, name), options)}")
+        locate(self.source)
+
+    @property
+    def assays(self) -> Assays:
+        """The measurements and the model of each target; loaded once a process."""
+        return load(self.source)
+
+    def per_target(self, split: str) -> TaskBatch:
+        """One task of each of the split's targets: `labelled` looks at nothing else."""
+        tasks = self.members(split)
+        return tasks.take(np.unique(tasks.target, return_index=True)[1])
+
+    def _training(self) -> TaskBatch:
+        return all_tasks(locate(self.source), "train")
+
+    def _frozen(self, split: str) -> FrozenTasks:
+        return _frozen(locate(self.source), split)
+
+    def reference(self, tasks: TaskBatch) -> Reference:
+        """Random: the mean score of a fixed pool of randomly built molecules. Oracle: 1, by the certificate."""
+        return Reference(random=self.score_pool(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
+
+    def score_pool(self, tasks: TaskBatch) -> Floats:
+        """(tasks, 8192) true scores of `stored.pool`."""
+        return _scores(pool(), self.assays.pool_activity, tasks, self.assays)
+
+    def score_anchors(self, tasks: TaskBatch) -> Floats:
+        """(tasks, 6000) true scores of `stored.anchors`."""
+        return _scores(anchors(), self.assays.anchor_activity, tasks, self.assays)
+
+    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
+        """Molecules that were measured on the task's target, drawn without replacement, and what was measured.
+
+        No model is involved, and neither are the windows: tasks of the same target have the same molecules. To hold
+        targets out, learn from ``train`` and test on ``ood-target``.
+
+        Returns:
+            ``x`` (tasks, n, 1024 or 7) as `features` says, ``y`` (tasks, n) as `labels` says.
+
+        Raises:
+            TaskError: fewer than ``n`` molecules were measured on a target; the smallest has 615.
+        """
+        chosen = [self.assays.assays[target] for target in tasks.target.astype(np.intp)]
+        if short := [assay for assay in chosen if len(assay) < n]:
+            raise TaskError(f"expected at most {len(short[0])} molecules, as {short[0].target.name} has, got n={n}")
+        rows = [rng.permutation(len(assay))[:n] for assay in chosen]
+        pairs = list(zip(chosen, rows, strict=True))
+        if self.features == "fingerprint":
+            x = [assay.bits(r) for assay, r in pairs]
+        else:
+            x = [scaled(assay.values[r]) for assay, r in pairs]
+        y = [(assay.standardised if self.labels == "activity" else assay.active)[r] for assay, r in pairs]
+        return Labelled(np.array(x), np.array(y), tasks.ids)
+
+    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+        """(n, 95) which of 31 bins the windows cover, and the activity predicted for 64 real molecules.
+
+        Activity is centred and divided by three standard deviations of real molecules; it tells about a target that
+        was never trained on, as a target's number would not.
+        """
+        known = self.assays.anchor_activity
+        probes = known[:: len(known) // N_PROBES][:N_PROBES]
+        activity = np.clip((probes - known.mean(axis=0)) / (3 * known.std(axis=0)), -1, 1)
+        parts = [criteria.covered_bins(tasks.low, tasks.high, tasks.wanted), activity.T[tasks.target.astype(np.intp)]]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def activity_factor(made: NDArray[np.uint8], tasks: TaskBatch, assays: Assays) -> Floats:
+    """(n,) what activity contributes to the score of molecule i, packed fingerprints (n, 128), for task i."""
+    target = tasks.target.astype(np.intp)
+    return assays.factor(assays.predict(made, target), _full(tasks, assays), target)
+
+
+def check_activity(tasks: TaskBatch, assays: Assays) -> None:
+    """Raise TaskError for a task whose certificate is predicted no more active than random molecules are."""
+    zero = assays.zero[tasks.target.astype(np.intp)]
+    for i in np.flatnonzero(_full(tasks, assays) <= zero)[:1]:
+        raise TaskError(
+            f"the certificate of task {tasks.ids[i]} is predicted no more active on "
+            f"{TARGETS[int(tasks.target[i])].name} than random molecules are on average; take other windows"
+        )
+
+
+def portfolio() -> Portfolio:
+    """Ten real molecules, each raising most the mean, over training tasks, of the best score so far."""
+    distribution = AssayDistribution()
+    tasks = distribution.members("train")
+    rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]
+    best, scores = greedy(distribution.score_anchors(tasks.take(np.sort(rows))).astype(np.float32), PORTFOLIO_SIZE)
+    found = Portfolio(anchors().actions[best], np.array(scores))
+    found.sequences.flags.writeable = False
+    return found
+
+
+# TABLES OF TASKS
+
+
+@lru_cache(maxsize=8)
+def all_tasks(path: Path, split: str) -> TaskBatch:
+    """Every objective of a split, those too that its frozen list leaves out.
+
+    Args:
+        path: of the measurements, as `assays.locate` gives it.
+        split: one of the distribution's.
+    """
+    known = load(path)
+    codes, members = window_pairs(LEAST_ANCHORS)
+    pair, target = np.divmod(_of_split(codes, split), len(TARGETS))
+    owner = _best(known, members)[pair, target]
+    certificate = anchors().actions[owner].astype(np.float64)
+    columns = {"target": target.astype(np.float64), **windows(codes[pair]), "certificate": certificate}
+    tasks = TaskBatch(AssayTask, columns)
+    check_activity(tasks, known)
+    return tasks
+
+
+def frozen_tasks(path: Path, split: str) -> TaskBatch:
+    """The evaluation list of a split: some of its objectives."""
+    tasks = all_tasks(path, split)
+    rng = np.random.default_rng([FROZEN_SEED, list(FROZEN_SIZES).index(split)])
+    return tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
+
+
+def objectives_sha256(tasks: TaskBatch) -> str:
+    """SHA-256 of targets and windows; certificates, which depend on a model, are left out."""
+    numbers = np.column_stack([tasks.target, tasks.wanted, tasks.low, tasks.high])
+    return hashlib.sha256(np.ascontiguousarray(numbers).astype("<f8").tobytes()).hexdigest()
+
+
+def frozen_lists() -> dict[str, Any]:
+    """Sizes and hashes of the evaluation lists, and how many tasks each split has."""
+    path = locate()
+    found: dict[str, Any] = {"train": {"tasks": len(all_tasks(path, "train"))}}
+    for split in FROZEN_SIZES:
+        tasks = frozen_tasks(path, split)
+        hashes = {"objectives_sha256": objectives_sha256(tasks), "sha256": tasks.sha256}
+        found[split] = {"tasks": len(all_tasks(path, split)), "n": len(tasks), **hashes}
+    return found
+
+
+def manifest() -> dict[str, Any]:
+    """Seeds, sizes, versions and hashes of the frozen lists, as `metaenv.molecules.build.build_data` wrote them."""
+    return json.loads((DATA / "assay_frozen.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=8)
+def _frozen(path: Path, split: str) -> FrozenTasks:
+    tasks, stored = frozen_tasks(path, split), manifest()
+    known = stored["frozen"][split]
+    if objectives_sha256(tasks) != known["objectives_sha256"]:
+        raise TaskError(f"the list {split!r} of variant 'assay' is not the one that was frozen; install metaenv again")
+    if load(path).sha256 == SHA256 and tasks.sha256 != known["sha256"]:
+        warnings.warn(
+            f"some certificates of the list {split!r} are not those it was frozen with (by {stored['made_with']}): "
+            "scores may differ a little from published ones. Install those versions to compare exactly.",
+            stacklevel=4,
+        )
+    return FrozenTasks(split, tasks, AssayDistribution(str(path)).reference(tasks), tasks.sha256)
+
+
+def _of_split(codes: NDArray[np.int64], split: str) -> Index:
+    """Which of all (window pair, target) belong to a split, counted pair by pair."""
+    target = np.tile(np.arange(len(TARGETS)), len(codes))
+    if split == "ood-target":
+        return np.flatnonzero(HELD_OUT[target])
+    first, last = SHARES[split]
+    tenth = share_of(np.repeat(codes, len(TARGETS)) * TARGET_STRIDE + target)
+    return np.flatnonzero(~HELD_OUT[target] & (first <= tenth) & (tenth < last))
+
+
+def _best(assays: Assays, members: Bools) -> Index:
+    """(pairs, 30) the real molecule predicted most active among ``members`` (pairs, 6000)."""
+    activity = assays.anchor_activity.round(6)  # so that rounding errors do not decide between equals
+    rows = [np.flatnonzero(who) for who in members]
+    return np.array([which[activity[which].argmax(axis=0)] for which in rows])
+
+
+# SCORES
+
+
+def _scores(molecules: Molecules, activity: Floats, tasks: TaskBatch, assays: Assays) -> Floats:
+    """(tasks, molecules) true scores; ``activity`` (molecules, 30) is predicted."""
+    target = tasks.target.astype(np.intp)
+    factor = assays.factor(activity[:, target], _full(tasks, assays), target).T
+    return score_table(molecules.values, tasks) * molecules.feasible * factor
+
+
+def _full(tasks: TaskBatch, assays: Assays) -> Floats:
+    """(n,) activity predicted for the certificates."""
+    rows = tasks.certificate.astype(np.int16)
+    return assays.predict(np.stack([_fingerprint(row.tobytes()) for row in rows]), tasks.target.astype(np.intp))
+
+
+@lru_cache(maxsize=8_192)
+def _fingerprint(sequence: bytes) -> NDArray[np.uint8]:
+    return fingerprints(np.frombuffer(sequence, np.int16)[None])[0]
+
+
+def _most_active(assays: Assays, target: int, wanted: Floats, low: Floats, high: Floats) -> tuple[float, ...]:
+    real = anchors()
+    inside = ((low <= real.values) & (real.values <= high)) | (wanted == 0)
+    rows = np.flatnonzero(inside.all(axis=1) & real.feasible)
+    if not len(rows):
+        raise TaskError(
+            f"none of {len(real):,} known molecules meets these windows; widen them, or give the SMILES of one that "
+            "does as `certificate`"
+        )
+    best = rows[assays.anchor_activity[rows, target].round(6).argmax()]
+    return tuple(real.actions[best].astype(float).tolist())

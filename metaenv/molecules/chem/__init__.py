@@ -1,0 +1,1 @@
+"""Fragments, their assembly into molecules, SMILES, exact properties and scores."""

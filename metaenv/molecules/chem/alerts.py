@@ -1,0 +1,252 @@
+"""Structural alerts: which molecules have one, and which fragments make none when joined.
+
+RDKit compares a molecule with all of its alerts one after the other. `AlertScreen` knows of a molecule made of
+fragments which of them it may have at all: usually a handful. Its rule is exact. An alert's query is cut at those of
+its bonds that are in no ring of it. What is left of its rings must match in rings, which lie within one fragment; each
+bond that was cut must match a bond within a fragment, or one between two. What a fragment's atoms match depends on the
+fragment and on which of its attachments are closed, so all of it is tabulated. A molecule that lacks a piece of an
+alert cannot have the alert; one that has all pieces is compared by RDKit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from metaenv.molecules.build.fragmentation import to_mol
+from metaenv.molecules.chem.assembly import CLOSED, OPEN
+from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
+from metaenv.molecules.chem.property_tables import attachment_atoms
+from metaenv.molecules.chem.smiles import ATOM, write
+from metaenv.typing import Bools
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+PICKLED = b"\xef\xbe\xad\xde"
+"""How RDKit's binary form of a molecule begins (0xDEADBEEF, low byte first)."""
+REMEMBERED = 4096  # sets of pieces whose alerts are remembered
+
+
+def has_alert(mol: Mol) -> bool:
+    """Whether a molecule has one of BRENK's 105 alerts (ChemMedChem 3, 435, 2008)."""
+    return _alerts().HasMatch(mol)
+
+
+@lru_cache(maxsize=1)
+def _alerts() -> Any:
+    from rdkit.Chem import FilterCatalog
+
+    params = FilterCatalog.FilterCatalogParams()
+    params.AddCatalog(params.FilterCatalogs.BRENK)
+    return FilterCatalog.FilterCatalog(params)
+
+
+def joined_without_alert(vocabulary: Vocabulary, open_port: int, action: int) -> bool:
+    """Whether two fragments, joined and otherwise closed, are a molecule without an alert."""
+    v = vocabulary
+    fragments = [int(v.action_fragment[open_port]), int(v.action_fragment[action])]
+    here, there = int(v.action_attachment[open_port]), MAX_ATTACHMENTS + int(v.action_attachment[action])
+    bonds = {here: there, there: here}
+    partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(2)]
+    return not has_alert(to_mol(write(fragments, partner, v)))
+
+
+def without_alerts(vocabulary: Vocabulary) -> Bools:
+    """(A, A) `joined_without_alert` of every pair that the vocabulary allows; row and column 0 as they are."""
+    allowed = vocabulary.allowed.copy()
+    for p, q in np.argwhere(allowed[1:, 1:]) + 1:
+        if p <= q:
+            allowed[p, q] = allowed[q, p] = joined_without_alert(vocabulary, int(p), int(q))
+    return allowed
+
+
+# WHICH ALERTS A MOLECULE MAY HAVE
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert, and what a molecule must have for it; sets of pieces are integers, a bit a piece."""
+
+    entry: Any
+    """RDKit's filter."""
+    pieces: int
+    """Pieces that any molecule with the alert has."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What pieces a fragment has, with some of its attachments closed and the others joined."""
+
+    inside: int
+    """Pieces that match within it."""
+    ends: tuple[tuple[int, int], ...]
+    """For each attachment the pieces of two atoms whose first, and whose second, its atom matches."""
+
+
+class AlertScreen:
+    """Finds alerts in molecules made of a vocabulary's fragments; agrees with `has_alert`.
+
+    Args:
+        vocabulary: by default that of the package. Tabulating it takes half a second.
+    """
+
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self.vocabulary = vocabulary or load_vocabulary()
+        self._pieces: dict[str, int] = {}
+        catalog = _alerts()
+        entries = [catalog.GetEntryWithIdx(i) for i in range(catalog.GetNumEntries())]
+        self._alerts = [Alert(entry, self._needed(_query_of(entry))) for entry in entries]
+        self._shown = [
+            [self._show(f, closed) for closed in range(2 ** int(k))] for f, k in enumerate(self.vocabulary.attachments)
+        ]
+        self._possible = lru_cache(REMEMBERED)(self._with_all_pieces)
+
+    def __call__(self, mol: Mol, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> bool:
+        """Whether the molecule ``mol`` has an alert.
+
+        Args:
+            mol: the molecule.
+            fragment: (p,) the fragment at each place, -1 for none.
+            partner: (p, 3) as `Assembly.partner` has it; everything that is open counts as closed.
+        """
+        return any(entry.HasFilterMatch(mol) for entry in self.possible(fragment, partner))
+
+    def possible(self, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> tuple[Any, ...]:
+        """RDKit's filters of the alerts that a molecule may have."""
+        shown: dict[int, Shown] = {}
+        found = 0
+        for place, f in enumerate(fragment):
+            if f >= 0:
+                closed = sum(1 << j for j, other in enumerate(partner[place]) if other <= OPEN)
+                shown[place] = self._shown[f][closed]
+                found |= shown[place].inside
+        for place, here in shown.items():
+            for (first, second), other in zip(here.ends, partner[place], strict=False):
+                if other > MAX_ATTACHMENTS * place:  # each bond once, from its lower end
+                    there = shown[other // MAX_ATTACHMENTS].ends[other % MAX_ATTACHMENTS]
+                    found |= (first & there[1]) | (second & there[0])
+        return self._possible(found)
+
+    # PRIVATE
+
+    def _with_all_pieces(self, found: int) -> tuple[Any, ...]:
+        return tuple(alert.entry for alert in self._alerts if not alert.pieces & ~found)
+
+    def _needed(self, query: Mol | None) -> int:
+        """The pieces of a query, which are numbered as they come up."""
+        from rdkit import Chem
+
+        if query is None:
+            return 0
+        needed = 0
+        for atoms, bonds in _cut(query):
+            smarts = without_surroundings(Chem.MolFragmentToSmarts(query, atoms, bonds))
+            needed |= 1 << self._pieces.setdefault(smarts, len(self._pieces))
+        return needed
+
+    def _show(self, f: int, closed: int) -> Shown:
+        v = self.vocabulary
+        k = int(v.attachments[f])
+        partner = [[CLOSED if closed >> j & 1 else OPEN for j in range(k)] + [CLOSED] * (MAX_ATTACHMENTS - k)]
+        mol = to_mol(write([f], partner, v, open_as="*"))
+        atoms = attachment_atoms(v.template[f])
+        inside, ends = 0, [[0, 0] for _ in range(k)]
+        for smarts, bit in self._pieces.items():
+            inside |= _matches(mol, smarts) << bit
+            for side, atom in enumerate(_bridged(smarts)):
+                there = {match[0] for match in mol.GetSubstructMatches(_parsed(atom))}
+                for j in range(k):
+                    ends[j][side] |= (atoms[j] in there) << bit
+        return Shown(inside, tuple((first, second) for first, second in ends))
+
+
+@lru_cache(maxsize=1)
+def alert_screen() -> AlertScreen:
+    """The screen of the package's vocabulary, made once."""
+    return AlertScreen()
+
+
+def _query_of(entry: Any) -> Mol | None:
+    """The query of one of RDKit's filters; None where it cannot be read, which only makes the screen slower."""
+    from rdkit import Chem
+
+    stored = bytes(entry.Serialize())
+    start = stored.find(PICKLED)
+    return cast(Any, Chem.Mol)(stored[start:]) if start >= 0 else None
+
+
+def without_surroundings(smarts: str) -> str:
+    """A SMARTS that asks no more than this one, and nothing of an atom's surroundings: ``$(CC)`` becomes ``C``.
+
+    What ``$(…)`` asks is not settled by one fragment or two. Its first atom is; where even that is not a simple
+    primitive, or is denied, any atom will do.
+    """
+    while (start := smarts.find("$(")) >= 0:
+        depth, end = 1, start + 2
+        while depth:
+            depth += {"(": 1, ")": -1}.get(smarts[end], 0)
+            end += 1
+        first = ATOM.match(smarts, start + 2)
+        atom = first.group().strip("[]") if first else "*"
+        denied = smarts[start - 1] == "!"
+        simple = not denied and not set(atom) & set(",;!$")
+        smarts = smarts[: start - denied] + (atom if simple else "*") + smarts[end:]
+    return smarts
+
+
+def _cut(query: Mol) -> list[tuple[list[int], list[int]]]:
+    """Atoms and bonds of the pieces of a query: its ring systems, its other bonds, and atoms without bonds."""
+    from rdkit import Chem
+
+    query = Chem.Mol(query)
+    Chem.FastFindRings(query)
+    rings = [set(ring) for ring in query.GetRingInfo().BondRings()]
+    for a, b in combinations(range(len(rings)), 2):
+        if rings[a] & rings[b]:
+            rings[b] |= rings[a]
+            rings[a] = set()
+    in_ring = set().union(*rings)
+    groups = [sorted(ring) for ring in rings if ring]
+    groups += [[bond.GetIdx()] for bond in query.GetBonds() if bond.GetIdx() not in in_ring]
+    pieces = [(_atoms_of(query, bonds), bonds) for bonds in groups]
+    return pieces + [([atom.GetIdx()], []) for atom in query.GetAtoms() if not atom.GetDegree()]
+
+
+def _atoms_of(query: Mol, bonds: list[int]) -> list[int]:
+    ends = [query.GetBondWithIdx(i) for i in bonds]
+    return sorted({i for bond in ends for i in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())})
+
+
+@lru_cache(maxsize=1024)
+def _parsed(smarts: str) -> Any:
+    from rdkit import Chem
+
+    return Chem.MolFromSmarts(smarts)
+
+
+@lru_cache(maxsize=1024)
+def _bridged(smarts: str) -> tuple[str, ...]:
+    """The queries of both atoms of a piece that a bond between fragments can match; of other pieces none."""
+    query = _parsed(smarts)
+    if query.GetNumBonds() != 1:
+        return ()
+    between = _parsed(f"*{query.GetBondWithIdx(0).GetSmarts()}*")
+    if not to_mol("CC").HasSubstructMatch(between):  # such a bond is single and in no ring
+        return ()
+    return tuple(f"[{text}]" if not text.startswith("[") else text for text in _atom_smarts(query))
+
+
+def _atom_smarts(query: Mol) -> list[str]:
+    return [atom.GetSmarts() for atom in query.GetAtoms()]
+
+
+def _matches(mol: Mol, smarts: str) -> bool:
+    """Whether a piece matches without the atoms that stand for neighbours."""
+    found = mol.GetSubstructMatches(_parsed(smarts), uniquify=False)
+    return any(all(mol.GetAtomWithIdx(i).GetAtomicNum() for i in match) for match in found)

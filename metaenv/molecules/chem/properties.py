@@ -1,0 +1,293 @@
+"""What molecules are scored by.
+
+`additive` sums the tables of `metaenv.molecules.chem.property_tables`: ten properties, exact, thousands of molecules at
+once, no RDKit, also for molecules still being built (what is open counts as closed). `Scores` asks RDKit for what is
+not additive, and remembers. `by_rdkit` are RDKit's own values of the ten, for comparison.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.build.fragmentation import to_mol
+from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
+from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS, Vocabulary
+from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, Contexts, load_contexts
+from metaenv.molecules.chem.smiles import write
+from metaenv.typing import Floats, Index, Rows
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+ADDITIVE = ("mw", "logp", "tpsa", "hbd", "hba", "rotatable", "rings", "aromatic_rings", "fsp3", "heavy_atoms")
+"""Molecular weight / Da, Crippen logP, polar surface / Å², H-bond donors and acceptors, rotatable bonds (RDKit's strict
+definition), rings, aromatic rings, share of carbons that are sp3, heavy atoms."""
+FINGERPRINT_BITS = 1024
+FINGERPRINT_RADIUS = 2  # ECFP4 (Rogers and Hahn, J. Chem. Inf. Model. 50, 742, 2010)
+CACHE_SIZE = 100_000  # molecules; about 400 bytes each
+
+_COLUMN = {name: i for i, name in enumerate(UNITS)}
+_PLAIN = ("mass", "logp", "tpsa", "donors", "acceptors", "rotatable", "rings", "aromatic_rings")
+
+
+def additive(built: Assembly, rows: Rows = ALL, contexts: Contexts | None = None) -> Floats:
+    """(rows, 10) the properties `ADDITIVE` of the molecules of ``rows``; an empty molecule has zeros."""
+    contexts = contexts or load_contexts()
+    fragment, partner = built.fragment[rows].astype(np.intp), built.partner[rows].astype(np.intp)
+    combination = _combinations(fragment, partner, contexts)
+    present = fragment >= 0
+    total = (contexts.values[combination] * present[..., None]).sum(axis=1)
+    total[:, _COLUMN["rotatable"]] += _bonds_between(contexts.flags[combination], partner)
+    out = np.empty((len(total), len(ADDITIVE)))
+    for i, name in enumerate(_PLAIN):
+        out[:, i] = total[:, _COLUMN[name]] * UNITS[name]
+    out[:, 8] = total[:, _COLUMN["sp3_carbons"]] / np.maximum(total[:, _COLUMN["carbons"]], 1)
+    out[:, 9] = total[:, _COLUMN["heavy_atoms"]]
+    return out
+
+
+def _combinations(fragment: Index, partner: Index, contexts: Contexts) -> Index:
+    """(n, 9) the row of `Contexts.values` for each place; meaningless where ``fragment`` is -1."""
+    joined = partner >= 0
+    other = np.where(joined, partner, 0)
+    place, attachment = np.divmod(other, MAX_ATTACHMENTS)
+    bits = (partner <= OPEN) @ (1 << np.arange(MAX_ATTACHMENTS))
+    index = np.arange(len(fragment))[:, None, None]
+    state = contexts.state[fragment[index, place], attachment, bits[index, place]]
+    local = contexts.local[fragment[..., None], np.arange(MAX_ATTACHMENTS), state]
+    local = np.where(joined, local, CLOSED_CLASS)
+    return contexts.base[fragment] + (contexts.stride[fragment] * local).sum(axis=2)
+
+
+def _bonds_between(flags: NDArray[np.uint8], partner: Index) -> Index:
+    """(n,) rotatable bonds between fragments: both atoms may end one, and not both are part of an amide."""
+    end = (flags[..., None] >> np.arange(MAX_ATTACHMENTS)) & 1
+    no_amide = (flags[..., None] >> np.arange(MAX_ATTACHMENTS, 2 * MAX_ATTACHMENTS)) & 1
+    n = len(flags)
+    other = np.maximum(partner, 0).reshape(n, -1)
+    end, no_amide = end.reshape(n, -1), no_amide.reshape(n, -1)
+    there_end, there_free = np.take_along_axis(end, other, 1), np.take_along_axis(no_amide, other, 1)
+    rotatable = (partner.reshape(n, -1) >= 0) & (end & there_end & (no_amide | there_free)).astype(bool)
+    return rotatable.sum(axis=1) // 2
+
+
+def by_rdkit(mol: Mol) -> Floats:
+    """(10,) RDKit's values of `ADDITIVE`."""
+    from rdkit.Chem import Descriptors, rdMolDescriptors
+
+    return np.array(
+        [
+            Descriptors.MolWt(mol),  # type: ignore[attr-defined]
+            rdMolDescriptors.CalcCrippenDescriptors(mol)[0],
+            rdMolDescriptors.CalcTPSA(mol),
+            rdMolDescriptors.CalcNumHBD(mol),
+            rdMolDescriptors.CalcNumHBA(mol),
+            rdMolDescriptors.CalcNumRotatableBonds(mol),
+            rdMolDescriptors.CalcNumRings(mol),
+            rdMolDescriptors.CalcNumAromaticRings(mol),
+            rdMolDescriptors.CalcFractionCSP3(mol),
+            mol.GetNumHeavyAtoms(),
+        ],
+        float,
+    )
+
+
+def by_smiles(smiles: str) -> Floats:
+    """(7,) the properties that windows are on, of any molecule, by RDKit."""
+    from metaenv.molecules.chem.scoring import COLUMNS
+
+    return by_rdkit(to_mol(smiles))[COLUMNS]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What RDKit says of one finished molecule."""
+
+    smiles: str
+    """Canonical."""
+    sa: float
+    """Synthetic accessibility, 1 (easy) to 10 (Ertl and Schuffenhauer, J. Cheminf. 1, 8, 2009)."""
+    qed: float
+    """Drug-likeness, 0 to 1 (Bickerton et al., Nature Chem. 4, 90, 2012); NaN unless asked for."""
+    alert: bool
+    """Whether it has a structure of the Brenk list (Brenk et al., ChemMedChem 3, 435, 2008)."""
+    groups: int
+    """Bit i is set where `metaenv.molecules.chem.functional_groups.GROUPS` number i is part of it; -1 unless asked
+    for."""
+    fingerprint: NDArray[np.uint8] | None
+    """(128,) 1,024 Morgan bits, packed; None unless asked for."""
+
+
+class Scores:
+    """RDKit's scores of finished molecules, remembered by build sequence.
+
+    Args:
+        max_size: molecules remembered at most; the one asked for longest ago goes first.
+        with_qed: whether to compute QED, which costs more than all the rest.
+        with_groups: whether to look for functional groups.
+        with_fingerprint: whether to make fingerprints.
+        vocabulary: by default that of the package.
+    """
+
+    def __init__(
+        self,
+        max_size: int = CACHE_SIZE,
+        with_qed: bool = False,
+        with_groups: bool = True,
+        with_fingerprint: bool = True,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
+        if max_size < 1:
+            raise ValueError(f"expected max_size of at least 1, got {max_size}")
+        self.max_size, self.vocabulary = max_size, vocabulary
+        self.with_qed, self.with_groups, self.with_fingerprint = with_qed, with_groups, with_fingerprint
+        self.hits = self.misses = 0
+        self._known: OrderedDict[bytes, Score] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __call__(self, actions: NDArray[np.integer]) -> list[Score]:
+        """(n,) scores of finished build sequences (n, 9)."""
+        sequences = np.ascontiguousarray(actions, np.int16).reshape(-1, MAX_ACTIONS)
+
+        def build(new: list[int]) -> tuple[Assembly, Rows]:
+            return replay(sequences[new], self.vocabulary), ALL
+
+        return self._look_up(sequences, build)
+
+    def of(self, built: Assembly, rows: Index) -> list[Score]:
+        """The same of finished molecules that stand in ``rows``, without building them again."""
+        return self._look_up(built.actions[rows], lambda new: (built, rows[new]))
+
+    def _look_up(
+        self, sequences: NDArray[np.int16], build: Callable[[list[int]], tuple[Assembly, Rows]]
+    ) -> list[Score]:
+        """Scores (n,) of sequences (n, 9); ``build`` gives some of these molecules, and where they stand."""
+        keys = [row.tobytes() for row in sequences]
+        new = list({key: i for i, key in enumerate(keys) if key not in self._known}.values())
+        fresh = dict(zip([keys[i] for i in new], self._scored(*build(new)), strict=True)) if new else {}
+        found = [self._known.get(key) or fresh[key] for key in keys]
+        self.hits, self.misses = self.hits + len(keys) - len(new), self.misses + len(new)
+        self._remember(keys, found)
+        return found
+
+    def _scored(self, built: Assembly, rows: Rows) -> list[Score]:
+        pairs = zip(built.fragment[rows].tolist(), built.partner[rows].tolist(), strict=True)
+        return [self._score(fragment, partner) for fragment, partner in pairs]
+
+    def _remember(self, keys: list[bytes], found: list[Score]) -> None:
+        for key, score in zip(keys, found, strict=True):
+            self._known[key] = score
+            self._known.move_to_end(key)
+        while len(self._known) > self.max_size:
+            self._known.popitem(last=False)
+
+    def _score(self, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> Score:
+        from rdkit import Chem
+        from rdkit.Chem import QED
+
+        from metaenv.molecules.chem.alerts import alert_screen, has_alert
+        from metaenv.molecules.chem.functional_groups import group_bits
+
+        text = write(fragment, partner, self.vocabulary)
+        mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
+        smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
+        alert = alert_screen()(mol, fragment, partner) if self.vocabulary is None else has_alert(mol)
+        qed = QED.qed(mol) if self.with_qed else float("nan")
+        groups = group_bits(mol) if self.with_groups else -1
+        return Score(smiles, sa, qed, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
+
+
+# SYNTHETIC ACCESSIBILITY
+
+UNKNOWN = -4.0  # contribution of an environment that no molecule of PubChem had
+LEAST, MOST = -4.0, 2.5  # of the raw score, which become 10 and 1
+MACROCYCLE = 9  # atoms of a ring, at least
+
+
+def synthetic_accessibility(mol: Mol) -> float:
+    """Ertl and Schuffenhauer's score (J. Cheminf. 1, 8, 2009), 1 (easy) to 10, as RDKit's contributed script gives it.
+
+    It is equal to the script's to the last bit, with that script's table of contributions, and three times as fast:
+    the script asks for the label of every stereocentre, of which only the number counts.
+    """
+    from rdkit.Chem import rdMolDescriptors
+
+    contribution, generator = _contributions()
+    environments: dict[int, int] = generator.GetSparseCountFingerprint(mol).GetNonzeroElements()
+    known = 0.0
+    for environment, times in environments.items():  # sum() rounds otherwise, depending on Python's version
+        known += contribution.get(environment, UNKNOWN) * times
+    known /= sum(environments.values())
+    n_atoms = mol.GetNumAtoms()
+    size = n_atoms**1.005 - n_atoms
+    stereo = math.log10(_stereocentres(mol) + 1)
+    spiro = math.log10(rdMolDescriptors.CalcNumSpiroAtoms(mol) + 1)
+    bridge = math.log10(rdMolDescriptors.CalcNumBridgeheadAtoms(mol) + 1)
+    large = any(len(ring) >= MACROCYCLE for ring in mol.GetRingInfo().AtomRings())
+    complexity = 0.0 - size - stereo - spiro - bridge - (math.log10(2) if large else 0.0)
+    n = len(environments)
+    symmetry = math.log(float(n_atoms) / n) * 0.5 if n_atoms > n else 0.0
+    return _one_to_ten(known + complexity + symmetry)
+
+
+def _one_to_ten(raw: float) -> float:
+    score = 11.0 - (raw - LEAST + 1) / (MOST - LEAST) * 9.0
+    if score > 8:  # the hard end is smoothed
+        score = 8.0 + math.log(score + 1.0 - 9.0)
+    return min(max(score, 1.0), 10.0)
+
+
+def _stereocentres(mol: Mol) -> int:
+    from rdkit import Chem
+    from rdkit.Chem import rdMolDescriptors
+
+    Chem.AssignStereochemistry(mol, cleanIt=True, force=True, flagPossibleStereoCenters=True)
+    return rdMolDescriptors.CalcNumAtomStereoCenters(mol)
+
+
+@lru_cache(maxsize=1)
+def _contributions() -> tuple[dict[int, float], Any]:
+    """What each Morgan environment of radius 2 contributes, and what finds environments; both are the script's."""
+    script = _sascorer()
+    script.readFragmentScores()
+    return script._fscores, script.mfpgen
+
+
+@lru_cache(maxsize=1)
+def _sascorer() -> Any:
+    from rdkit import RDConfig
+
+    path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
+    spec = importlib.util.spec_from_file_location("sascorer", path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise FileNotFoundError(f"expected RDKit's SA_Score script at {path}; install rdkit from its wheel")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# FINGERPRINTS
+
+
+def fingerprint(mol: Mol) -> NDArray[np.uint8]:
+    """(128,) Morgan fingerprint of radius 2 folded to 1,024 bits, packed; `np.unpackbits` gives the bits."""
+    return np.packbits(_morgan().GetFingerprintAsNumPy(mol))
+
+
+@lru_cache(maxsize=1)
+def _morgan() -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return rdFingerprintGenerator.GetMorganGenerator(radius=FINGERPRINT_RADIUS, fpSize=FINGERPRINT_BITS)

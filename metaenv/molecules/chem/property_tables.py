@@ -1,0 +1,287 @@
+"""Tables of what each fragment adds to a molecule's properties, given what it is joined to.
+
+Atom by atom, Crippen's logP (J. Chem. Inf. Comput. Sci. 39, 868, 1999), Ertl's polar surface (J. Med. Chem. 43, 3714,
+2000) and RDKit's counts look at neighbours only. So what a fragment adds is settled by, for each attachment, the
+fragment joined there, its attachment, and which of its other attachments are closed: its *state*. States that make no
+difference to a host are one *local class* of the host's attachment, and every combination of local classes is
+tabulated with RDKit. All values are integers, in the units of `UNITS`: the published increments have few decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.build.fragmentation import to_mol
+from metaenv.molecules.chem.assembly import CLOSED
+from metaenv.molecules.chem.fragments import DATA, MAX_ATTACHMENTS, Vocabulary
+from metaenv.molecules.chem.smiles import ATOM, write
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+UNITS = {
+    "mass": 1e-3,  # Da; RDKit's atomic weights have three decimals
+    "logp": 1e-5,  # Crippen's increments have up to five
+    "tpsa": 1e-2,  # Å², Ertl's have two
+    "donors": 1,
+    "acceptors": 1,
+    "rotatable": 1,  # bonds inside the fragment; those between fragments follow from the flags
+    "rings": 1,
+    "aromatic_rings": 1,
+    "carbons": 1,
+    "sp3_carbons": 1,
+    "heavy_atoms": 1,
+}
+"""Columns of `Contexts.values`, with the unit of one."""
+CLOSED_CLASS = 0
+FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
+"""Classes of attachment (`cuts.attachment_class`) between which neighbours can make a difference to each other:
+aromatic, aliphatic, acyl, amine."""
+CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """S states, R combinations; K is `MAX_ATTACHMENTS`."""
+
+    state: NDArray[np.int16]
+    """(F, K, 2**K) state of a fragment joined by an attachment, with this subset (bits) of the others closed."""
+    local: NDArray[np.uint8]
+    """(F, K, S) local class of each state as neighbour of this attachment; 0 is a closed attachment."""
+    stride: NDArray[np.int32]
+    """(F, K) see `base`."""
+    base: NDArray[np.int32]
+    """(F,) the combination of a fragment and its local classes is ``base + sum(stride * local class)``."""
+    values: NDArray[np.int32]
+    """(R, len(UNITS)) what the fragment and its closing methyls add."""
+    flags: NDArray[np.uint8]
+    """(R,) bit j: attachment j's atom may end a rotatable bond; bit K + j: and it is not part of an amide."""
+
+
+@lru_cache(maxsize=1)
+def load_contexts() -> Contexts:
+    """The tables in ``data/``."""
+    with np.load(DATA / "contexts.npz", allow_pickle=False) as file:
+        return Contexts(**dict(file))
+
+
+def save_contexts(contexts: Contexts, folder: Path) -> None:
+    """Write ``contexts.npz`` in ``folder``."""
+    np.savez_compressed(folder / "contexts.npz", **vars(contexts))
+
+
+# WHAT ONE FRAGMENT ADDS IN ONE MOLECULE
+
+# The strict definition of CalcNumRotatableBonds (RDKit, Code/GraphMol/Descriptors/Lipinski.cpp), cut at its bond into
+# the conditions on either atom: both must hold END, and one of them also NO_AMIDE.
+END = "[!$(*#*)&!D1&!$(C(F)(F)F)&!$(C(Cl)(Cl)Cl)&!$(C(Br)(Br)Br)&!$(C([CH3])([CH3])[CH3])]"
+NO_AMIDE = (
+    "[!$([CD3](=[N,O,S])-!@[#7,O,S!D1])&!$([#7,O,S!D1]-!@[CD3]=[N,O,S])"
+    "&!$([CD3](=[N+])-!@[#7!D1])&!$([#7!D1]-!@[CD3]=[N+])]"
+)
+# RDKit's CalcNumHBA and CalcNumHBD (same file).
+ACCEPTOR = (
+    "[$([O,S;H1;v2]-[!$(*=[O,N,P,S])]),$([O,S;H0;v2]),$([O,S;-]),$([N;v3;!$(N-*=!@[O,N,P,S])]),$([nH0X2,o,s;+0])]"
+)
+DONOR = "[N&!H0&v3,N&!H0&+1&v4,O&H1&+0,S&H1&+0,n&H1&+0]"
+
+
+@lru_cache(maxsize=8)
+def _query(smarts: str) -> Any:
+    from rdkit import Chem
+
+    return Chem.MolFromSmarts(smarts)
+
+
+def _matching(mol: Mol, smarts: str) -> set[int]:
+    return {m[0] for m in mol.GetSubstructMatches(_query(smarts), maxMatches=1000)}
+
+
+def measure(mol: Mol, size: int, attachment_atoms: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """The row of `Contexts.values` and the flags for the fragment made of the first ``size`` heavy atoms of ``mol``."""
+    mine = range(size)
+    end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
+    values = (
+        *_increments(mol, size),
+        sum(i in mine for i in _matching(mol, DONOR)),
+        sum(i in mine for i in _matching(mol, ACCEPTOR)),
+        _inner_rotatable(mol, size, end, no_amide),
+        *_rings(mol, size),
+        *_carbons(mol, size),
+        size,
+    )
+    flags = sum(1 << j for j, a in enumerate(attachment_atoms) if a in end)
+    flags += sum(1 << (MAX_ATTACHMENTS + j) for j, a in enumerate(attachment_atoms) if a in no_amide)
+    return values, flags
+
+
+def _increments(mol: Mol, size: int) -> tuple[int, int, int]:
+    """Mass, logP and TPSA of the first ``size`` heavy atoms with their hydrogens, in `UNITS`."""
+    from rdkit import Chem
+    from rdkit.Chem import rdMolDescriptors
+
+    full = Chem.AddHs(mol)
+    owner = [a.GetIdx() if a.GetAtomicNum() > 1 else a.GetNeighbors()[0].GetIdx() for a in full.GetAtoms()]
+    mine = np.array(owner) < size
+    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
+    mass = sum(a.GetMass() for a, m in zip(full.GetAtoms(), mine, strict=True) if m)
+    tpsa = sum(rdMolDescriptors._CalcTPSAContribs(mol)[:size])
+    return tuple(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa)))  # type: ignore
+
+
+def _inner_rotatable(mol: Mol, size: int, end: set[int], no_amide: set[int]) -> int:
+    count = 0
+    for bond in mol.GetBonds():
+        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        inner = max(i, j) < size and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
+        count += inner and i in end and j in end and (i in no_amide or j in no_amide)
+    return count
+
+
+def _rings(mol: Mol, size: int) -> tuple[int, int]:
+    info = mol.GetRingInfo()
+    bonds = [b for a, b in zip(info.AtomRings(), info.BondRings(), strict=True) if a[0] < size]
+    return len(bonds), sum(all(mol.GetBondWithIdx(i).GetIsAromatic() for i in ring) for ring in bonds)
+
+
+def _carbons(mol: Mol, size: int) -> tuple[int, int]:
+    degrees = [a.GetTotalDegree() for a in mol.GetAtoms() if a.GetIdx() < size and a.GetAtomicNum() == 6]
+    return len(degrees), degrees.count(4)
+
+
+# EVERY FRAGMENT IN EVERY CONTEXT
+
+
+@dataclass(frozen=True)
+class State:
+    """A neighbour: a fragment, the attachment it is joined by, and which of its others are closed."""
+
+    fragment: int
+    attachment: int
+    closed: tuple[int, ...]
+
+
+class Tabulator:
+    """Measures fragments in small molecules that show every context; see the module."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.states: list[State] = list(_states(vocabulary))
+        self.fillers = [[self._filler(port, kind) for port in range(vocabulary.n_actions)] for kind in FILLERS]
+        self.atoms = [attachment_atoms(t) for t in vocabulary.template]
+
+    def tabulate(self) -> Contexts:
+        """All tables. Minutes."""
+        v = self.vocabulary
+        local = np.zeros((v.n_fragments, MAX_ATTACHMENTS, len(self.states)), np.uint8)
+        stride = np.zeros((v.n_fragments, MAX_ATTACHMENTS), np.int32)
+        base = np.zeros(v.n_fragments, np.int32)
+        values: list[tuple[int, ...]] = []
+        flags: list[int] = []
+        for f in range(v.n_fragments):
+            shown = [self._local_classes(f, j, local[f, j]) for j in range(v.attachments[f])]
+            base[f] = len(values)
+            stride[f, : len(shown)] = np.cumprod([1] + [len(s) for s in shown[:-1]])
+            # The first attachment's class varies fastest, as the strides say.
+            for neighbours in product(*reversed(shown)):
+                row, bits = self._measure(f, neighbours[::-1])
+                values.append(row)
+                flags.append(bits)
+        table = np.array(values, np.int32)
+        return Contexts(self._state_table(), local, stride, base, table, np.array(flags, np.uint8))
+
+    def _local_classes(self, f: int, j: int, local: NDArray[np.uint8]) -> list[State | None]:
+        """Fill in the class of every state as neighbour of attachment ``j`` of ``f``; one example of each class."""
+        seen: dict[Any, int] = {}
+        examples: list[State | None] = [None]
+        for s, state in enumerate(self.states):
+            if not self._allowed(f, j, state):
+                continue
+            key = tuple(self._measure(f, around) for around in self._surroundings(f, j, state))
+            if key not in seen:
+                seen[key] = len(examples)
+                examples.append(state)
+            local[s] = seen[key]
+        return examples
+
+    def _surroundings(self, f: int, j: int, state: State) -> list[list[State | None]]:
+        """``state`` at ``j``, with the other attachments all closed, and all joined to each kind of filler."""
+        k, ports = int(self.vocabulary.attachments[f]), self.vocabulary.action[f]
+        closed: list[State | None] = [state if i == j else None for i in range(k)]
+        if k == 1:
+            return [closed]
+        return [closed, *([state if i == j else kind[ports[i]] for i in range(k)] for kind in self.fillers)]
+
+    def _measure(self, f: int, neighbours: Sequence[State | None]) -> tuple[tuple[int, ...], int]:
+        v = self.vocabulary
+        mol = to_mol(self._notation(f, neighbours))
+        methyls = sum(n is None and bool(v.methyl[f, j]) for j, n in enumerate(neighbours))
+        return measure(mol, int(v.heavy_atoms[f]) + methyls, self.atoms[f])
+
+    def _notation(self, f: int, neighbours: Sequence[State | None]) -> str:
+        """Fragment ``f`` first, its neighbours, and fillers on what the neighbours do not close."""
+        fragments, bonds = [f], dict[int, int]()
+        for j, state in enumerate(neighbours):
+            if state is not None:
+                place = _add(fragments, bonds, j, state)
+                for i in range(self.vocabulary.attachments[state.fragment]):
+                    filler = self.fillers[0][self.vocabulary.action[state.fragment, i]]
+                    if i != state.attachment and i not in state.closed and filler is not None:
+                        _add(fragments, bonds, MAX_ATTACHMENTS * place + i, filler)
+        partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(len(fragments))]
+        return write(fragments, partner, self.vocabulary)
+
+    def _allowed(self, f: int, j: int, state: State) -> bool:
+        v = self.vocabulary
+        return bool(v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]])
+
+    def _filler(self, port: int, kind: tuple[str, ...]) -> State | None:
+        """The commonest fragment with one attachment that may be joined to ``port``, of ``kind`` if there is one."""
+        v = self.vocabulary
+        actions = np.flatnonzero(v.allowed[port]) if port else np.array([], int)
+        single = [int(f) for f in v.action_fragment[actions] if f >= 0 and v.attachments[f] == 1]
+        single.sort(key=lambda f: (v.attachment_class[f][0] not in kind, not v.ring[f], f))
+        return State(single[0], 0, ()) if single else None
+
+    def _state_table(self) -> NDArray[np.int16]:
+        table = np.zeros((self.vocabulary.n_fragments, MAX_ATTACHMENTS, CLOSED_SUBSETS), np.int16)
+        for s, state in enumerate(self.states):
+            table[state.fragment, state.attachment, sum(1 << i for i in state.closed)] = s
+        return table
+
+
+def _states(vocabulary: Vocabulary) -> Iterator[State]:
+    for f, k in enumerate(vocabulary.attachments.tolist()):
+        for j in range(k):
+            others = [i for i in range(k) if i != j]
+            for bits in product((False, True), repeat=len(others)):
+                yield State(f, j, tuple(i for i, closed in zip(others, bits, strict=True) if closed))
+
+
+def _add(fragments: list[int], bonds: dict[int, int], at: int, state: State) -> int:
+    """Put ``state`` on the attachment ``at`` (3 * place + attachment); its place."""
+    place = len(fragments)
+    there = MAX_ATTACHMENTS * place + state.attachment
+    bonds[at], bonds[there] = there, at
+    fragments.append(state.fragment)
+    return place
+
+
+def attachment_atoms(template: str) -> list[int]:
+    """The atom, counted along the template, that each attachment is on."""
+    pieces = template.replace("{", "\n{").split("\n")
+    atoms, found = 0, dict[int, int]()
+    for piece in pieces:
+        if piece.startswith("{"):
+            found[int(piece[1])] = atoms - 1
+            piece = piece[3:]
+        atoms += len(ATOM.findall(piece))
+    return [found[j] for j in sorted(found)]

@@ -1,0 +1,142 @@
+"""What a molecule is worth: a product of desirabilities, times the constraints of drug design.
+
+A desirability is 1 inside a window of one property and falls off outside like a Gaussian. A product, because with a
+mean a molecule that is average in everything is good for every task, and there is nothing to adapt to (measured: it
+reaches 0.79 of 1). The form is that of Derringer and Suich, J. Qual. Technol. 12, 214 (1980), with Gaussian flanks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.chem.properties import ADDITIVE, Score
+from metaenv.typing import Bools, Floats
+
+if TYPE_CHECKING:
+    from metaenv.molecules.chem.properties import Scores
+    from metaenv.tasks import TaskBatch
+
+WINDOWED = ("mw", "logp", "tpsa", "hbd", "rotatable", "aromatic_rings", "fsp3")
+"""The properties that windows are on, all exact sums over fragments: see `properties.ADDITIVE` for units."""
+COLUMNS = np.array([ADDITIVE.index(name) for name in WINDOWED])
+SOFTNESS = np.array([25.0, 0.45, 11.0, 0.6, 0.8, 0.6, 0.09])
+"""(7,) standard deviation of the Gaussian flank of each window, in the property's unit (chosen: about half the width
+of a fifth of real molecules)."""
+MAX_SA = 4.5
+"""Synthetic accessibility above which a molecule is worth nothing (chosen; 95 % of real molecules lie below 4)."""
+GROUP_PENALTY = 0.15
+"""Factor for a required group that is missing or a forbidden one that is there (chosen)."""
+SIMILAR = 0.6
+"""Tanimoto similarity of radius-2 Morgan fingerprints from which a molecule counts as the lead's equal (chosen)."""
+
+
+def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats) -> Floats:
+    """Desirability of each property; all arrays (n, 7) in the order of `WINDOWED`, or broadcast against each other.
+
+    Args:
+        values: properties.
+        low, high: windows, both ends inside.
+        wanted: 1 where the property matters; elsewhere the desirability is 1.
+    """
+    outside = np.maximum(np.maximum(low - values, values - high), 0.0) / SOFTNESS
+    return np.exp(-0.5 * np.square(outside) * wanted)
+
+
+def window_score(values: Floats, tasks: TaskBatch) -> Floats:
+    """(n,) product of the desirabilities of molecule i, properties (n, 7), for task i."""
+    return desirabilities(values, tasks.low, tasks.high, tasks.wanted).prod(axis=1)
+
+
+def score_table(values: Floats, tasks: TaskBatch) -> Floats:
+    """(tasks, molecules) the products of desirabilities of every molecule, properties (m, 7), for every task."""
+    logs = np.zeros((len(tasks), len(values)))
+    for j in range(len(WINDOWED)):
+        rows = np.flatnonzero(tasks.wanted[:, j])
+        if len(rows):
+            low, high = tasks.low[rows, j, None], tasks.high[rows, j, None]
+            outside = np.maximum(np.maximum(low - values[:, j], values[:, j] - high), 0.0) / SOFTNESS[j]
+            logs[rows] -= 0.5 * np.square(outside)
+    return np.exp(logs)
+
+
+PLACES = len(WINDOWED) + 2
+"""Factors of a score: the windows', one for what else is hidden (groups, likeness to a lead, activity), the
+constraints'."""
+HIDDEN, CONSTRAINTS = len(WINDOWED), len(WINDOWED) + 1
+"""Where the latter two stand."""
+
+
+def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = None) -> Floats:
+    """(n, 9) what multiplies to the score of molecule i for task i; `HIDDEN` holds 1 here.
+
+    Args:
+        values: (n, 7) properties.
+        tasks: n objectives.
+        found: RDKit's scores of the molecules; None leaves out the constraints.
+    """
+    product = np.ones((len(values), PLACES))
+    product[:, : len(WINDOWED)] = desirabilities(values, tasks.low, tasks.high, tasks.wanted)
+    if found is not None:
+        product[:, CONSTRAINTS] = [feasible(score) for score in found]
+    return product
+
+
+def hidden_factor(tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+    """(n,) the factor of `MoleculeTask`s for groups, or for likeness to a lead.
+
+    Args:
+        tasks: n objectives.
+        found: RDKit's scores of the molecules, as far as the objectives need them.
+        scores: makes the leads' fingerprints.
+    """
+    factor = np.ones(len(tasks))
+    if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
+        groups = np.array([score.groups for score in found], np.int64)
+        factor *= group_factor(groups, tasks.required, tasks.forbidden)
+    led = np.flatnonzero(tasks.lead[:, 0] >= 0)
+    if len(led):
+        leads = scores(tasks.lead[led].astype(np.int16))
+        factor[led] *= likeness(fingerprints([found[i] for i in led.tolist()]), fingerprints(leads))
+    return factor
+
+
+def fingerprints(scores: Sequence[Score]) -> NDArray[np.uint8]:
+    """(n, 128) packed fingerprints of scored molecules, which must have been asked for."""
+    return np.stack([score.fingerprint for score in scores if score.fingerprint is not None])
+
+
+def feasible(score: Score) -> bool:
+    """Whether a molecule can be made and carries no structural alert: what every task asks for."""
+    return score.sa <= MAX_SA and not score.alert
+
+
+def similarity(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floats:
+    """(n,) Tanimoto similarity of packed fingerprints (n, 128) to another one (128,) or others (n, 128)."""
+    both = np.bitwise_count(fingerprints & lead).sum(axis=-1)
+    either = np.bitwise_count(fingerprints | lead).sum(axis=-1)
+    return both / np.maximum(either, 1)
+
+
+def likeness(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floats:
+    """(n,) what likeness to a lead contributes to the score: similarity as a share of `SIMILAR`, at most 1."""
+    return np.minimum(similarity(fingerprints, lead) / SIMILAR, 1.0)
+
+
+def group_factor(bits: NDArray[np.integer], required: Floats, forbidden: Floats) -> Floats:
+    """(n,) 1 where the required group is there and the forbidden one is not, else `GROUP_PENALTY` for each fault.
+
+    Args:
+        bits: (n,) group i is present if bit i is set.
+        required, forbidden: (n,) the groups' numbers, -1 for none.
+    """
+    missing = (required >= 0) & ~_has(bits, required)
+    there = (forbidden >= 0) & _has(bits, forbidden)
+    return GROUP_PENALTY ** (missing.astype(float) + there)
+
+
+def _has(bits: NDArray[np.integer], group: Floats) -> Bools:
+    return ((np.asarray(bits, np.int64) >> np.maximum(group, 0).astype(np.int64)) & 1).astype(bool)

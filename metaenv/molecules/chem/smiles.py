@@ -1,0 +1,247 @@
+"""Molecules in words: build sequence to SMILES, and molecule to build sequence.
+
+A molecule is written as its fragments, separated by dots and joined by ring-bond numbers from %10 on, each used twice:
+``c1cc-%10ccc1.N-%10``. That is ordinary SMILES (OpenSMILES specification, section 3.4), so one call of RDKit's parser
+makes the molecule. The idea of writing fragments so is that of SAFE (Noutahi et al., Digital Discovery 3, 796, 2024).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.build.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
+from metaenv.molecules.chem.assembly import OPEN, replay
+from metaenv.molecules.chem.fragments import (
+    CLOSE,
+    MAX_ACTIONS,
+    MAX_ATTACHMENTS,
+    MAX_HEAVY_ATOMS,
+    Vocabulary,
+    load_vocabulary,
+)
+
+FIRST_BOND = 10  # two-digit ring-bond numbers; the fragments' own rings use one digit
+ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]")
+RING_BOND = re.compile(r"[-=#:]?(?:%\d\d|\d)")
+
+
+# BUILD SEQUENCE -> SMILES
+
+
+def write(
+    fragment: Sequence[int],
+    partner: Sequence[Sequence[int]],
+    vocabulary: Vocabulary | None = None,
+    open_as: str = "",
+) -> str:
+    """Fragment notation of one molecule, open attachments closed.
+
+    Args:
+        fragment: (p,) fragment at each place, -1 for none.
+        partner: (p, 3) as `Assembly.partner` has it.
+        vocabulary: by default that of the package.
+        open_as: an atom, such as ``*``, to put on open attachments instead of closing them.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    numbers: dict[tuple[int, int], int] = {}
+    parts: list[str] = []
+    for place, f in enumerate(fragment):
+        if f < 0:
+            continue
+        bonds = ["", "", ""]
+        ends: list[str] = []
+        for j in range(vocabulary.attachments[f]):
+            here, there = MAX_ATTACHMENTS * place + j, partner[place][j]
+            end = open_as if there == OPEN and open_as else "C" * int(vocabulary.methyl[f, j])
+            if there >= 0 or end:
+                key = (min(here, there), max(here, there)) if there >= 0 else (here, here)
+                bonds[j] = f"-%{numbers.setdefault(key, FIRST_BOND + len(numbers))}"
+            if there < 0 and end:
+                ends.append(end + bonds[j])
+        parts.append(vocabulary.template[f].format(*bonds))
+        parts.extend(ends)
+    return ".".join(parts)
+
+
+def fragment_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
+    """(n,) the molecules of build sequences (n, up to 9) in fragment notation.
+
+    Raises:
+        ValueError: a sequence that is not legal or not finished.
+    """
+    built = replay(actions, vocabulary)
+    pairs = zip(built.fragment.tolist(), built.partner.tolist(), strict=True)
+    return [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
+
+
+def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
+    """(n,) RDKit's canonical SMILES of build sequences (n, up to 9)."""
+    from rdkit import Chem
+
+    return [Chem.MolToSmiles(to_mol(text)) for text in fragment_smiles(actions, vocabulary)]
+
+
+def template(smiles: str) -> str:
+    """A fragment's SMILES with its attachments ``[1*]``, … replaced by ``{0}``, … behind the atoms they are on.
+
+    Args:
+        smiles: must not begin with an attachment.
+    """
+    pieces: list[str] = []  # text, cut so that the end of each atom (with its ring bonds) is the end of a piece
+    branch: list[int] = []  # piece of the atom that each open parenthesis hangs on
+    last, at = -1, 0
+    while at < len(smiles):
+        atom = ATOM.match(smiles, at)
+        if atom and "*" in atom.group():
+            pieces[last] += "{" + str(int(atom.group()[1:-2]) - 1) + "}"
+            at = atom.end()
+        elif atom:
+            end = atom.end()
+            while ring := RING_BOND.match(smiles, end):
+                end = ring.end()
+            pieces.append(smiles[at:end])
+            last, at = len(pieces) - 1, end
+        else:
+            last = _step(smiles[at], last, branch)
+            pieces.append(smiles[at])
+            at += 1
+    return "".join(pieces).replace("()", "")
+
+
+def _step(symbol: str, last: int, branch: list[int]) -> int:
+    """The piece of the atom that the next symbol hangs on."""
+    if symbol == "(":
+        branch.append(last)
+    return branch.pop() if symbol == ")" else last
+
+
+# MOLECULE -> BUILD SEQUENCE
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a piece of a molecule is a fragment of the vocabulary."""
+
+    fragment: int
+    attachments: tuple[int, ...]
+    """The fragment's attachment at each ``*`` of the piece; the fragment's others are closed."""
+
+
+def parse(smiles: str, vocabulary: Vocabulary | None = None) -> NDArray[np.int16]:
+    """A build sequence of a molecule.
+
+    Args:
+        smiles: a SMILES; charges, stereochemistry and isotopes are removed first (`standardise`).
+        vocabulary: by default that of the package.
+
+    Returns:
+        (9,) actions, -1 after the last. `to_smiles` gives the canonical SMILES of the standardised molecule.
+
+    Raises:
+        MoleculeError: the SMILES does not parse, or the molecule cannot be built; the message says why.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    mol = standardise(smiles)
+    pieces = cut(mol)
+    known = readings(vocabulary)
+    missing = sorted({p.smiles for p in pieces if p.smiles not in known})
+    if missing:
+        raise MoleculeError(f"{smiles!r} needs fragments that are not in the vocabulary: {', '.join(missing)}")
+    actions = _sequence(pieces, [known[p.smiles] for p in pieces], vocabulary)
+    if len(actions) > MAX_ACTIONS:
+        raise MoleculeError(f"{smiles!r} takes {len(actions)} actions, expected at most {MAX_ACTIONS}")
+    if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
+        raise MoleculeError(f"{smiles!r} has {mol.GetNumHeavyAtoms()} heavy atoms, expected at most {MAX_HEAVY_ATOMS}")
+    return _checked(smiles, actions, vocabulary)
+
+
+def _checked(smiles: str, actions: list[int], vocabulary: Vocabulary) -> NDArray[np.int16]:
+    padded = np.full(MAX_ACTIONS, -1, np.int16)
+    padded[: len(actions)] = actions
+    try:
+        replay(padded, vocabulary)
+    except ValueError as error:
+        raise MoleculeError(f"{smiles!r} has a bond that the vocabulary does not allow: {error}") from None
+    return padded
+
+
+def _sequence(pieces: list[Piece], read: list[Reading], vocabulary: Vocabulary) -> list[int]:
+    """Depth first from the commonest ring, in the order in which `Assembly` asks."""
+    ends: dict[int, list[tuple[int, int]]] = {}  # cut bond -> its two (piece, attachment)
+    for i, (piece, reading) in enumerate(zip(pieces, read, strict=True)):
+        for bond, j in zip(piece.bonds, reading.attachments, strict=True):
+            ends.setdefault(bond, []).append((i, j))
+    across = {a: b for pair in ends.values() for a, b in (pair, pair[::-1])}
+    root = min((r.fragment, i) for i, (p, r) in enumerate(zip(pieces, read, strict=True)) if p.ring)[1]
+    actions = [int(vocabulary.action[read[root].fragment, 0])]
+    todo = [(root, j, 0) for j in reversed(range(vocabulary.attachments[read[root].fragment]))]
+    while todo:
+        i, j, turn = todo.pop()
+        joined = across.get((i, _turned(vocabulary, read[i].fragment, turn, j)))
+        if joined is None:
+            actions.append(CLOSE)
+            continue
+        actions.append(_enter(joined, read[joined[0]].fragment, vocabulary, todo))
+    return actions
+
+
+def _enter(joined: tuple[int, int], f: int, vocabulary: Vocabulary, todo: list[tuple[int, int, int]]) -> int:
+    """The action that joins piece ``joined[0]`` by its attachment ``joined[1]``; its others go on ``todo``."""
+    i, entry = joined
+    action = int(vocabulary.action[f, entry])
+    stands_for = int(vocabulary.action_attachment[action])
+    turns = symmetries(vocabulary.smiles[f])
+    turn = next(t for t, s in enumerate(turns) if s[stands_for] == entry)
+    todo.extend((i, j, turn) for j in reversed(range(vocabulary.attachments[f])) if j != stands_for)
+    return action
+
+
+def _turned(vocabulary: Vocabulary, f: int, turn: int, j: int) -> int:
+    return symmetries(vocabulary.smiles[f])[turn][j]
+
+
+@lru_cache(maxsize=4)
+def _readings(smiles: tuple[str, ...], methyl: tuple[tuple[bool, ...], ...]) -> dict[str, Reading]:
+    found: dict[str, Reading] = {}
+    sizes = [text.count("*") for text in smiles]
+    for closed in range(MAX_ATTACHMENTS + 1):
+        for f, text in enumerate(smiles):
+            for which in combinations(range(sizes[f]), closed):
+                piece, order = _closed(text, which, methyl[f])
+                found.setdefault(piece, Reading(f, order))
+    return found
+
+
+def readings(vocabulary: Vocabulary) -> dict[str, Reading]:
+    """Every piece that is a fragment of the vocabulary with none, some or all attachments closed."""
+    return _readings(vocabulary.smiles, tuple(tuple(m) for m in vocabulary.methyl.tolist()))
+
+
+def _closed(smiles: str, which: tuple[int, ...], methyl: tuple[bool, ...]) -> tuple[str, tuple[int, ...]]:
+    """Canonical SMILES of a fragment with the attachments ``which`` closed, and the others in its order."""
+    from rdkit import Chem
+
+    mol = Chem.RWMol(to_mol(smiles))
+    for atom in mol.GetAtoms():
+        if not atom.GetAtomicNum() and atom.GetIsotope() - 1 in which:
+            atom.SetAtomicNum(6 if methyl[atom.GetIsotope() - 1] else 1)
+            atom.SetIsotope(0)
+            atom.SetNoImplicit(False)
+    label = {a.GetIdx(): a.GetIsotope() - 1 for a in mol.GetAtoms() if not a.GetAtomicNum()}
+    for index in label:
+        mol.GetAtomWithIdx(index).SetIsotope(0)
+    Chem.SanitizeMol(mol)
+    closed = Chem.RemoveHs(mol)
+    # The labels moved when hydrogens went; the order of * atoms among themselves did not.
+    kept = [a.GetIdx() for a in closed.GetAtoms() if not a.GetAtomicNum()]
+    label = dict(zip(kept, (label[i] for i in sorted(label)), strict=True))
+    text = Chem.MolToSmiles(closed)
+    order = closed.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
+    return text, tuple(label[i] for i in order if i in label)

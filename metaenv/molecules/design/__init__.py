@@ -1,0 +1,1 @@
+"""MoleculeDesign: the environment, its tasks and its baselines."""

@@ -1,0 +1,339 @@
+"""MoleculeDesign: build a molecule from fragments, learn what it is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.env import MetaEnv
+from metaenv.errors import nearest
+from metaenv.molecules.assay.library import load
+from metaenv.molecules.assay.tasks import ASSAY_EPISODES, AssayDistribution, activity_factor, check_activity
+from metaenv.molecules.chem.assembly import Assembly
+from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
+from metaenv.molecules.chem.properties import CACHE_SIZE, Score, Scores, additive
+from metaenv.molecules.chem.scoring import (
+    COLUMNS,
+    CONSTRAINTS,
+    HIDDEN,
+    SOFTNESS,
+    WINDOWED,
+    factors,
+    fingerprints,
+    hidden_factor,
+)
+from metaenv.molecules.chem.smiles import write
+from metaenv.molecules.design.objective_splits import BINS, CENTRE, N_BINS, SPREAD
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant
+from metaenv.tasks import TaskBatch
+from metaenv.typing import Bools, Floats, Index, Rows
+from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.molecules.render import Bar, Made
+
+Feedback = Literal["scalar", "panel"]
+FEEDBACKS = ("scalar", "panel")
+PANEL_SIZE = CONSTRAINTS
+"""Places of the panel, 8: seven windows, and groups, likeness or activity."""
+LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
+
+
+class MoleculeDesignVectorEnv(BatchedEnv):
+    """``num_envs`` molecules being built, each for a hidden objective; see `MoleculeDesignEnv`."""
+
+    trial_objective: ClassVar[str] = "sum"
+    reports_at_end: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        variant: Variant = "windows-3",
+        feedback: Feedback = "scalar",
+        noise: float = 0.0,
+        duplicate_penalty: float = 0.0,
+        constraints: bool = True,
+        cache_size: int = CACHE_SIZE,
+        reveal: bool = False,
+        assay_data: str | None = None,
+        split: str = "train",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        if feedback not in FEEDBACKS:
+            raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
+        for name, value in (("noise", noise), ("duplicate_penalty", duplicate_penalty)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"expected {name} from 0 to 1, got {value}")
+        if not constraints and variant in ("groups", "lead-hop", "assay"):
+            raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
+        distribution = AssayDistribution(assay_data) if variant == "assay" else MoleculeDistribution(variant)
+        layout = _Layout()
+        super().__init__(
+            num_envs,
+            distribution,
+            gym.spaces.Box(layout.low, layout.high, dtype=np.float32),
+            gym.spaces.Discrete(load_vocabulary().n_actions),
+            split,
+            autoreset_mode,
+            render_mode,
+        )
+        self.variant: Variant = variant
+        self.trial_episodes = ASSAY_EPISODES if variant == "assay" else VARIANTS[variant]  # type: ignore[misc]
+        self.assay_data = assay_data
+        self.feedback: Feedback = feedback
+        self.noise_factor, self.duplicate_penalty, self.constraints = (
+            float(noise),
+            float(duplicate_penalty),
+            constraints,
+        )
+        self.reveal = reveal
+        self.layout = layout
+        self.assembly = Assembly(num_envs)
+        self.scores = Scores(
+            cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("lead-hop", "assay")
+        )
+        """RDKit's scores of the molecules made so far, remembered by build sequence."""
+        self._lead_scores = Scores(cache_size, with_groups=False)
+        self._counts = np.zeros((num_envs, load_vocabulary().n_fragments), np.float32)
+        self._properties = np.zeros((num_envs, len(WINDOWED)))
+        self._score = np.zeros(num_envs)
+        self._reading = np.zeros(num_envs)
+        self._panel = np.zeros((num_envs, PANEL_SIZE))
+        self._smiles = np.full(num_envs, "", object)
+        self._remembers = bool(duplicate_penalty or render_mode)
+        self._made: list[list[tuple[str, float]]] = [[] for _ in range(num_envs)]
+        """The molecules made for the present task, with their scores: for pictures and for duplicates."""
+
+    # EPISODES
+
+    def _checked(self, given: Any) -> TaskBatch:
+        tasks = super()._checked(given)
+        if self.variant == "assay":
+            check_activity(tasks, load(self.assay_data))
+        return tasks
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        if self._remembers:
+            for row in np.arange(self.num_envs)[rows]:
+                self._made[row] = []
+
+    def begin(self, rows: Rows) -> None:
+        self.assembly.reset(rows)
+        for array in (self._counts, self._properties, self._score, self._reading, self._panel):
+            array[rows] = 0
+        self._smiles[rows] = ""
+
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        self.assembly.place(rows, action)
+        self._count(np.arange(self.num_envs)[rows])
+        self._properties[rows] = additive(self.assembly, rows)[:, COLUMNS]
+        done = self.assembly.done[rows]
+        reward = np.zeros(len(done))
+        if done.any():
+            finished = np.arange(self.num_envs)[rows][done]
+            self._finish(finished)
+            reward[done] = self._reading[finished]
+        return reward, done, np.zeros_like(done)
+
+    def _count(self, index: Index) -> None:
+        """Count the fragments that were put down last."""
+        fragment = self.assembly.fragment[index, self.assembly.length[index] - 1]
+        put = fragment >= 0
+        self._counts[index[put], fragment[put]] += 1
+
+    def _finish(self, index: Index) -> None:
+        """Score the molecules of ``index``, which are complete."""
+        product = self._factors(index, self._look_up(index))
+        self._score[index] = product.prod(axis=1)
+        self._panel[index] = self._shuffled(index, product[:, :PANEL_SIZE])
+        self._reading[index] = self._score[index]
+        if self.noise_factor:
+            self._reading[index] += self.noise_factor * self.noise.draw(index, 1)[:, 0]
+        if self.duplicate_penalty:
+            again = [self._smiles[i] in (smiles for smiles, _ in self._made[i]) for i in index]
+            self._reading[index] -= self.duplicate_penalty * np.array(again)
+        if self._remembers:
+            for i in index:
+                self._made[i].append((self._smiles[i], float(self._score[i])))
+
+    def _look_up(self, index: Index) -> list[Score] | None:
+        """RDKit's scores of complete molecules, and their SMILES; without constraints RDKit is not asked."""
+        built = self.assembly
+        if self.constraints:
+            found = self.scores.of(built, index)
+            self._smiles[index] = [score.smiles for score in found]
+            return found
+        pairs = zip(built.fragment[index].tolist(), built.partner[index].tolist(), strict=True)
+        self._smiles[index] = [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
+        return None
+
+    def _factors(self, index: Index, found: list[Score] | None) -> Floats:
+        """(n, 8 + 1) what multiplies to the score: see `objectives.factors`."""
+        tasks = self.tasks.take(index)
+        product = factors(self._properties[index], tasks, found)
+        if found is None:
+            return product
+        if self.variant == "assay":
+            product[:, HIDDEN] = activity_factor(fingerprints(found), tasks, load(self.assay_data))
+        elif self.variant in ("groups", "lead-hop"):
+            product[:, HIDDEN] = hidden_factor(tasks, found, self._lead_scores)
+        return product
+
+    def _shuffled(self, index: Index, panel: Floats) -> Floats:
+        """The factors in an order that is fixed for a task and tells nothing about it."""
+        if self.feedback == "scalar":
+            return np.zeros_like(panel)
+        orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
+        return np.take_along_axis(panel, np.array(orders), axis=1)
+
+    # WHAT IS SEEN
+
+    def observe(self, rows: Rows) -> Observations:
+        built, layout = self.assembly, self.layout
+        index = np.arange(self.num_envs)[rows]
+        seen = np.zeros((len(index), layout.size), np.float32)
+        top, here = built.top(rows), np.arange(len(index))
+        seen[here, layout.port_class[top] * (built.n_open[rows] > 0)] = 1
+        begun = built.length[rows] > 0
+        seen[:, layout.properties] = (self._properties[rows] - CENTRE) / SPREAD * begun[:, None]
+        seen[:, layout.fits] = fits(self._properties[rows]) * begun[:, None]
+        seen[:, layout.sizes] = np.stack(
+            [
+                built.length[rows] / MAX_ACTIONS,
+                built.n_open[rows] / MAX_ACTIONS,
+                built.heavy_atoms[rows] / MAX_HEAVY_ATOMS,
+            ],
+            axis=1,
+        )
+        seen[:, layout.counts] = self._counts[rows]
+        seen[:, layout.finished] = built.done[rows]
+        seen[:, layout.reading] = self._reading[rows]
+        seen[:, layout.magnitude] = magnitude(self._reading[rows])
+        seen[:, layout.panel] = self._panel[rows]
+        return np.clip(seen, -LIMIT, LIMIT, out=seen)
+
+    def mask(self, rows: Rows) -> NDArray[np.int8]:
+        return self.assembly.mask(rows)
+
+    def report(self, rows: Rows) -> Info:
+        return {"score": self._score[rows].copy(), "smiles": self._smiles[rows].copy()}
+
+    def text(self, row: int) -> str:
+        from metaenv.molecules.render import text
+
+        return text(*self._drawn(row))
+
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        from metaenv.molecules.render import frame
+
+        return frame(*self._drawn(row), title=f"MoleculeDesign, {self.variant}, task {self._task_ids[row]}")
+
+    def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
+        """The molecule with its open attachments, the windows, and what was made for the task before."""
+        from metaenv.molecules.property_bars import bars, hidden_bars
+        from metaenv.molecules.render import Made, open_smiles
+
+        built, tasks = self.assembly, self.tasks
+        molecule = open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), built.vocabulary)
+        values = self._properties[row] if molecule else None
+        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row]) if self.reveal else hidden_bars(values)
+        return molecule, shown, [Made(*made) for made in self._made[row]]
+
+
+def fits(values: Floats) -> Floats:
+    """(n, 31) desirability of molecules, properties (n, 7), for each of the windows that objectives are made of."""
+    outside = np.maximum(np.maximum(_BIN_LOW - values[:, _BIN_OF], values[:, _BIN_OF] - _BIN_HIGH), 0.0)
+    return np.exp(-0.5 * np.square(outside / SOFTNESS[_BIN_OF]))
+
+
+def magnitude(reading: Floats) -> Floats:
+    """The order of magnitude of rewards, from 0 (at most 0.0001) to 1 (1): most molecules score close to nothing."""
+    return np.clip(1.0 + np.log10(np.maximum(reading, 1e-9)) / 4.0, 0.0, 1.0)
+
+
+_BIN_OF = np.repeat(np.arange(len(BINS)), [len(b) for b in BINS])
+_BIN_LOW, _BIN_HIGH = np.array([window for bins in BINS for window in bins], np.float64).T
+
+
+class _Layout:
+    """Where things stand in an observation."""
+
+    def __init__(self) -> None:
+        v = load_vocabulary()
+        classes = sorted({c for cs in v.attachment_class for c in cs})
+        self.port_class = np.zeros(v.n_actions, np.intp)
+        """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
+        for action in range(1, v.n_actions):
+            name = v.attachment_class[v.action_fragment[action]][v.action_attachment[action]]
+            self.port_class[action] = 1 + classes.index(name)
+        start = 1 + len(classes)
+        self.properties = slice(start, start + len(WINDOWED))
+        self.fits = slice(self.properties.stop, self.properties.stop + N_BINS)
+        self.sizes = slice(self.fits.stop, self.fits.stop + 3)
+        self.counts = slice(self.sizes.stop, self.sizes.stop + v.n_fragments)
+        self.finished = self.counts.stop
+        self.reading = self.finished + 1
+        self.magnitude = self.reading + 1
+        self.panel = slice(self.magnitude + 1, self.magnitude + 1 + PANEL_SIZE)
+        self.size = self.panel.stop
+        self.low, self.high = np.zeros(self.size, np.float32), np.ones(self.size, np.float32)
+        self.low[self.properties], self.high[self.properties] = -LIMIT, LIMIT
+        self.high[self.counts] = MAX_ACTIONS
+        self.low[self.reading], self.high[self.reading] = -LIMIT, LIMIT
+
+
+class MoleculeDesignEnv(MetaEnv):
+    """Build molecules for a hidden objective: one episode is one molecule, a trial five or ten for the same objective.
+
+    A molecule is put together from 128 fragments of real drug-like molecules. Whatever is built is valid; what it is
+    worth is told at its end, and why it is worth that has to be found out over the trial.
+
+    Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
+    exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
+    H-bond donors, rotatable bonds, aromatic rings, sp3 share); how well it fits each of the 31 windows that objectives
+    are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it; actions
+    played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is there
+    (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
+
+    Action: ``Discrete(185)``: join a fragment by one of its attachments to the open attachment, or close it (0). The
+    first must be a ring. ``info["action_mask"]`` says what is allowed: bonds that real molecules have, within 9 actions
+    and 31 heavy atoms. A masked action closes the open attachment; on an empty molecule it is the commonest ring.
+
+    Reward: at the end of the molecule its score, in [0, 1]: a product of desirabilities, 1 inside a hidden window of
+    a property with Gaussian flanks outside, and 0 for molecules that are hard to make (SA above 4.5) or carry a
+    structural alert; see `metaenv.molecules.chem.scoring`. Before, 0. ``info["score"]`` is the score without noise and
+    penalty, ``info["smiles"]`` the finished molecule (canonical; "" before).
+
+    Episode end: terminated when no attachment is open, after at most 9 actions. A trial is five molecules, in the
+    variants ``windows-5``, ``groups``, ``lead-hop`` and ``assay`` ten, and its return the sum of their scores.
+
+    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1 and how to build
+    it. Splits: train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
+    `MoleculeDistribution`. In variant ``assay`` `metaenv.molecules.assay.tasks.AssayTask`, and ood-target instead of
+    ood-combination.
+
+    References: random, the mean score of a fixed pool of randomly built molecules; oracle, 1.
+
+    Arguments: ``variant`` ("windows-3", "windows-4", "windows-5": that many windows; "groups": three windows, a
+    required and a forbidden functional group; "lead-hop": two windows and likeness to a hidden lead; "assay": two
+    windows and predicted activity on a hidden real target, which needs the measurements of MoleculeACE, see
+    `metaenv.molecules.assay.library`), ``assay_data`` (path of these, if they are not installed), ``feedback``
+    ("scalar"; or "panel": also each window's, the groups' and the likeness's factor of the score, in an order that
+    differs from task to task), ``noise`` (standard deviation of what is added to the reward, 0), ``duplicate_penalty``
+    (taken off a molecule made before in the trial, 0), ``constraints`` (False leaves out synthesis and alerts: no RDKit
+    is needed, and ``smiles`` is not canonical), ``cache_size`` (molecules whose RDKit scores are kept), ``reveal``
+    (whether pictures show the hidden windows), ``split``.
+
+    Windows on computed properties stand for what a project wants of its molecules; they are no measured potency.
+    Variant ``assay`` asks for potency, as ridge regression on real measurements predicts it.
+
+    Version history: v0, first release.
+    """
+
+    batched: ClassVar[type[BatchedEnv]] = MoleculeDesignVectorEnv

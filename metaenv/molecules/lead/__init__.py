@@ -1,0 +1,1 @@
+"""LeadOptimization: the environment, its tasks and its baselines."""

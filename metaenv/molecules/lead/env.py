@@ -1,0 +1,233 @@
+"""LeadOptimization: change the R-groups of a lead, learn what it takes to improve it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from metaenv.env import MetaEnv
+from metaenv.molecules.chem.scoring import WINDOWED, desirabilities
+from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
+from metaenv.molecules.lead.tasks import LeadDistribution, scaled
+from metaenv.tasks import TaskBatch
+from metaenv.typing import Bools, Floats, Index, Rows
+from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.molecules.render import Bar, Made
+
+STEPS = 4
+"""Changes in an episode (chosen: three reach any molecule of the library, so that who knows the optimum gets there,
+and who does not cannot find it by trying within one episode)."""
+LIMIT = 10.0  # of scaled properties; no molecule of a library goes beyond 3
+
+
+class LeadOptimizationVectorEnv(BatchedEnv):
+    """``num_envs`` leads being optimised, each for a hidden objective; see `LeadOptimizationEnv`."""
+
+    trial_episodes: ClassVar[int] = 5
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        steps: int = STEPS,
+        with_smiles: bool = False,
+        reveal: bool = False,
+        split: str = "train",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        if steps < SITES:
+            raise ValueError(f"expected steps of at least {SITES}, which reach any molecule, got {steps}")
+        layout = Layout(len(libraries().smiles))
+        super().__init__(
+            num_envs,
+            LeadDistribution(),
+            gym.spaces.Box(layout.low, layout.high, dtype=np.float32),
+            gym.spaces.Discrete(SITES * N_GROUPS),
+            split,
+            autoreset_mode,
+            render_mode,
+        )
+        self.episode_length = int(steps)
+        self.with_smiles, self.reveal = with_smiles, reveal
+        self.layout = layout
+        self.choice = np.zeros((num_envs, SITES), np.intp)
+        """(n, 3) the present R-groups."""
+        self._scaffold = np.zeros(num_envs, np.intp)
+        self._legal = np.zeros((num_envs, SITES * N_GROUPS), np.int8)
+        self._properties = np.zeros((num_envs, len(WINDOWED)))
+        self._score = np.zeros(num_envs)
+        self._steps = np.zeros(num_envs, np.int64)
+        self._made: list[list[tuple[Index, float]]] = [[] for _ in range(num_envs)]
+        """R-groups and scores of all molecules of the present task, first ones too: for pictures only."""
+
+    # EPISODES
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        self._scaffold[rows] = tasks.scaffold.astype(np.intp)
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._made[row] = []
+
+    def begin(self, rows: Rows) -> None:
+        known, scaffold = libraries(), self._scaffold[rows]
+        drawn = (self.dynamics.draw(rows, 1)[:, 0] * known.count[scaffold]).astype(np.intp)
+        self.choice[rows] = known.choice[known.start[scaffold] + drawn]
+        self._steps[rows] = 0
+        self._measure(rows)
+
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        index = np.arange(self.num_envs)[rows]
+        site, group = np.divmod(action, N_GROUPS)
+        legal = self._legal[index, action] > 0
+        self.choice[index[legal], site[legal]] = group[legal]
+        before = self._score[rows].copy()
+        self._steps[rows] += 1
+        self._measure(rows)
+        over = self._steps[rows] >= self.episode_length
+        return self._score[rows] - before, over, np.zeros_like(over)
+
+    def _measure(self, rows: Rows) -> None:
+        """Look up the properties of the present molecules, and score them."""
+        known, tasks = libraries(), self.tasks
+        scaffold, choice = self._scaffold[rows], self.choice[rows]
+        values = np.take(known.values, known.numbers(scaffold, choice), axis=0)
+        self._properties[rows] = values
+        self._legal[rows] = known.mask(scaffold, choice).reshape(-1, SITES * N_GROUPS)
+        windows = (tasks.low[rows], tasks.high[rows], tasks.wanted[rows])
+        self._score[rows] = desirabilities(values, *windows).prod(axis=1)
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._made[row].append((self.choice[row].copy(), float(self._score[row])))
+
+    # WHAT IS SEEN
+
+    def observe(self, rows: Rows) -> Observations:
+        layout, choice = self.layout, self.choice[rows]
+        here = np.arange(len(choice))
+        seen = np.zeros((len(choice), layout.size), np.float32)
+        seen[here, self._scaffold[rows]] = 1
+        seen[here[:, None], layout.first_group + choice] = 1
+        seen[:, layout.properties] = scaled(self._properties[rows])
+        seen[:, layout.score] = self._score[rows]
+        seen[:, layout.left] = 1 - self._steps[rows] / self.episode_length
+        return seen
+
+    def mask(self, rows: Rows) -> NDArray[np.int8]:
+        return self._legal[rows].copy()
+
+    def report(self, rows: Rows) -> Info:
+        report: Info = {"score": self._score[rows].copy()}
+        if self.with_smiles:
+            report["smiles"] = np.array(self.smiles(rows), object)
+        return report
+
+    def smiles(self, rows: Rows = slice(None)) -> list[str]:
+        """(rows,) the present molecules: valid SMILES, not canonical; made without RDKit, 40 microseconds each."""
+        return notation(self._scaffold[rows], self.choice[rows])
+
+    def text(self, row: int) -> str:
+        from metaenv.molecules.render import text
+
+        return text(*self._drawn(row))
+
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        from metaenv.molecules.render import frame
+
+        steps = f"change {self._steps[row]} of {self.episode_length}, score {self._score[row]:.2f}"
+        return frame(*self._drawn(row), title=f"{steps}, task {self._task_ids[row]}")
+
+    def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
+        """The present molecule, its windows (or all properties, where they are hidden), and all molecules so far."""
+        from metaenv.molecules.property_bars import bars, hidden_bars
+        from metaenv.molecules.render import Made
+
+        made, tasks, values = self._made[row], self.tasks, self._properties[row]
+        smiles = notation(self._scaffold[row].repeat(len(made)), np.array([choice for choice, _ in made]))
+        history = [Made(text, score) for text, (_, score) in zip(smiles, made, strict=True)]
+        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row]) if self.reveal else hidden_bars(values)
+        return smiles[-1], shown, history
+
+
+class Layout:
+    """Where things stand in an observation of ``n_scaffolds`` scaffolds."""
+
+    def __init__(self, n_scaffolds: int) -> None:
+        self.scaffold = slice(0, n_scaffolds)
+        self.groups = slice(n_scaffolds, n_scaffolds + SITES * N_GROUPS)
+        self.first_group = n_scaffolds + N_GROUPS * np.arange(SITES)
+        self.properties = slice(self.groups.stop, self.groups.stop + len(WINDOWED))
+        self.score = self.properties.stop
+        self.left = self.score + 1
+        self.size = self.left + 1
+        self.low, self.high = np.zeros(self.size, np.float32), np.ones(self.size, np.float32)
+        self.low[self.properties], self.high[self.properties] = -LIMIT, LIMIT
+
+    def read(self, observation: Observations) -> tuple[Index, Index, Floats, Floats]:
+        """Scaffold (n,), R-groups (n, 3), score (n,) and share of steps left (n,) of observations (n, at least d)."""
+        groups = observation[:, self.groups].reshape(-1, SITES, N_GROUPS)
+        score, left = observation[:, self.score].astype(float), observation[:, self.left].astype(float)
+        return observation[:, self.scaffold].argmax(axis=1), groups.argmax(axis=2), score, left
+
+
+class LeadOptimizationEnv(MetaEnv):
+    """Improve a lead for a hidden objective by exchanging R-groups: four changes, and five such episodes.
+
+    A molecule is a ring scaffold with an R-group at each of three sites, out of a library of 3,332 to 29,791 of which
+    all properties are known, so that optimum and random mean are exact and a step is a few table look-ups. The engine
+    and the form of the objective are those of `metaenv.molecules.design.env.MoleculeDesignEnv`.
+
+    Observation: ``Box(116,)``: the scaffold (11, one-hot); the R-group at each site (3 x 32, one-hot); seven exact
+    properties of the present molecule, centred and scaled (molecular weight, Crippen logP, polar surface, H-bond
+    donors, rotatable bonds, aromatic rings, sp3 share); its score; the share of steps left.
+
+    Action: ``Discrete(96)``: ``32 * site + r`` puts R-group ``r`` of `lead_library.group_names` on a site (0 is
+    hydrogen, or methyl where a nitrogen needs it). ``info["action_mask"]`` says what the vocabulary and the limit of 31
+    heavy atoms allow. A masked action changes nothing; nor does the R-group that is already there: so one stays.
+
+    Reward: the change of the score, so that an episode returns the last molecule's score less the first one's. The
+    score, in [0, 1], is a product of desirabilities, 1 inside a hidden window of a property with Gaussian flanks
+    outside (`metaenv.molecules.chem.scoring`). ``info["score"]`` is that of the present molecule; what counts is the
+    molecule handed over at the end of the episode, the last one and not the best. A change that was a mistake has to be
+    taken back, so exploring has its price and memory its worth.
+
+    Episode start and end: a uniformly random molecule of the library; terminated after 4 steps. Three suffice to reach
+    any molecule from any other. A trial is five episodes, and its return their sum.
+
+    Task: `metaenv.molecules.lead.tasks.LeadTask`: the scaffold, which is seen, and windows on three of the seven
+    properties, each a tenth (of counts a value) of that scaffold's library; with a certificate, a molecule of score 1.
+    Splits: train (41,914 tasks), validation, test, ood-scaffold (three scaffolds unseen in training). No two of them
+    share an objective, but for test and ood-scaffold; see `LeadDistribution`.
+
+    References, exact: random, the mean score of the library (0.09); oracle, its highest score (1). Mean scores of the
+    molecules handed over in episodes 1 to 5 on the 500 test tasks, by the policies of
+    `metaenv.molecules.lead.baselines`:
+
+    ===========================  ====  ====  ====  ====  ====
+    random actions               0.09  0.09  0.11  0.08  0.10
+    best fixed molecule          0.15  0.15  0.15  0.15  0.15
+    hill climbing                0.21  0.20  0.21  0.21  0.20
+    hill climbing, remembering   0.21  0.34  0.44  0.51  0.55
+    Bayesian chemist             0.43  0.62  0.73  0.79  0.82
+    ===========================  ====  ====  ====  ====  ====
+
+    With ``steps=8`` hill climbing gets 0.33, and the Bayesian chemist 0.57 in the first episode: much of a task
+    is then solved within an episode and without memory, which is why there are four.
+
+    Arguments: ``steps`` (4; at least 3), ``with_smiles`` (False; True puts the SMILES into ``info["smiles"]``, valid
+    but not canonical, at 40 microseconds each), ``reveal`` (whether pictures show the hidden windows),
+    ``split``.
+
+    Unlike MoleculeDesign's, the score leaves out synthesis and structural alerts, which need RDKit; windows on computed
+    properties stand for what a project wants of its molecules, they are no measured potency.
+
+    Version history: v0, first release.
+    """
+
+    batched: ClassVar[type[BatchedEnv]] = LeadOptimizationVectorEnv

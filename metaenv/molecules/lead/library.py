@@ -1,0 +1,176 @@
+"""Libraries of lead optimisation: a scaffold with an R-group at each of its three sites, all of them enumerated.
+
+Scaffolds are the ring fragments of the vocabulary that have three attachments; R-groups are CLOSE (hydrogen, or methyl
+on nitrogen) and its commonest fragments with one attachment. A library holds every choice of three R-groups that the
+vocabulary allows (real molecules have such bonds) within its limit of heavy atoms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.molecules.chem.assembly import Assembly, replay
+from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
+from metaenv.molecules.chem.properties import additive
+from metaenv.molecules.chem.scoring import COLUMNS
+from metaenv.molecules.chem.smiles import write
+from metaenv.typing import Bools, Floats, Index
+
+SITES = MAX_ATTACHMENTS
+N_GROUPS = 32
+"""R: CLOSE and 31 fragments (chosen: all-carbon scaffolds then have 29,791 molecules)."""
+HELD_OUT = ("[1*]c1nc([2*])c([3*])s1", "[1*]c1cc([2*])nc([3*])n1", "[1*]C1CN([2*])CC([3*])O1")
+"""Scaffolds that no training task has: thiazole, pyrimidine and morpholine, the only one that is not aromatic (chosen:
+the others are three benzenes, two pyrazoles of one pattern and one of another, a triazole and an isoxazole)."""
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """The libraries of all S scaffolds, one behind the other: m molecules in all. Arrays are read-only."""
+
+    smiles: tuple[str, ...]
+    """(S,) of the scaffolds, commonest first."""
+    scaffold: Index
+    """(S,) their fragments."""
+    group: Index
+    """(R,) the actions of the R-groups, CLOSE first, then commonest first."""
+    start: Index
+    """(S + 1,) molecules ``start[s]`` to ``start[s + 1] - 1`` are those of scaffold s."""
+    choice: NDArray[np.int8]
+    """(m, 3) the R-group at each site."""
+    values: Floats
+    """(m, 7) the properties that windows are on: `objectives.WINDOWED`."""
+    number: NDArray[np.int32]
+    """(S, R, R, R) which molecule three R-groups on a scaffold make; -1 where the library has none."""
+    fits: NDArray[np.int8]
+    """(S, 3, 32, R) whether an R-group may be at a site and has no more than so many heavy atoms."""
+    atoms: Index
+    """(S, 3, R) heavy atoms of an R-group at a site."""
+    room: Index
+    """(S,) heavy atoms that the three R-groups together may have."""
+
+    @property
+    def count(self) -> Index:
+        """(S,) molecules of each library."""
+        return np.diff(self.start)
+
+    def of(self, scaffold: int) -> slice:
+        """The molecules of one scaffold."""
+        return slice(int(self.start[scaffold]), int(self.start[scaffold + 1]))
+
+    def numbers(self, scaffold: Index, choice: Index) -> NDArray[np.int32]:
+        """(n,) which molecules R-groups ``choice`` (n, 3) on ``scaffold`` (n,) make; -1 where the library has none."""
+        a, b, c = choice.T
+        return self.number.ravel()[((scaffold * N_GROUPS + a) * N_GROUPS + b) * N_GROUPS + c]
+
+    def mask(self, scaffold: Index, choice: Index) -> NDArray[np.int8]:
+        """(n, 3, R) which R-groups may replace the one at each site of ``choice`` (n, 3) on ``scaffold`` (n,)."""
+        place = scaffold[:, None] * SITES + np.arange(SITES)
+        atoms = self.atoms.ravel()[place * N_GROUPS + choice]
+        room = (self.room[scaffold] - atoms.sum(axis=1))[:, None] + atoms
+        return np.take(self.fits.reshape(-1, N_GROUPS), place * self.fits.shape[2] + room, axis=0)
+
+
+@lru_cache(maxsize=1)
+def libraries() -> Libraries:
+    """All libraries, built by the package's own assembly and scored without RDKit; a second the first time."""
+    v = load_vocabulary()
+    scaffold, group = np.flatnonzero(v.ring & (v.attachments == SITES)), _groups(v)
+    atoms, room = _atoms(v, scaffold, group), MAX_HEAVY_ATOMS - v.heavy_atoms[scaffold].astype(np.intp)
+    bonds = v.allowed[v.action[scaffold]][:, :, group]
+    choices = [_choices(bonds[s], atoms[s], room[s]) for s in range(len(scaffold))]
+    start = np.concatenate([[0], np.cumsum([len(c) for c in choices])])
+    number = np.full((len(scaffold), *[N_GROUPS] * SITES), -1, np.int32)
+    for s, choice in enumerate(choices):
+        number[s][tuple(choice.T)] = start[s] + np.arange(len(choice))
+    return _laid_out(
+        smiles=tuple(v.smiles[f] for f in scaffold),
+        scaffold=scaffold,
+        group=group,
+        start=start,
+        choice=np.concatenate(choices).astype(np.int8),
+        values=np.concatenate([_values(v, int(f), group[c]) for f, c in zip(scaffold, choices, strict=True)]),
+        number=number,
+        fits=_fits(bonds, atoms),
+        atoms=atoms,
+        room=room,
+    )
+
+
+def sequences(scaffold: Index, choice: NDArray[np.integer]) -> NDArray[np.int16]:
+    """(n, 4) build sequences of molecules ``choice`` (n, 3) of ``scaffold`` (n,)."""
+    known = libraries()
+    v = load_vocabulary()
+    begin = np.array([_start_action(v, f) for f in known.scaffold])
+    return np.column_stack([begin[scaffold], known.group[np.asarray(choice, np.intp)]]).astype(np.int16)
+
+
+def assembled(scaffold: Index, choice: NDArray[np.integer]) -> Assembly:
+    """The molecules, built. Raises ValueError for R-groups that the vocabulary does not allow."""
+    return replay(sequences(scaffold, choice))
+
+
+def notation(scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
+    """(n,) SMILES, valid but not canonical (`metaenv.molecules.chem.smiles`); no RDKit is needed."""
+    built = assembled(scaffold, choice)
+    pairs = zip(built.fragment.tolist(), built.partner.tolist(), strict=True)
+    return [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
+
+
+@lru_cache(maxsize=1)
+def group_names() -> tuple[str, ...]:
+    """(R,) fragment SMILES of the R-groups; ``[1*]`` alone is CLOSE."""
+    v = load_vocabulary()
+    return tuple("[1*]" if a == CLOSE else v.smiles[v.action_fragment[a]] for a in libraries().group)
+
+
+# PRIVATE
+
+
+def _groups(v: Vocabulary) -> Index:
+    """(R,) actions; fragments are in order of how common they are."""
+    single = np.flatnonzero(v.attachments == 1)[: N_GROUPS - 1]
+    return np.concatenate([[CLOSE], v.action[single, 0]]).astype(np.intp)
+
+
+def _atoms(v: Vocabulary, scaffold: Index, group: Index) -> Index:
+    """(S, 3, R)."""
+    own = np.where(group == CLOSE, 0, v.heavy_atoms[v.action_fragment[group]])
+    return own + v.methyl[scaffold].astype(np.intp)[:, :, None] * (group == CLOSE)
+
+
+def _choices(bonds: Bools, atoms: Index, room: int) -> Index:
+    """(m, 3) the members of a library, in lexicographic order."""
+    legal = bonds[0][:, None, None] & bonds[1][:, None] & bonds[2]
+    total = atoms[0][:, None, None] + atoms[1][:, None] + atoms[2]
+    return np.argwhere(legal & (total <= room))
+
+
+def _fits(bonds: Bools, atoms: Index) -> NDArray[np.int8]:
+    """(S, 3, 32, R)."""
+    room = np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
+    return (bonds[:, :, None] & (atoms[:, :, None] <= room)).astype(np.int8)
+
+
+def _values(v: Vocabulary, fragment: int, actions: Index) -> Floats:
+    """(m, 7)."""
+    begin = np.full((len(actions), 1), _start_action(v, fragment))
+    return additive(replay(np.concatenate([begin, actions], axis=1), v))[:, COLUMNS]
+
+
+def _start_action(v: Vocabulary, fragment: int) -> int:
+    """The action that puts the fragment down first; by which attachment makes no difference to the molecule."""
+    return next(int(a) for a in v.action[fragment] if v.allowed[0, a])
+
+
+def _laid_out(smiles: tuple[str, ...], **arrays: NDArray[Any]) -> Libraries:
+    """Row by row in memory, because rows are what is looked up; and read-only."""
+    laid_out = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    for array in laid_out.values():
+        array.flags.writeable = False
+    return Libraries(smiles, **laid_out)

@@ -1,0 +1,342 @@
+"""Hidden objectives of lead optimisation, each certified by a molecule of the scaffold's library.
+
+``python -m metaenv.molecules.lead.tasks`` writes the sizes and hashes in ``data/lead_frozen.json`` anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.errors import TaskError, nearest
+from metaenv.molecules.chem.fragments import DATA
+from metaenv.molecules.chem.scoring import WINDOWED, score_table
+from metaenv.molecules.design.objective_splits import CENTRE, SHARES, SPREAD, share_of
+from metaenv.molecules.design.tasks import Certified
+from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries, notation
+from metaenv.molecules.listed import FiniteTaskDistribution
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.typing import Floats, Index
+
+WINDOWS = 3
+"""How many properties have a window (chosen: the best fixed molecule of a scaffold then reaches 0.2 of the optimum)."""
+COUNTED = np.array([name in ("hbd", "rotatable", "aromatic_rings") for name in WINDOWED])
+"""(7,) properties that are counts: their windows are single values."""
+QUANTILES = np.linspace(0.01, 0.99, 11)
+"""Windows of the other properties lie between neighbouring quantiles of the scaffold's library: tenths, without the
+outermost 1 % (chosen)."""
+RARE = 0.03  # share of a library below which a count is no window (chosen)
+DECIMALS = (1, 2, 1, 0, 0, 0, 2)
+"""Of the ends of windows, which are rounded down: shares of carbons are simple fractions, and one that lies on an end
+must not fall out of its window (chosen; far below `objectives.SOFTNESS`)."""
+RADIX = len(QUANTILES)  # bins of a property, and none
+SPLITS = ("train", "validation", "test", "ood-scaffold")
+FROZEN_SIZES = {"validation": 200, "test": 500, "ood-scaffold": 256}
+FROZEN_SEED = 20_250_703  # chosen; any fixed number does
+VERSION = 0  # of the environment that the frozen lists belong to
+FROZEN_FILE = DATA / "lead_frozen.json"
+CHUNK = 32  # tasks scored at once, to bound memory
+
+
+@dataclass(frozen=True)
+class LeadTask(Certified, Task):
+    """A scaffold, hidden windows on properties of its molecules, and a molecule that lies in all of them.
+
+    Numbers for the seven properties are in the order of `objectives.WINDOWED`: mw / Da, logp, tpsa / Å², hbd,
+    rotatable, aromatic_rings, fsp3.
+    """
+
+    family: ClassVar[str] = "LeadObjective"
+
+    scaffold: int
+    """Its place in `Libraries.smiles`."""
+    wanted: tuple[float, ...]
+    """(7,) 1 where the property has a window, else 0."""
+    low: tuple[float, ...]
+    """(7,) lower ends of the windows, in the property's unit; 0 where there is none."""
+    high: tuple[float, ...]
+    """(7,) upper ends."""
+    certificate: tuple[float, ...]
+    """(3,) R-groups of a molecule of score 1, by their places in `Libraries.group`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_lengths(wanted=7, low=7, high=7, certificate=SITES)
+        if not isinstance(self.scaffold, int) or self.scaffold not in range(len(libraries().smiles)):
+            raise TaskError(f"LeadTask.scaffold must be 0 to {len(libraries().smiles) - 1}, got {self.scaffold}")
+        self._check_certificate()
+
+    @classmethod
+    def from_windows(cls, scaffold: str, windows: Mapping[str, tuple[float, float]]) -> Self:
+        """A task of one's own; its certificate is the first molecule of the library that lies in all windows.
+
+        Args:
+            scaffold: one of `Libraries.smiles`.
+            windows: lowest and highest value wanted of some of `objectives.WINDOWED`.
+
+        Raises:
+            TaskError: an unknown name, or windows in which the library has no molecule.
+        """
+        known = libraries()
+        if scaffold not in known.smiles:
+            raise TaskError(f"there is no scaffold {scaffold!r}.{nearest(scaffold, known.smiles)}")
+        s = known.smiles.index(scaffold)
+        low, high, wanted = np.zeros(7), np.zeros(7), np.zeros(7)
+        for name, ends in windows.items():
+            if name not in WINDOWED:
+                raise TaskError(f"there is no window on {name!r}.{nearest(name, WINDOWED)}")
+            j = WINDOWED.index(name)
+            low[j], high[j], wanted[j] = *ends, 1
+        values = known.values[known.of(s)]
+        inside = ((low <= values) & (values <= high)) | (wanted == 0)
+        if not inside.all(axis=1).any():
+            counts = ", ".join(f"{n}: {inside[:, j].sum()}" for j, n in enumerate(WINDOWED) if wanted[j])
+            raise TaskError(f"no molecule of {len(values):,} lies in all windows (in each: {counts}); widen one")
+        found = known.choice[known.start[s] + np.argmax(inside.all(axis=1))]
+        return cls(s, *(tuple(a.tolist()) for a in (wanted, low, high, found.astype(float))))
+
+    def certificate_smiles(self) -> str:
+        """The certificate as a SMILES (valid, not canonical)."""
+        return notation(np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp))[0]
+
+    def _check_certificate(self) -> None:
+        known = libraries()
+        if not all(r in range(N_GROUPS) for r in self.certificate):
+            raise TaskError(f"LeadTask.certificate must hold R-groups from 0 to {N_GROUPS - 1}, got {self.certificate}")
+        number = known.number[self.scaffold][tuple(int(r) for r in self.certificate)]
+        if number < 0:
+            raise TaskError(f"there is no molecule {self.certificate} in the library of {known.smiles[self.scaffold]}")
+        self._check_windows(known.values[number])
+
+
+@dataclass(frozen=True)
+class LeadDistribution(FiniteTaskDistribution):
+    """Objectives that some molecule of the scaffold's library meets, each as likely as the others.
+
+    An objective is windows on three of seven properties, each a tenth of the distribution over that scaffold's library
+    (one value of a count). Which tenths of which properties it asks for decides, whatever the scaffold, to which of
+    ``train`` (7 in 10), ``validation`` (1; 200 tasks, frozen) and ``test`` (2; 500) it belongs. ``ood-scaffold`` (256)
+    has the objectives of ``test`` on three scaffolds that no other split has: `lead_library.HELD_OUT`.
+    """
+
+    task_type: ClassVar[type[Task]] = LeadTask
+    splits: tuple[str, ...] = SPLITS
+
+    def _training(self) -> TaskBatch:
+        return all_tasks("train")
+
+    def _frozen(self, split: str) -> FrozenTasks:
+        return _frozen(split)
+
+    def _listed(self, split: str) -> TaskBatch:
+        return _frozen_tasks(split)
+
+    def reference(self, tasks: TaskBatch) -> Reference:
+        """Both exact, by a table of the whole library: mean score of a uniformly random molecule, and the highest."""
+        random, oracle = np.empty(len(tasks)), np.empty(len(tasks))
+        for rows, table in tables(tasks):
+            random[rows], oracle[rows] = table.mean(axis=1), table.max(axis=1)
+        return Reference(random, oracle)
+
+    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
+        """Molecules of the library and their scores: one in three from the best 5 % for the task, the rest at random.
+
+        ``x`` (tasks, n, 7) properties, centred and scaled as policies see them; ``y`` the score.
+        """
+        x, y = np.empty((len(tasks), n, len(WINDOWED))), np.empty((len(tasks), n))
+        pick, good = rng.random((len(tasks), n)), rng.random((len(tasks), n)) < 1 / 3
+        for rows, table in tables(tasks):
+            m = table.shape[1]
+            best = np.argpartition(-table, m // 20, axis=1)[:, : m // 20]
+            among_best = np.take_along_axis(best, (pick[rows] * (m // 20)).astype(np.intp), axis=1)
+            chosen = np.where(good[rows], among_best, (pick[rows] * m).astype(np.intp))
+            y[rows] = np.take_along_axis(table, chosen, axis=1)
+            x[rows] = scaled(libraries().values[libraries().of(int(tasks.scaffold[rows[0]]))][chosen])
+        return Labelled(x, y, tasks.ids)
+
+    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+        """(n, 21) which properties have windows, then the windows' ends, scaled; 0 where there is none."""
+        ends = [np.clip(scaled(edge) / 2, -1, 1) * tasks.wanted for edge in (tasks.low, tasks.high)]
+        return np.concatenate([tasks.wanted, *ends], axis=1).astype(np.float32)
+
+
+def scaled(values: Floats) -> Floats:
+    """(…, 7) properties, centred on real molecules and divided by twice their standard deviation."""
+    return (values - CENTRE) / SPREAD
+
+
+def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
+    """Scores of every molecule of the library for every task, a few tasks of one scaffold at a time.
+
+    Yields:
+        rows: (k,) which tasks.
+        table: (k, m) scores of the scaffold's m molecules.
+    """
+    known = libraries()
+    for s in np.unique(tasks.scaffold).astype(np.intp):
+        mine = np.flatnonzero(tasks.scaffold == s)
+        for rows in np.split(mine, range(CHUNK, len(mine), CHUNK)):
+            yield rows, score_table(known.values[known.of(s)], tasks.take(rows))
+
+
+# WHICH TASKS THERE ARE
+
+
+@lru_cache(maxsize=8)
+def all_tasks(split: str) -> TaskBatch:
+    """Every task of a split, those too that its frozen list leaves out; scaffold by scaffold."""
+    known = libraries()
+    held_out = split == "ood-scaffold"
+    names = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
+    tasks = _joined([objectives(s, split) for s in names])
+    tasks.ids  # noqa: B018 (computed once for all)
+    return tasks
+
+
+@lru_cache(maxsize=32)
+def objectives(scaffold: int, split: str) -> TaskBatch:
+    """The objectives of a split on one scaffold, in the order of their codes, whether it is held out or not."""
+    known = libraries()
+    values = known.values[known.of(scaffold)]
+    edges = window_ends(values)
+    bins = _bins(values, edges)
+    found = [_met(bins, list(chosen)) for chosen in combinations(range(len(WINDOWED)), WINDOWS)]
+    codes, owners = (np.concatenate(part) for part in zip(*found, strict=True))
+    first, last = SHARES.get(split, SHARES["test"])
+    tenth = share_of(codes)
+    order = np.flatnonzero((first <= tenth) & (tenth < last))
+    order = order[np.argsort(codes[order])]
+    digits = _digits(codes[order])
+    ends = np.moveaxis(edges[np.arange(len(WINDOWED)), digits], 2, 0)
+    return TaskBatch(
+        LeadTask,
+        {
+            "scaffold": np.full(len(order), float(scaffold)),
+            "wanted": (digits > 0).astype(np.float64),
+            "low": ends[0],
+            "high": ends[1],
+            "certificate": known.choice[known.start[scaffold] + owners[order]].astype(np.float64),
+        },
+    )
+
+
+def window_ends(values: Floats) -> Floats:
+    """(7, RADIX, 2) ends of the bins 1, 2, … of each property of a library (m, 7); bin 0 is none and has zeros.
+
+    Count c is bin c + 1. Of equal bins only the first is used.
+    """
+    ends = np.zeros((len(WINDOWED), RADIX, 2))
+    for j in range(len(WINDOWED)):
+        if COUNTED[j]:
+            ends[j, 1:] = np.arange(RADIX - 1)[:, None]
+        else:
+            edges = np.floor(np.quantile(values[:, j], QUANTILES) * 10 ** DECIMALS[j]) / 10 ** DECIMALS[j]
+            ends[j, 1:] = np.stack([edges[:-1], edges[1:]], axis=1)
+    return ends
+
+
+def _bins(values: Floats, ends: Floats) -> Index:
+    """(m, 7) the bin of each property, 0 for none; a value on an edge belongs to the lower bin."""
+    bins = np.zeros(values.shape, np.intp)
+    for b in reversed(range(1, RADIX)):
+        bins[(ends[:, b, 0] <= values) & (values <= ends[:, b, 1])] = b
+    for j in np.flatnonzero(COUNTED):
+        share = np.bincount(bins[:, j], minlength=RADIX) / len(bins)
+        bins[(share < RARE)[bins[:, j]], j] = 0
+    return bins
+
+
+def _met(bins: Index, chosen: list[int]) -> tuple[NDArray[np.int64], Index]:
+    """Codes of all objectives on the properties ``chosen`` that are met, and the first molecule that meets each."""
+    rows = np.flatnonzero((bins[:, chosen] > 0).all(axis=1))
+    local = np.zeros(len(rows), np.intp)
+    for j in chosen:
+        local = local * RADIX + bins[rows, j]
+    owner = np.full(RADIX**WINDOWS, -1, np.intp)
+    owner[local[::-1]] = rows[::-1]
+    met = np.flatnonzero(owner >= 0)
+    codes, left = np.zeros(len(met), np.int64), met.copy()
+    for j in reversed(chosen):
+        left, digit = np.divmod(left, RADIX)
+        codes += digit * RADIX ** (len(WINDOWED) - 1 - j)
+    return codes, owner[met]
+
+
+def _digits(codes: NDArray[np.int64]) -> Index:
+    """(n, 7) the bin of each property, 0 for none."""
+    return codes[:, None] // RADIX ** np.arange(len(WINDOWED))[::-1] % RADIX
+
+
+def _joined(parts: list[TaskBatch]) -> TaskBatch:
+    found = parts[0]
+    for part in parts[1:]:
+        found = found.joined(part)
+    return found
+
+
+# FROZEN LISTS
+
+
+@lru_cache(maxsize=8)
+def _frozen_tasks(split: str) -> TaskBatch:
+    """The evaluation list of a split: some of its tasks, checked against its hash."""
+    tasks = draw_frozen(split)
+    if tasks.sha256 != manifest()["frozen"][split]["sha256"]:
+        raise TaskError(f"the list {split!r} is not the one that was frozen; install metaenv again")
+    return tasks
+
+
+@lru_cache(maxsize=8)
+def _frozen(split: str) -> FrozenTasks:
+    tasks = _frozen_tasks(split)
+    return FrozenTasks(split, tasks, LeadDistribution().reference(tasks), tasks.sha256)
+
+
+def draw_frozen(split: str) -> TaskBatch:
+    """The evaluation list of a split, drawn anew."""
+    tasks = all_tasks(split)
+    rng = np.random.default_rng([FROZEN_SEED, SPLITS.index(split)])
+    drawn = tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
+    drawn.ids  # noqa: B018 (computed once for all)
+    return drawn
+
+
+def manifest() -> dict[str, Any]:
+    """Sizes and hashes of the libraries and evaluation lists, as they were frozen."""
+    return json.loads(FROZEN_FILE.read_text(encoding="utf-8"))
+
+
+def current_manifest() -> dict[str, Any]:
+    """What `manifest` would be, were the lists frozen now."""
+    frozen: dict[str, dict[str, Any]] = {"train": {"tasks": len(all_tasks("train"))}}
+    for split in SPLITS[1:]:
+        drawn = draw_frozen(split)
+        frozen[split] = {"tasks": len(all_tasks(split)), "n": len(drawn), "sha256": drawn.sha256}
+    known = libraries()
+    sizes = dict(zip(known.smiles, known.count.tolist(), strict=True))
+    return {"version": VERSION, "seed": FROZEN_SEED, "libraries": sizes, "values": _digest(known), "frozen": frozen}
+
+
+def _digest(known: Libraries) -> str:
+    """SHA-256 of all molecules' R-groups and properties, these to six decimals."""
+    digest = hashlib.sha256(known.choice.tobytes())
+    digest.update(np.round(known.values * 1e6).astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Write ``data/lead_frozen.json``."""
+    FROZEN_FILE.write_text(json.dumps(current_manifest(), indent=1) + "\n", encoding="utf-8")
+    print(FROZEN_FILE.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

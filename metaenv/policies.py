@@ -1,0 +1,203 @@
+"""Who plays a trial: agents and classical methods behind one small protocol, and the loop that lets them play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.tasks import TaskBatch
+from metaenv.trial import VectorTrial
+from metaenv.typing import Floats
+from metaenv.vector import Info, Observations
+
+Progress = Callable[[int, int], None]
+
+NO_ADVICE = -1
+"""The action of a policy that teaches, where it has nothing to say."""
+
+
+class Policy(Protocol):
+    """Plays n trials at once. It sees what the trial shows, and nothing of the hidden task.
+
+    One that is to teach RL² (`metaenv.agents.imitation`) on trials of different lengths also has ``restart(rows)``,
+    called where new trials have begun; and it may answer `NO_ADVICE` in situations that it would not get into.
+    """
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """New trials begin in every row of ``env``; take sizes and spaces from it, not tasks."""
+        ...
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """Actions (n, …) for the trial's observations (n, d)."""
+        ...
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """What was played and what the trial's environment paid for it, (n,)."""
+        ...
+
+
+class RandomPolicy:
+    """Uniformly random actions; random allowed ones where actions are masked."""
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Remember the action space."""
+        self._env, self._rng = env, rng
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """One action for each row."""
+        space = self._env.single_action_space
+        if hasattr(space, "n"):
+            draws = self._rng.random((self._env.num_envs, int(space.n)))  # type: ignore[attr-defined]
+            return np.argmax(np.where(self._env.action_masks(), draws, -1), axis=1)
+        shape = (self._env.num_envs, *space.shape)  # type: ignore[misc]
+        return self._rng.uniform(space.low, space.high, shape)  # type: ignore[attr-defined]
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Nothing is learned."""
+
+
+class AgentPolicy:
+    """An agent with Stable-Baselines3's ``predict(observation, state, episode_start, deterministic)``.
+
+    Args:
+        agent: the agent.
+        deterministic: take the most likely action instead of a sample.
+        cut_memory: clear the agent's state before every step: a control that shows what its memory is worth.
+        trial_options: how the agent's trials differ from the others', such as ``{"hide_history": True}``.
+    """
+
+    def __init__(
+        self,
+        agent: Any,
+        deterministic: bool = True,
+        cut_memory: bool = False,
+        trial_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.agent, self.deterministic, self.cut_memory = agent, deterministic, cut_memory
+        self.trial_options = dict(trial_options or {})
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Clear the memory: every trial begins knowing nothing."""
+        self._env = env
+        self._state: Any = None
+        self._first = np.ones(env.num_envs, bool)
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The agent's actions."""
+        masks = {"action_masks": self._env.action_masks()} if hasattr(self._env.single_action_space, "n") else {}
+        action, self._state = self.agent.predict(
+            observation, self._state, self._first, deterministic=self.deterministic, **masks
+        )
+        self._first = np.full(self._env.num_envs, self.cut_memory)
+        return np.asarray(action)
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """The trial's next observation carries both."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What happened in one trial of each of n tasks, episode by episode.
+
+    Attributes:
+        readings: (n, K) the return of each episode, as the policy saw it.
+        scores: (n, K) the episode's true score, free of measurement noise, where the environment reports one.
+        actions: (n, steps, …) what was played; 0 after the end of a trial shorter than the longest.
+        observations: (n, steps, d) what the trial showed after each step; 0 likewise.
+    """
+
+    readings: Floats
+    scores: Floats
+    actions: NDArray[Any]
+    observations: Observations
+
+    def best_so_far(self) -> Floats:
+        """(n, K) true score of the episode with the best reading up to each episode: the recommendation."""
+        chosen = np.zeros(self.readings.shape, np.intp)
+        for k in range(1, self.readings.shape[1]):
+            previous = chosen[:, k - 1]
+            better = self.readings[:, k] > np.take_along_axis(self.readings, previous[:, None], 1)[:, 0]
+            chosen[:, k] = np.where(better, k, previous)
+        return np.take_along_axis(self.scores, chosen, axis=1)
+
+
+def play_trials(
+    policy: Policy,
+    env: VectorTrial,
+    tasks: TaskBatch,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TrialRecord:
+    """Let ``policy`` play one trial of each task.
+
+    Tasks are played ``env.num_envs`` at a time, the last chunk padded with repeats that are not recorded. The noise
+    of the environment depends on ``seed`` and on the task's place in the list only, never on the policy, so
+    policies meet the same noise on the same steps.
+
+    Args:
+        policy: an agent or a classical method.
+        env: trials; its own split and sampler are not used.
+        tasks: what to play, n of them.
+        seed: of the environment's noise and of the policy's own draws.
+        progress: called with (tasks done, tasks in all).
+    """
+    n, chunk = len(tasks), env.num_envs
+    parts: list[TrialRecord] = []
+    for start in range(0, n, chunk):
+        index = np.arange(start, start + chunk)
+        rng = np.random.default_rng([seed, start])
+        record = _play_chunk(policy, env, tasks.take(index % n), [seed * n + int(i) for i in index], rng)
+        keep = slice(0, min(chunk, n - start))
+        parts.append(TrialRecord(*(getattr(record, name)[keep] for name in record.__dataclass_fields__)))
+        if progress:
+            progress(min(start + chunk, n), n)
+    names = TrialRecord.__dataclass_fields__
+    return TrialRecord(**{name: _stacked([getattr(p, name) for p in parts]) for name in names})
+
+
+def _stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    """One array of all tasks, (n, longest, …), with zeros where a chunk had fewer steps."""
+    longest = max(a.shape[1] for a in arrays)
+    padded = [np.pad(a, [(0, 0), (0, longest - a.shape[1]), *[(0, 0)] * (a.ndim - 2)]) for a in arrays]
+    return np.concatenate(padded)
+
+
+def _play_chunk(
+    policy: Policy, env: VectorTrial, tasks: TaskBatch, seeds: list[int], rng: np.random.Generator
+) -> TrialRecord:
+    observation, _ = env.reset(seed=seeds, options={"tasks": tasks})
+    policy.start(env, rng)
+    n = env.num_envs
+    readings, scores = np.zeros((n, env.episodes)), np.zeros((n, env.episodes))
+    finished, over = np.zeros(n, np.intp), np.zeros(n, bool)
+    actions: list[NDArray[Any]] = []
+    observations: list[Observations] = []
+    while not over.all():
+        action = policy.act(observation)
+        observation, _, terminated, _, info = env.step(action)
+        report = _merged(info, terminated) if terminated.any() else info
+        policy.observe(action, env.trial_state.last_reward.copy())
+        ended = np.flatnonzero(report["episode_end"] & ~over)
+        readings[ended, finished[ended]] = report["episode_return"][ended]
+        scores[ended, finished[ended]] = report.get("score", report["episode_return"])[ended]
+        finished[ended] += 1
+        shown = np.where(terminated[:, None], info["final_obs"], observation) if terminated.any() else observation
+        playing = ~over
+        actions.append(action * playing.reshape(-1, *[1] * (action.ndim - 1)))
+        observations.append(shown * playing[:, None])
+        over |= terminated
+    return TrialRecord(readings, scores, np.stack(actions, axis=1), np.stack(observations, axis=1))
+
+
+def _merged(info: Info, done: NDArray[np.bool_]) -> Info:
+    """The reports of finished rows come from ``final_info``, those of the others from the step itself."""
+    final = info["final_info"]
+    return {
+        k: np.where(done.reshape(-1, *[1] * (v.ndim - 1)), final[k], v)
+        for k, v in info.items()
+        if k in final and not k.startswith("_")
+    }

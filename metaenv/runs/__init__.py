@@ -1,0 +1,1 @@
+"""A training run and its folder: settings, checkpoints, resumption, local processes or Ray."""

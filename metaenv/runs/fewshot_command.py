@@ -1,0 +1,239 @@
+"""`metaenv fewshot`: train few-shot learners on a family of problems, and hold them against what is used today."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from metaenv.errors import nearest
+from metaenv.runs.fewshot import Run, carry_out, plan, read_run
+from metaenv.supervised.data.problem import Kind
+from metaenv.supervised.families import FAMILIES, family_class, make_family
+from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class
+
+FEWSHOT_HELP = """\
+usage: metaenv fewshot FAMILY LEARNER [options]
+       metaenv fewshot FAMILY all [options]     every learner on one family
+       metaenv fewshot all [options]            every learner on every family: one table
+       metaenv fewshot resume RUN               go on with an interrupted run (`metaenv resume RUN` does, too)
+
+Train a few-shot learner on a family of problems, and compare it, on problems it has never seen, with what one would use
+without: nearest centroid, nearest neighbours, a linear model, a random forest, a Gaussian process, and one network for
+all problems that does not adapt (zero-shot). A table and a picture by the number of samples to learn from.
+
+families:  {families}
+learners:  {learners}
+floors:    {floors} (may be named as learners, too)
+
+  metaenv fewshot light-curves prototypical                     5 kinds of star, 5 samples of each
+  metaenv fewshot light-curves prototypical --kind anomaly      rare transients
+  metaenv fewshot materials-synthesis deep-kernel --n-shot 10 --seeds 3 --out runs/recipes
+  metaenv fewshot gene-expression maml --settings inner_lr 0.2 inner_steps 5 --split validation
+  metaenv fewshot all --quick --workers 2
+  metaenv fewshot FAMILY                    what the family is made of
+  metaenv fewshot FAMILY LEARNER --help     all options
+
+Ctrl-C keeps what was learned. The same command again, or `metaenv resume RUN`, goes on to the same result.
+"""
+
+
+def fewshot_command(args: list[str]) -> int:
+    """Parse what comes after ``metaenv fewshot`` and do it."""
+    if not args or args[0] in ("-h", "--help"):
+        print(_help(), end="")
+        return 0
+    if args[0] == "resume":
+        return resume_command(args[1:])
+    if args[0] == "all":
+        return _matrix_command(args[1:])
+    family_class(args[0])  # complains of a name that is none
+    if len(args) == 1 or args[1] in ("-h", "--help"):
+        print(describe(args[0]), end="")
+        return 0
+    if args[1].startswith("-"):
+        raise ValueError(f"expected a learner after {args[0]!r}, got {args[1]!r}.{nearest('', _methods())}")
+    if args[1] != "all":
+        learner_class(args[1])
+    return _run_command(args[0], args[1], args[2:])
+
+
+def _help() -> str:
+    names = {"families": ", ".join(sorted(FAMILIES)), "learners": ", ".join(LEARNERS), "floors": ", ".join(FLOORS)}
+    return FEWSHOT_HELP.format(**names)
+
+
+def _methods() -> list[str]:
+    return [*LEARNERS, *FLOORS]
+
+
+def describe(name: str) -> str:
+    """What a family is made of, for a reader."""
+    cls, family = family_class(name), make_family(name)
+    told = (sys.modules[cls.__module__].__doc__ or "").strip()
+    able = {kind: [m for m in LEARNERS if kind in learner_class(m).kinds] for kind in family.kinds}
+    lines = [told, "", f"source:    {cls.provenance}", f"splits:    {', '.join(family.splits)}"]
+    lines.append(
+        f"shots:     {family.shots[0]} to learn from, {family.shots[1]} to be judged on, unless told otherwise"
+    )
+    lines += [f"{kind + ':':<16} {', '.join(learners)}" for kind, learners in able.items()]
+    return "\n".join([*lines, "", f"metaenv fewshot {name} LEARNER --help tells all options.", ""])
+
+
+def _run_command(family: str, learner: str, args: list[str]) -> int:
+    def run(
+        kind: Kind | None = None,
+        n_way: int = 5,
+        n_shot: int | None = None,
+        query: int | None = None,
+        iterations: int | None = None,
+        seed: int = 0,
+        seeds: int = 1,
+        shots: tuple[int, ...] = (),
+        split: str = "test",
+        episodes: int = 1_000,
+        floors: bool = True,
+        quick: bool = False,
+        settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
+        options: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
+        workers: int = 1,
+        out: Path | None = None,
+    ) -> int:
+        """Train a few-shot learner, and compare it with the floors on problems that it has never seen.
+
+        Args:
+            kind: of problem; by default the family's first.
+            n_way: classes of an episode, for families of many classes.
+            n_shot: samples to learn from, of each class in classification; by default the family's.
+            query: samples to be judged on, likewise.
+            iterations: meta-updates; by default what is stored for the learner and the family.
+            seed: of the first training.
+            seeds: trainings of each learner, with one seed after the other.
+            shots: numbers of samples to evaluate with; by default a half (or one), once and twice k-shot.
+            split: of the evaluation: validation while settings are tuned, test, or one of the ood splits.
+            episodes: of the evaluation, frozen, for each number of samples.
+            floors: also evaluate every floor.
+            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
+            settings: of the learner, over the stored ones.
+            options: of the family, such as --options view sequence.
+            workers: processes that train at once.
+            out: the run folder; runs/fewshot/FAMILY-KIND-LEARNER-SEED by default.
+        """
+        planned = plan(
+            family, None if learner == "all" else [learner], kind=kind, n_way=n_way, n_shot=n_shot, query=query,
+            iterations=iterations, seed=seed, seeds=seeds, shots=shots, split=split, episodes=episodes, floors=floors,
+            quick=quick, settings=parsed(settings), options=parsed(options),
+        )  # fmt: skip
+        name = f"{family}-{planned.kind}-{learner}-{seed}" + ("-quick" if quick else "")
+        return _carry_out(planned, out or Path("runs/fewshot") / name, workers)
+
+    title = "Every learner" if learner == "all" else learner_class(learner).__name__
+    return tyro.cli(
+        run,
+        args=args,
+        prog=f"metaenv fewshot {family} {learner}",
+        description=f"{title} on {family}. {str(run.__doc__).splitlines()[0]}",
+    )
+
+
+def _matrix_command(args: list[str]) -> int:
+    from metaenv.experiments.fewshot_matrix import matrix, summary
+
+    def run(
+        families: tuple[str, ...] = (),
+        learners: tuple[str, ...] = (),
+        first_kind_only: bool = False,
+        iterations: int | None = None,
+        seed: int = 0,
+        seeds: int = 1,
+        split: str = "test",
+        episodes: int = 1_000,
+        quick: bool = False,
+        workers: int = 1,
+        out: Path | None = None,
+    ) -> int:
+        """Every learner and floor on every family and kind of problem: one table, with a section a family.
+
+        Args:
+            families: some only.
+            learners: some only.
+            first_kind_only: leave out what a family has beside its first kind of problem.
+            iterations: meta-updates of every learner, instead of the stored ones.
+            seed: of the first training.
+            seeds: trainings of each learner.
+            split: of the evaluation.
+            episodes: of the evaluation, frozen, for each number of samples.
+            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
+            workers: processes that train at once.
+            out: the folder; runs/fewshot/all by default. The same command with the same folder goes on.
+        """
+        folder = out or Path("runs/fewshot") / ("all-quick" if quick else "all")
+
+        def work() -> int:
+            reports = matrix(
+                folder, families, learners, first_kind_only=first_kind_only, workers=workers, progress_bar=True,
+                iterations=iterations, seed=seed, seeds=seeds, split=split, episodes=episodes, quick=quick,
+            )  # fmt: skip
+            print(f"\n{summary(reports)}\n\nWritten: {folder / 'table.md'}, with JSON and pictures beside it.")
+            return 0
+
+        return _or_interrupted(work, "the same command goes on")
+
+    return tyro.cli(run, args=args, prog="metaenv fewshot all")
+
+
+def resume_command(args: list[str]) -> int:
+    """Parse ``RUN`` and go on with it."""
+
+    def run(run: tyro.conf.Positional[Path], workers: int = 1) -> int:
+        """Go on with an interrupted few-shot run, to the same result as without the interruption.
+
+        Args:
+            run: the run folder.
+            workers: processes that train at once.
+        """
+        return _carry_out(read_run(run), run, workers)
+
+    return tyro.cli(run, args=args, prog="metaenv fewshot resume")
+
+
+def is_fewshot_run(folder: str) -> bool:
+    """Whether a folder is that of a few-shot run."""
+    try:
+        return "methods" in json.loads((Path(folder) / "config.json").read_text())
+    except (OSError, ValueError):
+        return False
+
+
+def _carry_out(run: Run, folder: Path, workers: int) -> int:
+    def work() -> int:
+        report = carry_out(run, folder, progress_bar=True, workers=workers)
+        print(f"\n{report.markdown()}\n\nRun folder: {folder}, with table.md, report.json and picture.png.")
+        return 0
+
+    return _or_interrupted(work, f"go on with: metaenv resume {folder}")
+
+
+def _or_interrupted(work: Callable[[], int], how: str) -> int:
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. What was learned is kept; {how}", file=sys.stderr)
+        return 130
+
+
+def parsed(settings: dict[str, str]) -> dict[str, Any]:
+    """Settings typed on a command line: ``2`` is a number, ``[64,64]`` a tuple, ``true`` a truth value, others text."""
+
+    def value(text: str) -> Any:
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError:
+            return text
+        return tuple(found) if isinstance(found, list) else found
+
+    return {name.replace("-", "_"): value(text) for name, text in settings.items()}

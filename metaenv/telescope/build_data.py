@@ -1,0 +1,77 @@
+"""Make the frozen lists in ``data/`` anew: ``python -m metaenv.telescope.build_data``.
+
+Three minutes on one core, and the same files from the same seed. What is there already for the same tasks is kept, so
+delete the files to make everything anew. Anything that changes them is a new version of the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.tasks import TaskBatch
+from metaenv.telescope.stored import DATA
+from metaenv.telescope.tasks import (
+    FROZEN_SIZE,
+    NIGHT_SETUPS,
+    SPLITS,
+    UNIT_DIM,
+    TargetSelectionDistribution,
+    TargetSelectionTask,
+    Variant,
+    draw,
+)
+
+SEED = 20_250_901  # chosen; any fixed number does
+VERSION = 0  # of the environment that these files belong to
+
+Stored = dict[str, NDArray[Any]]
+
+
+def frozen_tasks(split: str) -> TaskBatch:
+    """The evaluation list of a split, its numbers rounded to single precision."""
+    rng = np.random.default_rng([SEED, SPLITS.index(split)])
+    drawn = draw(rng.random((4 * FROZEN_SIZE, UNIT_DIM)), split)
+    good = np.flatnonzero(TargetSelectionDistribution().accept(drawn))[:FROZEN_SIZE]
+    return drawn.with_matrix(drawn.take(good).matrix().astype(np.float32).astype(np.float64))
+
+
+def add_references(split: str, variant: Variant) -> dict[str, Any]:
+    """Write the tasks and the references of a variant to ``split.npz``; what the manifest says of the file."""
+    tasks, path = frozen_tasks(split), DATA / f"{split}.npz"
+    stored: Stored = {f.name: tasks.columns[f.name].astype(np.float32) for f in fields(TargetSelectionTask)}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            known = dict(file)
+        if all(np.array_equal(known[name], stored[name]) for name in stored):
+            stored = known
+    if f"oracle_{variant}" not in stored:
+        found = TargetSelectionDistribution(variant).reference(tasks)
+        stored[f"random_{variant}"], stored[f"oracle_{variant}"] = found.random, found.oracle
+        np.savez_compressed(path, **stored)  # type: ignore[arg-type]
+    return {"n": len(tasks), "sha256": tasks.sha256, "mean_random_and_oracle": _means(stored)}
+
+
+def _means(stored: Stored) -> dict[str, list[float]]:
+    ready = [variant for variant in NIGHT_SETUPS if f"oracle_{variant}" in stored]
+    return {p: [round(float(stored[f"{kind}_{p}"].mean()), 4) for kind in ("random", "oracle")] for p in ready}
+
+
+def main() -> None:
+    """Write all lists, one variant after the other."""
+    DATA.mkdir(exist_ok=True)
+    known: dict[str, Any] = {}
+    for variant in NIGHT_SETUPS:
+        for split in SPLITS[1:]:
+            known[split] = add_references(split, variant)
+            print(variant, split, known[split]["mean_random_and_oracle"][variant], flush=True)
+        manifest = {"version": VERSION, "seed": SEED, "made_with": {"numpy": np.__version__}, "splits": known}
+        (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Plans of a night for one's own targets."""

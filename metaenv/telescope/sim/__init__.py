@@ -1,0 +1,1 @@
+"""The simulated observatory: ephemeris, visibility, weather, exposures, and the environment."""

@@ -1,0 +1,1 @@
+"""What every few-shot learner is compared with."""

@@ -1,0 +1,1 @@
+"""Episodes and data sets: where few-shot learners get their samples."""

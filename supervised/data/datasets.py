@@ -1,0 +1,128 @@
+"""Labelled data sets, as the raw material of episodes: checked once, split by class or by group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from metaenv.typing import Bools, Index
+
+
+class Dataset:
+    """Samples with labels (or targets), groups and ids. A value: treat the arrays as read-only.
+
+    Args:
+        x: (n, *x_shape), finite numbers. uint8 is kept as it is, and divided by 255 whenever it is handed out.
+        y: (n,) class labels of any type (numbers, strings), or float targets for regression.
+        groups: (n,) what a sample comes from, of any type: patient, assay, alphabet, chemical system. In regression a
+            group is a task; in classification groups serve to split by. None puts all samples in one group.
+        ids: (n,) names of the samples, unique; None numbers them.
+
+    Raises:
+        ValueError: lengths differ, samples of different shape, NaN, or names that repeat.
+    """
+
+    def __init__(
+        self, x: ArrayLike | Tensor, y: ArrayLike, groups: ArrayLike | None = None, ids: ArrayLike | None = None
+    ) -> None:
+        self.x = _samples(x)
+        n = len(self.x)
+        self.y = _column("y", y, n)
+        self.groups = _column("groups", np.zeros(n, np.int64) if groups is None else groups, n)
+        self.ids = _column("ids", np.arange(n) if ids is None else ids, n)
+        if self.y.dtype.kind == "f" and not np.isfinite(self.y).all():
+            row = int(np.flatnonzero(~np.isfinite(self.y))[0])
+            raise ValueError(f"expected finite y, got {self.y[row]} for sample {self.ids[row]}; leave it out")
+        if len(np.unique(self.ids)) != n:
+            raise ValueError("expected unique ids, got some twice; leave ids out to number the samples")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self.x.shape[1:])
+
+    def take(self, rows: Index | Bools) -> Dataset:
+        """The samples of these rows, or where this mask is True, with their ids."""
+        index = np.arange(len(self))[rows]
+        return Dataset(self.x[torch.from_numpy(index)], self.y[index], self.groups[index], self.ids[index])
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """float32 samples (*rows.shape, *x_shape) of the rows ``rows``, an int64 tensor."""
+        picked = self.x.index_select(0, rows.reshape(-1)).reshape(*rows.shape, *self.x_shape)
+        return picked.float().mul_(1 / 255) if picked.dtype == torch.uint8 else picked
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of everything in the data set."""
+        digest = hashlib.sha256(repr((self.x.dtype, tuple(self.x.shape))).encode())
+        digest.update(self.x.contiguous().numpy().tobytes())
+        for column in (self.y, self.groups, self.ids):
+            digest.update(repr(column.tolist()).encode())
+        return digest.hexdigest()
+
+    # SPLITS
+
+    def split_by_class(self, shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, Dataset]:
+        """Data sets of disjoint classes: ``{"train": 0.6, "validation": 0.2, "test": 0.2}``."""
+        return self._split(self.y, shares, rng)
+
+    def split_by_group(self, shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, Dataset]:
+        """Data sets of disjoint groups, so that no patient or assay is in two of them."""
+        return self._split(self.groups, shares, rng)
+
+    def _split(self, column: NDArray[Any], shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, Dataset]:
+        values, code = np.unique(column, return_inverse=True)
+        if min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+            raise ValueError(f"expected positive shares that sum to 1, got {dict(shares)}")
+        ends = np.round(np.cumsum(list(shares.values())) * len(values)).astype(int)
+        starts = [0, *ends[:-1]]
+        if (ends <= starts).any():
+            raise ValueError(f"{len(values)} classes or groups are too few for a split of {dict(shares)}")
+        place = rng.permutation(len(values))[code]
+        return {
+            name: self.take((start <= place) & (place < end))
+            for name, start, end in zip(shares, starts, ends, strict=True)
+        }
+
+    def without_small(self, column: NDArray[Any], least: int) -> Dataset:
+        """Without the classes (``column=data.y``) or groups (``data.groups``) of fewer than ``least`` samples."""
+        _, code, size = np.unique(column, return_inverse=True, return_counts=True)
+        return self.take(size[code] >= least)
+
+
+def _samples(x: ArrayLike | Tensor) -> Tensor:
+    if isinstance(x, Tensor):
+        x = x.detach().cpu().numpy()
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"expected samples of one shape, got several ({error}); resize or pad them") from error
+    if array.dtype.kind not in "fiub" or array.ndim < 2 or array.size == 0:
+        raise ValueError(
+            f"expected x as an array (samples, features…) of numbers, got dtype {array.dtype}, shape {array.shape}; "
+            "a single feature needs x[:, None], images of mixed size need resizing"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
+        raise ValueError(f"expected finite x, got NaN or infinity in row {row}; fill it in or leave the sample out")
+    return torch.from_numpy(np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32, order="C"))
+
+
+def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
+    column = np.asarray(values)
+    if column.shape != (n,) or column.dtype.kind not in "fiubUS":
+        raise ValueError(
+            f"expected {name} of shape ({n},), numbers or strings, one for each sample, "
+            f"got shape {column.shape}, dtype {column.dtype}"
+        )
+    return column

@@ -1,0 +1,81 @@
+"""Centring and scaling of episodes, with one set of numbers for all tasks of a family."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import Problem
+
+
+class Scaling(nn.Module):
+    """x to mean 0 and standard deviation 1 by feature (vectors) or by channel (sequences, images), y likewise.
+
+    The numbers belong to the family, not to a task: how large a target is, is what a learner has to learn from. Until
+    `fit`, and for constant features, nothing is scaled. Labels never are.
+    """
+
+    x_mean: Tensor
+    x_std: Tensor
+    y_mean: Tensor
+    y_std: Tensor
+    _fitted: Tensor
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.kind = problem.kind
+        shape = (problem.x_shape[0], *[1] * (len(problem.x_shape) - 1))
+        self.register_buffer("x_mean", torch.zeros(shape))
+        self.register_buffer("x_std", torch.ones(shape))
+        self.register_buffer("y_mean", torch.zeros(()))
+        self.register_buffer("y_std", torch.ones(()))
+        self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` has been called."""
+        return bool(self._fitted)
+
+    def fit(self, batch: EpisodeBatch) -> None:
+        """Take the numbers from these episodes."""
+        x = torch.cat([batch.support_x, batch.query_x], 1).flatten(0, 1).double()
+        others = [d for d in range(x.ndim) if d != 1]
+        self.x_mean.copy_(x.mean(others).reshape(self.x_mean.shape))
+        self.x_std.copy_(_usable(x.std(others, correction=0)).reshape(self.x_std.shape))
+        if self.kind == "regression":
+            y = torch.cat([batch.support_y, batch.query_y], 1).double()
+            self.y_mean.copy_(y.mean())
+            self.y_std.copy_(_usable(y.std(correction=0)))
+        self._fitted.fill_(True)
+
+    def x(self, x: Tensor) -> Tensor:
+        """Scaled samples; of images the channels of a pixel then lie side by side, as fast convolutions have them."""
+        scaled = (x - self.x_mean) / self.x_std
+        return scaled.movedim(-3, -1).contiguous().movedim(-1, -3) if self.x_mean.ndim == 3 else scaled
+
+    def y(self, y: Tensor) -> Tensor:
+        """Scaled targets; labels as they are."""
+        return (y - self.y_mean) / self.y_std if self.kind == "regression" else y
+
+    def batch(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Scaled episodes."""
+        return replace(
+            batch,
+            support_x=self.x(batch.support_x),
+            support_y=self.y(batch.support_y),
+            query_x=self.x(batch.query_x),
+            query_y=self.y(batch.query_y),
+        )
+
+    def unscaled(self, output: Tensor, std: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Predictions and their standard deviations in the unit of y."""
+        if self.kind != "regression":
+            return output, std
+        return output * self.y_std + self.y_mean, None if std is None else std * self.y_std
+
+
+def _usable(std: Tensor) -> Tensor:
+    return torch.where(std > 1e-8, std, torch.ones_like(std))

@@ -1,0 +1,1 @@
+"""The few-shot learners."""

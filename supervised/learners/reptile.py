@@ -1,0 +1,135 @@
+"""Alex Nichol, Joshua Achiam, John Schulman, "On First-Order Meta-Learning Algorithms", 2018.
+
+https://arxiv.org/abs/1803.02999
+
+Learns the first weights of a network by training on a task for several steps and moving the weights some of the way to
+where that led (Algorithm 1, and 2 for a batch of tasks); no gradient goes through the inner loop, and training
+episodes need no split: support and queries alike are samples to train on, in minibatches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import squeeze_output, task_loss
+from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+
+Weights = dict[str, Tensor]
+CHUNK = 8  # tasks at once when adapting: bounds the memory of convolutions (chosen)
+ADAM_DECAY, ADAM_EPSILON = 0.999, 1e-8  # of the squared gradient (Kingma and Ba 2015, the usual)
+
+
+@dataclass(frozen=True)
+class ReptileConfig(LearnerConfig):
+    """Settings of `Reptile`. Defaults follow the paper's 5-way Omniglot where it says (Table 5)."""
+
+    learning_rate: float = 1.0
+    """Meta step size: the share of the way to the adapted weights. 1 in the paper, falling to 0."""
+    lr_decay: Literal["none", "linear"] = "linear"
+    """As in the paper."""
+    tasks_per_batch: int = 5
+    """Tasks whose moves are averaged."""
+    inner_lr: float = 1e-3
+    """Step size of the inner loop."""
+    inner_optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam without momentum, as in the paper, or plain gradient descent. Adam starts anew on each task."""
+    inner_steps: int = 5
+    """Inner steps in training."""
+    inner_batch: int = 10
+    """Samples in a minibatch of the inner loop; at most all there are."""
+    test_steps: int = 50
+    """Inner steps in `adapt`, on minibatches of the support set."""
+
+
+class Reptile(Learner):
+    """Reptile; see the module's docstring. An anomaly learner cannot be had from it: support sets have one label.
+
+    Attributes:
+        test_steps: inner steps that `adapt` takes; may be set at any time.
+    """
+
+    config_class = ReptileConfig
+    kinds = ("classification", "regression")
+    config: ReptileConfig
+
+    def _build(self, backbone: nn.Module, features: int) -> nn.Module:
+        self.test_steps = self.config.test_steps
+        return nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
+
+    def _why_not(self) -> str:
+        return "its inner loop sees one label only and learns to give that; choose maml, prototypical or matching"
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        # Moving a share of the way is a step of gradient descent, with the difference as gradient.
+        return torch.optim.SGD(self.network.parameters(), lr=self.config.learning_rate)
+
+    def _update(self, batch: EpisodeBatch) -> dict[str, float]:
+        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        weights, loss = self._train_tasks(x, y, self.config.inner_steps, self.generator)
+        moves = {name: w - weights[name].mean(0) for name, w in self.network.named_parameters()}
+        if not all(torch.isfinite(move).all() for move in moves.values()):
+            return {"loss": math.nan}
+        for name, w in self.network.named_parameters():
+            w.grad = moves[name].detach()
+        self.optimizer.step()
+        return {"loss": loss}
+
+    def _train_tasks(self, x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> tuple[Weights, float]:
+        """Weights of each task (tasks, …) after so many steps on minibatches of its samples, and the mean loss."""
+        n = len(x)
+        weights = {k: w.detach().expand(n, *w.shape) for k, w in self.network.named_parameters()}
+        squares = {k: torch.zeros_like(w) for k, w in weights.items()}
+        losses: list[float] = []
+        each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
+        for step, rows in enumerate(
+            minibatches(x.shape[1], min(self.config.inner_batch, x.shape[1]), steps, generator)
+        ):
+            gradient, loss = each(weights, x[:, rows], y[:, rows])
+            weights = self._step(weights, squares, gradient, step)
+            losses.append(float(loss.mean()))
+        return weights, sum(losses) / max(1, len(losses))
+
+    def _step(self, weights: Weights, squares: Weights, gradient: Weights, step: int) -> Weights:
+        lr = self.config.inner_lr
+        if self.config.inner_optimizer == "sgd":
+            return {k: w - lr * gradient[k] for k, w in weights.items()}
+        for k, g in gradient.items():
+            squares[k].mul_(ADAM_DECAY).addcmul_(g, g, value=1 - ADAM_DECAY)
+        unbiased = 1 - ADAM_DECAY ** (step + 1)
+        return {k: w - lr * gradient[k] / ((squares[k] / unbiased).sqrt() + ADAM_EPSILON) for k, w in weights.items()}
+
+    def _output(self, weights: Weights, x: Tensor) -> Tensor:
+        return squeeze_output(self.problem.kind, functional_call(self.network, weights, (x,)))
+
+    def _loss(self, weights: Weights, x: Tensor, y: Tensor) -> Tensor:
+        return task_loss(self.problem.kind, self._output(weights, x), y)
+
+    def _more_state(self) -> dict[str, Any]:
+        return {"test_steps": self.test_steps}
+
+    def _set_more_state(self, state: dict[str, Any]) -> None:
+        self.test_steps = state["test_steps"]
+
+    def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
+        # A generator of its own: the same support set always gives the same predictor.
+        generator = torch.Generator().manual_seed(self.seed)
+        weights, _ = self._train_tasks(support_x, support_y, self.test_steps, generator)
+        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x)
+
+
+def minibatches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """``steps`` index tensors (size,): walks through shuffles of 0 … n-1, as in the paper's code."""
+    rows = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(rows) < size:
+            rows = torch.cat([rows, torch.randperm(n, generator=generator)])
+        yield rows[:size]
+        rows = rows[size:]

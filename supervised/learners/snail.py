@@ -1,0 +1,193 @@
+"""Nikhil Mishra, Mostafa Rohaninejad, Xi Chen, Pieter Abbeel, "A Simple Neural Attentive Meta-Learner".
+
+ICLR 2018, https://arxiv.org/abs/1707.03141
+
+A task is a sequence: the samples of the support set with their labels, then a query without. Temporal convolutions
+bring together what stands near, causal attention finds what was read anywhere before, and the two alternate (section 3
+and its figures). There is no rule of adaptation: reading is all of it.
+
+In the paper a sequence has one query, its last element. Here all queries of a task are asked at once, each as the last
+element of a sequence of its own: it sees the support set and itself, as there, and no other query.
+
+The convolutions of a TC block are dilated by 1, 2, 4, … here; begun with 2, they would skip every odd step.
+A flag marks the query, as zeros would be a label in regression. Anomalies are learned like classes, from episodes with
+anomalous queries.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from metaenv.supervised.data.problem import squeeze_output
+from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learners.backbones import embed
+from metaenv.supervised.learners.sequence import label_input, reading_order
+
+PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
+"""Sizes usually quoted for Omniglot and miniImageNet there (not checked against its appendix), for
+``make_learner("snail", problem, **PAPER)``."""
+
+
+@dataclass(frozen=True)
+class SNAILConfig(LearnerConfig):
+    """Settings of `SNAIL`. Sizes are chosen for one core; for the paper's, see `PAPER`."""
+
+    embedding: int = 64
+    """Features of a sample that enter the sequence."""
+    filters: int = 32
+    """Channels that each convolution adds."""
+    keys: tuple[int, ...] = (32, 64, 64)
+    """Width of the keys of each attention block; between two of them is a block of temporal convolutions."""
+    values: tuple[int, ...] = (32, 64, 64)
+    """Width of what each attention block reads, and adds."""
+    span: int = 32
+    """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all, so that longer support
+    sets are read whole."""
+
+
+class SNAIL(Learner):
+    """Simple neural attentive learner; see the module's docstring.
+
+    The support set is read in an order that the seed draws, and which other samples stand near matters a little.
+    """
+
+    config_class = SNAILConfig
+    config: SNAILConfig
+
+    def _build(self, backbone: nn.Module, features: int) -> nn.Module:
+        settings, labels = self.config, self.problem.n_outputs
+        if len(settings.keys) != len(settings.values) or not settings.keys or settings.span < 1:
+            raise ValueError(
+                f"expected as many keys as values, at least one, and a span of at least 1, got keys={settings.keys}, "
+                f"values={settings.values}, span={settings.span}"
+            )
+        return _Reader(nn.Sequential(backbone, nn.Linear(features, settings.embedding)), labels, settings)
+
+    def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
+        reader = self.network
+        assert isinstance(reader, _Reader)
+        order = reading_order(support_y.shape[1], self.seed)
+        labels = label_input(self.problem, support_y[:, order])
+        past = reader.read(torch.cat([self._embed(support_x[:, order]), labels, torch.zeros_like(labels[..., :1])], -1))
+
+        def ask(x: Tensor) -> Tensor:
+            z = self._embed(x)
+            no_label, flag = z.new_zeros(*z.shape[:2], self.problem.n_outputs), z.new_ones(*z.shape[:2], 1)
+            return squeeze_output(self.problem.kind, reader.ask(torch.cat([z, no_label, flag], -1), past))
+
+        return ask
+
+    def _embed(self, x: Tensor) -> Tensor:
+        assert isinstance(self.network, _Reader)
+        return embed(self.network.embedding, x, self.config.transductive)
+
+
+class _Reader(nn.Module):
+    """Embedding of samples, the blocks over a sequence of them, and the output."""
+
+    def __init__(self, embedding: nn.Module, labels: int, settings: SNAILConfig) -> None:
+        super().__init__()
+        self.embedding = embedding
+        size, blocks = settings.embedding + labels + 1, list[Block]()
+        for i, (key, value) in enumerate(zip(settings.keys, settings.values, strict=True)):
+            if i > 0:
+                convolutions = temporal_convolutions(size, settings.filters, settings.span)
+                blocks += convolutions
+                size += settings.filters * len(convolutions)
+            blocks.append(AttentionBlock(size, key, value))
+            size += value
+        self.blocks = nn.ModuleList(blocks)
+        self.head = nn.Linear(size, labels)
+
+    def read(self, tokens: Tensor) -> list[Tensor]:
+        """What each block saw of a support set (tasks, support, d): all that a query needs to know of it."""
+        seen: list[Tensor] = []
+        for block in self.blocks:
+            seen.append(tokens)
+            tokens = block(tokens)
+        return seen
+
+    def ask(self, tokens: Tensor, past: list[Tensor]) -> Tensor:
+        """Outputs (tasks, queries, outputs) for queries (tasks, queries, d), each the step after the past."""
+        for block, seen in zip(self.blocks, past, strict=True):
+            assert isinstance(block, Block)
+            tokens = block.after(tokens, seen)
+        return self.head(tokens)
+
+
+class Block(nn.Module, ABC):
+    """Appends features to each step of a sequence, made of that step and those before it."""
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Tensor:
+        """A sequence (tasks, steps, d) with more features."""
+
+    @abstractmethod
+    def after(self, queries: Tensor, past: Tensor) -> Tensor:
+        """The same for queries (tasks, queries, d), each of which is the next step after the past (tasks, steps, d)."""
+
+
+class DenseBlock(Block):
+    """A causal convolution of two steps, ``dilation`` apart, with a gate (section 3.1).
+
+    Args:
+        size: features of a step.
+        dilation: steps between the two ("R").
+        filters: features that are appended ("D").
+    """
+
+    def __init__(self, size: int, dilation: int, filters: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.now, self.before = nn.Linear(size, 2 * filters), nn.Linear(size, 2 * filters, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self._append(h, pad(h, (0, 0, self.dilation, 0))[:, : h.shape[1]])
+
+    def after(self, queries: Tensor, past: Tensor) -> Tensor:
+        place = past.shape[1] - self.dilation
+        before = past[:, place : place + 1] if place >= 0 else torch.zeros_like(past[:, :1])
+        return self._append(queries, before)
+
+    def _append(self, h: Tensor, before: Tensor) -> Tensor:
+        signal, gate = (self.now(h) + self.before(before)).chunk(2, -1)
+        return torch.cat([h, signal.tanh() * gate.sigmoid()], -1)
+
+
+def temporal_convolutions(size: int, filters: int, span: int) -> list[Block]:
+    """Dense blocks of dilations 1, 2, 4, … that together see ``span`` steps: the TC block (section 3.1)."""
+    depth = max(1, math.ceil(math.log2(span)))
+    return [DenseBlock(size + i * filters, 2**i, filters) for i in range(depth)]
+
+
+class AttentionBlock(Block):
+    """Softmax attention to this step and all before it (section 3.1).
+
+    Args:
+        size: features of a step.
+        key: width of keys and queries ("K").
+        value: features that are appended ("V").
+    """
+
+    def __init__(self, size: int, key: int, value: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value = nn.Linear(size, key), nn.Linear(size, key), nn.Linear(size, value)
+
+    def forward(self, h: Tensor) -> Tensor:
+        read = scaled_dot_product_attention(self.query(h), self.key(h), self.value(h), is_causal=True)
+        return torch.cat([h, read], -1)
+
+    def after(self, queries: Tensor, past: Tensor) -> Tensor:
+        asked, root = self.query(queries), math.sqrt(self.key.out_features)
+        of_past = asked @ self.key(past).transpose(1, 2) / root  # (tasks, queries, steps)
+        of_self = (asked * self.key(queries)).sum(-1, keepdim=True) / root
+        weight = torch.cat([of_past, of_self], -1).softmax(-1)
+        read = weight[..., :-1] @ self.value(past) + weight[..., -1:] * self.value(queries)
+        return torch.cat([queries, read], -1)

@@ -1,0 +1,60 @@
+"""`metaenv reproduce molecules`, trained and played for real on very small settings."""
+
+import json
+
+import pytest
+
+pytest.importorskip("torch", reason="agents need torch")
+pytest.importorskip("matplotlib", reason="results are drawn")
+pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
+
+from metaenv.agents.pearl import PEARLConfig
+from metaenv.agents.rl2 import RL2Config
+from metaenv.experiments import molecules as reproduce_molecules
+from metaenv.experiments.command import RESULTS
+from metaenv.runs.training import TrainConfig, preset
+
+TINY = {"embedding_sizes": (8,), "hidden_size": 8, "minibatches": 2, "epochs": 1}
+TAUGHT = {"teacher": "Bayes adapter", "task_prediction_coef": 1.0, "task_prediction_loss": "bce", "belief": True}
+AGENTS = {
+    "MoleculeDesign": RL2Config(**TINY, **TAUGHT, teacher_acts=0.5),
+    "molecules-plain": RL2Config(**TINY),
+    "MoleculeDesign-pearl": PEARLConfig(
+        n_tasks=10, latent_size=2, encoder_sizes=(8,), network_sizes=(8,), gradient_steps=2
+    ),
+}
+
+
+def small(name, algorithm="rl2"):
+    """Settings as those of the same name that are kept in the repository, but very small."""
+    agent = AGENTS[name + ("-pearl" if algorithm == "pearl" else "")]
+    return TrainConfig(env="MoleculeDesign-v0", steps=300, num_envs=10, agent=agent)
+
+
+def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reproduce_molecules, "preset", small)
+    monkeypatch.setattr(reproduce_molecules, "SPLITS", ("test",))
+    reproduce_molecules.molecules(tmp_path, seeds=2, tasks=6, pearl=True)
+    found = json.loads((tmp_path / "evaluation-test.json").read_text())
+    rows = {row["name"]: row for row in found["rows"]}
+    assert set(rows) == {
+        "random", "best fixed molecule", "best fixed set", "screen and keep", "graph GA", "Bayes adapter",
+        "RL²", "PEARL", "PPO, context-blind", "PPO, told the task", "task oracle",
+    }  # fmt: skip
+    assert found["shots"] == [1, 2, 3, 4, 5] and found["n_tasks"] == 6
+    assert len(rows["RL²"]["mean_score_of_each_seed"]) == 2
+    assert [i["estimate"] for i in rows["task oracle"]["fraction"]] == [1.0] * 5
+    fixed = rows["best fixed molecule"]["fraction"]
+    assert fixed[0] == fixed[4], "the same molecule five times"
+    text = (tmp_path / "table.md").read_text()
+    assert "Bayes adapter as a fading teacher" in text and "paired by objective" in text
+    assert (tmp_path / "evaluation-test.png").stat().st_size > 1_000
+    assert text.strip().splitlines()[0] in capsys.readouterr().out
+
+
+def test_the_settings_in_the_repository_are_those_of_the_result():
+    assert "molecules" in RESULTS
+    taught, plain, pearl = preset("MoleculeDesign"), preset("molecules-plain"), preset("MoleculeDesign", "pearl")
+    assert taught.agent.teacher == "Bayes adapter" and taught.agent.belief and not taught.settings
+    assert plain.agent.teacher is None and plain.agent.task_prediction_coef == 0
+    assert {c.env for c in (taught, plain, pearl)} == {"MoleculeDesign-v0"}

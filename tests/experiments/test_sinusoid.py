@@ -1,0 +1,54 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from metaenv.experiments.sinusoid import held_out, scores_after, sinusoid, train
+from metaenv.supervised.learner import Learner
+
+
+def test_the_held_out_sines_are_those_of_the_frozen_list():
+    test = held_out(5, 50)
+    (batch,) = test.batches(50)
+    assert batch.support_x.shape == (50, 5, 1) and batch.query_x.shape == (50, 100, 1)
+    assert held_out(5, 50).sha256 == test.sha256 != held_out(10, 50).sha256
+
+
+def test_no_steps_is_the_network_that_is_not_adapted(tmp_path):
+    learner, seconds = train(5, 0, 3, "vmap", tmp_path, progress_bar=False)
+    assert seconds > 0 and learner.iteration == 3
+    test = held_out(5, 20)
+    (batch,) = test.batches(20)
+    by_hand = (learner.network.body(batch.query_x)[..., 0] - batch.query_y).square().mean(1).detach()
+    found = scores_after([learner], 0, test).by_episode["mse"]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+
+
+def test_a_training_is_kept_and_its_table_written(tmp_path, capsys):
+    sinusoid(tmp_path, (5,), seeds=2, updates=2, engine="vmap")
+    out = capsys.readouterr().out
+    assert "| K = 5 | 10 |" in out and "| 0.35 |" in out
+    before = (tmp_path / "maml-5-shots-seed-1.pt").stat().st_mtime_ns
+    sinusoid(tmp_path, (5,), seeds=2, updates=2, engine="vmap")
+    assert (tmp_path / "maml-5-shots-seed-1.pt").stat().st_mtime_ns == before
+    assert len(json.loads((tmp_path / "sinusoid.json").read_text())["rows"]) == 4
+    with pytest.raises(ValueError, match="another folder"):
+        train(5, 0, 4, "vmap", tmp_path, progress_bar=False)
+
+
+def test_it_goes_on_after_a_kill(tmp_path, monkeypatch):
+    whole, _ = train(5, 0, 4, "vmap", tmp_path / "whole", progress_bar=False)
+    update = Learner._one_update
+
+    def killed(self, episodes):
+        if self.iteration == 2:
+            raise KeyboardInterrupt
+        return update(self, episodes)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Learner, "_one_update", killed)
+        train(5, 0, 4, "vmap", tmp_path / "killed", progress_bar=False)
+    again, _ = train(5, 0, 4, "vmap", tmp_path / "killed", progress_bar=False)
+    expected = whole.network.state_dict()
+    assert all(torch.equal(v, expected[name]) for name, v in again.network.state_dict().items())

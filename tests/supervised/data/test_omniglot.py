@@ -1,0 +1,186 @@
+"""Omniglot: both layouts, the division and its rotations, and the yardstick end to end on a few drawn characters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metaenv.experiments.command import reproduce_command
+from metaenv.experiments.omniglot import PUBLISHED, recipe
+from metaenv.supervised.data.omniglot import FOLDERS, SHARES, load_omniglot
+
+image = pytest.importorskip("PIL.Image")
+pen = pytest.importorskip("PIL.ImageDraw")
+
+
+def drawn(characters: int, drawers: int = 4, seed: int = 0) -> list[list]:
+    """Pictures of 105 x 105, black strokes on white, as in the original."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(characters):
+        strokes = rng.uniform(15, 90, (3, 3, 2))
+        found.append([])
+        for _ in range(drawers):
+            picture = image.new("1", (105, 105), 1)
+            for stroke in strokes + rng.normal(0, 2.0, strokes.shape):
+                pen.Draw(picture).line([tuple(point) for point in stroke], fill=0, width=4)
+            found[-1].append(picture)
+    return found
+
+
+def small(pictures: list[list]) -> np.ndarray:
+    size = (28, 28)
+    return np.array(
+        [[np.asarray(p.convert("L").resize(size, image.Resampling.LANCZOS)) for p in row] for row in pictures]
+    )
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    np.savez(tmp_path / "omniglot.npz", images=small(drawn(24)))
+    return tmp_path / "omniglot.npz"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for k, row in enumerate(drawn(9)):
+        place = tmp_path / FOLDERS[k > 5] / f"Alphabet_{k % 2}" / f"character{k:02d}"
+        place.mkdir(parents=True)
+        for i, picture in enumerate(row):
+            picture.save(place / f"{k:04d}_{i:02d}.png")
+    return tmp_path
+
+
+def test_the_division_is_1028_172_and_423_of_1623():
+    assert [round(share * 1_623) for share in SHARES.values()] == [1_028, 172, 423]
+
+
+def test_ink_is_bright_whatever_the_file_has(tmp_path: Path):
+    pictures = small(drawn(8))
+    variants = {"white paper": pictures, "black paper": 255 - pictures, "bits": (pictures < 128).astype(np.uint8)}
+    loaded = []
+    for name, images in variants.items():
+        np.savez(tmp_path / f"{name}.npz", images=images)
+        loaded.append(load_omniglot(tmp_path / f"{name}.npz").images)
+    assert loaded[0].mean() < 60 and np.array_equal(loaded[0], loaded[1])
+    assert set(np.unique(loaded[2]).tolist()) == {0, 255}
+    assert np.array_equal(loaded[2] > 0, loaded[0] > 127)
+
+
+def test_folders_give_what_an_archive_of_the_same_pictures_gives(folder: Path):
+    found = load_omniglot(folder)
+    expected = 255 - small(drawn(9)).astype(int)
+    order = sorted(range(9), key=lambda k: (k > 5, k % 2, k))
+    assert np.array_equal(found.images, expected[order])
+    assert found.names[0] == "Alphabet_0/character00" and len(set(found.names)) == 9
+
+
+def test_splits_share_no_character_and_rotations_stay_together(archive: Path):
+    parts = load_omniglot(archive).split()
+    groups = {name: set(part.groups.tolist()) for name, part in parts.items()}
+    assert sum(map(len, groups.values())) == 24 and set.union(*groups.values()) == set(load_omniglot(archive).names)
+    assert len(groups["train"]) > len(groups["test"]) > len(groups["validation"]) >= 2
+    for part in parts.values():
+        assert len(np.unique(part.y)) == 4 * len(np.unique(part.groups))
+        assert len(part) == 4 * len(np.unique(part.y))
+        assert all(y.rsplit(",", 1)[0] == g for y, g in zip(part.y, part.groups, strict=True))
+
+
+def test_rotated_classes_are_the_pictures_turned(archive: Path):
+    part = load_omniglot(archive).split()["test"]
+    name = part.groups[0]
+    upright, turned = (part.x[part.y == f"{name}, turned {angle}"][:, 0].numpy() for angle in (0, 90))
+    assert np.array_equal(turned[2], np.rot90(upright[2]))
+    assert len(load_omniglot(archive).split(rotations=False)["test"].x) * 4 == len(part.x)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((5, 28, 28), np.uint8), r"expected images \(1623, 20, 28, 28\)"),
+        (np.zeros((5, 4, 105, 105), np.uint8), r"got \(5, 4, 105, 105\)"),
+        (np.zeros((5, 4, 28, 28)), "of float64"),
+        (np.full((5, 4, 28, 28), 7, np.uint8), "all pixels are 7"),
+        (np.zeros((0, 4, 28, 28), np.uint8), "got \\(0, 4"),
+        (np.array([{"a": 1}], dtype=object), r"whole \.npz"),
+    ],
+    ids=["three axes", "large", "floats", "blank", "empty", "pickled"],
+)
+def test_other_archives_are_refused(tmp_path: Path, images: np.ndarray, message: str):
+    np.savez(tmp_path / "bad.npz", images=images)
+    with pytest.raises(ValueError, match=message):
+        load_omniglot(tmp_path / "bad.npz")
+
+
+def test_corrupt_and_missing_files_are_refused(tmp_path: Path, archive: Path):
+    half = tmp_path / "half.npz"
+    half.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"whole \.npz"):
+        load_omniglot(half)
+    np.savez(tmp_path / "other.npz", pictures=np.zeros(3))
+    with pytest.raises(ValueError, match=r"an array 'images'.*found pictures"):
+        load_omniglot(tmp_path / "other.npz")
+    with pytest.raises(FileNotFoundError, match="images_background"):
+        load_omniglot(tmp_path / "nothing.npz")
+    np.savez(tmp_path / "few.npz", images=small(drawn(3)))
+    with pytest.raises(ValueError, match="at least 8 characters"):
+        load_omniglot(tmp_path / "few.npz").split()
+
+
+def test_incomplete_folders_are_refused(folder: Path):
+    picture = next((folder / FOLDERS[1]).glob("*/*/*.png"))
+    content = picture.read_bytes()
+    picture.write_bytes(b"\x89PNG nothing")
+    with pytest.raises(ValueError, match="no picture that can be read"):
+        load_omniglot(folder)
+    picture.unlink()
+    with pytest.raises(ValueError, match="as many pictures"):
+        load_omniglot(folder)
+    picture.write_bytes(content)
+    (folder / FOLDERS[0]).rename(folder / "elsewhere")
+    with pytest.raises(ValueError, match="images_background missing"):
+        load_omniglot(folder)
+
+
+def test_recipes_are_those_of_the_papers():
+    """Finn et al. 2017, section 5.2; Nichol et al. 2018, table 5."""
+    maml, reptile = recipe("maml", 5, 1), recipe("reptile", 20, 1)
+    assert (maml.settings["inner_lr"], maml.settings["inner_steps"], maml.settings["tasks_per_batch"]) == (0.4, 1, 32)
+    assert recipe("maml", 20, 5).settings["inner_lr"] == 0.1 and maml.iterations == 60_000
+    assert (reptile.settings["inner_batch"], reptile.settings["inner_steps"], reptile.iterations) == (20, 10, 200_000)
+    assert recipe("reptile", 5, 1).query + 1 == 10  # ten samples of a class in training
+    assert recipe("prototypical", 20, 1).ways == 60
+
+
+def test_published_rows_say_where_they_are_from():
+    assert all(row.source and len(row.cells) == 4 for row in PUBLISHED)
+    by_name = {(row.learner, row.transductive): row.cells for row in PUBLISHED}
+    assert by_name["reptile", True][5, 1].startswith("97.68") and by_name["reptile", False][5, 1].startswith("95.39")
+    assert by_name["maml", True][20, 1].startswith("95.8") and ("maml", False) not in by_name
+
+
+def test_the_yardstick_end_to_end(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    args = ["omniglot", "--data", str(archive), "--out", str(out), "--ways", "3", "--shots", "1", "--iterations", "2"]
+    args += ["--episodes", "12", "--learners", "prototypical", "matching"]
+    # With 4 drawers there are not 5 queries beside the support set: the error says so.
+    with pytest.raises(ValueError, match="has 4 samples"):
+        reproduce_command(args)
+    np.savez(archive, images=small(drawn(16, drawers=6)))
+    assert reproduce_command(args) == 0
+    table = (out / "table.md").read_text()
+    assert "NOT the whole of Omniglot" in table and table in capsys.readouterr().out
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
+    ours = {"nearest-centroid", "prototypical", "prototypical, transductive", "matching", "matching, transductive"}
+    assert ours | {"*MAML, transductive*", "*Prototypical Networks*"} <= set(rows)
+    assert "Snell" in rows["*Prototypical Networks*"]
+    first = json.loads((out / "table.json").read_text())
+    checkpoint = out / "3-way-1-shot" / "matching" / "seed-0" / "checkpoint.pt"
+    before = checkpoint.stat().st_mtime_ns
+    assert reproduce_command(args) == 0  # nothing is trained again
+    assert checkpoint.stat().st_mtime_ns == before and json.loads((out / "table.json").read_text()) == first
+    with pytest.raises(ValueError, match="other settings or data"):
+        reproduce_command([*args[:-3], "--iterations", "3", *args[-3:]])

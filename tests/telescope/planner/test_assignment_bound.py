@@ -1,0 +1,60 @@
+"""The assignment bound: right on small nights by trying everything, and above every policy."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from metaenv.policies import play_trials
+from metaenv.telescope.baselines import clairvoyant
+from metaenv.telescope.planner.assignment_bound import (
+    AssignmentPolicy,
+    assignment_bounds,
+    best_assignment,
+    rewards_without_slews,
+)
+from metaenv.telescope.planner.schedulers import PriorityPolicy
+from metaenv.telescope.sim.env import TargetSelectionVectorEnv
+from metaenv.telescope.tasks import TargetSelectionDistribution
+from metaenv.trial import VectorTrial
+
+pytest.importorskip("scipy.optimize", reason="the bound needs scipy, which is not installed")
+
+
+def test_best_of_all_permutations():
+    rewards = np.random.default_rng(0).random((5, 3, 5)) * (np.random.default_rng(1).random((5, 3, 5)) > 0.4)
+    schedule, total = best_assignment(rewards)
+    for table, slots, best in zip(rewards, schedule, total, strict=True):
+        tried = max(sum(table[t, k] for t, k in enumerate(order)) for order in permutations(range(5), 3))
+        assert best == pytest.approx(tried)
+        assert sum(table[t, k] for t, k in enumerate(slots) if k >= 0) == pytest.approx(tried)
+
+
+def test_no_policy_earns_more():
+    tasks = TargetSelectionDistribution().frozen("validation").tasks.take(np.arange(12))
+    bounds = assignment_bounds(tasks, chunk=8)
+    assert bounds.shape == (12, 5)
+    scores = {}
+    for name, policy in {"greedy": clairvoyant(), "assigned": AssignmentPolicy(), "queue": PriorityPolicy()}.items():
+        scores[name] = play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8)), tasks, 0).scores
+        assert (scores[name] <= bounds + 1e-5).all()
+    assert (bounds > 0).mean() > 0.8  # some nights are shut
+    assert scores["greedy"].mean() > 0.75 * bounds.mean() and scores["assigned"].mean() > scores["queue"].mean()
+
+
+def test_a_reward_without_a_slew():
+    """The first slot's rewards, played with a telescope that needs no time to move."""
+    env = TargetSelectionVectorEnv(2)
+    env.reset(seed=5)
+    rewards = rewards_without_slews(env)
+    env._slew[:] = 0
+    target = np.argmax(rewards[:, 0], axis=1)
+    _, paid, *_ = env.step(target)
+    np.testing.assert_allclose(paid, rewards[[0, 1], 0, target], rtol=1e-5)
+
+
+def test_other_presets_are_refused():
+    env = TargetSelectionVectorEnv(1, "depth")
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="variant 'depth' has others"):
+        rewards_without_slews(env)
