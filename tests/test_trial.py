@@ -157,7 +157,7 @@ def test_transition_of_a_walk_by_hand():
     up = np.array([[0.0, 1.0]] * 2, np.float32)
     for step in range(1, 41):
         seen, *_ = trial.step(up)
-        after = trial.transition
+        after = trial.last_transition
         height = 0.1 * ((step - 1) % 20 + 1)
         away = np.array([abs(0.95 - height), np.hypot(1, height)])
         np.testing.assert_allclose(after.observation, [[0, height]] * 2, atol=1e-5)
@@ -180,14 +180,14 @@ def test_transition_on_a_grid_by_hand():
     rewards = []
     for step, action in enumerate([2, 2, *[0] * 13]):  # right, right, and stay
         trial.step(np.array([action]))
-        after = trial.transition
+        after = trial.last_transition
         column = min(step + 1, 2)
         np.testing.assert_allclose(after.observation, [[column / 2 - 1, -1]])
         assert after.mask.tolist() == [[1] * 5]
         assert after.truncated[0] == (step == 14) and not after.terminated[0]
         rewards.append(after.reward[0])
     np.testing.assert_allclose(rewards, [-0.1, *[1.0] * 14])
-    np.testing.assert_allclose(trial.transition.report["score"], [-0.1 + 14])
+    np.testing.assert_allclose(trial.last_transition.report["score"], [-0.1 + 14])
 
 
 def test_transition_of_an_experiment():
@@ -195,15 +195,15 @@ def test_transition_of_an_experiment():
     trial.keep_transition = True
     trial.reset(seed=0)
     seen, paid, *_ = trial.step(np.zeros((3, 5), np.float32))
-    after = trial.transition
+    after = trial.last_transition
     assert after.terminated.all() and not after.truncated.any() and after.mask is None
     assert (after.observation[:, 1] == 1).all() and (seen[:, 1] == 0).all(), "measured, and the next one not yet"
     np.testing.assert_array_equal(seen[:, 10:20], after.observation)
     np.testing.assert_allclose(after.reward, paid, rtol=1e-6)  # a first experiment is the best so far
     trial.step(np.full((3, 5), -1.0, np.float32))
-    worse = trial.transition.reward
+    worse = trial.last_transition.reward
     np.testing.assert_allclose(worse, trial.trial_state.last_reward)
-    assert (trial.transition.observation[:, 1] == 1).all(), "of the last step too, though the next trial has begun"
+    assert (trial.last_transition.observation[:, 1] == 1).all(), "of the last step too, though the next trial has begun"
 
 
 def test_transitions_are_kept_only_where_asked_for_and_change_nothing():
@@ -215,7 +215,7 @@ def test_transitions_are_kept_only_where_asked_for_and_change_nothing():
         actions = rng.uniform(-1, 1, (2, 2)).astype(np.float32)
         for a, b in zip(plain.step(actions)[:4], kept.step(actions)[:4], strict=True):
             np.testing.assert_array_equal(a, b)
-        assert plain.transition is None and kept.transition is not None
+        assert plain.last_transition is None and kept.last_transition is not None
 
 
 def test_no_transition_where_only_some_trials_were_played():
@@ -223,7 +223,7 @@ def test_no_transition_where_only_some_trials_were_played():
     trial.keep_transition = True
     trial.reset(seed=0)
     trial.step(np.array([0, 0]))
-    assert trial.transition is not None
+    assert trial.last_transition is not None
     trial.step(np.array([0, 0]))  # both begin anew, and none is played
     trial.reset(seed=0, options={"reset_mask": np.array([True, True])})
     assert trial.step(np.array([0, 0]))[2].all()
@@ -239,7 +239,7 @@ def test_what_a_step_hands_out_is_not_changed_by_later_steps(name):
     for step in range(30):
         observation, reward, terminated, truncated, info = trial.step(trial.action_space.sample())
         arrays = {"observation": observation, "reward": reward, "terminated": terminated, "truncated": truncated}
-        after = trial.transition
+        after = trial.last_transition
         arrays |= {f"after {k}": v for k, v in vars(after).items() if isinstance(v, np.ndarray)}
         arrays |= {f"report {k}": v for k, v in after.report.items()}
         arrays |= {f"info {k}": v for k, v in info.items() if isinstance(v, np.ndarray)}
