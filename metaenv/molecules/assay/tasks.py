@@ -22,10 +22,9 @@ from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.design import objective_splits as criteria
 from metaenv.molecules.design.objective_splits import SHARES, share_of, window_pairs, windows
 from metaenv.molecules.design.tasks import Certified, Features, parsed_certificate, scaled, window_columns
-from metaenv.molecules.listed import FiniteTaskDistribution
 from metaenv.molecules.stored import Molecules, Portfolio, anchors, fingerprints, pool
 from metaenv.portfolios import greedy
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
 ASSAY_EPISODES = 10
@@ -146,10 +145,10 @@ class AssayDistribution(FiniteTaskDistribution):
         tasks = self.members(split)
         return tasks.take(np.unique(tasks.target, return_index=True)[1])
 
-    def _training(self) -> TaskBatch:
+    def training_tasks(self) -> TaskBatch:
         return all_tasks(locate(self.source), "train")
 
-    def _frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         return _frozen(locate(self.source), split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -188,7 +187,7 @@ class AssayDistribution(FiniteTaskDistribution):
         y = [(assay.standardised if self.labels == "activity" else assay.active)[r] for assay, r in pairs]
         return Labelled(np.array(x), np.array(y), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 95) which of 31 bins the windows cover, and the activity predicted for 64 real molecules.
 
         Activity is centred and divided by three standard deviations of real molecules; it tells about a target that

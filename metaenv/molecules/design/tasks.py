@@ -25,9 +25,8 @@ from metaenv.molecules.chem.scoring import (
     score_table,
 )
 from metaenv.molecules.design import objective_splits as criteria
-from metaenv.molecules.listed import FiniteTaskDistribution
 from metaenv.molecules.stored import Molecules, anchors, fingerprints, frozen_sha256, pool
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats
 
 Variant = Literal["windows-3", "windows-4", "windows-5", "groups", "lead-hop", "assay"]
@@ -170,10 +169,10 @@ class MoleculeDistribution(FiniteTaskDistribution):
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
-    def _training(self) -> TaskBatch:
+    def training_tasks(self) -> TaskBatch:
         return all_tasks(self.variant, "train")
 
-    def _frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         return _frozen(self.variant, split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -194,7 +193,7 @@ class MoleculeDistribution(FiniteTaskDistribution):
         described = real.bits() if self.features == "fingerprint" else scaled(real.values)
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, c) zeros and ones: which bins the windows cover; in variant ``groups`` also the two groups (one-hot); in
         ``lead-hop`` which fragments the lead has."""
         parts = [criteria.covered_bins(tasks.low, tasks.high, tasks.wanted)]

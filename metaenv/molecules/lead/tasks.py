@@ -22,8 +22,7 @@ from metaenv.molecules.chem.scoring import WINDOWED, score_table
 from metaenv.molecules.design.objective_splits import CENTRE, SHARES, SPREAD, share_of
 from metaenv.molecules.design.tasks import Certified
 from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries, notation
-from metaenv.molecules.listed import FiniteTaskDistribution
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats, Index
 
 WINDOWS = 3
@@ -130,13 +129,13 @@ class LeadDistribution(FiniteTaskDistribution):
     task_type: ClassVar[type[Task]] = LeadTask
     splits: tuple[str, ...] = SPLITS
 
-    def _training(self) -> TaskBatch:
+    def training_tasks(self) -> TaskBatch:
         return all_tasks("train")
 
-    def _frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         return _frozen(split)
 
-    def _listed(self, split: str) -> TaskBatch:
+    def listed_tasks(self, split: str) -> TaskBatch:
         return _frozen_tasks(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -162,7 +161,7 @@ class LeadDistribution(FiniteTaskDistribution):
             x[rows] = scaled(libraries().values[libraries().of(int(tasks.scaffold[rows[0]]))][chosen])
         return Labelled(x, y, tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 21) which properties have windows, then the windows' ends, scaled; 0 where there is none."""
         ends = [np.clip(scaled(edge) / 2, -1, 1) * tasks.wanted for edge in (tasks.low, tasks.high)]
         return np.concatenate([tasks.wanted, *ends], axis=1).astype(np.float32)

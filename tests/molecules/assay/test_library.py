@@ -293,7 +293,7 @@ def test_random_reference_and_context(source):
         scores = build(env, sequences, tasks.take(np.full(200, i)))["score"]
         np.testing.assert_allclose(scores, distribution.score_pool(tasks)[i, :200], atol=1e-9)
     np.testing.assert_allclose(distribution.score_pool(tasks).mean(axis=1), frozen.reference.random[rows])
-    context = distribution.context(frozen.tasks)
+    context = distribution.task_vector(frozen.tasks)
     assert context.shape == (256, 31 + 64) and len(np.unique(context[:, 31:], axis=0)) == 8
 
 
