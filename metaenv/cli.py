@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 HELP = """\
 metaenv: meta-reinforcement learning on distributions of scientific problems
@@ -14,7 +15,7 @@ metaenv: meta-reinforcement learning on distributions of scientific problems
   metaenv resume RUN              go on with an interrupted run, to the same result
   metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the floors; `fewshot all`
   metaenv evaluate RUN            play a run's agent on held-out tasks, beside the classical methods
-  metaenv envs                    list the environments
+  metaenv envs [ENV|MODULE]       list the environments, ours or a module's, or print the page of one
   metaenv bench WHAT              measure speed: envs, rl2, fewshot and more
   metaenv reproduce WHAT          train and evaluate a published result whole: materials-rl2, bandit-rl2
 
@@ -22,12 +23,35 @@ Add --help to a command for its options. Everything runs on the CPU, without a n
 """
 
 
-RETURNS = {"sum": "their sum", "best": "the best of them"}
+ENVS_HELP = """\
+usage: metaenv envs [ENV|MODULE]
+
+List the environments, with their spaces, trials and splits; those that MODULE registers, where one is given; or print
+the page of ENV: what it is, and every column of its observation.
+
+  metaenv envs
+  metaenv envs MaterialsSynthesis
+  metaenv envs lab                 the environments of lab.py in this folder
+  metaenv envs lab:lab/Dose-v0     one of them
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does, so that a user's own modules are found
+    try:
+        status = _run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who reads has read enough, as in `metaenv envs | head`. Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0
@@ -36,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(__version__)
         return 0
-    from metaenv.errors import nearest
+    from metaenv.errors import install_hint, nearest
 
     # Before torch is imported: with small networks, two threads on a busy machine are ten times slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,12 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] not in commands:
         return _complain(f"no command {args[0]!r}.{nearest(args[0], commands)}")
     try:
-        return commands[args[0]](args[1:])
+        return commands[args[0]]([*_with_whole_steps(args[1:])])
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except BrokenPipeError:
+        raise
     except ImportError as error:
-        return _complain(f"{error}\nThis command needs more packages: pip install -e '.[all]'")
-    except (ValueError, KeyError, OSError) as error:
+        hint = "" if "pip install" in str(error) else f"\nThis command needs more packages: {install_hint(error)}"
+        return _complain(f"{error}{hint}")
+    except (ValueError, KeyError, OSError, NotImplementedError) as error:
         return _complain(str(error.args[0]) if isinstance(error, KeyError) else str(error))
 
 
@@ -64,6 +91,21 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "bench": _bench,
         "reproduce": _reproduce,
     }
+
+
+def _with_whole_steps(args: list[str]) -> Iterator[str]:
+    """The arguments, with counts of steps such as 1e6 and 2.5e5 written out."""
+    option = ""
+    for arg in args:
+        name, equals, value = arg.partition("=") if arg.startswith("--") else (option, "", arg)
+        if name.endswith("steps") and re.fullmatch(r"[0-9._]+e[+]?[0-9]+", value, re.IGNORECASE):
+            number = float(value)
+            if not number.is_integer():
+                raise ValueError(f"Expected a whole number of steps, got {value}.")
+            yield f"{name}={int(number)}" if equals else str(int(number))
+        else:
+            yield arg
+        option = arg
 
 
 def _complain(message: str, status: int = 2) -> int:
@@ -114,21 +156,20 @@ def _evaluate(args: list[str]) -> int:
 
 
 def _envs(args: list[str]) -> int:
-    if args:
-        print("usage: metaenv envs\n\nList the registered environments, with their spaces, trials and splits.")
-        return 0 if args[0] in ("-h", "--help") else 2
-    import gymnasium as gym
+    if args and args[0] in ("-h", "--help"):
+        print(ENVS_HELP, end="")
+        return 0
+    from metaenv.pages import ids_of, overview, page
+    from metaenv.registry import names
 
-    from metaenv.registry import ENVIRONMENTS, full_id
-    from metaenv.trial import make_trials
-
-    for name in ENVIRONMENTS:
-        env = make_trials(name)
-        summary = (gym.make(full_id(name)).unwrapped.__doc__ or "").split("\n")[0]
-        print(f"{full_id(name)}\n  {summary}")
-        print(f"  action {env.single_action_space}; observation {env.env.single_observation_space.shape}")
-        splits = ", ".join(env.distribution.splits)
-        print(f"  trial of {env.episodes} episodes, its return {RETURNS[env.trial_state.objective]}; splits {splits}")
+    if len(args) > 1:
+        return _complain(f"Expected one environment or module, got {' '.join(args)}.")
+    if not args:
+        print(overview())
+    elif ":" in args[0] or args[0].removeprefix("metaenv/").rpartition("-v")[0] in names() or args[0] in names():
+        print(page(args[0]))
+    else:
+        print(overview(ids_of(args[0])))
     return 0
 
 

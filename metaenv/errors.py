@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class TaskError(ValueError):
@@ -12,7 +12,34 @@ class TaskError(ValueError):
 
 def nearest(name: str, options: Iterable[str]) -> str:
     """A hint such as `` Did you mean 'test'?`` (empty when nothing is close), then the list of options."""
-    known = sorted(options)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return nearest_of(name, {"Known": options})
+
+
+def nearest_of(name: str, kinds: Mapping[str, Iterable[str]]) -> str:
+    """`nearest` among options of several kinds: the hint is of the first kind that has a close one.
+
+    Args:
+        name: what was asked for.
+        kinds: what each list of options is called, such as "Environments", and the options.
+    """
+    known = {kind: sorted(options) for kind, options in kinds.items()}
+    close = [match for options in known.values() for match in difflib.get_close_matches(str(name), options, 1, 0.5)]
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{hint} Known: {', '.join(known)}."
+    return hint + "".join(f" {kind}: {', '.join(options)}." for kind, options in known.items())
+
+
+EXTRAS = {
+    **dict.fromkeys(("torch", "stable_baselines3", "tyro", "rich", "tqdm", "scipy"), "agents"),
+    **dict.fromkeys(("botorch", "gpytorch", "sklearn"), "baselines"),
+    "matplotlib": "plots",
+    "astropy": "astronomy",
+    "ray": "cluster",
+    "tensorboard": "tracking",
+}
+"""Which extra of the distribution brings a package."""
+
+
+def install_hint(error: ImportError) -> str:
+    """How to install what an import has not found."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0], "all")
+    return f'pip install "metaenv-science[{extra}]"'

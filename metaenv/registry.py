@@ -34,6 +34,11 @@ def register_all() -> None:
             gym.register(env_id, entry_point=f"{module}:{scalar}", vector_entry_point=f"{module}:{batched}")
 
 
+def names() -> list[str]:
+    """The environments' names without namespace and version, each once."""
+    return sorted({known.rpartition("-v")[0] for known in ENVIRONMENTS})
+
+
 def full_id(name: str) -> str:
     """The id that also works in spawned workers: ``metaenv:metaenv/Name-v0``.
 
@@ -49,7 +54,7 @@ def full_id(name: str) -> str:
     if short not in ENVIRONMENTS:
         versions = sorted(known for known in ENVIRONMENTS if known.rpartition("-v")[0] == short)
         if not versions:
-            raise ValueError(f"no environment {name!r}.{nearest(short, ENVIRONMENTS)}")
+            raise ValueError(f"no environment {name!r}.{nearest(short.rpartition('-v')[0] or short, names())}")
         short = versions[-1]
     return f"{NAMESPACE}:{NAMESPACE}/{short}"
 

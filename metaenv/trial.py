@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.errors import nearest
+from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, BatchedWrapper, Info, Observations
 
@@ -93,6 +94,25 @@ class TrialState:
         return gym.spaces.Box(
             np.concatenate(low).astype(np.float32), np.concatenate(high).astype(np.float32), dtype=np.float32
         )
+
+    def layout(self, inner: ObservationLayout | None) -> ObservationLayout:
+        """The trial's observation, block by block, around that of an episode."""
+        space = self.space
+        low, high = float(space.low[: self.episode_size].min()), float(space.high[: self.episode_size].max())
+        blocks = list(inner.blocks if inner else [Block("observation", "of the episode", low, high, self.episode_size)])
+        if self._report_size:
+            meaning = "the final observation of the episode before, after its last step; else 0"
+            blocks.append(Block("last report", meaning, min(low, 0), max(high, 0), self._report_size))
+        action = slice(self.episode_size + self._report_size, -3)
+        kind = "a number each" if isinstance(self.action_space, gym.spaces.Box) else "one-hot"
+        ends = float(space.low[action].min()), float(space.high[action].max())
+        blocks += [
+            Block("previous action", f"{kind}; 0 at the trial's start", *ends, self._action_size),
+            Block("previous reward", "of the environment; 0 at the trial's start", -np.inf, np.inf),
+            Block("boundary flag", "1 if the previous step ended an episode"),
+            Block("progress", "episodes finished, of all of the trial"),
+        ]
+        return ObservationLayout(blocks)
 
     def begin(self, rows: Rows) -> None:
         """A new trial in ``rows``: nothing is remembered."""
@@ -215,6 +235,7 @@ class VectorTrial(BatchedWrapper):
             hide_history,
         )
         super().__init__(env, self.trial_state.space, autoreset_mode)
+        self.layout = self.trial_state.layout(env.layout)
         self.episodes = self.trial_state.episodes
         self._end_report: Info | None = None
         self.keep_transition = False

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from metaenv.actions import check_actions
 from metaenv.errors import TaskError, nearest
+from metaenv.layout import ObservationLayout
 from metaenv.rng import Streams, TaskStreams
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
@@ -45,6 +46,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     Args:
         num_envs: how many sub-environments.
         distribution: where tasks come from.
+        observation: the layout of an episode's observation, or only its space.
+        action_space: of one sub-environment.
         split: which of the distribution's splits ``reset`` draws from.
         autoreset_mode: ``SAME_STEP`` (default), ``NEXT_STEP`` or ``DISABLED``, as Gymnasium defines them.
         render_mode: ``"ansi"``, ``"rgb_array"`` or None.
@@ -75,7 +78,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self,
         num_envs: int,
         distribution: TaskDistribution,
-        observation_space: gym.spaces.Box,
+        observation: gym.spaces.Box | ObservationLayout,
         action_space: gym.spaces.Space[Any],
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -92,9 +95,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
-        self.single_observation_space = observation_space
+        self.layout = observation if isinstance(observation, ObservationLayout) else None
+        """What the columns of an observation are, where the environment tells."""
+        self.single_observation_space = observation.box() if isinstance(observation, ObservationLayout) else observation
         self.single_action_space = action_space
-        self.observation_space = batch_space(observation_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
         self._began = np.zeros(num_envs, bool)  # which sub-environments have an episode under way
         self._finished = np.zeros(num_envs, bool)  # which wait for NEXT_STEP's reset
@@ -371,7 +376,7 @@ class BatchedWrapper(BatchedEnv):
     def __init__(
         self,
         env: BatchedEnv,
-        observation_space: gym.spaces.Box | None = None,
+        observation: gym.spaces.Box | ObservationLayout | None = None,
         autoreset_mode: AutoresetMode | str | None = None,
     ) -> None:
         if not isinstance(env, BatchedEnv):
@@ -381,7 +386,7 @@ class BatchedWrapper(BatchedEnv):
         super().__init__(
             env.num_envs,
             env.distribution,
-            observation_space or env.single_observation_space,  # type: ignore[arg-type]
+            observation or env.layout or env.single_observation_space,  # type: ignore[arg-type]
             env.single_action_space,
             env.split,
             env.autoreset_mode if autoreset_mode is None else autoreset_mode,

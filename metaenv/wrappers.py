@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
+from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import TaskBatch, TaskDistribution
 from metaenv.typing import Rows
 from metaenv.vector import BatchedEnv, BatchedWrapper, Observations
@@ -27,7 +28,12 @@ class VectorObserveTask(BatchedWrapper):
     """A vector environment whose observation ends with the true task as a vector, in [-1, 1]."""
 
     def __init__(self, env: BatchedEnv) -> None:
-        super().__init__(env, _extended(env.single_observation_space, env.distribution))
+        space = _extended(env.single_observation_space, env.distribution)
+        super().__init__(env, space)
+        if env.layout is not None:
+            size = space.shape[0] - env.layout.width
+            told = Block("task vector", "the hidden task, which no policy may know", -1, 1, size)
+            self.layout = env.layout.joined(ObservationLayout([told]))
         self._vectors = np.empty((env.num_envs, 0), np.float32)
 
     @property

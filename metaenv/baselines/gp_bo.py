@@ -43,7 +43,7 @@ class GaussianProcessBO:
             import torch
             from torch.quasirandom import SobolEngine
         except ImportError as error:
-            raise ImportError('GP-BO needs BoTorch: pip install "metaenv-science[baselines]"') from error
+            raise ImportError("GP-BO needs BoTorch: pip install 'metaenv-science[baselines]'") from error
         space = env.single_action_space
         assert isinstance(space, gym.spaces.Box), "checked above"
         self._shape, self._low = space.shape, space.low.ravel().astype(np.float64)

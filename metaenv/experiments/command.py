@@ -211,6 +211,6 @@ def _has_botorch() -> bool:
     from importlib.util import find_spec
 
     if find_spec("botorch") is None:
-        print("BoTorch is not installed, so GP-BO is left out: pip install -e '.[baselines]'")
+        print("BoTorch is not installed, so GP-BO is left out: pip install 'metaenv-science[baselines]'")
         return False
     return True

@@ -12,7 +12,7 @@ from metaenv.agents.base import Agent
 from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.experiments.evaluate import AGENT, compare, save, show
 from metaenv.materials.baselines import portfolio
-from metaenv.materials.env import OBSERVATION_NAMES, PHASES_SEEN
+from metaenv.materials.env import LAYOUT, PHASES_SEEN
 from metaenv.materials.recipes import from_action
 from metaenv.materials.render import campaign_figure, recipe_text
 from metaenv.plots import save as save_figure
@@ -65,7 +65,7 @@ def worked_campaign(config: TrainConfig, agent: Agent, folder: Path) -> Path:
     best = record.best_so_far()
     final = best[:, -1] / frozen.reference.oracle
     i = int(np.argsort(final)[len(final) // 2])
-    shown = record.observations[i, :, len(OBSERVATION_NAMES) :].astype(np.float64)
+    shown = record.observations[i, :, LAYOUT.width :].astype(np.float64)
     figure = campaign_figure(
         frozen.tasks.take(np.array([i])),
         record.actions[i],

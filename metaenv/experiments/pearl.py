@@ -382,7 +382,7 @@ def _require_botorch() -> None:
     from importlib.util import find_spec
 
     if find_spec("botorch") is None:
-        raise ImportError("GP-BO needs BoTorch: pip install -e '.[baselines]', or leave --bayesopt out")
+        raise ImportError("GP-BO needs BoTorch: pip install 'metaenv-science[baselines]', or leave --bayesopt out")
 
 
 def _save_closed(evaluation: Evaluation, out: Path) -> None:

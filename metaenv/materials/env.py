@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
+from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DRAWS, Measurement, measure
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
@@ -27,11 +28,21 @@ if TYPE_CHECKING:
 Feedback = Literal["phases", "yield"]
 FEEDBACKS = ("phases", "yield")
 SIZE_SCALE = np.log(100.0)  # grain sizes from 0.01 to 100 um become [-1, 1]
-OBSERVATION_NAMES = (
-    "goal size", "measured", "precursor", "free oxides", "intermediate", "target", "decomposed",
-    "grain size", "mass loss", "reading",
-)  # fmt: skip
-READING = OBSERVATION_NAMES.index("reading")
+LAYOUT = ObservationLayout(
+    [
+        Block("goal size", "the grain size that is wanted, on a logarithmic scale from 0.01 to 100 um", -1),
+        Block("measured", "1 once the material is made and measured; what follows is 0 before"),
+        Block("precursor", "share of the phase, as the diffractometer refines it"),
+        Block("free oxides", "share of the phase"),
+        Block("intermediate", "share of the phase"),
+        Block("target", "share of the phase"),
+        Block("decomposed", "share of the phase"),
+        Block("grain size", "of the target, on the scale of the goal", -1),
+        Block("mass loss", "of the sample, relative", -1),
+        Block("reading", "noisy estimate of the utility, which is also the reward", -1),
+    ]
+)
+READING = LAYOUT.column("reading")
 PHASES_SEEN = slice(2, 7)
 ONLY_PHASES_SHOW = slice(2, 9)  # what ``feedback="yield"`` hides
 
@@ -61,11 +72,10 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         if not 0 <= noise <= 10:
             raise ValueError(f"noise is a factor from 0 to 10, got {noise}")
-        low = np.array([-1, 0, 0, 0, 0, 0, 0, -1, -1, -1], np.float32)
         super().__init__(
             num_envs,
             SolidStateDistribution(variant),
-            gym.spaces.Box(low, np.ones(10, np.float32), dtype=np.float32),
+            LAYOUT,
             gym.spaces.Box(-1, 1, (ACTION_DIM[variant],), np.float32),
             split,
             autoreset_mode,
@@ -74,7 +84,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         self.variant: Variant = variant
         self.feedback: Feedback = feedback
         self.noise_factor = float(noise)
-        self._seen = np.zeros((num_envs, len(OBSERVATION_NAMES)), np.float32)
+        self._seen = np.zeros((num_envs, LAYOUT.width), np.float32)
         self._score = np.zeros(num_envs)
         self._action = np.zeros((num_envs, ACTION_DIM[variant]))
         # To be drawn: the readings on the present material, and what its last experiment showed.

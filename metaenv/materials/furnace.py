@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
+from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.env import scaled_size
 from metaenv.materials.kinetics import (
     INTERMEDIATE,
@@ -53,11 +54,23 @@ START_UM = 2.0  # particle size of the powders at the start; each regrinding hal
 EPISODE_STEPS = 48
 TEMPERATURE_NOISE_K = 3.0  # of the thermocouple (chosen)
 BALANCE_NOISE = 0.002  # of the relative mass loss (chosen)
-OBSERVATION_NAMES = (
-    "goal size", "temperature", "hours", "particle size", "mass loss", "mass loss in the last step", "steps used",
-    "stopped", "precursor", "free oxides", "intermediate", "target", "decomposed", "grain size", "reading",
-)  # fmt: skip
-STOPPED, PHASES, GRAIN, READING = 7, slice(8, 13), 13, 14
+LAYOUT = ObservationLayout(
+    [
+        Block("goal size", "the grain size that is wanted, on a logarithmic scale from 0.01 to 100 um", -1),
+        Block("temperature", "of the furnace as the thermocouple reads it, from 300 to 1800 K"),
+        Block("hours", "since the start, on a logarithmic scale to 100 h"),
+        Block("particle size", "of the powders, on the scale of the goal", -1),
+        Block("mass loss", "of the sample, relative, as the balance reads it", -1),
+        Block("mass loss in the last step", "its change", -1),
+        Block("steps used", "of all that there are"),
+        Block("stopped", "1 once the sample is taken out and measured; what follows is 0 before"),
+        Block("phases", "shares of precursor, free oxides, intermediate, target and decomposed", width=5),
+        Block("grain size", "of the target, on the scale of the goal", -1),
+        Block("reading", "noisy estimate of the utility, which is also the reward", -1),
+    ]
+)
+STOPPED, PHASES = LAYOUT.column("stopped"), LAYOUT.slice("phases")
+GRAIN, READING = LAYOUT.column("grain size"), LAYOUT.column("reading")
 
 
 class FurnaceControlVectorEnv(BatchedEnv):
@@ -81,12 +94,10 @@ class FurnaceControlVectorEnv(BatchedEnv):
             raise ValueError(f"noise is a factor from 0 to 10, got {noise}")
         if max_steps < 2:
             raise ValueError(f"a furnace run has at least two steps, got max_steps={max_steps}")
-        low = np.zeros(len(OBSERVATION_NAMES), np.float32)
-        low[[0, 3, 4, 5, GRAIN, READING]] = -1
         super().__init__(
             num_envs,
             SolidStateDistribution(),
-            gym.spaces.Box(low, np.ones(len(OBSERVATION_NAMES), np.float32), dtype=np.float32),
+            LAYOUT,
             gym.spaces.Discrete(len(ACTION_NAMES)),
             split,
             autoreset_mode,
@@ -99,7 +110,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._kelvin, self._hottest = np.full(num_envs, ROOM_K), np.full(num_envs, ROOM_K)
         self._hours, self._particle = np.zeros(num_envs), np.full(num_envs, START_UM)
         self._steps = np.zeros(num_envs, np.int64)
-        self._seen = np.zeros((len(OBSERVATION_NAMES), num_envs), np.float32)  # transposed: written row by row
+        self._seen = np.zeros((LAYOUT.width, num_envs), np.float32)  # transposed: written row by row
         self._score = np.zeros(num_envs)
         self._allowed_now = np.ones((num_envs, len(ACTION_NAMES)), bool)
         self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.materials.env import OBSERVATION_NAMES, PHASES_SEEN, SIZE_SCALE
+from metaenv.materials.env import LAYOUT, PHASES_SEEN, SIZE_SCALE
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.oracle import even_cover
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
@@ -87,7 +87,7 @@ class ParticleBayes:
     def act(self, observation: Observations) -> NDArray[Any]:
         """Learn from the report in the observation and choose the next recipe of each campaign."""
         if self._last is not None:
-            self._learn(observation[:, len(OBSERVATION_NAMES) : 2 * len(OBSERVATION_NAMES)])
+            self._learn(observation[:, LAYOUT.width : 2 * LAYOUT.width])
         log_goal = SIZE_SCALE * observation[:, 0].astype(np.float64)
         self._last = np.array([self._choose(i, log_goal[i]) for i in range(self._n)])
         return self._table.actions[self._last]
@@ -99,7 +99,7 @@ class ParticleBayes:
     def _learn(self, report: Observations) -> None:
         assert self._last is not None
         shown, grain = self._table.shown[:, self._last], self._table.log_grain[:, self._last]  # (P, n, 5), (P, n)
-        seen_grain = SIZE_SCALE * report[:, OBSERVATION_NAMES.index("grain size")]
+        seen_grain = SIZE_SCALE * report[:, LAYOUT.column("grain size")]
         misfit = np.square((shown - report[:, PHASES_SEEN]) / PHASE_SPREAD).sum(axis=2)
         misfit += np.square((grain - seen_grain) / SIZE_SPREAD)
         self._log_weight -= 0.5 * misfit.T

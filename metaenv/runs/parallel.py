@@ -58,7 +58,7 @@ def _map_ray(
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("engine 'ray' needs Ray: pip install -e '.[cluster]'") from error
+        raise ImportError("engine 'ray' needs Ray: pip install 'metaenv-science[cluster]'") from error
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False)
     remote = ray.remote(num_cpus=1, max_retries=3)(run)

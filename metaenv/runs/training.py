@@ -22,9 +22,9 @@ from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger,
 from metaenv.agents.base import Agent
 from metaenv.agents.pearl import PEARL, PEARLConfig
 from metaenv.agents.rl2 import RL2, RL2Config
-from metaenv.errors import nearest
+from metaenv.errors import nearest, nearest_of
 from metaenv.evaluation import package_versions, write_text
-from metaenv.registry import ENVIRONMENTS, NAMESPACE, full_id, vector_class
+from metaenv.registry import NAMESPACE, full_id, names, vector_class
 from metaenv.trial import VectorTrial, make_trials
 
 A = TypeVar("A", bound=Agent)
@@ -153,8 +153,8 @@ def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
     try:
         env = full_id(name)
     except ValueError as error:
-        names = known | set(ENVIRONMENTS)
-        raise RunError(f"no preset and no environment {name!r}.{nearest(name, names)}") from error
+        kinds = {"Environments": names(), "Kept settings": known - set(names())}
+        raise RunError(f"no environment and no kept settings {name!r}.{nearest_of(name, kinds)}") from error
     start = {"num_envs": 20} if algorithm == "pearl" else {}
     declared = getattr(vector_class(env), "training_settings", {}).get(algorithm, {})
     # Another project's id is kept whole: without its module it is not found.

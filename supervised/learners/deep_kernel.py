@@ -52,7 +52,7 @@ class DeepKernelConfig(LearnerConfig):
 
 
 class DeepKernel(Learner):
-    """Deep-kernel transfer; see the module's docstring. Needs GPyTorch: ``pip install -e '.[baselines]'``.
+    """Deep-kernel transfer; see the module's docstring. Needs GPyTorch: ``pip install 'metaenv-science[baselines]'``.
 
     Predictions of regression have a standard deviation. It can be used on more or fewer classes than it is trained on.
 
@@ -173,5 +173,5 @@ def _gpytorch() -> Any:
     try:
         import gpytorch
     except ImportError as error:
-        raise ImportError("deep kernels need GPyTorch: pip install -e '.[baselines]'") from error
+        raise ImportError("deep kernels need GPyTorch: pip install 'metaenv-science[baselines]'") from error
     return gpytorch

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from metaenv import Trial, make_trials
-from metaenv.materials.env import OBSERVATION_NAMES, PHASES_SEEN, READING
+from metaenv.materials.env import LAYOUT, PHASES_SEEN, READING
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DETECTION_LIMIT, DRAWS, measure
 from metaenv.materials.oracle import true_utility
@@ -74,7 +74,7 @@ def test_bias_is_the_task_s_own_and_shifts_what_is_seen():
 
 def test_yield_feedback_hides_everything_but_the_reading():
     shown = played(feedback="yield")[4]["final_obs"]
-    hidden = [OBSERVATION_NAMES.index(n) for n in ("precursor", "target", "decomposed", "grain size", "mass loss")]
+    hidden = [LAYOUT.column(n) for n in ("precursor", "target", "decomposed", "grain size", "mass loss")]
     assert (shown[:, hidden] == 0).all() and (shown[:, PHASES_SEEN] == 0).all()
     np.testing.assert_array_equal(shown[:, READING], played()[4]["final_obs"][:, READING])
 

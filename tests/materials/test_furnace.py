@@ -9,7 +9,7 @@ from metaenv.materials.furnace import (
     HEAT,
     HEAT_K,
     HOLD,
-    OBSERVATION_NAMES,
+    LAYOUT,
     PHASES,
     REGRIND,
     REGRIND_H,
@@ -131,7 +131,7 @@ def test_the_run_ends_by_itself():
 def test_signals_are_cheap_until_the_end():
     env = made()
     observation, *_ = push(env, *[HEAT] * 12)
-    named = dict(zip(OBSERVATION_NAMES, observation.T, strict=True))
+    named = {name: observation[:, LAYOUT.column(name)] for name in LAYOUT.names}
     assert (observation[:, STOPPED:] == 0).all()
     np.testing.assert_allclose(named["temperature"], 12 * HEAT_K / 1500, atol=1e-6)
     assert named["mass loss"].max() > 0.05

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metaenv.classic.bandit.tasks import BanditDistribution
 from metaenv.env import MetaEnv
+from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
@@ -38,7 +39,7 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         super().__init__(
             num_envs,
             BanditDistribution(n_arms),
-            gym.spaces.Box(0, 1, (1,), np.float32),
+            ObservationLayout([Block("nothing", "always 0: a bandit shows nothing")]),
             gym.spaces.Discrete(n_arms),
             split,
             autoreset_mode,

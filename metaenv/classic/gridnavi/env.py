@@ -27,6 +27,7 @@ from metaenv.classic.gridnavi.exact import (
 )
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError
+from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -129,7 +130,7 @@ class GridNaviVectorEnv(BatchedEnv):
         super().__init__(
             num_envs,
             GridNaviDistribution(),
-            gym.spaces.Box(-1, 1, (2,), np.float32),
+            ObservationLayout([Block("place", "column and row of the walker, 0-4 scaled", -1, 1, 2)]),
             gym.spaces.Discrete(len(MOVES)),
             split,
             autoreset_mode,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metaenv.classic.mdp.tasks import NOISE_SD, MDPDistribution
 from metaenv.env import MetaEnv
+from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -42,7 +43,7 @@ class TabularMDPVectorEnv(BatchedEnv):
         super().__init__(
             num_envs,
             MDPDistribution(n_states, n_actions, horizon),
-            gym.spaces.Box(0, 1, (n_states,), np.float32),
+            ObservationLayout([Block("state", "the present state, one-hot", width=n_states)]),
             gym.spaces.Discrete(n_actions),
             split,
             autoreset_mode,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
+from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -206,7 +207,7 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         super().__init__(
             num_envs,
             PointRobotDistribution(goals),
-            gym.spaces.Box(-reach, reach, (2,), np.float32),
+            ObservationLayout([Block("place", "x and y of the robot", -reach, reach, 2)]),
             gym.spaces.Box(-1, 1, (2,), np.float32),
             split,
             autoreset_mode,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
+from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.assay.library import load
 from metaenv.molecules.assay.tasks import ASSAY_EPISODES, AssayDistribution, activity_factor, check_activity
 from metaenv.molecules.chem.assembly import Assembly
@@ -77,11 +78,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         if not constraints and variant in ("groups", "lead-hop", "assay"):
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
         distribution = AssayDistribution(assay_data) if variant == "assay" else MoleculeDistribution(variant)
-        layout = _Layout()
+        layout = Layout()
         super().__init__(
             num_envs,
             distribution,
-            gym.spaces.Box(layout.low, layout.high, dtype=np.float32),
+            layout,
             gym.spaces.Discrete(load_vocabulary().n_actions),
             split,
             autoreset_mode,
@@ -218,7 +219,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def observe(self, rows: Rows) -> Observations:
         built, layout = self.assembly, self.layout
         index = np.arange(self.num_envs)[rows]
-        seen = np.zeros((len(index), layout.size), np.float32)
+        seen = np.zeros((len(index), layout.width), np.float32)
         top, here = built.top(rows), np.arange(len(index))
         seen[here, layout.port_class[top] * (built.n_open[rows] > 0)] = 1
         begun = built.length[rows] > 0
@@ -282,8 +283,8 @@ _BIN_OF = np.repeat(np.arange(len(BINS)), [len(b) for b in BINS])
 _BIN_LOW, _BIN_HIGH = np.array([window for bins in BINS for window in bins], np.float64).T
 
 
-class _Layout:
-    """Where things stand in an observation."""
+class Layout(ObservationLayout):
+    """The observation of a molecule that is being built."""
 
     def __init__(self) -> None:
         v = load_vocabulary()
@@ -293,20 +294,30 @@ class _Layout:
         for action in range(1, v.n_actions):
             name = v.attachment_class[v.action_fragment[action]][v.action_attachment[action]]
             self.port_class[action] = 1 + classes.index(name)
-        start = 1 + len(classes)
-        self.properties = slice(start, start + len(WINDOWED))
-        self.fits = slice(self.properties.stop, self.properties.stop + N_BINS)
-        self.sizes = slice(self.fits.stop, self.fits.stop + 3)
-        self.counts = slice(self.sizes.stop, self.sizes.stop + v.n_fragments)
-        self.finished = self.counts.stop
-        self.reading = self.finished + 1
-        self.magnitude = self.reading + 1
-        self.panel = slice(self.magnitude + 1, self.magnitude + 1 + PANEL_SIZE)
-        self.size = self.panel.stop
-        self.low, self.high = np.zeros(self.size, np.float32), np.ones(self.size, np.float32)
-        self.low[self.properties], self.high[self.properties] = -LIMIT, LIMIT
-        self.high[self.counts] = MAX_ACTIONS
-        self.low[self.reading], self.high[self.reading] = -LIMIT, LIMIT
+        super().__init__(
+            [
+                Block(
+                    "open attachment",
+                    "class of the one to be dealt with, one-hot; the first is none",
+                    width=1 + len(classes),
+                ),
+                Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(WINDOWED)),
+                Block("fits", "how well it fits each window that objectives are made of", width=N_BINS),
+                Block(
+                    "sizes",
+                    "actions played, attachments open, heavy atoms, as shares of the most there can be",
+                    width=3,
+                ),
+                Block("fragments", "how often each is there", high=MAX_ACTIONS, width=v.n_fragments),
+                Block("finished", "1 once the molecule is finished"),
+                Block("reading", "the reward", -LIMIT, LIMIT),
+                Block("magnitude", "of the reward, from 0 for at most 0.0001 to 1 for 1"),
+                Block("panel", "factors of the score, in an order that differs from task to task", width=PANEL_SIZE),
+            ]
+        )
+        self.properties, self.fits, self.sizes = self.slice("properties"), self.slice("fits"), self.slice("sizes")
+        self.counts, self.panel = self.slice("fragments"), self.slice("panel")
+        self.finished, self.reading, self.magnitude = map(self.column, ("finished", "reading", "magnitude"))
 
 
 class MoleculeDesignEnv(MetaEnv):

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
+from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.scoring import WINDOWED, desirabilities
 from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
 from metaenv.molecules.lead.tasks import LeadDistribution, scaled
@@ -50,7 +51,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         super().__init__(
             num_envs,
             LeadDistribution(),
-            gym.spaces.Box(layout.low, layout.high, dtype=np.float32),
+            layout,
             gym.spaces.Discrete(SITES * N_GROUPS),
             split,
             autoreset_mode,
@@ -119,7 +120,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     def observe(self, rows: Rows) -> Observations:
         layout, choice = self.layout, self.choice[rows]
         here = np.arange(len(choice))
-        seen = np.zeros((len(choice), layout.size), np.float32)
+        seen = np.zeros((len(choice), layout.width), np.float32)
         seen[here, self._scaffold[rows]] = 1
         seen[here[:, None], layout.first_group + choice] = 1
         seen[:, layout.properties] = scaled(self._properties[rows])
@@ -163,19 +164,23 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         return smiles[-1], shown, history
 
 
-class Layout:
-    """Where things stand in an observation of ``n_scaffolds`` scaffolds."""
+class Layout(ObservationLayout):
+    """The observation of molecules on ``n_scaffolds`` scaffolds."""
 
     def __init__(self, n_scaffolds: int) -> None:
-        self.scaffold = slice(0, n_scaffolds)
-        self.groups = slice(n_scaffolds, n_scaffolds + SITES * N_GROUPS)
-        self.first_group = n_scaffolds + N_GROUPS * np.arange(SITES)
-        self.properties = slice(self.groups.stop, self.groups.stop + len(WINDOWED))
-        self.score = self.properties.stop
-        self.left = self.score + 1
-        self.size = self.left + 1
-        self.low, self.high = np.zeros(self.size, np.float32), np.ones(self.size, np.float32)
-        self.low[self.properties], self.high[self.properties] = -LIMIT, LIMIT
+        super().__init__(
+            [
+                Block("scaffold", "one-hot", width=n_scaffolds),
+                Block("R-groups", "at each of the three sites, one-hot", width=SITES * N_GROUPS),
+                Block("properties", "of the present molecule, centred and scaled", -LIMIT, LIMIT, len(WINDOWED)),
+                Block("score", "of the present molecule"),
+                Block("left", "share of the steps that are left"),
+            ]
+        )
+        self.scaffold, self.groups = self.slice("scaffold"), self.slice("R-groups")
+        self.first_group = self.groups.start + N_GROUPS * np.arange(SITES)
+        self.properties = self.slice("properties")
+        self.score, self.left = self.column("score"), self.column("left")
 
     def read(self, observation: Observations) -> tuple[Index, Index, Floats, Floats]:
         """Scaffold (n,), R-groups (n, 3), score (n,) and share of steps left (n,) of observations (n, at least d)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
@@ -12,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
+from metaenv.layout import Block, ObservationLayout
 from metaenv.rng import BLOCK, Stream
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.sim.ephemeris import Vector, dot, illuminated_fraction, night_limits
@@ -91,26 +91,43 @@ TIMELINE = 6
 _NIGHT, _TOLD = GLOBALS.index("night"), GLOBALS.index("action was legal")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where things stand in an observation: ``per_target`` rows of ``targets`` numbers, then ``globals_``.
+OF_TARGETS = {
+    "east": "direction of each target", "north": "direction", "up": "direction",
+    "cos(moon separation)": "of the angle to the moon",
+    "ln(1 + nominal SNR)": "signal to noise of one slot under a nominal sky and instrument",
+    "slots left": "until it sets, as a share of the night",
+    "magnitude - 20": "V magnitude", **dict.fromkeys(CLASSES, "1 for those of this photometric class"),
+    **dict.fromkeys(FEATURES, "of the host or the light curve, standardised"),
+    "slew / min": "minutes to turn the telescope there", "open": "1 if it may be chosen", "visits": "so far this night",
+    "days since last visit": "0 before the first", "last reward": "what the last visit earned",
+}  # fmt: skip
+OF_THE_NIGHT = {
+    "slot": "share of the night that is over", "night": "which one of the trial",
+    "moon phase": "illuminated fraction", "slot hours": "length of a slot",
+}  # fmt: skip
+"""What the columns mean; the other globals tell of the sky, and from "action was legal" on of the last slot."""
+
+
+class Layout(ObservationLayout):
+    """An observation: ``per_target`` rows of ``targets`` numbers, a block each, then ``globals_``.
 
     ``seen[:, : rows * targets].reshape(n, rows, targets)`` is a picture of the targets, a feature a row.
     """
 
-    targets: int
-    per_target: tuple[str, ...]
-    globals_: tuple[str, ...] = GLOBALS
+    def __init__(self, targets: int, per_target: tuple[str, ...], globals_: tuple[str, ...] = GLOBALS) -> None:
+        self.targets, self.per_target, self.globals_ = targets, per_target, globals_
+        rows = [Block(name, OF_TARGETS[name], -LIMIT, LIMIT, targets) for name in per_target]
+        told = globals_.index("action was legal")
+        for i, name in enumerate(globals_):
+            meaning = OF_THE_NIGHT.get(name, "of the sky now" if i < told else "of the last slot")
+            twin = f"{name} (last slot)" if name in per_target else name
+            rows.append(Block(twin, meaning, -LIMIT, LIMIT))
+        super().__init__(rows)
 
     @property
     def rows(self) -> int:
         """Features of a target."""
         return len(self.per_target)
-
-    @property
-    def size(self) -> int:
-        """Numbers of an observation."""
-        return self.rows * self.targets + len(self.globals_)
 
     def split(self, observation: Observations) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Views of observations (n, d or longer, as a trial's): targets (n, rows, targets) and globals (n, g)."""
@@ -149,7 +166,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         super().__init__(
             num_envs,
             distribution,
-            gym.spaces.Box(-LIMIT, LIMIT, (layout.size,), np.float32),
+            layout,
             gym.spaces.Discrete(len(plan.lengths) * plan.targets + 1),
             split,
             autoreset_mode,
@@ -510,7 +527,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         assert self.night is not None
         index, layout = self._index[rows], self.layout
         slot = np.minimum(self.slot[rows], self.plan.slots - 1)
-        seen = np.empty((len(index), layout.size), np.float32)
+        seen = np.empty((len(index), layout.width), np.float32)
         targets, globals_ = layout.split(seen)
         # Where all telescopes are in the same slot, tables are read as they stand.
         t: Any = int(slot[0]) if len(slot) and (len(slot) == 1 or (slot == slot[0]).all()) else slot

@@ -33,7 +33,7 @@ def test_observations_stay_inside_and_nights_end(variant):
     env = TargetSelectionVectorEnv(2, variant)
     observation, _ = env.reset(seed=1)
     assert env.observation_space.contains(observation)
-    assert observation.shape == (2, env.layout.size)
+    assert observation.shape == (2, env.layout.width)
     ended = 0
     for observation, _, reward, done, _ in play(env, 90):
         assert env.observation_space.contains(observation) and np.abs(observation).max() < LIMIT

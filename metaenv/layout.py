@@ -1,0 +1,110 @@
+"""What the columns of an observation are: names, places, meanings and ranges, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import gymnasium as gym
+import numpy as np
+
+from metaenv.errors import nearest
+from metaenv.typing import Index
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring columns of an observation that belong together.
+
+    Attributes:
+        name: of the block, unique in its layout.
+        meaning: what the numbers say, a phrase.
+        low: the least value, in each column or in all.
+        high: the greatest value, likewise.
+        width: how many columns there are.
+        unit: of the numbers, if they have one.
+    """
+
+    name: str
+    meaning: str
+    low: float = 0.0
+    high: float = 1.0
+    width: int = 1
+    unit: str = ""
+
+
+class ObservationLayout:
+    """The columns of an observation as named blocks, in order. It is a value: nothing in it changes.
+
+    Args:
+        blocks: from the first column to the last.
+
+    Raises:
+        ValueError: two blocks have the same name.
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = tuple(blocks)
+        if twice := [b.name for b in blocks if self.names.count(b.name) > 1]:
+            raise ValueError(f"Expected blocks of different names, got {twice[0]!r} twice. Give one another name.")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The blocks' names, in order."""
+        return tuple(block.name for block in self.blocks)
+
+    @cached_property
+    def width(self) -> int:
+        """How many columns an observation has."""
+        return sum(block.width for block in self.blocks)
+
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        stops = np.cumsum([block.width for block in self.blocks]).tolist()
+        return {b.name: slice(stop - b.width, stop) for b, stop in zip(self.blocks, stops, strict=True)}
+
+    def slice(self, name: str) -> slice:
+        """The columns of a block.
+
+        Raises:
+            KeyError: there is no block of this name; the nearest one is suggested.
+        """
+        if name not in self._slices:
+            raise KeyError(f"the observation has no block {name!r}.{nearest(name, self.names)}")
+        return self._slices[name]
+
+    def column(self, name: str) -> int:
+        """The first column of a block, which is the only one of most."""
+        return self.slice(name).start
+
+    def columns(self, *names: str) -> Index:
+        """The columns of some blocks, in the order of their names."""
+        return np.concatenate([np.arange(self.width)[self.slice(name)] for name in names])
+
+    def box(self) -> gym.spaces.Box:
+        """The space of such observations, float32."""
+        widths = [block.width for block in self.blocks]
+        low, high = (np.repeat([getattr(b, end) for b in self.blocks], widths) for end in ("low", "high"))
+        return gym.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+    def joined(self, other: ObservationLayout) -> ObservationLayout:
+        """This observation's columns, then the other's."""
+        return ObservationLayout((*self.blocks, *other.blocks))
+
+    def table(self) -> str:
+        """A Markdown table: a row for each block, with its columns, its meaning and its range."""
+        rows = [("columns", "name", "meaning", "range")]
+        rows += [(self._place(b), b.name, b.meaning, _range(b)) for b in self.blocks]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
+        lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+        return "\n".join(lines)
+
+    def _place(self, block: Block) -> str:
+        first, last = self.slice(block.name).start, self.slice(block.name).stop - 1
+        return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _range(block: Block) -> str:
+    return f"[{block.low:g}, {block.high:g}] {block.unit}".rstrip()

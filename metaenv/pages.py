@@ -1,0 +1,99 @@
+"""What `metaenv envs` prints: the environments, and the page of one."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import gymnasium as gym
+
+from metaenv.errors import nearest
+from metaenv.registry import ENVIRONMENTS, full_id, names, vector_class
+from metaenv.trial import VectorTrial
+from metaenv.vector import BatchedEnv
+
+RETURNS = {"sum": "their sum", "best": "the best of them"}
+
+
+def overview(ids: list[str] | None = None) -> str:
+    """A few lines on each environment: what it is, its spaces, trials and splits.
+
+    Args:
+        ids: of the environments; all that come with the package by default.
+    """
+    return "\n".join("\n".join([env_id, *_facts(env_id)]) for env_id in ids or map(full_id, ENVIRONMENTS))
+
+
+def page(name: str) -> str:
+    """All that an environment says of itself: its docstring, spaces, splits, trial, baselines, and observation.
+
+    Raises:
+        ValueError: there is no such environment.
+    """
+    env_id = full_id(name)
+    lines = [env_id, "=" * len(env_id), "", _docstring(env_id), "", *_facts(env_id)[1:]]
+    trials = _trials(env_id)
+    if trials is None:
+        return "\n".join(lines)
+    if trials.best_fixed:
+        lines.append(f"  best fixed rule: {trials.best_fixed}")
+    if parameters := getattr(getattr(trials.distribution, "parameters", None), "table", None):
+        lines += ["", "Task", "", parameters()]
+    assert trials.layout is not None, "a trial has a layout"
+    return "\n".join([*lines, "", "Observation in a trial", "", trials.layout.table()])
+
+
+def ids_of(module: str) -> list[str]:
+    """The full ids of the environments that a module registers when it is imported, in that order.
+
+    Raises:
+        ValueError: there is no such module, or it registers nothing.
+    """
+    before = set(gym.registry)
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(f"no environment and no module {module!r}.{nearest(module, names())}") from error
+    found = [env_id for env_id, spec in gym.registry.items() if env_id not in before or _made_in(spec, module)]
+    if not found:
+        raise ValueError(f"Expected the module {module!r} to register environments by gymnasium.register; it has none.")
+    return [f"{module}:{env_id}" for env_id in found]
+
+
+def _made_in(spec: Any, module: str) -> bool:
+    entry = spec.entry_point
+    place = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    return f"{place}.".startswith(f"{module}.")
+
+
+def _facts(env_id: str) -> list[str]:
+    summary = _docstring(env_id).partition("\n")[0]
+    trials = _trials(env_id)
+    if trials is None:
+        env = gym.make(env_id)
+        spaces = f"  action {env.action_space}; observation {env.observation_space}"
+        return [f"  {summary}", spaces, "  a plain Gymnasium environment; VectorTrial.from_gym makes trials of it"]
+    size, splits = trials.env.single_observation_space.shape, ", ".join(trials.distribution.splits)
+    return [
+        f"  {summary}",
+        f"  action {trials.single_action_space}; observation {size}",
+        f"  trial of {trials.episodes} episodes, its return {RETURNS[trials.trial_state.objective]}; splits {splits}",
+    ]
+
+
+def _docstring(env_id: str) -> str:
+    """Of the scalar environment, or of the batched one where it has none."""
+    scalar = type(gym.make(env_id).unwrapped)
+    found = scalar.__doc__ or getattr(vector_class(env_id), "__doc__", None) or ""
+    return inspect.cleandoc(found)
+
+
+def _trials(env_id: str) -> VectorTrial | None:
+    """One trial of the environment; None for one that is not built as ours are."""
+    if gym.spec(env_id.rpartition(":")[2]).vector_entry_point is None:
+        return None
+    env = gym.make_vec(env_id, num_envs=1)
+    return VectorTrial(env) if isinstance(env, BatchedEnv) else None
