@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -35,9 +37,13 @@ class Task:
     family: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for name, value in self.to_dict().items():
-            if name != "family" and not np.all(np.isfinite(value)):
-                raise TaskError(f"{type(self).__name__}.{name} must be finite, got {value!r}")
+        for f in fields(self):
+            value, name = getattr(self, f.name), f"{type(self).__name__}.{f.name}"
+            if np.ndim(value) != (0 if _is_number(str(f.type)) else 1):
+                expected = "one number" if _is_number(str(f.type)) else "a tuple of numbers"
+                raise TaskError(f"{name} must be {expected}, got {value!r}")
+            if not np.all(np.isfinite(value)):
+                raise TaskError(f"{name} must be finite, got {value!r}")
 
     @property
     def id(self) -> str:
@@ -67,8 +73,12 @@ class Task:
         for name in given.keys() - expected:
             raise TaskError(f"{cls.__name__} has no field {name!r}.{nearest(name, expected)}")
         for name, value in given.items():
-            if not all(isinstance(x, int | float) for x in _flat(value)):
-                raise TaskError(f"{cls.__name__}.{name} must be a number or a list of numbers, got {value!r}")
+            if not all(
+                isinstance(x, int | float) and not (isinstance(x, int) and abs(x) > LARGEST) for x in _flat(value)
+            ):
+                raise TaskError(
+                    f"{cls.__name__}.{name} must be a number or a list of numbers, got {reprlib.repr(value)}"
+                )
         return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in given.items()})
 
     def to_json(self) -> str:
@@ -80,11 +90,22 @@ class Task:
         """The task that `to_json` wrote. Raises TaskError as `from_dict`, also for text that is not JSON."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise TaskError(f"expected a task as JSON, got {text[:60]!r} ({error})") from error
         if not isinstance(values, dict):
             raise TaskError(f"expected a JSON object with a task's fields, got {type(values).__name__}")
         return cls.from_dict(values)
+
+
+def _is_number(annotation: str) -> bool:
+    """Whether a field holds one number and not a tuple, by its annotation as text, which may begin with ``Annotated``."""
+    plain = annotation.removeprefix("Annotated[").removeprefix("<class '")
+    return plain.startswith(("float", "int"))
+
+
+def _is_representable(x: Any) -> bool:
+    """Whether it is a number that double precision can hold; infinities and NaN are refused elsewhere."""
+    return isinstance(x, float) or (isinstance(x, int) and abs(x) <= sys.float_info.max)
 
 
 def _flat(value: Any) -> Iterator[Any]:
@@ -121,7 +142,11 @@ class TaskBatch:
         for task in tasks:
             if type(task) is not task_type:
                 raise TaskError(f"expected tasks of one family, got {task_type.__name__} and {type(task).__name__}")
-        return cls(task_type, {name: [getattr(t, name) for t in tasks] for name in _field_names(task_type)})
+        columns: dict[str, list[Any]] = {name: [getattr(t, name) for t in tasks] for name in _field_names(task_type)}
+        for name, values in columns.items():
+            if len({np.shape(value) for value in values}) > 1:
+                raise TaskError(f"expected {task_type.__name__}.{name} to be of one length in all tasks of a batch")
+        return cls(task_type, columns)
 
     def _with(self, table: Floats, ids: NDArray[np.str_] | None) -> TaskBatch:
         """Another batch of the same kind of tasks."""
@@ -150,6 +175,11 @@ class TaskBatch:
                 found[name] = self._table[start : start + width].T
             start += width or 1
         return found
+
+    @property
+    def widths(self) -> tuple[int | None, ...]:
+        """How many numbers each field has: None for one that is no tuple."""
+        return self._widths
 
     def take(self, rows: Rows) -> TaskBatch:
         """The tasks of ``rows``; the batch itself for ``slice(None)``."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -312,7 +313,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if isinstance(given, TaskBatch):
             if given.task_type is not wanted:
                 raise TaskError(f"expected tasks of type {wanted.__name__}, got {given.task_type.__name__}")
-            return given
+            return self._fitting(given)
         tasks = [given] if isinstance(given, Task) else given
         if not isinstance(tasks, Sequence) or not all(isinstance(t, wanted) for t in tasks):
             kind = type(given).__name__
@@ -320,7 +321,21 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
                 f"expected a {wanted.__name__}, got {kind}; make one with "
                 f"{wanted.__name__}.from_dict(...) or distribution.sample(...).task(0)"
             )
-        return TaskBatch.from_tasks(tasks)
+        return self._fitting(TaskBatch.from_tasks(tasks))
+
+    def _fitting(self, tasks: TaskBatch) -> TaskBatch:
+        """The same tasks, if their fields have as many numbers as those of this environment's distribution."""
+        for name, got, expected in zip(tasks.columns, tasks.widths, self._task_widths, strict=True):
+            if got != expected:
+                raise TaskError(
+                    f"{tasks.task_type.__name__}.{name} must have {expected} numbers in this environment, got {got}"
+                )
+        return tasks
+
+    @cached_property
+    def _task_widths(self) -> tuple[int | None, ...]:
+        point = np.full((1, self.distribution.unit_dim), 0.5)
+        return self.distribution.from_unit(point, self.split).widths
 
     def _start(self, mask: Bools) -> None:
         if mask.any():

@@ -6,13 +6,16 @@ process Bayesian optimisation is in `metaenv.baselines.gp_bo`, because it needs 
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.materials.recipes import Variant
-from metaenv.materials.stored import load_portfolio
+from metaenv.materials.tasks import STORE
 from metaenv.policies import Policy
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
@@ -63,6 +66,24 @@ class FixedRecipes:
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """Nothing is learned."""
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """Recipes that are good on average over training tasks: strong baselines that never adapt."""
+
+    recipes: Floats
+    """(10, d) actions, best first: each adds most to the best utility of those before. Row 0 is the best fixed
+    recipe."""
+    train_score: Floats
+    """(10,) mean over training tasks of the best true utility of the first 1, 2, … recipes."""
+
+
+@lru_cache(maxsize=2)
+def load_portfolio(variant: Variant) -> Portfolio:
+    """The ten recipes of ``variant`` that serve training tasks best, from ``data/portfolio.json``."""
+    stored = json.loads((STORE.folder / "portfolio.json").read_text())[variant]
+    return Portfolio(np.array(stored["recipes"]), np.array(stored["train_score"]))
 
 
 def best_fixed(variant: Variant = "default") -> FixedRecipes:

@@ -15,11 +15,11 @@ import numpy as np
 from metaenv.materials.kinetics import DEFAULT_SUBSTEPS
 from metaenv.materials.oracle import even_cover, oracle, utility_table
 from metaenv.materials.recipes import ACTION_DIM, Variant
-from metaenv.materials.stored import DATA
 from metaenv.materials.tasks import (
     FROZEN_SIZES,
     ORACLE_SEED,
     SOLVABLE,
+    STORE,
     SolidStateDistribution,
     SolidStateTask,
     draw,
@@ -63,7 +63,7 @@ def freeze_split(split: str, rng: np.random.Generator) -> dict[str, Any]:
             f"action_{variant}": action.astype(np.float32),
         }
         entry[variant] = {"mean_oracle": float(best.mean()), "mean_random": float(random.mean())}
-    np.savez_compressed(DATA / f"{split}.npz", **columns)
+    np.savez_compressed(STORE.folder / f"{split}.npz", **columns)
     return entry
 
 
@@ -77,7 +77,7 @@ def freeze_portfolio(variant: Variant, rng: np.random.Generator) -> dict[str, An
 
 def main() -> None:
     """Write everything."""
-    DATA.mkdir(exist_ok=True)
+    STORE.folder.mkdir(exist_ok=True)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(SEED).spawn(len(FROZEN_SIZES) + len(VARIANTS))]
     splits: dict[str, Any] = {}
     for split, rng in zip(FROZEN_SIZES, streams, strict=False):
@@ -86,10 +86,8 @@ def main() -> None:
     portfolios = {
         variant: freeze_portfolio(variant, rng) for variant, rng in zip(VARIANTS, streams[len(splits) :], strict=True)
     }
-    made_with = {"python": platform.python_version(), "numpy": np.__version__, "substeps": DEFAULT_SUBSTEPS}
-    manifest = {"version": VERSION, "seed": SEED, "made_with": made_with, "splits": splits}
-    (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    (DATA / "portfolio.json").write_text(json.dumps(portfolios, indent=1) + "\n")
+    STORE.write_manifest(VERSION, SEED, splits, python=platform.python_version(), substeps=DEFAULT_SUBSTEPS)
+    (STORE.folder / "portfolio.json").write_text(json.dumps(portfolios, indent=1) + "\n")
 
 
 def _single(values: Floats) -> Floats:

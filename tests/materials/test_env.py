@@ -10,13 +10,12 @@ from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DETECTION_LIMIT, DRAWS, measure
 from metaenv.materials.oracle import true_utility
 from metaenv.materials.recipes import from_action
-from metaenv.materials.stored import load_oracle_actions
-from metaenv.materials.tasks import SolidStateDistribution, SolidStateTask
+from metaenv.materials.tasks import STORE, SolidStateDistribution, SolidStateTask
 
 ID = "metaenv:metaenv/MaterialsSynthesis-v0"
 FROZEN = SolidStateDistribution().frozen("validation")
 TASKS = FROZEN.tasks.take(np.arange(64))
-ACTIONS = load_oracle_actions(SolidStateTask, "validation", "default")[:64]
+ACTIONS = STORE.arrays("validation")["action_default"].astype(np.float64)[:64]
 
 
 def played(noise=0.0, **settings):

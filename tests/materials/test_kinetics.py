@@ -16,7 +16,7 @@ from metaenv.materials.convergence import accuracy
 from metaenv.materials.kinetics import Outcome, State, advance, begin, grain_um, simulate, trajectory
 from metaenv.materials.recipes import ACTION_DIM, Recipe, from_action, one_step
 from metaenv.materials.schedule import heating_hours
-from metaenv.materials.tasks import UNIT_DIM, SolidStateTask, draw
+from metaenv.materials.tasks import PARAMETERS, SolidStateTask, draw
 from metaenv.tasks import TaskBatch
 
 R = 8.314462618e-3  # kJ/mol/K, CODATA 2018
@@ -77,7 +77,7 @@ def isothermal(tasks: TaskBatch, kelvin: float, hours: list[float], excess: floa
 
 def random_experiments(n: int, variant: str = "default", seed: int = 0) -> tuple[TaskBatch, Recipe]:
     rng = np.random.default_rng(seed)
-    tasks = draw(rng.random((n, UNIT_DIM)), "train")
+    tasks = draw(rng.random((n, PARAMETERS.unit_dim)), "train")
     return tasks, from_action(rng.uniform(-1, 1, (n, ACTION_DIM[variant])), variant)  # type: ignore[index, arg-type]
 
 
@@ -238,7 +238,7 @@ def test_the_full_variant_is_as_exact():
 
 
 @settings(max_examples=40, deadline=None)
-@given(arrays(float, (6, UNIT_DIM), elements=st.floats(0, 1, exclude_max=True)), st.data())
+@given(arrays(float, (6, PARAMETERS.unit_dim), elements=st.floats(0, 1, exclude_max=True)), st.data())
 def test_matter_is_conserved_and_amounts_stay_in_range(unit, data):
     variant = data.draw(st.sampled_from(["default", "full"]))
     split = data.draw(st.sampled_from(["train", "ood-hot", "ood-cold", "ood-mechanism"]))
@@ -294,7 +294,7 @@ def test_carbon_dioxide_holds_back_the_carbonate_only():
 def test_an_experiment_does_not_depend_on_its_batch_in_any_bit(variant):
     tasks, recipe = random_experiments(1500, variant)
     tasks = tasks.replaced(
-        np.arange(0, 1500, 2), draw(np.random.default_rng(1).random((750, UNIT_DIM)), "ood-mechanism")
+        np.arange(0, 1500, 2), draw(np.random.default_rng(1).random((750, PARAMETERS.unit_dim)), "ood-mechanism")
     )
     together = np.array([*(whole := simulate(tasks, recipe)).amounts, whole.grain_um, whole.mass_loss])
     for row in (0, 1, 127, 128, 1023, 1024, 1499):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from metaenv.materials import stored
+from metaenv.materials.baselines import load_portfolio
 from metaenv.materials.oracle import Search, even_cover, oracle, true_utility, utility_table
 from metaenv.materials.recipes import ACTION_DIM, from_action
-from metaenv.materials.tasks import FROZEN_SIZES, SolidStateDistribution, SolidStateTask
+from metaenv.materials.tasks import FROZEN_SIZES, STORE, SolidStateDistribution
 from metaenv.portfolios import greedy
 
 D = SolidStateDistribution()
@@ -53,14 +53,14 @@ def test_stored_references_are_those_that_are_computed(split):
 def test_stored_actions_reach_the_stored_oracle():
     for variant in ("default", "full"):
         frozen = SolidStateDistribution(variant).frozen("test")
-        action = stored.load_oracle_actions(SolidStateTask, "test", variant)
+        action = STORE.arrays("test")[f"action_{variant}"].astype(np.float64)
         value = true_utility(frozen.tasks, from_action(action, variant))
         # Actions are stored in single precision.
         np.testing.assert_allclose(value, frozen.reference.oracle, atol=1e-4)
 
 
 def test_optima_lie_inside_the_box():
-    action = stored.load_oracle_actions(SolidStateTask, "test", "default")
+    action = STORE.arrays("test")["action_default"].astype(np.float64)
     assert (np.mean(action < -0.99, axis=0) < 0.10).all()
     assert (np.mean(action > 0.99, axis=0) < 0.10).all()
     assert np.mean(np.abs(action).max(axis=1) > 0.99) < 0.10
@@ -91,7 +91,7 @@ def test_the_greedy_portfolio_by_hand():
 
 @pytest.mark.parametrize("variant", ["default", "full"])
 def test_the_stored_portfolio_holds_on_new_tasks(variant):
-    portfolio = stored.load_portfolio(variant)
+    portfolio = load_portfolio(variant)
     assert portfolio.recipes.shape == (10, ACTION_DIM[variant])
     assert (np.diff(portfolio.train_score) > 0).all()
     tasks = SolidStateDistribution(variant).sample(300, "train", np.random.default_rng(77))

@@ -13,16 +13,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import kstest
 
 from metaenv.errors import TaskError
-from metaenv.materials import stored
 from metaenv.materials.build_data import SEED, frozen_tasks
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import from_action
 from metaenv.materials.tasks import (
     FROZEN_SIZES,
-    LINEAR,
-    LOGARITHMIC,
+    PARAMETERS,
     SCREENED,
-    UNIT_DIM,
+    STORE,
     SolidStateDistribution,
     SolidStateTask,
     draw,
@@ -32,6 +30,7 @@ from metaenv.materials.tasks import (
 from metaenv.materials.utility import utility
 
 D = SolidStateDistribution()
+UNIT_DIM = D.unit_dim
 SPLITS = list(FROZEN_SIZES)
 
 
@@ -58,6 +57,9 @@ def test_a_task_survives_json(unit, split):
         ({"phase_bias": (0.0, 0.0)}, "phase_bias must have 5 numbers"),
         ({"precursor_onset_K": 900.0}, "precursor_onset_K must have 3 numbers"),
         ({"goal_um": float("nan")}, "goal_um must be finite"),
+        ({"phase_bias": (1e4, 0.0, 0.0, 0.0, 0.0)}, "phase_bias must lie in"),
+        ({"carbonate_enthalpy_kJ_mol": 1e308}, "carbonate_enthalpy_kJ_mol must lie in"),
+        ({"decomposition_enthalpy_kJ_mol": -1e308}, "decomposition_enthalpy_kJ_mol must lie in"),
     ],
 )
 def test_impossible_tasks_are_refused(changes, message):
@@ -67,10 +69,11 @@ def test_impossible_tasks_are_refused(changes, message):
 
 def test_draws_lie_in_their_stated_ranges():
     tasks = draw(uniform(5000), "train")
-    for name, (low, high) in {**LINEAR, **LOGARITHMIC}.items():
-        if name in tasks.columns and name != "nucleation_J_m2":
-            assert low <= tasks.columns[name].min() < low + 0.05 * (high - low)
-            assert high - 0.05 * (high - low) < tasks.columns[name].max() <= high
+    for name, drawn in PARAMETERS.drawn(tasks).items():
+        low, high = PARAMETERS.parameters[name].low, PARAMETERS.parameters[name].high
+        if np.isfinite(high) and name != "nucleation_J_m2":
+            assert low - 1e-9 <= drawn.min() < low + 0.05 * (high - low), name
+            assert high - 0.05 * (high - low) < drawn.max() <= high + 1e-9, name
     above = tasks.onset_intermediate_K - tasks.onset_target_K
     assert above.min() >= -180 and above.max() <= 60
     ratio = tasks.energy_intermediate_kJ_mol / tasks.energy_target_kJ_mol
@@ -123,7 +126,7 @@ def test_train_tasks_are_members_and_reproducible():
 def test_frozen_lists_are_whole_certified_and_what_was_frozen(split):
     frozen = D.frozen(split)
     assert len(frozen) == len(set(frozen.tasks.ids)) == FROZEN_SIZES[split]
-    assert frozen.sha256 == frozen.tasks.sha256 == stored.manifest()["splits"][split]["sha256"]
+    assert frozen.sha256 == frozen.tasks.sha256 == STORE.manifest()["splits"][split]["sha256"]
     assert D.accept(frozen.tasks).all()
     assert frozen.reference.oracle.min() >= 0.5
     assert (frozen.reference.oracle > frozen.reference.random + 0.2).all()
@@ -135,7 +138,7 @@ def test_frozen_lists_are_whole_certified_and_what_was_frozen(split):
 def test_frozen_lists_are_what_draw_gives(split):
     seeds = np.random.SeedSequence(SEED).spawn(len(SPLITS))
     drawn = frozen_tasks(split, np.random.default_rng(seeds[list(FROZEN_SIZES).index(split)]))
-    assert drawn.sha256 == stored.manifest()["splits"][split]["sha256"]
+    assert drawn.sha256 == STORE.manifest()["splits"][split]["sha256"]
 
 
 def test_splits_share_no_task():
@@ -175,38 +178,35 @@ def test_unknown_and_endless_splits_are_refused():
         D.frozen("train")
 
 
-def test_a_changed_file_is_noticed(tmp_path, monkeypatch):
-    shutil.copytree(stored.DATA, tmp_path / "data")
+def test_a_changed_file_is_noticed(tmp_path):
+    shutil.copytree(STORE.folder, tmp_path / "data")
     with np.load(tmp_path / "data" / "validation.npz") as file:
         columns = dict(file)
     columns["goal_um"] = columns["goal_um"] + np.float32(1e-3)
     np.savez(tmp_path / "data" / "validation.npz", **columns)
-    monkeypatch.setattr(stored, "DATA", tmp_path / "data")
-    monkeypatch.setattr(stored, "_checked", stored._checked.__wrapped__)
     with pytest.raises(TaskError, match="SHA-256"):
-        D.frozen("validation")
+        replace(STORE, folder=tmp_path / "data").frozen("validation", "default")
 
 
 def test_the_data_files_are_small():
-    assert sum(f.stat().st_size for f in stored.DATA.iterdir()) < 1_000_000
+    assert sum(f.stat().st_size for f in STORE.folder.iterdir()) < 1_000_000
 
 
 # VIEWS
 
 
-def test_the_context_is_where_in_the_ranges_a_task_lies():
+def test_the_task_vector_is_where_in_the_ranges_a_task_lies():
     unit = uniform(300)
-    context = D.task_vector(draw(unit, "train"))
-    assert context.shape == (300, 41) and context.dtype == np.float32
-    names = [*LINEAR, *LOGARITHMIC]
-    for k, name in enumerate(names):
+    vector = D.task_vector(draw(unit, "train"))
+    assert vector.shape == (300, 41) and vector.dtype == np.float32
+    for k, name in enumerate(PARAMETERS.coordinates[:-6]):  # all but the normals
         if name == "onset_target_K":
             expected = 2 * (500 * unit[:, k] + 100) / 750 - 1  # 900-1400 K seen on 800-1550 K
         elif name == "nucleation_J_m2":
             expected = np.full(300, -1.0)
         else:
             expected = 2 * unit[:, k] - 1
-        np.testing.assert_allclose(context[:, k], expected, atol=1e-5)
+        np.testing.assert_allclose(vector[:, k], expected, atol=1e-5)
     for split in SPLITS:
         assert abs(D.task_vector(D.frozen(split).tasks)).max() <= 1
 

@@ -27,7 +27,7 @@ class BanditTask(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.probabilities or not all(0 <= p <= 1 for p in self.probabilities):
-            raise TaskError(f"expected at least one probability, each in [0, 1], got {self.probabilities}")
+            raise TaskError(f"probabilities must be at least one number, each in [0, 1], got {self.probabilities}")
 
 
 @dataclass(frozen=True)
