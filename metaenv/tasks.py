@@ -73,9 +73,7 @@ class Task:
         for name in given.keys() - expected:
             raise TaskError(f"{cls.__name__} has no field {name!r}.{nearest(name, expected)}")
         for name, value in given.items():
-            if not all(
-                isinstance(x, int | float) and not (isinstance(x, int) and abs(x) > LARGEST) for x in _flat(value)
-            ):
+            if not all(_is_representable(x) for x in _flat(value)):
                 raise TaskError(
                     f"{cls.__name__}.{name} must be a number or a list of numbers, got {reprlib.repr(value)}"
                 )
@@ -98,7 +96,7 @@ class Task:
 
 
 def _is_number(annotation: str) -> bool:
-    """Whether a field holds one number and not a tuple, by its annotation as text, which may begin with ``Annotated``."""
+    """Whether a field holds one number and not a tuple, by its annotation as text, ``Annotated`` or not."""
     plain = annotation.removeprefix("Annotated[").removeprefix("<class '")
     return plain.startswith(("float", "int"))
 

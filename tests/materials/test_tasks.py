@@ -55,7 +55,7 @@ def test_a_task_survives_json(unit, split):
         ({"onset_target_K": 90.0}, "onset_target_K must lie in"),
         ({"intermediate_a": 1.0}, "intermediate_a must lie in"),
         ({"phase_bias": (0.0, 0.0)}, "phase_bias must have 5 numbers"),
-        ({"precursor_onset_K": 900.0}, "precursor_onset_K must have 3 numbers"),
+        ({"precursor_onset_K": 900.0}, "precursor_onset_K must be a tuple of numbers"),
         ({"goal_um": float("nan")}, "goal_um must be finite"),
         ({"phase_bias": (1e4, 0.0, 0.0, 0.0, 0.0)}, "phase_bias must lie in"),
         ({"carbonate_enthalpy_kJ_mol": 1e308}, "carbonate_enthalpy_kJ_mol must lie in"),
