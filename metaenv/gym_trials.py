@@ -141,7 +141,7 @@ class GymEnvs(BatchedEnv):
         Every task is played from the same seed for all that is not the task. Where the task is kept, what happens
         then differs from task to task; where it is drawn anew, it is drawn from that same seed.
         """
-        name, options = type(env.unwrapped).__name__, _Watched({KEEP: True})
+        name, options = type(env.unwrapped).__name__, KeepTask()
         played = [self._probed(env, seed, options) for seed in range(PROBED_TASKS)]
         if self._task_from_seed:
             if played[0] != self._probed(env, 0, options):
@@ -149,12 +149,8 @@ class GymEnvs(BatchedEnv):
                     f"Expected reset(seed=…) to decide the task and all else, because of task_from_seed; {name} played "
                     "two episodes of the same seed differently. Give sample_task and set_task instead."
                 )
-        elif not self._sample_task and not options.read:
-            raise ValueError(
-                f"Expected an environment that keeps its hidden task on reset(options={{'{KEEP}': True}}); {name} "
-                "never looks at that option, so every episode would have another task. Let its reset do so, or give "
-                "sample_task and set_task, or task_from_seed=True where reset(seed=…) decides the task."
-            )
+        elif not self._sample_task:
+            options.check(env)
         if all(other == played[0] for other in played):
             raise ValueError(
                 f"Expected hidden tasks that differ from each other; {name} played the same with {PROBED_TASKS} of "
@@ -163,7 +159,7 @@ class GymEnvs(BatchedEnv):
             )
         env.close()
 
-    def _probed(self, env: Scalar, seed: int, options: _Watched) -> list[bytes]:
+    def _probed(self, env: Scalar, seed: int, options: KeepTask) -> list[bytes]:
         """What happens in an episode of the task of a seed, with random actions that are always the same."""
         observation, _ = self._new_task(env, seed)
         if not self._task_from_seed:
@@ -178,10 +174,22 @@ class GymEnvs(BatchedEnv):
         return happened
 
 
-class _Watched(dict[str, Any]):
-    """Options of a reset that tell whether anybody looked for `KEEP` among them."""
+class KeepTask(dict[str, Any]):
+    """``{"keep_task": True}``, the options of a reset, that know whether anybody looked for it among them."""
 
-    read = False
+    def __init__(self) -> None:
+        super().__init__({KEEP: True})
+        self.read = False
+
+    def check(self, env: Scalar) -> None:
+        """Raise ValueError unless ``env``, which was reset with these options, has looked at them."""
+        if not self.read:
+            raise ValueError(
+                f"Expected an environment that keeps its hidden task on reset(options={{'{KEEP}': True}}); "
+                f"{type(env.unwrapped).__name__} never looks at that option, so every episode would have another task. "
+                "Let its reset do so; or make trials by VectorTrial.from_gym with sample_task and set_task, or with "
+                "task_from_seed=True where reset(seed=…) decides the task."
+            )
 
     def __getitem__(self, key: str) -> Any:
         self.read |= key == KEEP

@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.errors import nearest
-from metaenv.gym_trials import GymEnvs
+from metaenv.gym_trials import GymEnvs, KeepTask
 from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, BatchedWrapper, Info, Observations
@@ -351,8 +351,8 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Trials of a scalar environment: one episode of this env is one whole trial.
 
     Works on any Gymnasium environment that keeps the project's contract (``reset(options={"keep_task": True})``),
-    also under other wrappers. Arguments and observation as `VectorTrial`; ``info["episode_return"]`` is there on
-    the step that ends an episode.
+    also under other wrappers; ``step`` raises ValueError for one that does not look at that option. Arguments and
+    observation as `VectorTrial`; ``info["episode_return"]`` is there on the step that ends an episode.
     """
 
     def __init__(
@@ -396,7 +396,9 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             info = {**info, "episode_return": float(self.trial_state.episode_return[0])}
             self.trial_state.end_episodes(slice(None))
         if done[0] and not over[0]:
-            observation, fresh = self.env.reset(options={"keep_task": True})
+            options = KeepTask()
+            observation, fresh = self.env.reset(options=options)
+            options.check(self.env)
             info = {**fresh, **info, **{k: fresh[k] for k in ("action_mask",) if k in fresh}}
         return self._around(observation), float(paid[0]), bool(over[0]), False, info
 
@@ -434,7 +436,10 @@ def make_trials(
 
     env = gym.make_vec(full_id(env_id), num_envs=num_envs, **settings)
     if not isinstance(env, BatchedEnv):
-        raise TypeError(f"{env_id} is not a native metaenv vector environment but {type(env).__name__}")
+        raise ValueError(
+            f"Expected {env_id} to be built on metaenv.BatchedEnv, got a {type(env).__name__}. Where it has a hidden "
+            "task, metaenv.VectorTrial.from_gym makes trials of it."
+        )
     inner = VectorObserveTask(env) if observe_task else env
     return VectorTrial(inner, episodes, objective, hide_history=hide_history)
 

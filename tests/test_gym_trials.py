@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from toy_gym import ForgetfulPole, HiddenPole, NoisyReach, Reach, SettablePole
 
-from metaenv import VectorTrial, make_trials
+from metaenv import Trial, VectorTrial, make_trials
 from metaenv.policies import RandomPolicy, play_trials
 
 POLE = "toy/HiddenPole-v0"
@@ -103,7 +103,11 @@ def test_a_seed_may_decide_the_task_and_spaces_are_made_to_fit():
 @pytest.mark.parametrize(
     ("env", "how", "message"),
     [
-        ("CartPole-v1", {}, r"CartPoleEnv never looks at that option.*sample_task and set_task, or task_from_seed"),
+        (
+            "CartPole-v1",
+            {},
+            r"CartPoleEnv never looks at that option.*sample_task and set_task.*task_from_seed",
+        ),
         (Reach, {}, r"Reach never looks at that option"),
         (ForgetfulPole, {}, r"ForgetfulPole played the same with 8 of them.*draws another one in every reset"),
         ("CartPole-v1", {"sample_task": lambda rng: rng.random()}, r"CartPoleEnv to have a method set_task"),
@@ -119,6 +123,25 @@ def test_a_seed_may_decide_the_task_and_spaces_are_made_to_fit():
 def test_what_keeps_no_task_is_refused(env, how, message):
     with pytest.raises(ValueError, match=message):
         VectorTrial.from_gym(env, 2, **how)
+
+
+def test_a_plain_environment_is_not_taken_for_trials():
+    with pytest.raises(ValueError, match=r"Expected CartPole-v1 to be built on .*BatchedEnv, got a .*from_gym"):
+        make_trials("CartPole-v1")
+
+
+def test_a_scalar_trial_of_what_keeps_no_task_ends_with_its_first_episode():
+    trial = Trial(gym.make("CartPole-v1"), episodes=2)
+    trial.reset(seed=0)
+    with pytest.raises(ValueError, match="CartPoleEnv never looks at that option"):
+        for _ in range(500):
+            trial.step(0)
+    kept = Trial(HiddenPole(), episodes=2)
+    kept.reset(seed=0)
+    mass, done = kept.unwrapped.masspole, False
+    while not done:
+        done = kept.step(0)[2]
+    assert kept.unwrapped.masspole == mass
 
 
 def test_the_probe_may_be_left_out():
@@ -152,7 +175,6 @@ def test_agents_learn_on_them_and_refuse_what_is_no_trial():
 
 def test_vectors_of_scalar_trials_are_trials():
     pytest.importorskip("torch", reason="agents need torch")
-    from metaenv import Trial
     from metaenv.agents import RL2, RL2Config
 
     def make() -> gym.Env:
