@@ -49,7 +49,7 @@ class RL2(Agent):
     Args:
         env: a vector env whose episodes are trials, with a flat float observation, `AutoresetMode.SAME_STEP`, and
             a discrete action or one in [-1, 1]^d. Its `trial_length` attribute gives the fixed length of trials;
-            None or missing, trials of different lengths are padded and masked. Where it has an `action_masks()`
+            where it is None, trials of different lengths are padded and masked. Where it has an `action_masks()`
             method, (n, k) bool, forbidden actions are never taken. None only for an agent that will not learn.
         config: settings.
         seed: of weights, actions, minibatches and tasks; None draws one.

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 
@@ -79,6 +79,12 @@ def resolve_spaces(
 
 def _check_env(env: VectorEnv[Any, Any, Any]) -> None:
     observation, action = env.single_observation_space, env.single_action_space
+    if not _has_trials(env):
+        raise ValueError(
+            f"Expected an env whose episodes are trials, got {type(env).__name__}. Make one by "
+            "metaenv.make_trials(env_id, num_envs), or by metaenv.VectorTrial.from_gym(env, num_envs) of a plain "
+            "Gymnasium environment; or give your own trials the attribute trial_length, their steps or None."
+        )
     if not (isinstance(observation, Box) and len(observation.shape) == 1):
         raise ValueError(f"Expected a flat Box observation of a trial, got {observation}. Wrap the env in a Trial.")
     unit_box = isinstance(action, Box) and len(action.shape) == 1 and bool(np.all(abs(action.low) == 1))
@@ -93,6 +99,21 @@ def _check_env(env: VectorEnv[Any, Any, Any]) -> None:
             f"Expected autoreset mode SAME_STEP, got {env.metadata.get('autoreset_mode')}. Make the vector env with "
             "vector_kwargs/autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP."
         )
+
+
+def _has_trials(env: VectorEnv[Any, Any, Any]) -> bool:
+    """Whether the episodes of a vector env are trials: it says how long, or each of its copies is a `Trial`."""
+    layer: Any = env
+    while layer is not None:
+        if hasattr(layer, "trial_length"):
+            return True
+        if isinstance(layer, SyncVectorEnv | AsyncVectorEnv):
+            try:
+                return bool(layer.get_attr("trial_state"))
+            except AttributeError:
+                return False
+        layer = getattr(layer, "env", None)
+    return False
 
 
 def _context_size(env: VectorEnv[Any, Any, Any]) -> int:

@@ -43,12 +43,13 @@ def full_id(name: str) -> str:
     """The id that also works in spawned workers: ``metaenv:metaenv/Name-v0``.
 
     Accepts ``Name``, ``Name-v0``, ``metaenv/Name-v0`` and the full id. Another project's prefixed id
-    (``module:name``) is returned as it is.
+    (``module:name``) is returned as it is, and so is an id that somebody else has registered in this process.
 
     Raises:
         ValueError: an unknown name; the nearest known one is suggested.
     """
-    if ":" in name and not name.startswith(f"{NAMESPACE}:"):
+    ours = name.startswith((f"{NAMESPACE}:", f"{NAMESPACE}/"))
+    if not ours and (":" in name or name in gym.registry):
         return name
     short = name.rpartition(":")[2].removeprefix(f"{NAMESPACE}/")
     if short not in ENVIRONMENTS:

@@ -7,9 +7,9 @@ trial is a finite game, so nothing is bootstrapped beyond it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -18,9 +18,13 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.errors import nearest
+from metaenv.gym_trials import GymEnvs, KeepTask
 from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, BatchedWrapper, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 Objective = Literal["sum", "best"]
 OBJECTIVES = ("sum", "best")
@@ -243,6 +247,46 @@ class VectorTrial(BatchedWrapper):
         self.last_transition: Transition | None = None
         """The last step of all trials; None before the first one, and where it played some of them only."""
 
+    @classmethod
+    def from_gym(
+        cls,
+        env: str | Callable[[], gym.Env[Any, Any]],
+        num_envs: int = 1,
+        episodes: int = 10,
+        objective: Objective = "sum",
+        *,
+        sample_task: Callable[[np.random.Generator], Any] | None = None,
+        set_task: Callable[[gym.Env[Any, Any], Any], None] | None = None,
+        task_from_seed: bool = False,
+        baselines: Mapping[str, Policy] | None = None,
+        probe: bool = True,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+    ) -> VectorTrial:
+        """Trials of a plain Gymnasium environment that has a hidden task, ready for an agent.
+
+        By default the environment draws a task in ``reset(seed=…)`` and keeps it in later resets that are told
+        ``options={"keep_task": True}``. Otherwise say where tasks come from, in one of the two other ways.
+
+        Args:
+            env: the id of a registered environment, or a function that makes one.
+            num_envs: how many trials are played at once, in a copy of the environment each.
+            episodes: of a trial.
+            objective: what a trial adds up, ``"sum"`` or ``"best"``.
+            sample_task: draws a task, of any kind, with the generator that it is given.
+            set_task: gives a task to the unwrapped environment, which has it until it is given another one; by
+                default ``env.unwrapped.set_task(task)``.
+            task_from_seed: begin each episode of a task by ``reset(seed=…)`` with the same seed, which decides the
+                task; all that is random is then the same in each of a trial's episodes.
+            baselines: policies by name, to compare agents with and to teach them.
+            probe: try out whether tasks are kept and differ.
+            autoreset_mode: as in `BatchedEnv`.
+
+        Raises:
+            ValueError: the environment does not keep its task, or has none; the message says how that was found out.
+        """
+        batch = GymEnvs(env, num_envs, sample_task, set_task, task_from_seed, baselines, probe, autoreset_mode)
+        return cls(batch, episodes, objective)
+
     @property
     def trial_length(self) -> int | None:
         """Steps in a trial where every episode has the same known length, else None."""
@@ -307,8 +351,8 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Trials of a scalar environment: one episode of this env is one whole trial.
 
     Works on any Gymnasium environment that keeps the project's contract (``reset(options={"keep_task": True})``),
-    also under other wrappers. Arguments and observation as `VectorTrial`; ``info["episode_return"]`` is there on
-    the step that ends an episode.
+    also under other wrappers; ``step`` raises ValueError for one that does not look at that option. Arguments and
+    observation as `VectorTrial`; ``info["episode_return"]`` is there on the step that ends an episode.
     """
 
     def __init__(
@@ -352,7 +396,9 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             info = {**info, "episode_return": float(self.trial_state.episode_return[0])}
             self.trial_state.end_episodes(slice(None))
         if done[0] and not over[0]:
-            observation, fresh = self.env.reset(options={"keep_task": True})
+            options = KeepTask()
+            observation, fresh = self.env.reset(options=options)
+            options.check(self.env)
             info = {**fresh, **info, **{k: fresh[k] for k in ("action_mask",) if k in fresh}}
         return self._around(observation), float(paid[0]), bool(over[0]), False, info
 
@@ -390,7 +436,10 @@ def make_trials(
 
     env = gym.make_vec(full_id(env_id), num_envs=num_envs, **settings)
     if not isinstance(env, BatchedEnv):
-        raise TypeError(f"{env_id} is not a native metaenv vector environment but {type(env).__name__}")
+        raise ValueError(
+            f"Expected {env_id} to be built on metaenv.BatchedEnv, got a {type(env).__name__}. Where it has a hidden "
+            "task, metaenv.VectorTrial.from_gym makes trials of it."
+        )
     inner = VectorObserveTask(env) if observe_task else env
     return VectorTrial(inner, episodes, objective, hide_history=hide_history)
 

@@ -109,3 +109,11 @@ def test_unknown_name_suggests_the_nearest():
 def test_short_names_find_the_newest_version():
     assert metaenv.full_id("BernoulliBandit") == "metaenv:metaenv/BernoulliBandit-v0"
     assert metaenv.full_id("metaenv/BernoulliBandit-v0") == "metaenv:metaenv/BernoulliBandit-v0"
+
+
+def test_ids_of_others_are_left_alone():
+    gym.register("elsewhere/Slots-v1", entry_point="metaenv.classic.bandit.env:BernoulliBanditEnv")
+    assert metaenv.full_id("elsewhere/Slots-v1") == "elsewhere/Slots-v1"
+    assert metaenv.full_id("lab:lab/Dose-v0") == "lab:lab/Dose-v0"
+    with pytest.raises(ValueError, match="no environment 'elsewhere/Other-v1'"):
+        metaenv.full_id("elsewhere/Other-v1")
