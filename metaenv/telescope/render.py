@@ -80,29 +80,28 @@ class Scene:
 
 def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
     """What sub-environment ``row`` looks like now."""
-    assert env.night is not None
-    t, targets, night = min(int(env.slot[row]), env.plan.slots - 1), env.targets, env.night
+    t, targets, night = min(int(env.state.slot[row]), env.setup.slots - 1), env.state.targets, env.state.night
     log = env._log[row]
     return Scene(
-        f"TargetSelection, {env.variant}" + (f": {env.tasks.task(row).site}" if env.reveal else ""),  # type: ignore[attr-defined]
+        f"TargetSelection, {env.variant}" + (f": {env.tasks.task(row).site}" if env.draw_hidden else ""),  # type: ignore[attr-defined]
         night.directions[row, :3, t].astype(np.float64),
         targets.label[row],
         targets.magnitude[row],
-        env._open[row] > 0,
-        env._visits[row] > 0,
+        env.state.open[row] > 0,
+        env.state.visits[row] > 0,
         [target for _, target, _, _ in log if target >= 0],
         (float(night.moon.x[row, t]), float(night.moon.y[row, t]), float(night.moon.z[row, t])),
         float(illuminated_fraction(night.phase_angle[row])),
-        (float(env.weather.bank_mag[row]), float(env.weather.bank_azimuth[row, t])),
-        int(env.weather.cloud[row, t]),
-        int(env.slot[row]),
-        env.plan.slots,
+        (float(env.state.weather.bank_mag[row]), float(env.state.weather.bank_azimuth[row, t])),
+        int(env.state.weather.cloud[row, t]),
+        int(env.state.slot[row]),
+        env.setup.slots,
         iso(float(night.start[row, t])),
-        float(env.weather.seeing[row, t]),
+        float(env.state.weather.seeing[row, t]),
         _last(log, targets, row, env.names),
-        float(env._score[row]),
+        float(env.state.score[row]),
         list(env._scores[row]),
-        env.tasks.class_value[row].tolist() if env.reveal else None,
+        env.tasks.class_value[row].tolist() if env.draw_hidden else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pkgutil import resolve_name
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -332,9 +333,8 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
-        from metaenv.telescope.baselines import play_references
-
-        return play_references(tasks, self.variant)
+        # By name: the references are played, so their module stands above the environment, and that above this one.
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and what they are worth.

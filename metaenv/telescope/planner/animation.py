@@ -38,7 +38,7 @@ def animate(
 
     Args:
         env: one telescope with ``render_mode="rgb_array"``: a `TargetSelectionEnv` or an
-            `metaenv.telescope.planner.custom_targets.OwnTargetsEnv`, unwrapped.
+            `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`, unwrapped.
         policy: a baseline, or ``AgentPolicy(agent)``.
         path: of the GIF; written under a temporary name and renamed.
         nights: how many to play, one after the other.

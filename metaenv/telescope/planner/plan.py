@@ -15,12 +15,13 @@ import numpy as np
 from metaenv.errors import TaskError, nearest
 from metaenv.evaluation import write_text
 from metaenv.policies import AgentPolicy, Policy
-from metaenv.telescope.baselines import baselines, clairvoyant
+from metaenv.telescope.baselines import baselines
 from metaenv.telescope.planner.angles import sexagesimal
 from metaenv.telescope.planner.assignment_bound import AssignmentPolicy
 from metaenv.telescope.planner.catalogue import TargetList, read_targets
-from metaenv.telescope.planner.custom_targets import OwnTargetsVectorEnv, Where
+from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv, Where
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
+from metaenv.telescope.references import clairvoyant
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds
 from metaenv.telescope.sim.julian_dates import iso
@@ -162,7 +163,7 @@ def plan_night(
     *,
     slots: int | None = None,
     rehearsals: int | None = None,
-    setup: Mapping[str, float] | None = None,
+    assumptions: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> NightPlan:
     """What to observe, when, in one night.
@@ -178,34 +179,33 @@ def plan_night(
         rehearsals: simulated nights on the same list before the one that is planned. An agent learns in them what is
             wanted, because the rewards follow the list's priorities; it has all but one of a trial's nights by default,
             others have none.
-        setup: what is known of sky and instrument, keys of `metaenv.telescope.planner.custom_targets.SETUP`; otherwise
-            a clear sky and the nominal instrument are assumed.
+        assumptions: what is known of sky and instrument, by the keys of
+            `metaenv.telescope.planner.custom_targets.ASSUMPTIONS`; otherwise they are clear and nominal.
         seed: of the policy's own draws.
 
     Raises:
-        TaskError: see `metaenv.telescope.planner.custom_targets.OwnTargetsEnv`; an unknown policy, or an agent of
+        TaskError: see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`; an unknown policy, or an agent of
         another environment.
     """
     listed = targets if isinstance(targets, TargetList) else read_targets(targets)
     who, name = _policy(policy)
     variant = _variant(who)
     before = _rehearsals(rehearsals, variant)
-    env = OwnTargetsVectorEnv(
-        listed, site, date, slots=slots, variant=variant, nights=before + 1, setup=setup, autoreset_mode="Disabled",
-        render_mode="ansi",
+    env = CustomTargetsVectorEnv(
+        listed, site, date, slots=slots, variant=variant, nights=before + 1, assumptions=assumptions,
+        autoreset_mode="Disabled", render_mode="ansi",
     )  # fmt: skip
     exposures = _played(env, who, before + 1, seed)
-    assert env.night is not None
-    start, hours = env.night.start[0], float(env.night.hours[0])
+    start, hours = env.state.night.start[0], float(env.state.night.hours[0])
     return NightPlan(
         site=env.site.name,
         date=date if isinstance(date, str) else date.isoformat(),
         policy=name,
         dusk=iso(float(start[0])),
         dawn=iso(float(start[-1]) + hours / 24),
-        slots=env.plan.slots,
+        slots=env.setup.slots,
         slot_s=hours * 3600,
-        worth=float(env._score[0]) * env.plan.unit,
+        worth=float(env.state.score[0]) * env.setup.unit,
         exposures=exposures,
         notes=env.notes,
     )
@@ -244,7 +244,7 @@ def _rehearsals(given: int | None, variant: Variant | None) -> int:
     return given
 
 
-def _played(env: OwnTargetsVectorEnv, policy: Policy, nights: int, seed: int) -> tuple[Exposure, ...]:
+def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int) -> tuple[Exposure, ...]:
     """The exposures of the last of ``nights``."""
     trials = VectorTrial(env, episodes=nights, **getattr(policy, "trial_options", {}))
     observation, _ = trials.reset(seed=seed)
@@ -255,10 +255,10 @@ def _played(env: OwnTargetsVectorEnv, policy: Policy, nights: int, seed: int) ->
     made: list[Exposure] = []
     over = False
     while not over:
-        if env.slot[0] == 0:
+        if env.state.slot[0] == 0:
             made.clear()
         action = policy.act(observation)
-        slews = env._slew[0].copy()
+        slews = env.state.slew[0].copy()
         observation, _, terminated, _, _ = trials.step(action)
         policy.observe(action, trials.trial_state.last_reward.copy())
         over = bool(terminated[0])
@@ -269,17 +269,17 @@ def _played(env: OwnTargetsVectorEnv, policy: Policy, nights: int, seed: int) ->
 
 def _exposure(env: TargetSelectionVectorEnv, slews: Any) -> Exposure:
     """The last one of the night, from the environment's tables; ``slews`` (N,) min are those before it."""
-    assert isinstance(env, OwnTargetsVectorEnv) and env.night is not None
+    assert isinstance(env, CustomTargetsVectorEnv)
     slot, k, units, _ = env._log[0][-1]
-    night, slew_s, hours = env.night, 60.0 * float(slews[k]), env.night.hours[0]
-    told = env._globals[0, env.layout.globals_.index("ln(1 + SNR)")]
+    night, slew_s, hours = env.state.night, 60.0 * float(slews[k]), env.state.night.hours[0]
+    told = env.state.globals_[0, env.layout.globals_.index("ln(1 + SNR)")]
     seconds = exposure_seconds(hours, slew_s) + (units - 1) * exposure_seconds(hours, 0.0)
     return Exposure(
         utc=iso(float(night.start[0, slot])),
         target=env.names[k],
-        ra=sexagesimal(float(env.targets.ra[0, k]), "ra"),
-        dec=sexagesimal(float(env.targets.dec[0, k]), "dec"),
-        magnitude=float(env.own.magnitude[k]),
+        ra=sexagesimal(float(env.state.targets.ra[0, k]), "ra"),
+        dec=sexagesimal(float(env.state.targets.dec[0, k]), "dec"),
+        magnitude=float(env.target_list.magnitude[k]),
         airmass=float(night.airmass[0, slot, k]),
         exposure_s=float(seconds),
         slew_s=slew_s,

@@ -72,8 +72,7 @@ def airmass_score(sine: Floats, most: float = MOST_AIRMASS) -> Floats:
 
 def altitude_sines(env: TargetSelectionVectorEnv, instants: tuple[float, ...]) -> Floats:
     """(n, P, T, N) sines of the targets' altitudes at ``instants`` of every slot, as shares of its length."""
-    night = env.night
-    assert night is not None
+    night = env.state.night
     turn = night.hours[:, None, None] / 24 * (2 * np.pi * SIDEREAL_PER_SOLAR)
     shift = np.array(instants)[:, None] - 0.5  # tables are of the middle of a slot
     lst = night.lst[:, None, :] + shift * turn
@@ -89,13 +88,13 @@ class Queue(ABC):
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
         self.env = cast(TargetSelectionVectorEnv, env.innermost)
-        if self.env.plan.revisits or self.env.plan.lengths != (1,):
+        if self.env.setup.revisits or self.env.setup.lengths != (1,):
             raise ValueError(
                 f"queues plan one visit of one slot each: variant {self.env.variant!r} has others; take 'default' or "
                 "'full'"
             )
         self._night = np.full(self.env.num_envs, -1)
-        self._schedule = np.full((self.env.num_envs, self.env.plan.slots), NOBODY)
+        self._schedule = np.full((self.env.num_envs, self.env.setup.slots), NOBODY)
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """(n,) what the schedule says, or to wait."""
@@ -103,8 +102,8 @@ class Queue(ABC):
         if new.any():
             self._night = self.env.nights_begun.copy()
             self._schedule[new] = self.schedule()[new]
-        target = self._schedule[np.arange(self.env.num_envs), self.env.slot]
-        return np.where(target == NOBODY, self.env.plan.targets, target)
+        target = self._schedule[np.arange(self.env.num_envs), self.env.state.slot]
+        return np.where(target == NOBODY, self.env.setup.targets, target)
 
     @abstractmethod
     def schedule(self) -> Index:
@@ -130,7 +129,7 @@ class PriorityPolicy(Queue):
         """See `priority_schedule`."""
         env = self.env
         own = getattr(env, "priority", None)
-        priority = env.targets.magnitude if own is None else np.repeat(own[None], env.num_envs, axis=0)
+        priority = env.state.targets.magnitude if own is None else np.repeat(own[None], env.num_envs, axis=0)
         return priority_schedule(airmass_score(altitude_sines(env, self.instants)), priority)
 
 

@@ -216,12 +216,6 @@ def horizon_axes(lst: Floats, latitude: Floats) -> tuple[Vector, Vector, Vector]
     return east, north, Vector(cos_p * cos_t, cos_p * sin_t, sin_p + none)
 
 
-def altitude_azimuth(horizon: Vector) -> tuple[Floats, Floats]:
-    """Altitude, and azimuth from north over east in 0 to 2 pi, of east, north, up."""
-    altitude = np.arctan2(horizon.z, np.hypot(horizon.x, horizon.y))
-    return altitude, np.arctan2(horizon.x, horizon.y) % (2 * np.pi)
-
-
 def airmass(sin_altitude: Any) -> Any:
     """Relative airmass for the true altitude (Young 1994); 1 at the zenith, 31.7 on the horizon and below.
 

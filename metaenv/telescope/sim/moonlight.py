@@ -37,8 +37,8 @@ def magnitude(brightness: Any) -> Any:
 
 def glow_airmass(sin_altitude: Any) -> Any:
     """Path through a glowing layer (eq. 3): 1 at the zenith, 5 on the horizon and below."""
-    up = np.maximum(sin_altitude, 0)
-    return 1 / np.sqrt(0.04 + 0.96 * up * up)
+    sin_alt = np.maximum(sin_altitude, 0)
+    return 1 / np.sqrt(0.04 + 0.96 * sin_alt * sin_alt)
 
 
 def moon_illuminance(phase_angle: Floats) -> Floats:

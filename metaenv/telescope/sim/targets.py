@@ -93,11 +93,11 @@ def draw_targets(
 
 def _place(height: Floats, around: Floats, latitude: Floats) -> tuple[Floats, Floats]:
     """Minus the hour angle, and the declination, of places that are uniform on the sky above `LOWEST_PLACE`."""
-    up = LOWEST_PLACE + (1 - LOWEST_PLACE) * height
-    flat = np.sqrt(1 - up * up)
+    sin_alt = LOWEST_PLACE + (1 - LOWEST_PLACE) * height
+    flat = np.sqrt(1 - sin_alt * sin_alt)
     east, north = flat * np.sin(2 * np.pi * around), flat * np.cos(2 * np.pi * around)
-    sin_dec = up * np.sin(latitude) + north * np.cos(latitude)
-    towards = up * np.cos(latitude) - north * np.sin(latitude)
+    sin_dec = sin_alt * np.sin(latitude) + north * np.cos(latitude)
+    towards = sin_alt * np.cos(latitude) - north * np.sin(latitude)
     return np.arctan2(east, towards), np.arcsin(np.clip(sin_dec, -1, 1))
 
 
