@@ -369,7 +369,7 @@ class TaskStreams:
         seeds: one for each stream.
     """
 
-    MAX_PREFETCH, MAX_PREFETCH_IN_ALL = 8, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
+    MOST_AHEAD, AHEAD_IN_ALL = 8, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
 
     def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
         distribution.check_split(split)
@@ -401,7 +401,7 @@ class TaskStreams:
         self._next[index] += 1
         return self._ready.take(picked)
 
-    def prefetched(self, row: int) -> TaskBatch:
+    def coming(self, row: int) -> TaskBatch:
         """The tasks of one stream that are ready, in the order in which they will be drawn; there may be none."""
         assert self._ready is not None, "some come with the first draw"
         return self._ready.take(np.arange(row * self._depth + self._next[row], (row + 1) * self._depth))
@@ -421,7 +421,7 @@ class TaskStreams:
             self._ready = self._ready.joined(fresh).take(source.ravel())
         self._ready.ids  # noqa: B018 (computed once for all)
         self._depth, self._next = depth, np.zeros(n, np.intp)
-        self._ahead = min(2 * self._ahead, max(self.MAX_PREFETCH, self.MAX_PREFETCH_IN_ALL // n))
+        self._ahead = min(2 * self._ahead, max(self.MOST_AHEAD, self.AHEAD_IN_ALL // n))
 
     def _accepted(self, need: Index) -> TaskBatch:
         """The next ``need[i]`` accepted tasks of each stream i, those of stream 0 first.

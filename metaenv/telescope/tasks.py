@@ -16,7 +16,6 @@ from metaenv.telescope.sim.exposure import SNR_NEEDED, ZERO_POINT_MAG
 from metaenv.telescope.sim.julian_dates import FIRST, LAST
 from metaenv.telescope.sim.sites import SITES
 from metaenv.telescope.sim.targets import (
-    HELD_OUT_PAIRS,
     N_CLASSES,
     N_FEATURES,
     NORMALS,
@@ -364,9 +363,3 @@ class TargetSelectionDistribution(TaskDistribution):
         value = np.log(np.maximum(t.class_value, 1e-9)) / (3 * VALUE_SD)
         rows = np.concatenate([value, t.feature_weight / (3 * WEIGHT_SD), np.stack(singles, axis=1)], axis=1)
         return np.clip(rows, -1.0, 1.0).astype(np.float32)
-
-
-def held_out(tasks: TaskBatch) -> Bools:
-    """(n,) whether the two most valuable classes are one of the pairs that training never has."""
-    top = np.sort(np.argsort(-tasks.class_value, axis=1)[:, :2], axis=1)
-    return np.array([tuple(pair) in HELD_OUT_PAIRS for pair in top.tolist()])

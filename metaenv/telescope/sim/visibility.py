@@ -140,17 +140,16 @@ class Conditions(Table):
         return cls(transmission, sky, np.zeros((n, slots)))
 
 
-def slots(dusk: Floats, dawn: Floats, count: int, hours: Floats | None = None) -> tuple[Floats, Floats]:
-    """Cut ``n`` nights into ``count`` slots: beginnings (n, count) as JD, and lengths (n,) in hours.
+def slots(dusk: Floats, dawn: Floats, count: int) -> tuple[Floats, Floats]:
+    """Cut ``n`` nights into ``count`` equal slots: beginnings (n, count) as JD, and lengths (n,) in hours.
 
     Args:
         dusk: (n,) JD of UTC; see `metaenv.telescope.sim.ephemeris.night_limits`.
         dawn: (n,).
         count: slots a night.
-        hours: (n,) their length; by default they fill the night.
 
     Raises:
-        TaskError: no night, more slots than a night holds, or a count below 1; it names the first bad row.
+        TaskError: a night without dark time, of which the row is named, or a count below 1.
     """
     if count < 1:
         raise TaskError(f"expected at least one slot a night, got {count}")
@@ -161,13 +160,7 @@ def slots(dusk: Floats, dawn: Floats, count: int, hours: Floats | None = None) -
             f"night {row} (near {iso(dusk[row])} UTC) has no dark time: the sun stays too high. Choose another date or "
             "site, or allow a brighter twilight"
         )
-    hours = length / count if hours is None else np.asarray(hours, float)
-    if (late := hours * count > length * (1 + 1e-9)).any():
-        row = int(np.flatnonzero(late)[0])
-        raise TaskError(
-            f"{count} slots of {hours[row]:.3f} h are more than night {row} (from {iso(dusk[row])} UTC) holds: it has "
-            f"{length[row]:.2f} h. Ask for at most {int(length[row] / hours[row])} slots, or for shorter ones"
-        )
+    hours = length / count
     return dusk[:, None] + hours[:, None] / 24 * np.arange(count), hours
 
 

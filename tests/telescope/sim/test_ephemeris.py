@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-from astropy_places import frame, horizon_vector, offline_astropy, resting_pole
+from astropy_places import frame, horizon_vector, offline_astropy, resting_pole, separation
 
 from metaenv.telescope.sim.ephemeris import (
     ARCSEC,
     DEGREE,
     EARTH_RADIUS_KM,
-    TWILIGHT_DEG,
     Vector,
     airmass,
     apparent,
@@ -18,7 +17,6 @@ from metaenv.telescope.sim.ephemeris import (
     moon_topocentric,
     night_limits,
     nutation,
-    separation,
     sidereal_time,
     sun,
     unit_vector,
@@ -26,6 +24,7 @@ from metaenv.telescope.sim.ephemeris import (
 from metaenv.telescope.sim.julian_dates import julian_date, ut1_minus_utc_s
 
 HOUR = 15 * DEGREE
+TWILIGHT_DEG = {"civil": -6.0, "nautical": -12.0, "astronomical": -18.0}  # altitude of the sun
 
 
 def right_ascension_declination(v: Vector) -> tuple[float, float]:
