@@ -8,34 +8,22 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.telescope.sim.layout import FACTS, GLOBALS, TIMELINE, Layout
+from metaenv.telescope.sim.layout import FACTS, GLOBALS, SKY, TIMELINE, Layout
 from metaenv.telescope.sim.tables import Table
 from metaenv.telescope.sim.targets import Targets
 from metaenv.telescope.sim.visibility import Conditions, Night, Singles
-from metaenv.telescope.sim.weather import Weather, clear_weather
+from metaenv.telescope.sim.weather import Weather
 from metaenv.telescope.tasks import NightSetup
 from metaenv.typing import Floats, Index, Rows
+
+UNWRITTEN: Any = None
+"""A table before the first reset."""
 
 
 @dataclass
 class NightState(Table):
     """All that a reset writes, for ``n`` telescopes, ``T`` slots and ``N`` targets."""
 
-    night: Night
-    weather: Weather
-    targets: Targets
-    air: Conditions
-    """Under the true sky."""
-    nominal: Conditions
-    """Under the sky that a planner assumes."""
-    log_snr: Singles
-    """(n, T, N) ln(1 + nominal signal-to-noise)."""
-    slots_left: NDArray[np.int16]
-    """(n, T, N) slots until the target sets, see `Night.slots_left`."""
-    value: Floats
-    """(n, N) what a perfect exposure of a target is worth."""
-    rate: Floats
-    """(n, N) electrons/s of a target above the atmosphere."""
     slot: Index
     """(n,) the slot that comes next."""
     night_number: Index
@@ -72,46 +60,49 @@ class NightState(Table):
     """(n, 3 or 5, N) what the telescope's actions change about the targets, as observed."""
     globals_: Singles
     """(n, 29) the numbers of an observation that are not of a target."""
+    night: Night = UNWRITTEN
+    weather: Weather = UNWRITTEN
+    targets: Targets = UNWRITTEN
+    air: Conditions = UNWRITTEN
+    """Under the true sky."""
+    nominal: Conditions = UNWRITTEN
+    """Under the sky that a planner assumes."""
+    log_snr: Singles = UNWRITTEN
+    """(n, T, N) ln(1 + nominal signal-to-noise)."""
+    slots_left: NDArray[np.int16] = UNWRITTEN
+    """(n, T, N) slots until the target sets, see `Night.slots_left`."""
+    value: Floats = UNWRITTEN
+    """(n, N) what a perfect exposure of a target is worth."""
+    rate: Floats = UNWRITTEN
+    """(n, N) electrons/s of a target above the atmosphere."""
 
     @classmethod
     def zeros(cls, n: int, setup: NightSetup, layout: Layout) -> Self:
         """The state before the first reset."""
         t, k = setup.slots, setup.targets
-        single, double = np.float32, np.float64
 
-        def zeros(*shape: int, dtype: Any = double) -> Any:
+        def zeros(*shape: int, dtype: Any = np.float32) -> Any:
             return np.zeros((n, *shape), dtype)
 
         return cls(
-            night=Night.zeros(n, t, k),
-            weather=clear_weather(zeros(), t),
-            targets=Targets(
-                zeros(k), zeros(k), zeros(k), zeros(k, dtype=np.int8), zeros(k, dtype=np.int8), zeros(3, k)
-            ),
-            air=Conditions.zeros(n, t, k),
-            nominal=Conditions.zeros(n, t, k),
-            log_snr=zeros(t, k, dtype=single),
-            slots_left=zeros(t, k, dtype=np.int16),
-            value=zeros(k),
-            rate=zeros(k),
             slot=zeros(dtype=np.intp),
             night_number=zeros(dtype=np.intp),
-            score=zeros(),
-            pointing=zeros(3, dtype=single),
-            last_visit=zeros(k),
-            speed=zeros(1, dtype=single),
-            settle=zeros(1, dtype=single),
-            first_night=zeros(2),
-            night_level=zeros(),
+            score=zeros(dtype=np.float64),
+            pointing=zeros(3),
+            last_visit=zeros(k, dtype=np.float64),
+            speed=zeros(1),
+            settle=zeros(1),
+            first_night=zeros(2, dtype=np.float64),
+            night_level=zeros(dtype=np.float64),
             last_cloud=zeros(dtype=np.int8),
-            cloud_shares=zeros(3),
-            cloud_step=zeros(3, 3),
-            cloud_overnight=zeros(3, 3),
-            timeline=zeros(t + 1, TIMELINE, dtype=single),
-            shut_and_seeing=zeros(t, 2, dtype=single),
-            facts=zeros(len(FACTS), k, dtype=single),
-            status=zeros(layout.rows - layout.row(FACTS[-1]) - 1, k, dtype=single),
-            globals_=zeros(len(GLOBALS), dtype=single),
+            cloud_shares=zeros(3, dtype=np.float64),
+            cloud_step=zeros(3, 3, dtype=np.float64),
+            cloud_overnight=zeros(3, 3, dtype=np.float64),
+            timeline=zeros(t + 1, TIMELINE),
+            shut_and_seeing=zeros(t, 2),
+            facts=zeros(len(FACTS), k),
+            status=zeros(layout.rows - len(SKY) - len(FACTS), k),
+            globals_=zeros(len(GLOBALS)),
         )
 
     @property

@@ -9,7 +9,6 @@ cache. They are filled a few rows at a time, in the cache too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,17 +74,6 @@ class Night(Table):
     scatter: Singles
     """(n, T, N) moonlight scattered towards the target, f(rho) of Krisciunas and Schaefer."""
 
-    @classmethod
-    def zeros(cls, n: int, slots: int, targets: int) -> Self:
-        """Tables of these sizes to be written over."""
-        slot, target = np.zeros((n, slots)), np.zeros((n, targets), np.float32)
-        return cls(
-            slot, np.zeros(n), slot.copy(), Vector(*(slot.copy() for _ in range(3))), np.zeros(n),
-            Vector(*(target.copy() for _ in range(3))), Vector(*(np.zeros(n) for _ in range(3))),
-            np.zeros((n, 4, slots, targets), np.float32),
-            *(np.zeros((n, slots, targets), np.float32) for _ in range(3)),
-        )  # fmt: skip
-
     @property
     def east(self) -> Singles:
         """(n, T, N) view."""
@@ -132,12 +120,6 @@ class Conditions(Table):
     """(n, T, N) brightness of the sky behind it, nanolamberts."""
     zenith_area: Floats
     """(n, T) effective noise area of a point source at the zenith, arcsec^2; see `Night.seeing_area_factor`."""
-
-    @classmethod
-    def zeros(cls, n: int, slots: int, targets: int) -> Self:
-        """Tables of these sizes to be written over."""
-        transmission, sky = (np.zeros((n, slots, targets), np.float32) for _ in range(2))
-        return cls(transmission, sky, np.zeros((n, slots)))
 
 
 def slots(dusk: Floats, dawn: Floats, count: int) -> tuple[Floats, Floats]:
