@@ -28,6 +28,7 @@ from metaenv.telescope.sim.targets import (
     values,
     without_held_out_pairs,
 )
+from metaenv.telescope.stored import load_frozen
 from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
@@ -323,12 +324,10 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        from metaenv.telescope.stored import load_frozen
-
         self.check_split(split)
         if split == "train":
             raise TaskError(f"split 'train' is endless; frozen lists exist for {', '.join(SPLITS[1:])}")
-        return load_frozen(split, self.variant)
+        return load_frozen(TargetSelectionTask, split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
