@@ -64,7 +64,7 @@ class ParsedObservation:
         return 1.0 - np.minimum(self.slew_s, whole) / (whole * units)
 
     def told(self, name: str) -> Floats:
-        """(n,) one of the globals, such as what the last exposure showed."""
+        """(n,) one of the numbers of the night, such as those of the last slot."""
         return self.globals[:, self._names.index(name)].astype(np.float64)
 
     def last_target(self) -> Floats:
@@ -84,7 +84,7 @@ class GreedyPolicy(ABC):
         self.begin()
 
     def begin(self) -> None:  # noqa: B027 (optional)
-        """Forget what was learned."""
+        """Hook: called when new trials begin."""
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """(n,) actions."""
@@ -107,10 +107,10 @@ class GreedyPolicy(ABC):
 
     @abstractmethod
     def index(self, seen: ParsedObservation, units: int) -> Floats:
-        """(n, N) what an exposure of ``units`` slots promises."""
+        """(n, N) how much an exposure of ``units`` slots promises."""
 
     def worth_again(self, seen: ParsedObservation) -> Floats:
-        """(n, N) worth of a visit again, as a share of the first one: expected over the prior of the cadence."""
+        """(n, N) worth of a repeated visit as a share of a first one, expected over the prior of the cadence."""
         assert seen.gap_hours is not None
         gap = np.maximum(seen.gap_hours, 0.05)[..., None]
         tonight = revisit_worth(gap, np.geomspace(*CADENCE_HOURS, 5), np.mean(CADENCE_WEIGHT)).mean(axis=-1)
@@ -121,7 +121,7 @@ class GreedyPolicy(ABC):
 
 
 class LowestAirmass(GreedyPolicy):
-    """The highest target: what an observer does who has no other reason."""
+    """The highest target, which an observer takes who has no other reason to choose."""
 
     def index(self, seen: ParsedObservation, units: int) -> Floats:
         """The sine of the altitude; the shortest exposure wins."""
@@ -132,7 +132,7 @@ class BrightestFirst(GreedyPolicy):
     """The brightest open target."""
 
     def index(self, seen: ParsedObservation, units: int) -> Floats:
-        """Minus the magnitude."""
+        """The negative magnitude, shifted to be positive."""
         return 20.0 - seen.magnitude
 
 
@@ -145,10 +145,9 @@ class GreedySNR(GreedyPolicy):
 
 
 class FlatValues(GreedyPolicy):
-    """The best fixed rule: the highest expected quality over the prior of what is needed, all values alike.
+    """The best fixed rule: the highest quality expected over the prior of the SNR needed, with all values equal.
 
-    With classes and features that may be worth anything, nothing better can be done without learning but to look
-    ahead.
+    Classes and features may have any value, so that only planning ahead can improve a rule that does not learn.
     """
 
     def index(self, seen: ParsedObservation, units: int) -> Floats:
@@ -171,7 +170,7 @@ def novelty(policy: GreedyPolicy, seen: ParsedObservation) -> Floats | float:
     return 1.0 if seen.gap_hours is None else np.where(seen.visited, policy.worth_again(seen), 1.0)
 
 
-# THOSE THAT LEARN
+# LEARNING BASELINES
 
 LABEL_SD = 0.9
 """sd of ln value about the linear model, for the targets whose class is wrong (chosen: a fifth of them, off by 2)."""
@@ -181,7 +180,7 @@ _X = N_CLASSES + N_FEATURES
 def prior() -> tuple[Floats, Floats]:
     """Mean (11,) and covariance (11, 11) of the logarithms of class values and of the feature weights.
 
-    Class values are scaled so that their mean by `SHARES` is 1, which a fixed sample of them shows the effect of.
+    Class values are scaled so that their mean by `SHARES` is 1; the moments after scaling are those of a fixed sample.
     """
     rng = np.random.default_rng(0)
     raw = np.exp(VALUE_SD * rng.standard_normal((4096, N_CLASSES)))
@@ -208,7 +207,7 @@ class BayesLinear(GreedyPolicy):
         self.optimism, self.thompson = optimism, thompson
 
     def begin(self) -> None:
-        """Know only the prior."""
+        """Start from the prior."""
         n = self.env.num_envs
         self._prior = prior()
         self._mean, self._covariance = np.zeros((n, GRID, _X)), np.zeros((n, _X, _X))
@@ -218,13 +217,13 @@ class BayesLinear(GreedyPolicy):
         self.restart(np.arange(n))
 
     def restart(self, rows: Index) -> None:
-        """New trials in ``rows``: forget what was learned there."""
+        """Forget what was learned in ``rows``, where new trials begin."""
         self._mean[rows], self._covariance[rows] = self._prior
         for array in (self._log_weight, self._loss_sum, self._loss_count, self._paid):
             array[rows] = 0.0
 
     def look(self, seen: ParsedObservation) -> None:
-        """Learn from the last exposure; then the posterior of every target's value."""
+        """Learn from the last exposure, and compute the posterior of every target's value."""
         self._learn(seen)
         x = np.concatenate([seen.one_hot.astype(np.float64), seen.features], axis=1)  # (n, 11, N)
         weight = np.exp(self._log_weight - self._log_weight.max(axis=1, keepdims=True))
@@ -252,15 +251,15 @@ class BayesLinear(GreedyPolicy):
         return total * novelty(self, seen)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
-        """Remember what was paid; what the exposure showed comes with the next observation."""
+        """Remember the reward; the next observation tells what the exposure measured."""
         self._paid = np.asarray(reward, np.float64)
         if self.setup.revisits:
-            # What a visit again pays says less: the best time between visits is not known.
+            # The reward of a repeated visit says less, because the best time between visits is not known.
             target = np.asarray(action) % self.setup.targets
             self._was_first = ~self.seen.visited[np.arange(len(target)), target]
 
     def _learn(self, seen: ParsedObservation) -> None:
-        """Condition on the last exposure, where there was one."""
+        """Condition the posterior on the last exposure, where there was one."""
         exposed = seen.told("exposed") > 0
         rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
         if not len(rows):
@@ -283,7 +282,7 @@ BEST_FIXED = "best fixed rule"
 
 
 def baselines() -> dict[str, Policy]:
-    """The honest baselines, by name."""
+    """The baselines, by name."""
     return {
         "lowest airmass": LowestAirmass(),
         "brightest first": BrightestFirst(),

@@ -29,7 +29,7 @@ EARLIEST = 0.8
 
 
 class InformedPolicy(GreedyPolicy):
-    """Knows the task, wholly or in part: for references, not a policy.
+    """A greedy policy that knows the task, wholly or in part.
 
     Args:
         knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
@@ -42,11 +42,11 @@ class InformedPolicy(GreedyPolicy):
         self.knows_values, self.knows_conditions, self.clairvoyant = knows_values, knows_conditions, clairvoyant
 
     def begin(self) -> None:
-        """No night is known yet."""
+        """Compute the tables with the first observation."""
         self._night = np.full(self.env.num_envs, -1)
 
     def look(self, seen: ParsedObservation) -> None:
-        """At the beginning of a night, its tables."""
+        """Compute the tables of the night at its beginning."""
         env = self.env
         if (self._night != env.nights_begun).any():
             self._night = env.nights_begun.copy()
@@ -55,7 +55,7 @@ class InformedPolicy(GreedyPolicy):
             self._value = env.state.value if self.clairvoyant else expected_values(tasks, env.state.targets)
 
     def index(self, seen: ParsedObservation, units: int) -> Floats:
-        """Known value times known quality."""
+        """Value times quality, each known or expected."""
         rows, slot = np.arange(self.env.num_envs), self.env.state.slot
         last = self.setup.slots - 1
         squared = sum(
@@ -70,7 +70,7 @@ class InformedPolicy(GreedyPolicy):
         return good * novelty(self, seen) * (self._value if self.knows_values else 1.0)
 
     def worth_again(self, seen: ParsedObservation) -> Floats:
-        """Known if the programme is. A visit before its time counts nothing: it would spoil the one to come."""
+        """Known with the programme. A visit before its time counts as 0, because it would spoil the later one."""
         if not self.knows_values:
             return super().worth_again(seen)
         assert seen.gap_hours is not None
@@ -126,7 +126,7 @@ def play_references(tasks: TaskBatch, variant: Variant = "default", seed: int = 
 
 
 def informed_policies() -> dict[str, Policy]:
-    """Those that know more than a policy may: where the gap between fixed rules and the oracle comes from."""
+    """Policies that know more than an agent may, by name."""
     return {
         "conditions known": conditions_known(),
         "values known": values_known(),

@@ -1,4 +1,4 @@
-"""Nights as pictures and as text: the sky over the telescope, and beside it what was earned."""
+"""Pictures and text of a night: the sky over the telescope, and the rewards beside it."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Scene:
     magnitude: Floats
     """(N,) V."""
     is_open: Bools
-    """(N,) what may be chosen."""
+    """(N,) whether a target may be chosen."""
     visited: Bools
-    """(N,) what was exposed tonight, or before if the list stays the same."""
+    """(N,) whether a target was exposed tonight, or before if the list stays the same."""
     trail: Sequence[int]
     """Targets in the order of tonight's exposures."""
     moon: tuple[float, float, float]
@@ -69,13 +69,13 @@ class Scene:
     seeing: float
     """arcsec at the zenith."""
     last: str
-    """What was done last."""
+    """The last exposure, in words."""
     score: float
     """Of tonight so far."""
     scores: Sequence[float]
     """Of the nights before."""
     class_value: Sequence[float] | None
-    """What classes are worth, or None to keep it hidden."""
+    """Values of the classes, or None to keep them hidden."""
 
 
 def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
@@ -237,7 +237,7 @@ def _draw_moon(canvas: _Sky, s: Scene) -> None:
 
 
 def _draw_targets(canvas: _Sky, s: Scene, x: Floats, y: Floats) -> None:
-    """Discs in the colours of the classes, larger for brighter ones; those visited wear a ring."""
+    """Draw discs in the colours of the classes, larger for brighter targets, with rings around visited ones."""
     size = np.clip(5.0 - 1.2 * (s.magnitude - np.median(s.magnitude)), 2.0, 8.0)
     for k in np.flatnonzero(s.sky[2] > 0).tolist():
         bright = s.is_open[k] or s.visited[k]
@@ -263,7 +263,7 @@ def drawn_colours() -> list[tuple[int, ...]]:
 
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:
-    """Time, sky, what the classes are, and the rewards of the nights."""
+    """Draw the time, the weather, the classes, and the rewards of the nights."""
     from metaenv.molecules.canvas import shortened
 
     width = WIDTH - STRIP - 16

@@ -18,7 +18,7 @@ DATA = Path(__file__).parent / "data"
 
 
 def load_frozen(task_type: type[Task], split: str, variant: str) -> FrozenTasks:
-    """The frozen list of ``split``, tasks of ``task_type``, with the references of ``variant``, checked against its SHA-256.
+    """The frozen list of ``split`` with the references of ``variant``, checked against its SHA-256.
 
     Raises:
         TaskError: no list of that name, or a file whose numbers are not those that were frozen.

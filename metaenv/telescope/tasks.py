@@ -37,7 +37,7 @@ Variant = Literal["default", "depth", "cadence", "full"]
 
 @dataclass(frozen=True)
 class NightSetup:
-    """What a variant fixes."""
+    """The settings of a trial's nights that a variant fixes."""
 
     slots: int
     """Equal parts of a night between the two ends of astronomical twilight."""
@@ -48,13 +48,13 @@ class NightSetup:
     lengths: tuple[int, ...]
     """How many slots an exposure may take."""
     revisits: bool
-    """Whether the same targets come back every night, and a visit again pays."""
+    """Whether the same targets come back every night, and repeated visits are rewarded."""
     magnitude: tuple[float, float]
     """Mean and standard deviation of the targets' V (chosen: the fainter they are, the more the sky matters, and the
     better does a rule that takes bright ones)."""
     unit: float
-    """Value of targets that is worth a reward of 1: about what the task oracle earns in a night, measured on training
-    tasks. One number for all tasks, so that it tells nothing about any."""
+    """The value that gives a reward of 1: about what the task oracle earns in a night, measured on training tasks. It
+    is one number for all tasks, so that it tells nothing about any of them."""
 
 
 NIGHT_SETUPS: dict[Variant, NightSetup] = {
@@ -133,7 +133,7 @@ class TargetSelectionTask(Task):
     evening_mjd: float
     """MJD at 0 h of the day whose evening begins the first night; whole. 2025-2034, February to October."""
     class_value: tuple[float, ...]
-    """(8,) what a target of each true class is worth, 1 on average over a list: exp(1.3 N) before scaling (chosen)."""
+    """(8,) value of a target of each true class, 1 on average over a list: exp(1.3 N) before scaling (chosen)."""
     feature_weight: tuple[float, ...]
     """(3,) of colour, age and host offset in the logarithm of the value: 0.8 N (chosen)."""
     purity: float
@@ -163,8 +163,8 @@ class TargetSelectionTask(Task):
     cadence_hours: float
     """Best time between two visits: 1-6 h or 24 h, evenly (ZTF pairs an hour apart; the next night)."""
     cadence_weight: float
-    """What a visit again at that time is worth, as a share of the first: 0 in one task of three, else 0.5-1 (chosen).
-    Presets without revisits take no notice of both."""
+    """Worth of a repeated visit at that time as a share of a first one: 0 in one task of three, else 0.5-1 (chosen).
+    Variants without revisits ignore it and ``cadence_hours``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -335,7 +335,7 @@ class TargetSelectionDistribution(TaskDistribution):
         return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
-        """Targets of a list and what they are worth.
+        """Targets of a list and their values.
 
         ``x`` (tasks, n, 11): photometric class (one-hot, 8), colour, age and host offset; ``y``: ln of the value.
         """

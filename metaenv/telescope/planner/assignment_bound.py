@@ -1,14 +1,14 @@
-"""The most that a night can pay: the best assignment of targets to slots, if slews took no time.
+"""An upper bound of the score of a night: the best assignment of targets to slots if slews took no time.
 
-An upper bound for policies that visit a target once a night, for one slot each. It knows true classes and all weather
-to come, so it is reported beside scores and never used to normalise them. Needs SciPy.
+The bound holds for policies that visit a target once a night, for one slot each. It uses the true classes and the
+weather to come, so it may stand beside scores but never normalises them. It needs SciPy.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from metaenv.telescope.planner.schedulers import NOBODY, Queue
+from metaenv.telescope.planner.schedulers import NO_TARGET, Queue
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds, quality
 from metaenv.telescope.sim.visibility import expected_snr
@@ -16,7 +16,7 @@ from metaenv.typing import Floats, Index
 
 
 def rewards_without_slews(env: TargetSelectionVectorEnv) -> Floats:
-    """(n, T, N) what an exposure of each target would earn in each slot of tonight, with the true sky and no slew."""
+    """(n, T, N) rewards of exposing each target in each slot of tonight, under the true sky and without slews."""
     if env.setup.revisits or env.setup.lengths != (1,):
         raise ValueError(f"the bound is for one visit of one slot each; variant {env.variant!r} has others")
     tasks, seconds = env.tasks, exposure_seconds(env.state.night.hours, 0.0)
@@ -33,7 +33,7 @@ def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
         raise ImportError("the assignment bound needs SciPy: pip install scipy") from error
-    schedule, total = np.full(rewards.shape[:2], NOBODY), np.zeros(len(rewards))
+    schedule, total = np.full(rewards.shape[:2], NO_TARGET), np.zeros(len(rewards))
     for i, table in enumerate(rewards):
         slot, target = linear_sum_assignment(table, maximize=True)
         paid = table[slot, target]
@@ -43,7 +43,7 @@ def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
 
 
 class AssignmentPolicy(Queue):
-    """Plays the best assignment; slews then take their share. For plans: it knows all that there is to know."""
+    """Plays the best assignment, from which slews then take time. It is made for plans, in which nothing is hidden."""
 
     def schedule(self) -> Index:
         """See `best_assignment`."""

@@ -59,7 +59,7 @@ ASSUMPTIONS: dict[str, float] = {
     "bank_azimuth_rad": 0.0,
     "bank_drift_rad_h": 0.0,
 }
-"""What a user may say of sky and instrument, and the values otherwise; see `TargetSelectionTask` for units."""
+"""What a user may state about sky and instrument, with the defaults; for units see `TargetSelectionTask`."""
 
 
 class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
@@ -123,11 +123,11 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
 
 
 class CustomTargetsEnv(MetaEnv):
-    """TargetSelection on a user's own targets; rewards are worth times quality of the exposures, as there.
+    """TargetSelection on a user's own targets; a reward is the worth of a target times the quality of its exposure.
 
     Worth follows from the list's values, scaled to a mean of 1; without a variant the reward is not scaled further.
-    Observations and actions are laid out as in `TargetSelectionEnv`, features are 0, and classes that are none of the
-    known ones are all zeros. Every night has the same targets; a trial's nights follow each other and end on ``date``.
+    Observations and actions are laid out as in `TargetSelectionEnv`; features are 0, and an unknown class is all zeros.
+    Every night has the same targets; a trial's nights follow each other and end on ``date``.
 
     Targets that do not stand above 27 deg at any time of the night are left out, with a note in ``notes`` of the
     batched environment; with a variant, whose number of targets is fixed, so are the least promising ones of a longer
@@ -181,7 +181,7 @@ def _evening(date: str | dt.date) -> float:
     try:
         jd = julian_date(date.isoformat() if isinstance(date, dt.date) else date)
     except TaskError as error:
-        raise TaskError(f"the date {date} is none that can be planned: {error}") from error
+        raise TaskError(f"the date {date} cannot be planned: {error}") from error
     if jd % 1.0 != 0.5:
         raise TaskError(f"expected the day whose evening begins the night, such as '2027-03-14', got the time {date!r}")
     if not FIRST + 10 <= jd <= LAST_DATE:
@@ -228,7 +228,7 @@ def _long_enough(night: Night, task: TargetSelectionTask, setup: NightSetup) -> 
 def _observable(
     targets: TargetList, night: Night, setup: NightSetup, site: Site, fixed: bool
 ) -> tuple[TargetList, tuple[str, ...]]:
-    """Those that can be observed, in the order in which they culminate, and what is to be said of the others."""
+    """The targets that can be observed, in the order in which they culminate, and notes on the others."""
     notes = list(targets.notes)
     visible = night.observable()[0]
     never = LOWEST_DEG > 90.0 - np.abs(site.latitude_deg - np.degrees(targets.dec))

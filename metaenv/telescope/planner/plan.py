@@ -1,4 +1,4 @@
-"""A night's plan for a user's own targets: what a telescope operator reads."""
+"""The plan of a night for a user's own targets, as a telescope operator reads it."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Exposure:
     airmass: float
     """In the middle of the slot."""
     exposure_s: float
-    """What slew and readout leave of the slot, or slots."""
+    """Seconds of the slot, or slots, that slew and readout leave."""
     slew_s: float
     """Settling included."""
     moon_deg: float
     """Separation from the moon."""
     snr: float
-    """Expected under the sky that was assumed."""
+    """Expected signal-to-noise ratio under the sky that was assumed."""
     priority: float
     """As in the list: the lowest comes first."""
 
@@ -65,11 +65,11 @@ _DIGITS = {"magnitude": 2, "airmass": 2, "exposure_s": 0, "slew_s": 0, "moon_deg
 
 @dataclass(frozen=True)
 class NightPlan:
-    """Exposures in the order of time, and what is to be said of them."""
+    """The exposures of a night in the order of time, with notes."""
 
     site: str
     date: str
-    """On whose evening the night begins."""
+    """The day whose evening begins the night."""
     policy: str
     dusk: str
     """UTC of the end of astronomical twilight, and of its beginning in the morning."""
@@ -139,7 +139,7 @@ def _cell(exposure: Exposure, name: str) -> str:
 
 
 def planners() -> dict[str, Policy]:
-    """Who can plan by name.
+    """The planners, by name.
 
     ``greedy`` takes in each slot what promises the highest worth times quality, slew counted, under the sky assumed:
     in a plan nothing is hidden. ``assignment`` is the best plan if slews took no time (it needs SciPy). ``priority``
@@ -166,7 +166,7 @@ def plan_night(
     assumptions: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> NightPlan:
-    """What to observe, when, in one night.
+    """Plan one night: the target of every slot.
 
     Args:
         targets: a list, or the path of a file for `read_targets`.
@@ -177,8 +177,8 @@ def plan_night(
             promising ones.
         slots: equal parts of the night, one exposure each; 24 by default.
         rehearsals: simulated nights on the same list before the one that is planned. An agent learns in them what is
-            wanted, because the rewards follow the list's priorities; it has all but one of a trial's nights by default,
-            others have none.
+            wanted, because the rewards follow the list's priorities; by default it has all but one of a trial's nights,
+            and other policies have none.
         assumptions: what is known of sky and instrument, by the keys of
             `metaenv.telescope.planner.custom_targets.ASSUMPTIONS`; otherwise they are clear and nominal.
         seed: of the policy's own draws.

@@ -22,7 +22,7 @@ from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
-NOBODY = -1
+NO_TARGET = -1
 """A slot without a target."""
 LEAST_SCORE = 1e-5  # below which astroplan's PriorityScheduler takes a score for none
 MOST_AIRMASS = 1.0 / np.sin(LOWEST_DEG * DEGREE)  # secant of the zenith distance, as astroplan has it
@@ -37,9 +37,9 @@ def priority_schedule(score: Floats, priority: Floats) -> Index:
     """
     total = score.sum(axis=1) * (score > LEAST_SCORE).all(axis=1)  # (n, T, N)
     n, count, _ = total.shape
-    schedule, rows = np.full((n, count), NOBODY), np.arange(n)
+    schedule, rows = np.full((n, count), NO_TARGET), np.arange(n)
     for k in np.argsort(priority, axis=1, kind="stable").T:
-        free = total[rows, :, k] * (schedule == NOBODY) * np.isfinite(priority[rows, k])[:, None]
+        free = total[rows, :, k] * (schedule == NO_TARGET) * np.isfinite(priority[rows, k])[:, None]
         slot = np.argmax(free, axis=1)
         placed = free[rows, slot] > 0
         schedule[rows[placed], slot[placed]] = k[placed]
@@ -50,7 +50,7 @@ def sequential_schedule(score: Floats) -> Index:
     """(n, T) the target of each slot, or -1, by the rules of astroplan's SequentialScheduler; ``score`` as above."""
     product = score.prod(axis=1)
     n, count, _ = product.shape
-    schedule, rows = np.full((n, count), NOBODY), np.arange(n)
+    schedule, rows = np.full((n, count), NO_TARGET), np.arange(n)
     for t in range(count):
         best = np.argmax(product[:, t], axis=1)
         found = product[rows, t, best] > 0
@@ -83,7 +83,7 @@ def altitude_sines(env: TargetSelectionVectorEnv, instants: tuple[float, ...]) -
 
 
 class Queue(ABC):
-    """Plays a schedule that is made when the night begins; what a shut dome spoils is lost."""
+    """Plays a schedule that is made when the night begins; slots under a shut dome are lost."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
@@ -94,16 +94,16 @@ class Queue(ABC):
                 "'full'"
             )
         self._night = np.full(self.env.num_envs, -1)
-        self._schedule = np.full((self.env.num_envs, self.env.setup.slots), NOBODY)
+        self._schedule = np.full((self.env.num_envs, self.env.setup.slots), NO_TARGET)
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """(n,) what the schedule says, or to wait."""
+        """(n,) targets of the schedule, or to wait."""
         new = self._night != self.env.nights_begun
         if new.any():
             self._night = self.env.nights_begun.copy()
             self._schedule[new] = self.schedule()[new]
         target = self._schedule[np.arange(self.env.num_envs), self.env.state.slot]
-        return np.where(target == NOBODY, self.env.setup.targets, target)
+        return np.where(target == NO_TARGET, self.env.setup.targets, target)
 
     @abstractmethod
     def schedule(self) -> Index:

@@ -1,9 +1,9 @@
-"""Whole nights at once: where every target stands in every slot, and what the sky lets through there.
+"""Tables of whole nights: where every target stands in every slot, and how much of its light arrives.
 
-`prepare` computes the geometry of ``n`` nights of ``T`` slots and ``N`` targets, `conditions` what an atmosphere makes
-of it, so that one geometry serves the true sky and the one a planner assumes. A step of an environment then reads a
-cell. Tables (n, T, N) are float32: directions in them are good to 0.5 arcsec, and twice as many numbers fit into the
-cache. They are filled a few rows at a time, in the cache too.
+`prepare` computes the geometry of ``n`` nights of ``T`` slots and ``N`` targets, `conditions` the effect of an
+atmosphere, so that one geometry serves the true sky and the one that a planner assumes. A step of an environment then
+reads a cell. Tables (n, T, N) are float32: directions in them are good to 0.5 arcsec, and twice as many numbers fit
+into the cache. They are filled a few rows at a time, in the cache too.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Night(Table):
 
 @dataclass(frozen=True)
 class Conditions(Table):
-    """What an atmosphere makes of a `Night`."""
+    """A `Night` under an atmosphere."""
 
     transmission: Singles
     """(n, T, N) share of a target's light that arrives, 0 to 1; 0 below the horizon and when closed."""
@@ -210,7 +210,7 @@ def _moon(jd: Floats) -> tuple[Vector, Floats]:
 def _tables(towards: tuple[Vector, ...], targets: Vector, out: Night | None) -> list[Singles]:
     """`Night.directions`, airmass, seeing_area_factor and scatter.
 
-    From the directions east, north, up and to the moon, each (n, T), and to the targets, (n, N).
+    They follow from the directions east, north, up and to the moon, each (n, T), and to the targets, (n, N).
     """
     n, slots_, count = *towards[0].x.shape, targets.x.shape[1]
     # (n, 4 T, 3) and (n, 3, N): all cosines of a night are one small product of matrices.
@@ -241,7 +241,7 @@ def _blocks(n: int, cells_a_row: int) -> list[slice]:
 def conditions(
     night: Night, extinction: Floats, dark_mag: Floats, weather: Weather, out: Conditions | None = None
 ) -> Conditions:
-    """What an atmosphere makes of ``n`` nights.
+    """``n`` nights under an atmosphere.
 
     Args:
         night: the geometry.
@@ -304,7 +304,7 @@ def cell_snr(
     zero_point: Floats,
     seconds: Floats,
 ) -> Floats:
-    """Signal-to-noise (m,) of one exposure in each of ``m`` nights: a step's only look at the true tables.
+    """The signal-to-noise ratio (m,) of one exposure in each of ``m`` nights, from single cells of their tables.
 
     Args:
         night: the geometry.
