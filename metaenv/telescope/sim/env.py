@@ -243,33 +243,36 @@ class TargetSelectionVectorEnv(BatchedEnv):
 
     def _point(self, cell: Cell, exposed: Any, reward: Any) -> None:
         """Point the telescopes at what they exposed, and count the visits."""
+        if not exposed.any():
+            return
+        if np.ndim(exposed):
+            cell, reward = (cell[0][exposed], cell[1][exposed], cell[2][exposed]), reward[exposed]
         state, (index, slot, target) = self.state, cell
-        direction = np.stack([c[index, target] for c in state.night.targets], axis=-1)
-        state.pointing[index] = np.where(exposed[..., None], direction, state.pointing[index])
-        state.visits[index, target] = np.minimum(state.visits[index, target] + exposed, LIMIT)
+        for j, c in enumerate(state.night.targets):
+            state.pointing[index, j] = c[index, target]
+        state.visits[index, target] = np.minimum(state.visits[index, target] + 1, LIMIT)
         if self.setup.revisits:
-            for table, new in (
-                (state.last_visit, state.night.start[index, slot]),
-                (state.status[:, len(STATUS) + 1], np.minimum(reward, LIMIT)),
-            ):
-                table[index, target] = np.where(exposed, new, table[index, target])
+            state.last_visit[index, target] = state.night.start[index, slot]
+            state.status[index, len(STATUS) + 1, target] = np.minimum(reward, LIMIT)
 
     def _write_last_slot(self, cell: Cell, legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
         """Write the globals that tell of the last slot."""
         state, (index, _, target) = self.state, cell
-        told = np.empty((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
-        told[..., 0], told[..., 1] = legal, exposed
-        told[..., 2:4] = state.shut_and_seeing[cell[:2]]
-        arrived = state.air.transmission[cell] / np.maximum(state.nominal.transmission[cell], np.float32(1e-6))
-        zero_point = self.tasks.zero_point_mag[index]
-        loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
-        told[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
-        told[..., 5] = np.log1p(snr)
-        told[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
-        told[..., 7] = np.minimum(reward, LIMIT)
-        told[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
-        told[..., 9:] = state.facts[index, 1:, target]
-        told[..., 3:] *= exposed[..., None]
+        told = np.zeros((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
+        shut_and_seeing = state.shut_and_seeing[cell[:2]]
+        told[..., 0], told[..., 1], told[..., 2] = legal, exposed, shut_and_seeing[..., 0]
+        if exposed.any():
+            told[..., 3] = shut_and_seeing[..., 1]
+            arrived = state.air.transmission[cell] / np.maximum(state.nominal.transmission[cell], np.float32(1e-6))
+            zero_point = self.tasks.zero_point_mag[index]
+            loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
+            told[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
+            told[..., 5] = np.log1p(snr)
+            told[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
+            told[..., 7] = np.minimum(reward, LIMIT)
+            told[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
+            told[..., 9:] = state.facts[index, 1:, target]
+            told[..., 3:] *= exposed[..., None]
         state.globals_[index, LAST_SLOT] = told
 
     def _write_slot(self, rows: Rows) -> None:
