@@ -44,7 +44,7 @@ class ParsedObservation:
         layout = env.layout
         targets, self.globals = layout.split(observation)
         self._names = layout.globals_
-        self.hours = self.told("slot hours")
+        self.hours = self.number("slot hours")
         get = {name: targets[:, i] for i, name in enumerate(layout.per_target)}
         self.sin_alt = get["sin(altitude)"].astype(np.float64)
         self.magnitude = get["magnitude - 20"].astype(np.float64)
@@ -63,7 +63,7 @@ class ParsedObservation:
         whole = exposure_seconds(self.hours[:, None], 0.0, OVERHEAD_S)
         return 1.0 - np.minimum(self.slew_s, whole) / (whole * units)
 
-    def told(self, name: str) -> Floats:
+    def number(self, name: str) -> Floats:
         """(n,) one of the numbers of the night, such as those of the last slot."""
         return self.globals[:, self._names.index(name)].astype(np.float64)
 
@@ -260,13 +260,13 @@ class BayesLinear(GreedyPolicy):
 
     def _learn(self, seen: ParsedObservation) -> None:
         """Condition the posterior on the last exposure, where there was one."""
-        exposed = seen.told("exposed") > 0
+        exposed = seen.number("exposed") > 0
         rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
         if not len(rows):
             return
-        self._loss_sum[rows] += seen.told("loss of light")[rows]
+        self._loss_sum[rows] += seen.number("loss of light")[rows]
         self._loss_count[rows] += 1
-        x, snr = seen.last_target()[rows], np.expm1(seen.told("ln(1 + SNR)")[rows])
+        x, snr = seen.last_target()[rows], np.expm1(seen.number("ln(1 + SNR)")[rows])
         good = np.maximum(quality(snr[:, None], NEEDED_GRID), 1e-12)
         y = np.log(self._paid[rows] * self.setup.unit)[:, None] - np.log(good)
         spread = np.einsum("nij,nj->ni", self._covariance[rows], x)

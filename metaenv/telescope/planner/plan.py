@@ -272,7 +272,7 @@ def _exposure(env: TargetSelectionVectorEnv, slews: Any) -> Exposure:
     assert isinstance(env, CustomTargetsVectorEnv)
     slot, k, units, _ = env._log[0][-1]
     night, slew_s, hours = env.state.night, 60.0 * float(slews[k]), env.state.night.hours[0]
-    told = env.state.globals_[0, env.layout.globals_.index("ln(1 + SNR)")]
+    log_snr = env.state.globals_[0, env.layout.globals_.index("ln(1 + SNR)")]
     seconds = exposure_seconds(hours, slew_s) + (units - 1) * exposure_seconds(hours, 0.0)
     return Exposure(
         utc=iso(float(night.start[0, slot])),
@@ -284,6 +284,6 @@ def _exposure(env: TargetSelectionVectorEnv, slews: Any) -> Exposure:
         exposure_s=float(seconds),
         slew_s=slew_s,
         moon_deg=float(np.degrees(np.arccos(np.clip(night.cos_moon[0, slot, k], -1, 1)))),
-        snr=float(np.expm1(told)),
+        snr=float(np.expm1(log_snr)),
         priority=float(env.priority[k]),
     )

@@ -173,7 +173,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._reset_state(rows, index)
 
     def _values(self, tasks: TaskBatch, targets: Targets) -> Floats:
-        """(m, N) what a perfect exposure of each target is worth."""
+        """(m, N) values of the targets, each that of a perfect exposure."""
         return values(tasks, targets)
 
     def _draw_weather(self, rows: Rows, tasks: TaskBatch, hours: Floats) -> tuple[Weather, Floats]:
@@ -209,12 +209,12 @@ class TargetSelectionVectorEnv(BatchedEnv):
         facts[rows, 1 + N_CLASSES :] = targets.features[rows]
         new = index[state.night_number[rows] == 0] if self.setup.revisits else index
         state.status[new] = 0
-        told = (
+        numbers = (
             np.minimum(state.night_number[rows] / self.setup.nights, 1.0),
             illuminated_fraction(state.night.phase_angle[rows]),
             state.night.hours[rows],
         )
-        state.globals_[rows, NIGHT_GLOBALS] = np.stack(told, axis=1)
+        state.globals_[rows, NIGHT_GLOBALS] = np.stack(numbers, axis=1)
         self._write_slot(rows)
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
@@ -258,25 +258,25 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def _write_last_slot(self, cell: Cell, legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
         """Write the globals that tell of the last slot."""
         state, (index, _, target) = self.state, cell
-        told = np.zeros((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
+        numbers = np.zeros((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
         shut_and_seeing = state.shut_and_seeing[cell[:2]]
-        told[..., 0], told[..., 1], told[..., 2] = legal, exposed, shut_and_seeing[..., 0]
+        numbers[..., 0], numbers[..., 1], numbers[..., 2] = legal, exposed, shut_and_seeing[..., 0]
         if exposed.any():
-            told[..., 3] = shut_and_seeing[..., 1]
+            numbers[..., 3] = shut_and_seeing[..., 1]
             arrived = state.air.transmission[cell] / np.maximum(state.nominal.transmission[cell], np.float32(1e-6))
             zero_point = self.tasks.zero_point_mag[index]
             loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
-            told[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
-            told[..., 5] = np.log1p(snr)
-            told[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
-            told[..., 7] = np.minimum(reward, LIMIT)
-            told[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
-            told[..., 9:] = state.facts[index, 1:, target]
-            told[..., 3:] *= exposed[..., None]
-        state.globals_[index, LAST_SLOT] = told
+            numbers[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
+            numbers[..., 5] = np.log1p(snr)
+            numbers[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
+            numbers[..., 7] = np.minimum(reward, LIMIT)
+            numbers[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
+            numbers[..., 9:] = state.facts[index, 1:, target]
+            numbers[..., 3:] *= exposed[..., None]
+        state.globals_[index, LAST_SLOT] = numbers
 
     def _write_slot(self, rows: Rows) -> None:
-        """Write what changes with the slot that comes next: slews, what is open, and the globals of the slot."""
+        """Write the slews, the open targets and the globals of the slot that comes next."""
         state, last, index = self.state, self.setup.slots - 1, self._index[rows]
         after = state.slot[rows]
         slot = np.minimum(after, last)

@@ -33,7 +33,7 @@ DUST_NIGHTS, DUST_MAG = 0.1, (0.1, 0.4)
 
 
 def begin_tasks(state: NightState, rows: Rows, tasks: TaskBatch, slots: int) -> None:
-    """Write into ``rows`` what is computed once a task: mount, first night, and the chain of cloud states.
+    """Write into ``rows`` the mount, the first night and the chain of cloud states, which hold for the whole task.
 
     The chain is that of the first night: within a week the nights and the season change little.
     """
@@ -118,7 +118,7 @@ def targets_of_night(
 
 
 def write_timeline(state: NightState, rows: Rows, night: Night, weather: Weather) -> None:
-    """Write what a step reads of the night and its weather."""
+    """Write the tables of the night and its weather that steps read."""
     count = night.lst.shape[1]
     for j, column in enumerate((np.sin(night.lst), np.cos(night.lst), *night.moon)):
         state.timeline[rows, :count, 1 + j] = column

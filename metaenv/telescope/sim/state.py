@@ -57,7 +57,7 @@ class NightState(Table):
     facts: Singles
     """(n, 12, N) magnitude, class and features of the targets, as observed."""
     status: Singles
-    """(n, 3 or 5, N) what the telescope's actions change about the targets, as observed."""
+    """(n, 3 or 5, N) slew, openness and visits of the targets, which change with the actions, as observed."""
     globals_: Singles
     """(n, 29) the numbers of an observation that are not of a target."""
     night: Night = UNWRITTEN
@@ -72,7 +72,7 @@ class NightState(Table):
     slots_left: NDArray[np.int16] = UNWRITTEN
     """(n, T, N) slots until the target sets, see `Night.slots_left`."""
     value: Floats = UNWRITTEN
-    """(n, N) what a perfect exposure of a target is worth."""
+    """(n, N) value of a target: that of a perfect exposure."""
     rate: Floats = UNWRITTEN
     """(n, N) electrons/s of a target above the atmosphere."""
 

@@ -124,7 +124,7 @@ def values(tasks: Any, targets: Targets) -> Floats:
 
 
 def expected_values(tasks: Any, targets: Targets) -> Floats:
-    """(n, N) values expected by an observer who knows the task, but of a target the photometric class only."""
+    """(n, N) values expected from the task and the photometric classes, without the true classes."""
     purity = tasks.purity[:, None]
     by_label = purity * tasks.class_value + (1 - purity) * (tasks.class_value @ CONFUSION.T)
     return np.take_along_axis(by_label, targets.label.astype(np.intp), axis=1) * tilt(
