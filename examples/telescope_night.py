@@ -6,7 +6,7 @@ Run: python examples/telescope_night.py [targets.csv [site [date]]]
 import sys
 
 from metaenv.telescope import TargetList, animate, plan_night, planners, read_targets
-from metaenv.telescope.planner.custom_targets import OwnTargetsEnv
+from metaenv.telescope.planner.custom_targets import CustomTargetsEnv
 
 if len(sys.argv) > 1:
     # Any table with columns such as name, ra, dec, vmag, priority: CSV, ECSV, FITS or VOTable (needs astropy).
@@ -31,5 +31,5 @@ plan = plan_night(targets, site, date, slots=8)
 print(plan.text())
 plan.to_csv("night.csv")
 
-env = OwnTargetsEnv(targets=targets, site=site, date=date, slots=8, sky="drawn", render_mode="rgb_array")
+env = CustomTargetsEnv(targets=targets, site=site, date=date, slots=8, sky="drawn", render_mode="rgb_array")
 print("drawn:", animate(env, planners()["greedy"], "night.gif", seed=1))

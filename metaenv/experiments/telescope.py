@@ -19,7 +19,8 @@ from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import spent, train_set
 from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset
 from metaenv.stats import Interval
-from metaenv.telescope.baselines import BEST_FIXED, knowing_policies
+from metaenv.telescope.baselines import BEST_FIXED
+from metaenv.telescope.references import informed_policies
 from metaenv.telescope.tasks import SPLITS
 
 RL2_TITLE, PEARL_TITLE, BLIND = TITLES["rl2"], TITLES["pearl"], "PPO without memory"
@@ -90,7 +91,7 @@ def _config(kind: str) -> TrainConfig:
 
 
 def _evaluate(config: TrainConfig, runs: Mapping[str, Sequence[Path]], split: str, tasks: int | None) -> Evaluation:
-    policies: dict[str, Policy | Sequence[Policy]] = {**knowing_policies()}
+    policies: dict[str, Policy | Sequence[Policy]] = {**informed_policies()}
     for kind, group in runs.items():
         loaded = [load_run(folder) for folder in group]
         policies[KINDS[kind]] = [AgentPolicy(agent, trial_options=run.trial_options()) for run, agent in loaded]

@@ -2,15 +2,15 @@
 
 from metaenv.telescope.planner.animation import animate
 from metaenv.telescope.planner.catalogue import TargetList, read_targets
-from metaenv.telescope.planner.custom_targets import OwnTargetsEnv, OwnTargetsVectorEnv
+from metaenv.telescope.planner.custom_targets import CustomTargetsEnv, CustomTargetsVectorEnv
 from metaenv.telescope.planner.plan import NightPlan, plan_night, planners
 from metaenv.telescope.sim.sites import SITES, Site, find_site
 
 __all__ = [
     "SITES",
+    "CustomTargetsEnv",
+    "CustomTargetsVectorEnv",
     "NightPlan",
-    "OwnTargetsEnv",
-    "OwnTargetsVectorEnv",
     "Site",
     "TargetList",
     "animate",

@@ -1,44 +1,35 @@
-"""Baselines of TargetSelection, and those that know more than a policy may.
+"""Baselines of TargetSelection: greedy rules, fixed or learning from what their exposures earned.
 
-All are greedy: in each slot they take the exposure with the highest index per slot. They differ in what goes into
-the index. The honest ones read the trial's observation only.
+In each slot they take the exposure with the highest index per slot, and they differ in what goes into the index. They
+read the trial's observation only; policies that know the task are in `metaenv.telescope.references`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.policies import Policy, RandomPolicy, play_trials
-from metaenv.tasks import Reference, TaskBatch
-from metaenv.telescope.sim.env import (
-    TargetSelectionVectorEnv,
-    nominal_conditions,
-    nominal_snr,
-    revisit_worth,
-)
+from metaenv.policies import Policy
 from metaenv.telescope.sim.exposure import OVERHEAD_S, SNR_NEEDED, exposure_seconds, quality
-from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD, expected_values
-from metaenv.telescope.sim.visibility import conditions, expected_snr
-from metaenv.telescope.sim.weather import Weather, bank_path, clear_weather
+from metaenv.telescope.sim.reward import revisit_worth
+from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD
 from metaenv.telescope.tasks import (
     CADENCE_HOURS,
     CADENCE_WEIGHT,
     NEEDED_RANGE,
     NEEDED_SD,
     NIGHT_HOURS,
-    Variant,
 )
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
-REFERENCE_CHUNK = 256  # trials played at once
-EARLIEST = 0.8
-"""Share of the best time between visits before which one who knows it does not come back (chosen)."""
+if TYPE_CHECKING:
+    from metaenv.telescope.sim.env import TargetSelectionVectorEnv
+
 GRID = 9
 """Values of the needed SNR that are considered, at even quantiles of the prior (chosen)."""
 _QUANTILES = np.array([-1.593, -0.967, -0.589, -0.282, 0.0, 0.282, 0.589, 0.967, 1.593])
@@ -46,34 +37,34 @@ _QUANTILES = np.array([-1.593, -0.967, -0.589, -0.282, 0.0, 0.282, 0.589, 0.967,
 NEEDED_GRID = np.clip(SNR_NEEDED * np.exp(NEEDED_SD * _QUANTILES), *NEEDED_RANGE)
 
 
-class Sight:
+class ParsedObservation:
     """What a policy reads from a trial's observation; arrays are (n, N)."""
 
     def __init__(self, env: TargetSelectionVectorEnv, observation: Observations) -> None:
         layout = env.layout
         targets, self.globals = layout.split(observation)
         self._names = layout.globals_
-        self.hours = self.told("slot hours")
+        self.hours = self.number("slot hours")
         get = {name: targets[:, i] for i, name in enumerate(layout.per_target)}
-        self.up = get["up"].astype(np.float64)
+        self.sin_alt = get["sin(altitude)"].astype(np.float64)
         self.magnitude = get["magnitude - 20"].astype(np.float64)
         self.slew_s = get["slew / min"].astype(np.float64) * 60.0
         self.open = get["open"] > 0
-        self.slots_left = np.rint(get["slots left"] * env.plan.slots)
+        self.slots_left = np.rint(get["slots left"] * env.setup.slots)
         self.nominal_snr = np.expm1(get["ln(1 + nominal SNR)"].astype(np.float64))
         start = layout.row("SN Ia")
         self.one_hot = targets[:, start : start + N_CLASSES]
         self.features = targets[:, start + N_CLASSES : start + N_CLASSES + N_FEATURES].astype(np.float64)
         self.visited = get["visits"] > 0
-        self.gap_hours = 24.0 * get["days since last visit"].astype(np.float64) if env.plan.revisits else None
+        self.gap_hours = 24.0 * get["days since last visit"].astype(np.float64) if env.setup.revisits else None
 
     def light(self, units: int) -> Floats:
         """Share of the time of an exposure of ``units`` slots that the slew leaves, (n, N)."""
         whole = exposure_seconds(self.hours[:, None], 0.0, OVERHEAD_S)
         return 1.0 - np.minimum(self.slew_s, whole) / (whole * units)
 
-    def told(self, name: str) -> Floats:
-        """(n,) one of the globals, such as what the last exposure showed."""
+    def number(self, name: str) -> Floats:
+        """(n,) one of the numbers of the night, such as those of the last slot."""
         return self.globals[:, self._names.index(name)].astype(np.float64)
 
     def last_target(self) -> Floats:
@@ -88,38 +79,38 @@ class GreedyPolicy(ABC):
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
         self.trials, self.rng = env, rng
-        self.env = cast(TargetSelectionVectorEnv, env.innermost)
-        self.plan = self.env.plan
+        self.env = cast("TargetSelectionVectorEnv", env.innermost)
+        self.setup = self.env.setup
         self.begin()
 
     def begin(self) -> None:  # noqa: B027 (optional)
-        """Forget what was learned."""
+        """Hook: called when new trials begin."""
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """(n,) actions."""
-        seen = Sight(self.env, observation)
+        seen = ParsedObservation(self.env, observation)
         self.look(seen)
-        best, action = np.zeros(len(observation)), np.full(len(observation), self.plan.targets)
-        action *= len(self.plan.lengths)
-        for j, units in enumerate(self.plan.lengths):
+        best, action = np.zeros(len(observation)), np.full(len(observation), self.setup.targets)
+        action *= len(self.setup.lengths)
+        for j, units in enumerate(self.setup.lengths):
             index = self.index(seen, units) / units
             index = np.where(seen.open & (seen.slots_left >= units), index, -np.inf)
             k = np.argmax(index, axis=1)
             top = index[np.arange(len(index)), k]
             better = top > best
-            best, action = np.where(better, top, best), np.where(better, j * self.plan.targets + k, action)
+            best, action = np.where(better, top, best), np.where(better, j * self.setup.targets + k, action)
         self.seen = seen
         return action
 
-    def look(self, seen: Sight) -> None:  # noqa: B027 (optional)
-        """Before anything is compared."""
+    def look(self, seen: ParsedObservation) -> None:  # noqa: B027 (optional)
+        """Hook: called once per step before `index`."""
 
     @abstractmethod
-    def index(self, seen: Sight, units: int) -> Floats:
-        """(n, N) what an exposure of ``units`` slots promises."""
+    def index(self, seen: ParsedObservation, units: int) -> Floats:
+        """(n, N) how much an exposure of ``units`` slots promises."""
 
-    def worth_again(self, seen: Sight) -> Floats:
-        """(n, N) worth of a visit again, as a share of the first one: expected over the prior of the cadence."""
+    def worth_again(self, seen: ParsedObservation) -> Floats:
+        """(n, N) worth of a repeated visit as a share of a first one, expected over the prior of the cadence."""
         assert seen.gap_hours is not None
         gap = np.maximum(seen.gap_hours, 0.05)[..., None]
         tonight = revisit_worth(gap, np.geomspace(*CADENCE_HOURS, 5), np.mean(CADENCE_WEIGHT)).mean(axis=-1)
@@ -130,42 +121,41 @@ class GreedyPolicy(ABC):
 
 
 class LowestAirmass(GreedyPolicy):
-    """The highest target: what an observer does who has no other reason."""
+    """The highest target, which an observer takes who has no other reason to choose."""
 
-    def index(self, seen: Sight, units: int) -> Floats:
+    def index(self, seen: ParsedObservation, units: int) -> Floats:
         """The sine of the altitude; the shortest exposure wins."""
-        return seen.up + 2.0
+        return seen.sin_alt + 2.0
 
 
 class BrightestFirst(GreedyPolicy):
     """The brightest open target."""
 
-    def index(self, seen: Sight, units: int) -> Floats:
-        """Minus the magnitude."""
+    def index(self, seen: ParsedObservation, units: int) -> Floats:
+        """The negative magnitude, shifted to be positive."""
         return 20.0 - seen.magnitude
 
 
 class GreedySNR(GreedyPolicy):
     """The highest nominal signal-to-noise, slews counted."""
 
-    def index(self, seen: Sight, units: int) -> Floats:
+    def index(self, seen: ParsedObservation, units: int) -> Floats:
         """The nominal SNR."""
         return seen.nominal_snr * np.sqrt(seen.light(units))
 
 
 class FlatValues(GreedyPolicy):
-    """The best fixed rule: the highest expected quality over the prior of what is needed, all values alike.
+    """The best fixed rule: the highest quality expected over the prior of the SNR needed, with all values equal.
 
-    With classes and features that may be worth anything, nothing better can be done without learning but to look
-    ahead.
+    Classes and features may have any value, so that only planning ahead can improve a rule that does not learn.
     """
 
-    def index(self, seen: Sight, units: int) -> Floats:
+    def index(self, seen: ParsedObservation, units: int) -> Floats:
         """Expected quality under nominal conditions."""
         return expected_quality(seen, units, 1.0) * novelty(self, seen)
 
 
-def expected_quality(seen: Sight, units: int, scale: Floats | float) -> Floats:
+def expected_quality(seen: ParsedObservation, units: int, scale: Floats | float) -> Floats:
     """(n, N) quality, averaged over the prior of the SNR needed; ``scale`` multiplies the nominal SNR."""
     return prior_quality(seen.nominal_snr * np.sqrt(units * seen.light(units)) * scale)
 
@@ -175,12 +165,12 @@ def prior_quality(snr: Floats) -> Floats:
     return sum((quality(snr, needed) for needed in NEEDED_GRID), start=np.zeros(1)) / GRID
 
 
-def novelty(policy: GreedyPolicy, seen: Sight) -> Floats | float:
+def novelty(policy: GreedyPolicy, seen: ParsedObservation) -> Floats | float:
     """(n, N) 1 for first visits; for others ``policy.worth_again(seen)``."""
     return 1.0 if seen.gap_hours is None else np.where(seen.visited, policy.worth_again(seen), 1.0)
 
 
-# THOSE THAT LEARN
+# LEARNING BASELINES
 
 LABEL_SD = 0.9
 """sd of ln value about the linear model, for the targets whose class is wrong (chosen: a fifth of them, off by 2)."""
@@ -190,7 +180,7 @@ _X = N_CLASSES + N_FEATURES
 def prior() -> tuple[Floats, Floats]:
     """Mean (11,) and covariance (11, 11) of the logarithms of class values and of the feature weights.
 
-    Class values are scaled so that their mean by `SHARES` is 1, which a fixed sample of them shows the effect of.
+    Class values are scaled so that their mean by `SHARES` is 1; the moments after scaling are those of a fixed sample.
     """
     rng = np.random.default_rng(0)
     raw = np.exp(VALUE_SD * rng.standard_normal((4096, N_CLASSES)))
@@ -217,7 +207,7 @@ class BayesLinear(GreedyPolicy):
         self.optimism, self.thompson = optimism, thompson
 
     def begin(self) -> None:
-        """Know only the prior."""
+        """Start from the prior."""
         n = self.env.num_envs
         self._prior = prior()
         self._mean, self._covariance = np.zeros((n, GRID, _X)), np.zeros((n, _X, _X))
@@ -227,13 +217,13 @@ class BayesLinear(GreedyPolicy):
         self.restart(np.arange(n))
 
     def restart(self, rows: Index) -> None:
-        """New trials in ``rows``: forget what was learned there."""
+        """Forget what was learned in ``rows``, where new trials begin."""
         self._mean[rows], self._covariance[rows] = self._prior
         for array in (self._log_weight, self._loss_sum, self._loss_count, self._paid):
             array[rows] = 0.0
 
-    def look(self, seen: Sight) -> None:
-        """Learn from the last exposure; then the posterior of every target's value."""
+    def look(self, seen: ParsedObservation) -> None:
+        """Learn from the last exposure, and compute the posterior of every target's value."""
         self._learn(seen)
         x = np.concatenate([seen.one_hot.astype(np.float64), seen.features], axis=1)  # (n, 11, N)
         weight = np.exp(self._log_weight - self._log_weight.max(axis=1, keepdims=True))
@@ -250,7 +240,7 @@ class BayesLinear(GreedyPolicy):
         add = self.optimism * np.sqrt(variance) if self.optimism else 0.5 * np.minimum(variance, 4.0)
         self._value = np.exp(np.clip(self._mean @ x + add[:, None], -20, 20))  # (n, GRID, N)
 
-    def index(self, seen: Sight, units: int) -> Floats:
+    def index(self, seen: ParsedObservation, units: int) -> Floats:
         """Posterior value times expected quality."""
         loss = self._loss_sum / (self._loss_count + 2.0)
         scale = 10 ** (-0.4 * 0.75 * loss)  # sky and target are both fainter: between the powers 1/2 and 1
@@ -261,24 +251,24 @@ class BayesLinear(GreedyPolicy):
         return total * novelty(self, seen)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
-        """Remember what was paid; what the exposure showed comes with the next observation."""
+        """Remember the reward; the next observation tells what the exposure measured."""
         self._paid = np.asarray(reward, np.float64)
-        if self.plan.revisits:
-            # What a visit again pays says less: the best time between visits is not known.
-            target = np.asarray(action) % self.plan.targets
+        if self.setup.revisits:
+            # The reward of a repeated visit says less, because the best time between visits is not known.
+            target = np.asarray(action) % self.setup.targets
             self._was_first = ~self.seen.visited[np.arange(len(target)), target]
 
-    def _learn(self, seen: Sight) -> None:
-        """Condition on the last exposure, where there was one."""
-        exposed = seen.told("exposed") > 0
+    def _learn(self, seen: ParsedObservation) -> None:
+        """Condition the posterior on the last exposure, where there was one."""
+        exposed = seen.number("exposed") > 0
         rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
         if not len(rows):
             return
-        self._loss_sum[rows] += seen.told("loss of light")[rows]
+        self._loss_sum[rows] += seen.number("loss of light")[rows]
         self._loss_count[rows] += 1
-        x, snr = seen.last_target()[rows], np.expm1(seen.told("ln(1 + SNR)")[rows])
+        x, snr = seen.last_target()[rows], np.expm1(seen.number("ln(1 + SNR)")[rows])
         good = np.maximum(quality(snr[:, None], NEEDED_GRID), 1e-12)
-        y = np.log(self._paid[rows] * self.plan.unit)[:, None] - np.log(good)
+        y = np.log(self._paid[rows] * self.setup.unit)[:, None] - np.log(good)
         spread = np.einsum("nij,nj->ni", self._covariance[rows], x)
         variance = np.einsum("ni,ni->n", spread, x) + LABEL_SD**2
         error = y - np.einsum("ngi,ni->ng", self._mean[rows], x)
@@ -288,112 +278,11 @@ class BayesLinear(GreedyPolicy):
         self._covariance[rows] -= gain[:, :, None] * spread[:, None, :]
 
 
-# THOSE THAT KNOW
-
-
-class Knowing(GreedyPolicy):
-    """Knows the task, wholly or in part: for references, not a policy.
-
-    Args:
-        knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
-        knows_conditions: what decides on quality: the SNR needed, extinction, median seeing, dark sky, zero point and
-            cloud bank; otherwise the nominal sky and instrument, and the prior of the SNR needed.
-        clairvoyant: also each target's true class and all the weather to come.
-    """
-
-    def __init__(self, knows_values: bool = True, knows_conditions: bool = True, clairvoyant: bool = False) -> None:
-        self.knows_values, self.knows_conditions, self.clairvoyant = knows_values, knows_conditions, clairvoyant
-
-    def begin(self) -> None:
-        """No night is known yet."""
-        self._night = np.full(self.env.num_envs, -1)
-
-    def look(self, seen: Sight) -> None:
-        """At the beginning of a night, its tables."""
-        env = self.env
-        if (self._night != env.nights_begun).any():
-            self._night = env.nights_begun.copy()
-            self._snr = self._table()
-            tasks = env.tasks
-            self._value = env.value if self.clairvoyant else expected_values(tasks, env.targets)
-
-    def index(self, seen: Sight, units: int) -> Floats:
-        """Known value times known quality."""
-        rows, slot = np.arange(self.env.num_envs), self.env.slot
-        last = self.plan.slots - 1
-        squared = sum(
-            (np.square(self._snr[rows, np.minimum(slot + i, last)]).astype(np.float64) * (
-                seen.light(1) if i == 0 else 1.0) for i in range(units)), start=np.zeros(1),
-        )  # fmt: skip
-        snr = np.sqrt(squared)
-        if self.knows_conditions:
-            good = quality(snr, self.env.tasks.snr_needed[:, None])
-        else:
-            good = prior_quality(snr)
-        return good * novelty(self, seen) * (self._value if self.knows_values else 1.0)
-
-    def worth_again(self, seen: Sight) -> Floats:
-        """Known if the programme is. A visit before its time counts nothing: it would spoil the one to come."""
-        if not self.knows_values:
-            return super().worth_again(seen)
-        assert seen.gap_hours is not None
-        tasks = self.env.tasks
-        gap = np.maximum(seen.gap_hours, 0.05)
-        worth = revisit_worth(gap, tasks.cadence_hours[:, None], tasks.cadence_weight[:, None])
-        return np.where(gap < EARLIEST * tasks.cadence_hours[:, None], 0.0, worth)
-
-    def _table(self) -> NDArray[np.float32]:
-        """(n, T, N) SNR of one slot as the policy expects it."""
-        env, tasks = self.env, self.env.tasks
-        night, magnitude = env.night, env.targets.magnitude
-        assert night is not None
-        seconds = exposure_seconds(night.hours, 0.0, OVERHEAD_S)
-        if self.clairvoyant:
-            return expected_snr(night, env.air, magnitude, tasks.zero_point_mag, seconds)
-        if not self.knows_conditions:
-            return nominal_snr(night, nominal_conditions(night), magnitude)
-        clear = clear_weather(tasks.seeing_arcsec, self.plan.slots)
-        bank = bank_path(tasks.bank_azimuth_rad, tasks.bank_drift_rad_h, night.hours, self.plan.slots)
-        weather = Weather(clear.seeing, clear.cloud, clear.cloud_mag, tasks.bank_mag, bank)
-        air = conditions(night, tasks.extinction_mag, tasks.dark_sky_mag, weather)
-        return expected_snr(night, air, magnitude, tasks.zero_point_mag, seconds)
-
-
-def task_oracle() -> Knowing:
-    """Knows the task, but neither true classes nor the weather to come: the reference that scores 1."""
-    return Knowing()
-
-
-def values_known() -> Knowing:
-    """Knows what targets are worth, and assumes the nominal sky and instrument."""
-    return Knowing(knows_conditions=False)
-
-
-def conditions_known() -> Knowing:
-    """Knows sky, instrument and the SNR needed, and takes all values as alike."""
-    return Knowing(knows_values=False)
-
-
-def clairvoyant() -> Knowing:
-    """Knows everything; greedy."""
-    return Knowing(clairvoyant=True)
-
-
-def play_references(tasks: TaskBatch, variant: Variant = "default", seed: int = 0) -> Reference:
-    """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
-    n = min(REFERENCE_CHUNK, len(tasks))
-    scores = []
-    for policy in (RandomPolicy(), task_oracle()):
-        trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
-        scores.append(play_trials(policy, trials, tasks, seed).scores.mean(axis=1))
-    return Reference(*scores)
-
-
 BEST_FIXED = "best fixed rule"
 
 
 def baselines() -> dict[str, Policy]:
-    """The honest baselines, by name."""
+    """The baselines, by name."""
     return {
         "lowest airmass": LowestAirmass(),
         "brightest first": BrightestFirst(),
@@ -402,14 +291,4 @@ def baselines() -> dict[str, Policy]:
         "Bayes-linear mean": BayesLinear(),
         "Bayes-UCB": BayesLinear(optimism=1.0),
         "Bayes-Thompson": BayesLinear(thompson=True),
-    }
-
-
-def knowing_policies() -> dict[str, Policy]:
-    """Those that know more than a policy may: where the gap between fixed rules and the oracle comes from."""
-    return {
-        "conditions known": conditions_known(),
-        "values known": values_known(),
-        "task oracle": task_oracle(),
-        "clairvoyant": clairvoyant(),
     }

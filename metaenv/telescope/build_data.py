@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.tasks import TaskBatch
+from metaenv.telescope.references import play_references
 from metaenv.telescope.stored import DATA
 from metaenv.telescope.tasks import (
     FROZEN_SIZE,
@@ -41,7 +42,7 @@ def frozen_tasks(split: str) -> TaskBatch:
 
 
 def add_references(split: str, variant: Variant) -> dict[str, Any]:
-    """Write the tasks and the references of a variant to ``split.npz``; what the manifest says of the file."""
+    """Write the tasks and the references of a variant to ``split.npz``; returns its entry of the manifest."""
     tasks, path = frozen_tasks(split), DATA / f"{split}.npz"
     stored: Stored = {f.name: tasks.columns[f.name].astype(np.float32) for f in fields(TargetSelectionTask)}
     if path.exists():
@@ -50,7 +51,7 @@ def add_references(split: str, variant: Variant) -> dict[str, Any]:
         if all(np.array_equal(known[name], stored[name]) for name in stored):
             stored = known
     if f"oracle_{variant}" not in stored:
-        found = TargetSelectionDistribution(variant).reference(tasks)
+        found = play_references(tasks, variant)
         stored[f"random_{variant}"], stored[f"oracle_{variant}"] = found.random, found.oracle
         np.savez_compressed(path, **stored)  # type: ignore[arg-type]
     return {"n": len(tasks), "sha256": tasks.sha256, "mean_random_and_oracle": _means(stored)}

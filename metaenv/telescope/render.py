@@ -1,4 +1,4 @@
-"""Nights as pictures and as text: the sky over the telescope, and beside it what was earned."""
+"""Pictures and text of a night: the sky over the telescope, and the rewards beside it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NIGHT, GLOW, CLOUD = (14, 24, 48), (196, 200, 190), (116, 122, 132)
 RING, TRAIL, MOON, MOON_SHADE, RIM = "#FFFFFF", "#F0E442", "#F7F3DC", "#4A4F5C", "#3A4A6B"
 NOW, EARLIER, TIME = "#E69F00", "#009E73", "#0072B2"  # bars of tonight, of the nights before, of the time
 FAINT = 0.35  # of the colour of a target that is not open
-OTHER = "#E6EAF0"  # of a class that is none of the known ones
+OTHER = "#E6EAF0"  # of an unknown class
 CLASS_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#B8C4CE", "#FF8FA3")
 COVER = ("clear", "partly cloudy", "dome shut")
 FULL_MOON_SPREAD = 9.0  # of the drawn glow: larger is tighter (chosen)
@@ -50,9 +50,9 @@ class Scene:
     magnitude: Floats
     """(N,) V."""
     is_open: Bools
-    """(N,) what may be chosen."""
+    """(N,) whether a target may be chosen."""
     visited: Bools
-    """(N,) what was exposed tonight, or before if the list stays the same."""
+    """(N,) whether a target was exposed tonight, or before if the list stays the same."""
     trail: Sequence[int]
     """Targets in the order of tonight's exposures."""
     moon: tuple[float, float, float]
@@ -69,40 +69,39 @@ class Scene:
     seeing: float
     """arcsec at the zenith."""
     last: str
-    """What was done last."""
+    """The last exposure, in words."""
     score: float
     """Of tonight so far."""
     scores: Sequence[float]
     """Of the nights before."""
     class_value: Sequence[float] | None
-    """What classes are worth, or None to keep it hidden."""
+    """Values of the classes, or None to keep them hidden."""
 
 
 def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
     """What sub-environment ``row`` looks like now."""
-    assert env.night is not None
-    t, targets, night = min(int(env.slot[row]), env.plan.slots - 1), env.targets, env.night
+    t, targets, night = min(int(env.state.slot[row]), env.setup.slots - 1), env.state.targets, env.state.night
     log = env._log[row]
     return Scene(
-        f"TargetSelection, {env.variant}" + (f": {env.tasks.task(row).site}" if env.reveal else ""),  # type: ignore[attr-defined]
+        f"TargetSelection, {env.variant}" + (f": {env.tasks.task(row).site}" if env.draw_hidden else ""),  # type: ignore[attr-defined]
         night.directions[row, :3, t].astype(np.float64),
         targets.label[row],
         targets.magnitude[row],
-        env._open[row] > 0,
-        env._visits[row] > 0,
+        env.state.open[row] > 0,
+        env.state.visits[row] > 0,
         [target for _, target, _, _ in log if target >= 0],
         (float(night.moon.x[row, t]), float(night.moon.y[row, t]), float(night.moon.z[row, t])),
         float(illuminated_fraction(night.phase_angle[row])),
-        (float(env.weather.bank_mag[row]), float(env.weather.bank_azimuth[row, t])),
-        int(env.weather.cloud[row, t]),
-        int(env.slot[row]),
-        env.plan.slots,
+        (float(env.state.weather.bank_mag[row]), float(env.state.weather.bank_azimuth[row, t])),
+        int(env.state.weather.cloud[row, t]),
+        int(env.state.slot[row]),
+        env.setup.slots,
         iso(float(night.start[row, t])),
-        float(env.weather.seeing[row, t]),
+        float(env.state.weather.seeing[row, t]),
         _last(log, targets, row, env.names),
-        float(env._score[row]),
+        float(env.state.score[row]),
         list(env._scores[row]),
-        env.tasks.class_value[row].tolist() if env.reveal else None,
+        env.tasks.class_value[row].tolist() if env.draw_hidden else None,
     )
 
 
@@ -238,7 +237,7 @@ def _draw_moon(canvas: _Sky, s: Scene) -> None:
 
 
 def _draw_targets(canvas: _Sky, s: Scene, x: Floats, y: Floats) -> None:
-    """Discs in the colours of the classes, larger for brighter ones; those visited wear a ring."""
+    """Draw discs in the colours of the classes, larger for brighter targets, with rings around visited ones."""
     size = np.clip(5.0 - 1.2 * (s.magnitude - np.median(s.magnitude)), 2.0, 8.0)
     for k in np.flatnonzero(s.sky[2] > 0).tolist():
         bright = s.is_open[k] or s.visited[k]
@@ -264,7 +263,7 @@ def drawn_colours() -> list[tuple[int, ...]]:
 
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:
-    """Time, sky, what the classes are, and the rewards of the nights."""
+    """Draw the time, the weather, the classes, and the rewards of the nights."""
     from metaenv.molecules.canvas import shortened
 
     width = WIDTH - STRIP - 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pkgutil import resolve_name
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,7 +16,6 @@ from metaenv.telescope.sim.exposure import SNR_NEEDED, ZERO_POINT_MAG
 from metaenv.telescope.sim.julian_dates import FIRST, LAST
 from metaenv.telescope.sim.sites import SITES
 from metaenv.telescope.sim.targets import (
-    HELD_OUT_PAIRS,
     N_CLASSES,
     N_FEATURES,
     NORMALS,
@@ -28,6 +28,7 @@ from metaenv.telescope.sim.targets import (
     values,
     without_held_out_pairs,
 )
+from metaenv.telescope.stored import load_frozen
 from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
@@ -36,7 +37,7 @@ Variant = Literal["default", "depth", "cadence", "full"]
 
 @dataclass(frozen=True)
 class NightSetup:
-    """What a variant fixes."""
+    """The settings of a trial's nights that a variant fixes."""
 
     slots: int
     """Equal parts of a night between the two ends of astronomical twilight."""
@@ -47,13 +48,13 @@ class NightSetup:
     lengths: tuple[int, ...]
     """How many slots an exposure may take."""
     revisits: bool
-    """Whether the same targets come back every night, and a visit again pays."""
+    """Whether the same targets come back every night, and repeated visits are rewarded."""
     magnitude: tuple[float, float]
     """Mean and standard deviation of the targets' V (chosen: the fainter they are, the more the sky matters, and the
     better does a rule that takes bright ones)."""
     unit: float
-    """Value of targets that is worth a reward of 1: about what the task oracle earns in a night, measured on training
-    tasks. One number for all tasks, so that it tells nothing about any."""
+    """The value that gives a reward of 1: about what the task oracle earns in a night, measured on training tasks. It
+    is one number for all tasks, so that it tells nothing about any of them."""
 
 
 NIGHT_SETUPS: dict[Variant, NightSetup] = {
@@ -132,7 +133,7 @@ class TargetSelectionTask(Task):
     evening_mjd: float
     """MJD at 0 h of the day whose evening begins the first night; whole. 2025-2034, February to October."""
     class_value: tuple[float, ...]
-    """(8,) what a target of each true class is worth, 1 on average over a list: exp(1.3 N) before scaling (chosen)."""
+    """(8,) value of a target of each true class, 1 on average over a list: exp(1.3 N) before scaling (chosen)."""
     feature_weight: tuple[float, ...]
     """(3,) of colour, age and host offset in the logarithm of the value: 0.8 N (chosen)."""
     purity: float
@@ -162,8 +163,8 @@ class TargetSelectionTask(Task):
     cadence_hours: float
     """Best time between two visits: 1-6 h or 24 h, evenly (ZTF pairs an hour apart; the next night)."""
     cadence_weight: float
-    """What a visit again at that time is worth, as a share of the first: 0 in one task of three, else 0.5-1 (chosen).
-    Presets without revisits take no notice of both."""
+    """Worth of a repeated visit at that time as a share of a first one: 0 in one task of three, else 0.5-1 (chosen).
+    Variants without revisits ignore it and ``cadence_hours``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -320,18 +321,15 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        from metaenv.telescope.stored import load_frozen
-
-        return load_frozen(split, self.variant)
+        return load_frozen(TargetSelectionTask, split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
-        from metaenv.telescope.baselines import play_references
-
-        return play_references(tasks, self.variant)
+        # By name: the references are played, so their module stands above the environment, and that above this one.
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
-        """Targets of a list and what they are worth.
+        """Targets of a list and their values.
 
         ``x`` (tasks, n, 11): photometric class (one-hot, 8), colour, age and host offset; ``y``: ln of the value.
         """
@@ -358,9 +356,3 @@ class TargetSelectionDistribution(TaskDistribution):
         value = np.log(np.maximum(t.class_value, 1e-9)) / (3 * VALUE_SD)
         rows = np.concatenate([value, t.feature_weight / (3 * WEIGHT_SD), np.stack(singles, axis=1)], axis=1)
         return np.clip(rows, -1.0, 1.0).astype(np.float32)
-
-
-def held_out(tasks: TaskBatch) -> Bools:
-    """(n,) whether the two most valuable classes are one of the pairs that training never has."""
-    top = np.sort(np.argsort(-tasks.class_value, axis=1)[:, :2], axis=1)
-    return np.array([tuple(pair) in HELD_OUT_PAIRS for pair in top.tolist()])

@@ -38,7 +38,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("LeadOptimization-v0", {"reveal": True, "split": "ood-scaffold"}),
     ("TargetSelection-v0", {"variant": "depth"}),
     ("TargetSelection-v0", {"variant": "cadence"}),
-    ("TargetSelection-v0", {"variant": "full", "reveal": True, "split": "ood-purity"}),
+    ("TargetSelection-v0", {"variant": "full", "draw_hidden": True, "split": "ood-purity"}),
 ]
 """Environments with other settings than their own."""
 

@@ -1,4 +1,7 @@
-"""What astropy says: the outside reference of the geometry. Astropy is optional and needs no network here."""
+"""What astropy says: the outside reference of the geometry, and angles between directions.
+
+Astropy is optional and needs no network here.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -7,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from metaenv.telescope.sim.ephemeris import Vector
 
 
 @contextmanager
@@ -54,3 +59,10 @@ def horizon_vector(altaz: Any) -> tuple[Any, Any, Any]:
     """East, north, up."""
     alt, az = altaz.alt.rad, altaz.az.rad
     return np.cos(alt) * np.sin(az), np.cos(alt) * np.cos(az), np.sin(alt)
+
+
+def separation(a: Vector, b: Vector) -> Any:
+    """The angle between two unit vectors, 0 to pi, exact also for tiny ones (Kahan's formula)."""
+    less = np.sqrt((a.x - b.x) ** 2 + (a.y - b.y) ** 2 + (a.z - b.z) ** 2)
+    more = np.sqrt((a.x + b.x) ** 2 + (a.y + b.y) ** 2 + (a.z + b.z) ** 2)
+    return 2 * np.arctan2(less, more)

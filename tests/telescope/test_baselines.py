@@ -12,10 +12,12 @@ from metaenv.telescope.baselines import (
     FlatValues,
     LowestAirmass,
     baselines,
+    prior,
+)
+from metaenv.telescope.references import (
     clairvoyant,
     conditions_known,
     play_references,
-    prior,
     task_oracle,
     values_known,
 )
@@ -90,7 +92,7 @@ def test_lowest_airmass_takes_the_highest_open_target():
     observation, _ = trials.reset(seed=0)
     policy = LowestAirmass()
     policy.start(trials, np.random.default_rng(0))
-    np.testing.assert_array_equal(policy.act(observation), np.argmax(env.night.up[:, 0], axis=1))
+    np.testing.assert_array_equal(policy.act(observation), np.argmax(env.state.night.sin_alt[:, 0], axis=1))
 
 
 def test_prior_of_class_values():

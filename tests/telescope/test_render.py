@@ -55,8 +55,8 @@ def test_text_says_where_the_night_stands(now):
 
 
 def test_programme_is_hidden_unless_asked_for():
-    for reveal in (False, True):
-        env = TargetSelectionVectorEnv(1, reveal=reveal, render_mode="ansi")
+    for draw_hidden in (False, True):
+        env = TargetSelectionVectorEnv(1, draw_hidden=draw_hidden, render_mode="ansi")
         env.reset(seed=0)
-        assert (scene(env, 0).class_value is not None) is reveal
-        assert (":" in scene(env, 0).title) is reveal
+        assert (scene(env, 0).class_value is not None) is draw_hidden
+        assert (":" in scene(env, 0).title) is draw_hidden

@@ -17,7 +17,7 @@ import numpy as np
 from metaenv.experiments.speed.envs import rate, scalar_rate, vector_rate
 from metaenv.telescope.baselines import BayesLinear
 from metaenv.telescope.planner.catalogue import TargetList
-from metaenv.telescope.planner.custom_targets import OwnTargetsVectorEnv
+from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv
 from metaenv.telescope.planner.plan import plan_night
 from metaenv.telescope.sim.env import TargetSelectionEnv, TargetSelectionVectorEnv
 from metaenv.telescope.sim.sites import find_site
@@ -107,10 +107,9 @@ def astroplan_ms() -> dict[str, float]:
             print("astroplan is not installed; pip install astroplan to measure it here")
             return {}
         listed, site = targets(), find_site(SITE)
-        env = OwnTargetsVectorEnv(listed, SITE, DATE, slots=SLOTS)
+        env = CustomTargetsVectorEnv(listed, SITE, DATE, slots=SLOTS)
         env.reset(seed=0)
-        assert env.night is not None
-        start, hours = float(env.night.start[0, 0]), float(env.night.hours[0])
+        start, hours = float(env.state.night.start[0, 0]), float(env.state.night.hours[0])
         place = EarthLocation.from_geodetic(site.longitude_deg * u.deg, site.latitude_deg * u.deg)
         places = SkyCoord(listed.ra * u.rad, listed.dec * u.rad)
 

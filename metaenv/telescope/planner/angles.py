@@ -18,11 +18,11 @@ LIMITS = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}  # deg
 _HOUR_COLUMNS = ("ra_hours", "rah", "ra_h")
 _PARTS = re.compile(r"\s*[,;|]\s*")
 _PLAIN = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$|[+-]?\.\d+$")
-_TOLD = 8  # rows that a note lists
+_MAX_LISTED = 8  # rows that a note lists
 
 
 class Problems:
-    """What is wrong with the rows of a file, and what was done about it.
+    """The faults of the rows of a file, and the notes on how they were handled.
 
     Args:
         rows: how many there are.
@@ -37,7 +37,7 @@ class Problems:
         """How far from the first, in deg along each axis, the others lie in rows that hold several coordinates."""
 
     def add(self, rows: Iterable[Any], reason: Callable[[int], str]) -> None:
-        """Note what is wrong with ``rows``; the first reason of a row counts."""
+        """Note a fault of each of ``rows``; the first reason of a row counts."""
         for i in rows:
             self.reasons[int(i)] = self.reasons[int(i)] or reason(int(i))
 
@@ -65,8 +65,8 @@ class Problems:
                 "such rows out with invalid='drop'"
             )
         if bad:
-            listed = "; ".join(f"row {i + 1} ({names[i]!r}): {self.reasons[i]}" for i in bad[:_TOLD])
-            self.notes.append(f"{len(bad)} rows dropped: {listed}" + ("; …" if len(bad) > _TOLD else ""))
+            listed = "; ".join(f"row {i + 1} ({names[i]!r}): {self.reasons[i]}" for i in bad[:_MAX_LISTED])
+            self.notes.append(f"{len(bad)} rows dropped: {listed}" + ("; …" if len(bad) > _MAX_LISTED else ""))
         keep = np.flatnonzero([not reason for reason in self.reasons])
         if not len(keep):
             raise TaskError(f"{file} has no usable target; row 1: {self.reasons[0]}")
@@ -167,7 +167,7 @@ def _style(text: str) -> str:
 
 
 def _degrees(text: str, axis: Axis, unit: Any) -> float:
-    """One angle in degrees, NaN for what is none."""
+    """One angle in degrees, NaN for text that is not an angle."""
     from astropy import coordinates, units
 
     angle, u = cast(Any, coordinates).Angle, cast(Any, units)

@@ -1,4 +1,4 @@
-"""A night as a moving picture: one frame a slot."""
+"""Animated pictures of nights, one frame per slot."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def animate(
     options: dict[str, Any] | None = None,
     seconds: float = 0.4,
 ) -> Path:
-    """Let a policy observe, and write what it looks like as an animated GIF. Needs Pillow.
+    """Write an animated GIF of nights that a policy plays. Needs Pillow.
 
     Args:
         env: one telescope with ``render_mode="rgb_array"``: a `TargetSelectionEnv` or an
-            `metaenv.telescope.planner.custom_targets.OwnTargetsEnv`, unwrapped.
+            `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`, unwrapped.
         policy: a baseline, or ``AgentPolicy(agent)``.
         path: of the GIF; written under a temporary name and renamed.
         nights: how many to play, one after the other.
@@ -47,7 +47,7 @@ def animate(
         seconds: for which a frame is shown.
 
     Raises:
-        ValueError: an environment of several telescopes or without pictures, or a number that is none.
+        ValueError: an environment of several telescopes or without pictures, or a number out of range.
     """
     batch = cast(TargetSelectionVectorEnv, env.batch if isinstance(env, MetaEnv) else env)
     if batch.num_envs != 1 or batch.render_mode != "rgb_array":
@@ -86,7 +86,7 @@ def save_gif(path: str | Path, frames: Sequence[NDArray[np.uint8]], seconds: flo
 
 
 def _palette(frames: Sequence[NDArray[np.uint8]]) -> Image:
-    """256 colours for all frames: those that classes and words are drawn in, exactly, and the skies' shades."""
+    """256 colours for all frames: those of classes and words exactly, and shades of the sky."""
     from PIL import Image
 
     some = np.concatenate([f[::3, ::3] for f in frames[:: max(1, len(frames) // 12)]])

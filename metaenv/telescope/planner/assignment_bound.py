@@ -1,37 +1,30 @@
-"""The most that a night can pay: the best assignment of targets to slots, if slews took no time.
+"""An upper bound of the score of a night: the best assignment of targets to slots if slews took no time.
 
-An upper bound for policies that visit a target once a night, for one slot each. It knows true classes and all weather
-to come, so it is reported beside scores and never used to normalise them. Needs SciPy.
+The bound holds for policies that visit a target once a night, for one slot each. It uses the true classes and the
+weather to come, so it may stand beside scores but never normalises them. It needs SciPy.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import numpy as np
-from numpy.typing import NDArray
 
-from metaenv.policies import play_trials
-from metaenv.tasks import TaskBatch
-from metaenv.telescope.planner.schedulers import NOBODY, Queue
+from metaenv.telescope.planner.schedulers import NO_TARGET, Queue
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds, quality
 from metaenv.telescope.sim.visibility import expected_snr
-from metaenv.telescope.tasks import Variant
-from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
-from metaenv.vector import Observations
 
 
 def rewards_without_slews(env: TargetSelectionVectorEnv) -> Floats:
-    """(n, T, N) what an exposure of each target would earn in each slot of tonight, with the true sky and no slew."""
-    assert env.night is not None
-    if env.plan.revisits or env.plan.lengths != (1,):
+    """(n, T, N) rewards of exposing each target in each slot of tonight, under the true sky and without slews."""
+    if env.setup.revisits or env.setup.lengths != (1,):
         raise ValueError(f"the bound is for one visit of one slot each; variant {env.variant!r} has others")
-    tasks, seconds = env.tasks, exposure_seconds(env.night.hours, 0.0)
-    snr = expected_snr(env.night, env.air, env.targets.magnitude, tasks.zero_point_mag, seconds).astype(np.float64)
+    tasks, seconds = env.tasks, exposure_seconds(env.state.night.hours, 0.0)
+    snr = expected_snr(
+        env.state.night, env.state.air, env.state.targets.magnitude, tasks.zero_point_mag, seconds
+    ).astype(np.float64)
     good = quality(snr, tasks.snr_needed[:, None, None])
-    return env.value[:, None, :] * good * (env.left > 0) / env.plan.unit
+    return env.state.value[:, None, :] * good * (env.state.slots_left > 0) / env.setup.unit
 
 
 def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
@@ -40,7 +33,7 @@ def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
         raise ImportError("the assignment bound needs SciPy: pip install scipy") from error
-    schedule, total = np.full(rewards.shape[:2], NOBODY), np.zeros(len(rewards))
+    schedule, total = np.full(rewards.shape[:2], NO_TARGET), np.zeros(len(rewards))
     for i, table in enumerate(rewards):
         slot, target = linear_sum_assignment(table, maximize=True)
         paid = table[slot, target]
@@ -49,36 +42,8 @@ def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
     return schedule, total
 
 
-def assignment_bounds(tasks: TaskBatch, variant: Variant = "default", seed: int = 0, chunk: int = 64) -> Floats:
-    """(n, nights) bounds of the nights on which `metaenv.policies.play_trials` lets policies play ``tasks``."""
-    watcher = _Watcher()
-    trials = VectorTrial(TargetSelectionVectorEnv(min(chunk, len(tasks)), variant))
-    play_trials(watcher, trials, tasks, seed)
-    return np.concatenate(watcher.found)[: len(tasks)]
-
-
-class _Watcher:
-    """Waits, and notes the bound of every night: nights do not depend on what is played."""
-
-    def __init__(self) -> None:
-        self.found: list[Floats] = []
-
-    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        self.env = cast(TargetSelectionVectorEnv, env.innermost)
-        self.found.append(np.zeros((env.num_envs, env.episodes)))
-
-    def act(self, observation: Observations) -> NDArray[Any]:
-        if not self.env.slot.any():
-            night = int(self.env.night_number[0])
-            self.found[-1][:, night] = best_assignment(rewards_without_slews(self.env))[1]
-        return np.full(self.env.num_envs, self.env.plan.targets)
-
-    def observe(self, action: NDArray[Any], reward: Floats) -> None:
-        pass
-
-
 class AssignmentPolicy(Queue):
-    """Plays the best assignment; slews then take their share. For plans: it knows all that there is to know."""
+    """Plays the best assignment, from which slews then take time. It is made for plans, in which nothing is hidden."""
 
     def schedule(self) -> Index:
         """See `best_assignment`."""

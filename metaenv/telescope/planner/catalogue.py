@@ -66,7 +66,7 @@ class TargetList:
     priority: Floats
     """(N,) the lowest number comes first, as in astroplan."""
     value: Floats
-    """(N,) what a perfect exposure is worth, above 0; as read, not scaled."""
+    """(N,) worth of a perfect exposure, above 0; as read, not scaled."""
     label: NDArray[np.int8]
     """(N,) index of `metaenv.telescope.sim.targets.CLASSES`, or -1 where the class is none of them."""
     notes: tuple[str, ...] = field(default=())
@@ -251,7 +251,7 @@ def _text_format(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _columns(present: list[str], told: dict[str, str]) -> dict[str, str]:
-    """Which column holds what: those that were told, then those whose names are known."""
+    """The column of each role: as the user says, else by the names that are known."""
     for role, name in told.items():
         if role not in GUESSES:
             raise TaskError(f"columns cannot name {role!r}.{nearest(role, GUESSES)}")
@@ -321,7 +321,7 @@ def _labels(table: Any, column: str | None, keep: Index, problems: Problems) -> 
     cells = table[column].tolist()
     label = np.array([UNKNOWN_CLASS if cells[i] is None else classify(cells[i]) for i in keep], np.int8)
     if unknown := int((label == UNKNOWN_CLASS).sum()):
-        problems.notes.append(f"{unknown} targets have a class that is none of: {', '.join(CLASSES)}")
+        problems.notes.append(f"{unknown} targets have a class that is not one of: {', '.join(CLASSES)}")
     return label
 
 

@@ -15,17 +15,17 @@ from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.planner.catalogue import UNKNOWN_CLASS, TargetList
-from metaenv.telescope.sim.env import (
-    NOMINAL_DARK_MAG,
-    NOMINAL_EXTINCTION,
-    NOMINAL_SEEING,
-    TargetSelectionVectorEnv,
-    nominal_conditions,
-    nominal_snr,
-)
+from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.ephemeris import night_limits
 from metaenv.telescope.sim.exposure import OVERHEAD_S, SETTLE_S, SLEW_DEG_PER_S, SNR_NEEDED, ZERO_POINT_MAG, quality
 from metaenv.telescope.sim.julian_dates import FIRST, LAST, iso, julian_date
+from metaenv.telescope.sim.nominal import (
+    NOMINAL_DARK_MAG,
+    NOMINAL_EXTINCTION,
+    NOMINAL_SEEING,
+    nominal_conditions,
+    nominal_snr,
+)
 from metaenv.telescope.sim.sites import Site, coordinates_rad, find_site
 from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, Targets
 from metaenv.telescope.sim.visibility import LOWEST_DEG, Night, prepare, slots
@@ -46,7 +46,7 @@ SHORTEST_EXPOSURE_S = 10.0  # that a slot must leave room for, besides readout a
 SHOWN_MAGNITUDES = (4.5, 35.5)  # V that an observation can hold; brighter targets are as good as these
 LAST_DATE = LAST - 400.0  # JD; the tasks' own limit, which leaves room for a trial
 
-SETUP: dict[str, float] = {
+ASSUMPTIONS: dict[str, float] = {
     "snr_needed": SNR_NEEDED,
     "zero_point_mag": ZERO_POINT_MAG,
     "extinction_mag": NOMINAL_EXTINCTION,
@@ -59,13 +59,13 @@ SETUP: dict[str, float] = {
     "bank_azimuth_rad": 0.0,
     "bank_drift_rad_h": 0.0,
 }
-"""What a user may say of sky and instrument, and the values otherwise; see `TargetSelectionTask` for units."""
+"""What a user may state about sky and instrument, with the defaults; for units see `TargetSelectionTask`."""
 
 
-class OwnTargetsVectorEnv(TargetSelectionVectorEnv):
-    """``num_envs`` telescopes at one site, on one list of targets; see `OwnTargetsEnv`."""
+class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
+    """``num_envs`` telescopes at one site, on one list of targets; see `CustomTargetsEnv`."""
 
-    looks_ahead = False
+    prefetches = False
 
     def __init__(
         self,
@@ -78,38 +78,36 @@ class OwnTargetsVectorEnv(TargetSelectionVectorEnv):
         variant: Variant | None = None,
         nights: int = 1,
         sky: Sky = "nominal",
-        setup: Mapping[str, float] | None = None,
+        assumptions: Mapping[str, float] | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
     ) -> None:
         if sky not in ("nominal", "drawn"):
             raise TaskError(f"no sky {sky!r}.{nearest(sky, ('nominal', 'drawn'))}")
         self.site = find_site(site)
-        self.own_task = own_task(self.site, date, nights, setup or {})
-        plan = _plan(targets, slots, variant, nights)
-        night = _night(targets, self.own_task, nights, plan, self.site)
-        _long_enough(night, self.own_task, plan)
-        kept, self.notes = _observable(targets, night, plan, self.site, variant is not None)
+        self.custom_task = custom_task(self.site, date, nights, assumptions or {})
+        setup = _setup(targets, slots, variant, nights)
+        night = _night(targets, self.custom_task, nights, setup, self.site)
+        _long_enough(night, self.custom_task, setup)
+        kept, self.notes = _observable(targets, night, setup, self.site, variant is not None)
         if variant is None:
-            plan = NightSetup(plan.slots, len(kept), nights, (1,), False, plan.magnitude, 1.0)
-        self.own, self.sky = kept, sky
+            setup = NightSetup(setup.slots, len(kept), nights, (1,), False, setup.magnitude, 1.0)
+        self.target_list, self.sky = kept, sky
         super().__init__(
             num_envs, variant or "default", split="train", autoreset_mode=autoreset_mode, render_mode=render_mode,
-            plan=plan,
+            setup=setup,
         )  # fmt: skip
         self.names = kept.names
-        self._list = _padded(kept, plan.targets, self.site.latitude_deg)
+        self._list = _padded(kept, setup.targets, self.site.latitude_deg)
         worth = kept.value / kept.value.mean()
-        self._worth = np.concatenate([worth, np.zeros(plan.targets - len(kept))])
-        self.priority = np.concatenate([kept.priority, np.full(plan.targets - len(kept), np.inf)])
+        self._worth = np.concatenate([worth, np.zeros(setup.targets - len(kept))])
+        self.priority = np.concatenate([kept.priority, np.full(setup.targets - len(kept), np.inf)])
         """(N,) the lowest first; infinite where the list is filled up."""
 
     def draw_tasks(self, rows: Rows) -> TaskBatch:
-        return TaskBatch.from_tasks([self.own_task]).repeated(len(self._index[rows]))
+        return TaskBatch.from_tasks([self.custom_task]).repeated(len(self._index[rows]))
 
-    def _fresh_targets(
-        self, rows: Rows, tasks: TaskBatch, latitude: Floats, longitude: Floats, start: Floats, hours: Floats
-    ) -> Targets:
+    def _fresh_targets(self, rows: Rows, tasks: TaskBatch, start: Floats, hours: Floats) -> Targets:
         return self._list.take(np.zeros(len(tasks), np.intp))
 
     def _values(self, tasks: TaskBatch, targets: Targets) -> Floats:
@@ -118,18 +116,18 @@ class OwnTargetsVectorEnv(TargetSelectionVectorEnv):
     def _draw_weather(self, rows: Rows, tasks: TaskBatch, hours: Floats) -> tuple[Weather, Floats]:
         if self.sky == "drawn":
             return super()._draw_weather(rows, tasks, hours)
-        return clear_weather(tasks.seeing_arcsec, self.plan.slots), tasks.extinction_mag.copy()
+        return clear_weather(tasks.seeing_arcsec, self.setup.slots), tasks.extinction_mag.copy()
 
     def _scene(self, row: int) -> Scene:
         return replace(super()._scene(row), title=self.site.name)
 
 
-class OwnTargetsEnv(MetaEnv):
-    """TargetSelection on a user's own targets; rewards are worth times quality of the exposures, as there.
+class CustomTargetsEnv(MetaEnv):
+    """TargetSelection on a user's own targets; a reward is the worth of a target times the quality of its exposure.
 
     Worth follows from the list's values, scaled to a mean of 1; without a variant the reward is not scaled further.
-    Observations and actions are laid out as in `TargetSelectionEnv`, features are 0, and classes that are none of the
-    known ones are all zeros. Every night has the same targets; a trial's nights follow each other and end on ``date``.
+    Observations and actions are laid out as in `TargetSelectionEnv`; features are 0, and an unknown class is all zeros.
+    Every night has the same targets; a trial's nights follow each other and end on ``date``.
 
     Targets that do not stand above 27 deg at any time of the night are left out, with a note in ``notes`` of the
     batched environment; with a variant, whose number of targets is fixed, so are the least promising ones of a longer
@@ -138,24 +136,24 @@ class OwnTargetsEnv(MetaEnv):
     Arguments: ``targets``, ``site`` (a name, or latitude and longitude in degrees), ``date`` (the day whose evening
     begins the night, ISO 8601), ``slots`` (equal parts of the night, 24 by default), ``variant`` (instead: that of an
     agent, which fixes numbers of slots and of targets), ``nights`` of a trial, ``sky`` (``"nominal"``: clear and as
-    planners assume; ``"drawn"``: seeing and clouds as in TargetSelection), ``setup`` (what is known of sky and
-    instrument: keys of `SETUP`).
+    planners assume; ``"drawn"``: seeing and clouds as in TargetSelection), ``assumptions`` (what is known of sky and
+    instrument: keys of `ASSUMPTIONS`).
 
     Raises:
         TaskError: an unknown site (the nearest name is given), a date outside 1950-2098, a date without a night, slots
-            too short to expose in, no target that rises, or an unknown key of ``setup``.
+            too short to expose in, no target that rises, or an unknown key of ``assumptions``.
     """
 
-    batched: ClassVar[type[BatchedEnv]] = OwnTargetsVectorEnv
+    batched: ClassVar[type[BatchedEnv]] = CustomTargetsVectorEnv
 
 
-def own_task(site: Site, date: str | dt.date, nights: int, setup: Mapping[str, float]) -> TargetSelectionTask:
+def custom_task(site: Site, date: str | dt.date, nights: int, assumptions: Mapping[str, float]) -> TargetSelectionTask:
     """The task of a site, of the last date of ``nights``, and of what is known of sky and instrument."""
     if nights < 1:
         raise TaskError(f"expected at least one night, got {nights}")
-    for name in setup:
-        if name not in SETUP:
-            raise TaskError(f"setup has no {name!r}.{nearest(name, SETUP)}")
+    for name in assumptions:
+        if name not in ASSUMPTIONS:
+            raise TaskError(f"assumptions have no {name!r}.{nearest(name, ASSUMPTIONS)}")
     evening = _evening(date) - (nights - 1)
     for day in (evening, evening + nights - 1):
         if (hours := dark_hours(np.array([day - MJD]), *coordinates_rad([site]))[0]) < SHORTEST_NIGHT_H:
@@ -172,7 +170,7 @@ def own_task(site: Site, date: str | dt.date, nights: int, setup: Mapping[str, f
         purity=1.0,
         cadence_hours=24.0,
         cadence_weight=0.0,
-        **{**SETUP, **{k: float(v) for k, v in setup.items()}},
+        **{**ASSUMPTIONS, **{k: float(v) for k, v in assumptions.items()}},
     )
 
 
@@ -183,7 +181,7 @@ def _evening(date: str | dt.date) -> float:
     try:
         jd = julian_date(date.isoformat() if isinstance(date, dt.date) else date)
     except TaskError as error:
-        raise TaskError(f"the date {date} is none that can be planned: {error}") from error
+        raise TaskError(f"the date {date} cannot be planned: {error}") from error
     if jd % 1.0 != 0.5:
         raise TaskError(f"expected the day whose evening begins the night, such as '2027-03-14', got the time {date!r}")
     if not FIRST + 10 <= jd <= LAST_DATE:
@@ -191,8 +189,8 @@ def _evening(date: str | dt.date) -> float:
     return jd
 
 
-def _plan(targets: TargetList, count: int | None, variant: Variant | None, nights: int) -> NightSetup:
-    """The plan for all targets, before those that do not rise are left out."""
+def _setup(targets: TargetList, count: int | None, variant: Variant | None, nights: int) -> NightSetup:
+    """The setup for all targets, before those that do not rise are left out."""
     if variant is None:
         if count is not None and count < 1:
             raise TaskError(f"expected at least one slot, got {count}")
@@ -200,59 +198,59 @@ def _plan(targets: TargetList, count: int | None, variant: Variant | None, night
         return NightSetup(SLOTS if count is None else int(count), len(targets), nights, (1,), False, magnitude, 1.0)
     if variant not in NIGHT_SETUPS:
         raise TaskError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
-    plan = NIGHT_SETUPS[variant]
-    if plan.revisits:
+    setup = NIGHT_SETUPS[variant]
+    if setup.revisits:
         raise TaskError(f"variant {variant!r} plans visits over several nights; one night is planned by the others")
-    if count not in (None, plan.slots):
-        raise TaskError(f"variant {variant!r} has {plan.slots} slots, got slots={count}; leave one of them out")
-    return plan
+    if count not in (None, setup.slots):
+        raise TaskError(f"variant {variant!r} has {setup.slots} slots, got slots={count}; leave one of them out")
+    return setup
 
 
-def _night(targets: TargetList, task: TargetSelectionTask, nights: int, plan: NightSetup, site: Site) -> Night:
+def _night(targets: TargetList, task: TargetSelectionTask, nights: int, setup: NightSetup, site: Site) -> Night:
     """The geometry of the last night."""
     latitude, longitude = coordinates_rad([site])
     dusk, dawn = night_limits(np.array([task.evening_mjd + MJD + nights - 1]), latitude, longitude)
-    start, hours = slots(dusk, dawn, plan.slots)
+    start, hours = slots(dusk, dawn, setup.slots)
     return prepare(targets.ra[None], targets.dec[None], latitude, longitude, start, hours)
 
 
-def _long_enough(night: Night, task: TargetSelectionTask, plan: NightSetup) -> None:
+def _long_enough(night: Night, task: TargetSelectionTask, setup: NightSetup) -> None:
     seconds = float(night.hours[0]) * 3600
     least = OVERHEAD_S + task.settle_s + SHORTEST_EXPOSURE_S
     if seconds < least:
         raise TaskError(
-            f"{plan.slots} slots of a night of {seconds * plan.slots / 3600:.1f} h last {seconds:.0f} s each, and "
+            f"{setup.slots} slots of a night of {seconds * setup.slots / 3600:.1f} h last {seconds:.0f} s each, and "
             f"readout and settling alone take {least - SHORTEST_EXPOSURE_S:.0f} s: ask for at most "
-            f"{int(seconds * plan.slots / least)} slots"
+            f"{int(seconds * setup.slots / least)} slots"
         )
 
 
 def _observable(
-    targets: TargetList, night: Night, plan: NightSetup, site: Site, fixed: bool
+    targets: TargetList, night: Night, setup: NightSetup, site: Site, fixed: bool
 ) -> tuple[TargetList, tuple[str, ...]]:
-    """Those that can be observed, in the order in which they culminate, and what is to be said of the others."""
+    """The targets that can be observed, in the order in which they culminate, and notes on the others."""
     notes = list(targets.notes)
-    up = night.observable()[0]
+    visible = night.observable()[0]
     never = LOWEST_DEG > 90.0 - np.abs(site.latitude_deg - np.degrees(targets.dec))
     for which, what in (
-        (~up.any(axis=0) & never, f"never rise above {LOWEST_DEG:g} deg at {site.name}"),
-        (~up.any(axis=0) & ~never, f"do not stand above {LOWEST_DEG:g} deg in this night"),
+        (~visible.any(axis=0) & never, f"never rise above {LOWEST_DEG:g} deg at {site.name}"),
+        (~visible.any(axis=0) & ~never, f"do not stand above {LOWEST_DEG:g} deg in this night"),
     ):
         if which.any():
             listed = [targets.names[i] for i in np.flatnonzero(which)]
             shown = ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
             notes.append(f"left out, because they {what}: {shown}")
-    good = np.flatnonzero(up.any(axis=0))
+    good = np.flatnonzero(visible.any(axis=0))
     if not len(good):
         raise TaskError(f"none of the {len(targets)} targets can be observed; {'; '.join(notes)}")
-    if fixed and len(good) > plan.targets:
+    if fixed and len(good) > setup.targets:
         snr = nominal_snr(night, nominal_conditions(night), targets.magnitude[None])[0]
-        promise = targets.value * quality((snr * up).max(axis=0).astype(np.float64))
+        promise = targets.value * quality((snr * visible).max(axis=0).astype(np.float64))
         order = good[np.argsort(-promise[good], kind="stable")]
-        left = sorted(targets.names[i] for i in order[plan.targets :])
-        notes.append(f"left out, because the agent can choose among {plan.targets}: the {len(left)} least promising")
-        good = order[: plan.targets]
-    highest = night.up[0].argmax(axis=0)
+        left = sorted(targets.names[i] for i in order[setup.targets :])
+        notes.append(f"left out, because the agent can choose among {setup.targets}: the {len(left)} least promising")
+        good = order[: setup.targets]
+    highest = night.sin_alt[0].argmax(axis=0)
     return targets.take(good[np.argsort(highest[good], kind="stable")]), tuple(notes)
 
 

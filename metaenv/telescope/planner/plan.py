@@ -1,4 +1,4 @@
-"""A night's plan for a user's own targets: what a telescope operator reads."""
+"""The plan of a night for a user's own targets, as a telescope operator reads it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import numpy as np
 from metaenv.errors import TaskError, nearest
 from metaenv.evaluation import write_text
 from metaenv.policies import AgentPolicy, Policy
-from metaenv.telescope.baselines import baselines, clairvoyant
+from metaenv.telescope.baselines import baselines
 from metaenv.telescope.planner.angles import sexagesimal
 from metaenv.telescope.planner.assignment_bound import AssignmentPolicy
 from metaenv.telescope.planner.catalogue import TargetList, read_targets
-from metaenv.telescope.planner.custom_targets import OwnTargetsVectorEnv, Where
+from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv, Where
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
+from metaenv.telescope.references import clairvoyant
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds
 from metaenv.telescope.sim.julian_dates import iso
@@ -46,13 +47,13 @@ class Exposure:
     airmass: float
     """In the middle of the slot."""
     exposure_s: float
-    """What slew and readout leave of the slot, or slots."""
+    """Seconds of the slot, or slots, that slew and readout leave."""
     slew_s: float
     """Settling included."""
     moon_deg: float
     """Separation from the moon."""
     snr: float
-    """Expected under the sky that was assumed."""
+    """Expected signal-to-noise ratio under the sky that was assumed."""
     priority: float
     """As in the list: the lowest comes first."""
 
@@ -64,11 +65,11 @@ _DIGITS = {"magnitude": 2, "airmass": 2, "exposure_s": 0, "slew_s": 0, "moon_deg
 
 @dataclass(frozen=True)
 class NightPlan:
-    """Exposures in the order of time, and what is to be said of them."""
+    """The exposures of a night in the order of time, with notes."""
 
     site: str
     date: str
-    """On whose evening the night begins."""
+    """The day whose evening begins the night."""
     policy: str
     dusk: str
     """UTC of the end of astronomical twilight, and of its beginning in the morning."""
@@ -138,7 +139,7 @@ def _cell(exposure: Exposure, name: str) -> str:
 
 
 def planners() -> dict[str, Policy]:
-    """Who can plan by name.
+    """The planners, by name.
 
     ``greedy`` takes in each slot what promises the highest worth times quality, slew counted, under the sky assumed:
     in a plan nothing is hidden. ``assignment`` is the best plan if slews took no time (it needs SciPy). ``priority``
@@ -162,10 +163,10 @@ def plan_night(
     *,
     slots: int | None = None,
     rehearsals: int | None = None,
-    setup: Mapping[str, float] | None = None,
+    assumptions: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> NightPlan:
-    """What to observe, when, in one night.
+    """Plan one night: the target of every slot.
 
     Args:
         targets: a list, or the path of a file for `read_targets`.
@@ -176,36 +177,35 @@ def plan_night(
             promising ones.
         slots: equal parts of the night, one exposure each; 24 by default.
         rehearsals: simulated nights on the same list before the one that is planned. An agent learns in them what is
-            wanted, because the rewards follow the list's priorities; it has all but one of a trial's nights by default,
-            others have none.
-        setup: what is known of sky and instrument, keys of `metaenv.telescope.planner.custom_targets.SETUP`; otherwise
-            a clear sky and the nominal instrument are assumed.
+            wanted, because the rewards follow the list's priorities; by default it has all but one of a trial's nights,
+            and other policies have none.
+        assumptions: what is known of sky and instrument, by the keys of
+            `metaenv.telescope.planner.custom_targets.ASSUMPTIONS`; otherwise they are clear and nominal.
         seed: of the policy's own draws.
 
     Raises:
-        TaskError: see `metaenv.telescope.planner.custom_targets.OwnTargetsEnv`; an unknown policy, or an agent of
+        TaskError: see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`; an unknown policy, or an agent of
         another environment.
     """
     listed = targets if isinstance(targets, TargetList) else read_targets(targets)
     who, name = _policy(policy)
     variant = _variant(who)
     before = _rehearsals(rehearsals, variant)
-    env = OwnTargetsVectorEnv(
-        listed, site, date, slots=slots, variant=variant, nights=before + 1, setup=setup, autoreset_mode="Disabled",
-        render_mode="ansi",
+    env = CustomTargetsVectorEnv(
+        listed, site, date, slots=slots, variant=variant, nights=before + 1, assumptions=assumptions,
+        autoreset_mode="Disabled", render_mode="ansi",
     )  # fmt: skip
     exposures = _played(env, who, before + 1, seed)
-    assert env.night is not None
-    start, hours = env.night.start[0], float(env.night.hours[0])
+    start, hours = env.state.night.start[0], float(env.state.night.hours[0])
     return NightPlan(
         site=env.site.name,
         date=date if isinstance(date, str) else date.isoformat(),
         policy=name,
         dusk=iso(float(start[0])),
         dawn=iso(float(start[-1]) + hours / 24),
-        slots=env.plan.slots,
+        slots=env.setup.slots,
         slot_s=hours * 3600,
-        worth=float(env._score[0]) * env.plan.unit,
+        worth=float(env.state.score[0]) * env.setup.unit,
         exposures=exposures,
         notes=env.notes,
     )
@@ -244,7 +244,7 @@ def _rehearsals(given: int | None, variant: Variant | None) -> int:
     return given
 
 
-def _played(env: OwnTargetsVectorEnv, policy: Policy, nights: int, seed: int) -> tuple[Exposure, ...]:
+def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int) -> tuple[Exposure, ...]:
     """The exposures of the last of ``nights``."""
     trials = VectorTrial(env, episodes=nights, **getattr(policy, "trial_options", {}))
     observation, _ = trials.reset(seed=seed)
@@ -255,10 +255,10 @@ def _played(env: OwnTargetsVectorEnv, policy: Policy, nights: int, seed: int) ->
     made: list[Exposure] = []
     over = False
     while not over:
-        if env.slot[0] == 0:
+        if env.state.slot[0] == 0:
             made.clear()
         action = policy.act(observation)
-        slews = env._slew[0].copy()
+        slews = env.state.slew[0].copy()
         observation, _, terminated, _, _ = trials.step(action)
         policy.observe(action, trials.trial_state.last_reward.copy())
         over = bool(terminated[0])
@@ -269,21 +269,21 @@ def _played(env: OwnTargetsVectorEnv, policy: Policy, nights: int, seed: int) ->
 
 def _exposure(env: TargetSelectionVectorEnv, slews: Any) -> Exposure:
     """The last one of the night, from the environment's tables; ``slews`` (N,) min are those before it."""
-    assert isinstance(env, OwnTargetsVectorEnv) and env.night is not None
+    assert isinstance(env, CustomTargetsVectorEnv)
     slot, k, units, _ = env._log[0][-1]
-    night, slew_s, hours = env.night, 60.0 * float(slews[k]), env.night.hours[0]
-    told = env._globals[0, env.layout.globals_.index("ln(1 + SNR)")]
+    night, slew_s, hours = env.state.night, 60.0 * float(slews[k]), env.state.night.hours[0]
+    log_snr = env.state.globals_[0, env.layout.globals_.index("ln(1 + SNR)")]
     seconds = exposure_seconds(hours, slew_s) + (units - 1) * exposure_seconds(hours, 0.0)
     return Exposure(
         utc=iso(float(night.start[0, slot])),
         target=env.names[k],
-        ra=sexagesimal(float(env.targets.ra[0, k]), "ra"),
-        dec=sexagesimal(float(env.targets.dec[0, k]), "dec"),
-        magnitude=float(env.own.magnitude[k]),
+        ra=sexagesimal(float(env.state.targets.ra[0, k]), "ra"),
+        dec=sexagesimal(float(env.state.targets.dec[0, k]), "dec"),
+        magnitude=float(env.target_list.magnitude[k]),
         airmass=float(night.airmass[0, slot, k]),
         exposure_s=float(seconds),
         slew_s=slew_s,
         moon_deg=float(np.degrees(np.arccos(np.clip(night.cos_moon[0, slot, k], -1, 1)))),
-        snr=float(np.expm1(told)),
+        snr=float(np.expm1(log_snr)),
         priority=float(env.priority[k]),
     )

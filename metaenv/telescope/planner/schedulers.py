@@ -22,7 +22,7 @@ from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
-NOBODY = -1
+NO_TARGET = -1
 """A slot without a target."""
 LEAST_SCORE = 1e-5  # below which astroplan's PriorityScheduler takes a score for none
 MOST_AIRMASS = 1.0 / np.sin(LOWEST_DEG * DEGREE)  # secant of the zenith distance, as astroplan has it
@@ -37,9 +37,9 @@ def priority_schedule(score: Floats, priority: Floats) -> Index:
     """
     total = score.sum(axis=1) * (score > LEAST_SCORE).all(axis=1)  # (n, T, N)
     n, count, _ = total.shape
-    schedule, rows = np.full((n, count), NOBODY), np.arange(n)
+    schedule, rows = np.full((n, count), NO_TARGET), np.arange(n)
     for k in np.argsort(priority, axis=1, kind="stable").T:
-        free = total[rows, :, k] * (schedule == NOBODY) * np.isfinite(priority[rows, k])[:, None]
+        free = total[rows, :, k] * (schedule == NO_TARGET) * np.isfinite(priority[rows, k])[:, None]
         slot = np.argmax(free, axis=1)
         placed = free[rows, slot] > 0
         schedule[rows[placed], slot[placed]] = k[placed]
@@ -50,7 +50,7 @@ def sequential_schedule(score: Floats) -> Index:
     """(n, T) the target of each slot, or -1, by the rules of astroplan's SequentialScheduler; ``score`` as above."""
     product = score.prod(axis=1)
     n, count, _ = product.shape
-    schedule, rows = np.full((n, count), NOBODY), np.arange(n)
+    schedule, rows = np.full((n, count), NO_TARGET), np.arange(n)
     for t in range(count):
         best = np.argmax(product[:, t], axis=1)
         found = product[rows, t, best] > 0
@@ -72,8 +72,7 @@ def airmass_score(sine: Floats, most: float = MOST_AIRMASS) -> Floats:
 
 def altitude_sines(env: TargetSelectionVectorEnv, instants: tuple[float, ...]) -> Floats:
     """(n, P, T, N) sines of the targets' altitudes at ``instants`` of every slot, as shares of its length."""
-    night = env.night
-    assert night is not None
+    night = env.state.night
     turn = night.hours[:, None, None] / 24 * (2 * np.pi * SIDEREAL_PER_SOLAR)
     shift = np.array(instants)[:, None] - 0.5  # tables are of the middle of a slot
     lst = night.lst[:, None, :] + shift * turn
@@ -84,27 +83,27 @@ def altitude_sines(env: TargetSelectionVectorEnv, instants: tuple[float, ...]) -
 
 
 class Queue(ABC):
-    """Plays a schedule that is made when the night begins; what a shut dome spoils is lost."""
+    """Plays a schedule that is made when the night begins; slots under a shut dome are lost."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
         self.env = cast(TargetSelectionVectorEnv, env.innermost)
-        if self.env.plan.revisits or self.env.plan.lengths != (1,):
+        if self.env.setup.revisits or self.env.setup.lengths != (1,):
             raise ValueError(
                 f"queues plan one visit of one slot each: variant {self.env.variant!r} has others; take 'default' or "
                 "'full'"
             )
         self._night = np.full(self.env.num_envs, -1)
-        self._schedule = np.full((self.env.num_envs, self.env.plan.slots), NOBODY)
+        self._schedule = np.full((self.env.num_envs, self.env.setup.slots), NO_TARGET)
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """(n,) what the schedule says, or to wait."""
+        """(n,) targets of the schedule, or to wait."""
         new = self._night != self.env.nights_begun
         if new.any():
             self._night = self.env.nights_begun.copy()
             self._schedule[new] = self.schedule()[new]
-        target = self._schedule[np.arange(self.env.num_envs), self.env.slot]
-        return np.where(target == NOBODY, self.env.plan.targets, target)
+        target = self._schedule[np.arange(self.env.num_envs), self.env.state.slot]
+        return np.where(target == NO_TARGET, self.env.setup.targets, target)
 
     @abstractmethod
     def schedule(self) -> Index:
@@ -130,7 +129,7 @@ class PriorityPolicy(Queue):
         """See `priority_schedule`."""
         env = self.env
         own = getattr(env, "priority", None)
-        priority = env.targets.magnitude if own is None else np.repeat(own[None], env.num_envs, axis=0)
+        priority = env.state.targets.magnitude if own is None else np.repeat(own[None], env.num_envs, axis=0)
         return priority_schedule(airmass_score(altitude_sines(env, self.instants)), priority)
 
 

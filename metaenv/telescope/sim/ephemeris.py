@@ -25,8 +25,6 @@ DIURNAL_ABERRATION = 0.3192 * ARCSEC  # 465.1 m/s at the equator over c (Explana
 EARTH_RADIUS_KM = 6378.14  # equatorial (Meeus 11)
 SIDEREAL_PER_SOLAR = 1.00273781191135448  # turns of the Earth in a day of UT1 (IERS Conventions 5.15)
 
-TWILIGHT_DEG = {"civil": -6.0, "nautical": -12.0, "astronomical": -18.0}  # altitude of the sun's centre, by definition
-
 
 class Vector(NamedTuple):
     """A direction's three components, float64 or float32 arrays that broadcast: x, y, z, or east, north, up."""
@@ -45,13 +43,6 @@ def unit_vector(longitude: Any, latitude: Any) -> Vector:
 def dot(a: Vector, b: Vector) -> Any:
     """The cosine of the angle between two unit vectors."""
     return a.x * b.x + a.y * b.y + a.z * b.z
-
-
-def separation(a: Vector, b: Vector) -> Floats:
-    """The angle between two unit vectors, 0 to pi, exact also for tiny ones (Kahan's formula)."""
-    less = np.sqrt((a.x - b.x) ** 2 + (a.y - b.y) ** 2 + (a.z - b.z) ** 2)
-    more = np.sqrt((a.x + b.x) ** 2 + (a.y + b.y) ** 2 + (a.z + b.z) ** 2)
-    return 2 * np.arctan2(less, more)
 
 
 def _about_x(v: Vector, angle: Floats) -> Vector:
@@ -216,12 +207,6 @@ def horizon_axes(lst: Floats, latitude: Floats) -> tuple[Vector, Vector, Vector]
     return east, north, Vector(cos_p * cos_t, cos_p * sin_t, sin_p + none)
 
 
-def altitude_azimuth(horizon: Vector) -> tuple[Floats, Floats]:
-    """Altitude, and azimuth from north over east in 0 to 2 pi, of east, north, up."""
-    altitude = np.arctan2(horizon.z, np.hypot(horizon.x, horizon.y))
-    return altitude, np.arctan2(horizon.x, horizon.y) % (2 * np.pi)
-
-
 def airmass(sin_altitude: Any) -> Any:
     """Relative airmass for the true altitude (Young 1994); 1 at the zenith, 31.7 on the horizon and below.
 
@@ -329,7 +314,7 @@ def night_limits(
         evening: (n,) JD at 0 h of the calendar day (of local solar time) on which the night begins.
         latitude: (n,) rad.
         longitude: (n,) rad, east positive.
-        sun_altitude_deg: the limit, one of `TWILIGHT_DEG` as a rule.
+        sun_altitude_deg: the limit; -18 deg is the end of astronomical twilight.
 
     Returns:
         Dusk and dawn. Without a night (a polar summer) both are the sun's lower transit, to 10 s; in a polar night

@@ -1,4 +1,4 @@
-"""What an exposure is worth: slews that eat time, photons from target and sky, signal-to-noise, quality.
+"""The yield of an exposure: time left by the slew, photons from target and sky, signal-to-noise ratio, quality.
 
 The default instrument is a low-resolution spectrograph on a 2.5 m telescope, of the kind that classifies transients
 (SED Machine: Blagorodnova et al. 2018, PASP 130, 035003). Arguments broadcast; float32 stays float32.
@@ -31,13 +31,8 @@ AREA_PER_FWHM2 = 2.266  # arcsec^2 of effective noise area of a Gaussian, pi / (
 SLEW_DEG_PER_S, SETTLE_S, OVERHEAD_S = 2.5, 1.0, 8.0  # ZTF's hour-angle axis, settling, readout (Bellm et al. 2019)
 
 
-def slew_time(angle: Any, rate_deg_s: Any = SLEW_DEG_PER_S, settle_s: Any = SETTLE_S) -> Any:
-    """Seconds to move by ``angle`` rad at ``rate_deg_s`` and settle; acceleration is left out. 0 for no move."""
-    return np.where(angle > 0, np.degrees(angle) / rate_deg_s + settle_s, 0.0)
-
-
 def exposure_seconds(slot_hours: Any, slew_s: Any, overhead_s: Any = OVERHEAD_S) -> Any:
-    """What a slot leaves for light, at least 0 s."""
+    """Seconds of a slot that readout and slew leave for light, at least 0."""
     return np.maximum(slot_hours * 3600.0 - slew_s - overhead_s, 0.0)
 
 

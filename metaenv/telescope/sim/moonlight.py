@@ -19,10 +19,8 @@ DEX_PER_MAG = 0.4 * math.log(10)  # 10^(-0.4 m) = exp(-DEX_PER_MAG m)
 CLOSEST_DEG = 5.0  # separation below which the moon's halo is not modelled further (chosen; the data begin at 5 deg)
 _COS_CLOSEST = math.cos(math.radians(CLOSEST_DEG))
 _RAYLEIGH = 10**5.36  # nanolamberts per unit of I*
-_MIE_AT_0, _MIE_SLOPE = (
-    6.15 * math.log(10),
-    math.degrees(1) / 40 * math.log(10),
-)  # of the logarithm of eq. 21's second term
+# Of the logarithm of eq. 21's second term.
+_MIE_AT_0, _MIE_SLOPE = 6.15 * math.log(10), math.degrees(1) / 40 * math.log(10)
 
 
 def nanolamberts(magnitude: Any) -> Any:
@@ -30,15 +28,10 @@ def nanolamberts(magnitude: Any) -> Any:
     return 34.08 * np.exp(20.7233 - 0.92104 * magnitude)
 
 
-def magnitude(brightness: Any) -> Any:
-    """V mag/arcsec^2 from nanolamberts (eq. 1 solved)."""
-    return (20.7233 - np.log(brightness / 34.08)) / 0.92104
-
-
 def glow_airmass(sin_altitude: Any) -> Any:
     """Path through a glowing layer (eq. 3): 1 at the zenith, 5 on the horizon and below."""
-    up = np.maximum(sin_altitude, 0)
-    return 1 / np.sqrt(0.04 + 0.96 * up * up)
+    sin_alt = np.maximum(sin_altitude, 0)
+    return 1 / np.sqrt(0.04 + 0.96 * sin_alt * sin_alt)
 
 
 def moon_illuminance(phase_angle: Floats) -> Floats:

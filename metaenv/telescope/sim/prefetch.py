@@ -1,8 +1,9 @@
-"""The next nights of a single telescope, made ready together: sixteen cost about as much as two made one by one.
+"""Prefetching of the next nights of a single telescope: sixteen together cost about as much as two one by one.
 
-A single environment's nights are a batch of one, and arrays of one number cost nearly what arrays of a hundred do.
-While new tasks follow one another, `NightsAhead` therefore begins a batch of nights with the tasks and the random
-numbers that come next, and the telescope moves to the next row of it at every reset. Nothing that is seen differs.
+The nights of a single environment are a batch of one, and arrays of one number cost nearly what arrays of a hundred do.
+While new tasks follow one another, `NightPrefetcher` therefore begins a batch of nights with the tasks and the random
+numbers that come next, and at every reset the telescope takes over the state of the next row of that batch. Nothing
+that an agent sees differs.
 """
 
 from __future__ import annotations
@@ -19,19 +20,11 @@ from metaenv.typing import Floats, Rows
 if TYPE_CHECKING:
     from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 
-MOST = 16  # nights: more are not cheaper, as their tables leave the cache (measured)
-
-TABLES = ("night", "weather", "targets", "air", "nominal")
-ARRAYS = (
-    "slot", "night_number", "log_snr", "left", "value", "_state", "_timeline", "_shut_and_seeing", "_rate", "_speed",
-    "_settle", "_globals", "_facts", "_last_visit", "_pointing", "_score", "_night_level", "_last_cloud", "_chain",
-    "_overnight", "_stationary", "_first_night",
-)  # fmt: skip
-"""All that a reset writes, a row for each telescope."""
+MAX_NIGHTS = 16  # more are not cheaper, as their tables leave the cache (measured)
 
 
-class StreamAhead:
-    """A stream of one sub-environment that can be looked into before it is read.
+class PeekableStream:
+    """A stream of one sub-environment whose next numbers can be seen before they are read.
 
     Args:
         stream: of one row.
@@ -52,16 +45,16 @@ class StreamAhead:
         assert piece.shape[1] == k, "an episode draws as many numbers as every other"
         return piece
 
-    def look(self, episodes: int) -> Floats:
+    def peek(self, episodes: int) -> Floats:
         """What the next ``episodes`` will draw, (episodes, numbers); none of it counts as read."""
         each = len(self._sizes)
         while len(self._drawn) < episodes * each:
             self._drawn.append(self._stream.draw(slice(None), self._sizes[len(self._drawn) % each]))
-        pieces = list(self._drawn)[: episodes * each]
-        return np.stack([np.concatenate(pieces[i : i + each], axis=1)[0] for i in range(0, len(pieces), each)])
+        drawn = list(self._drawn)[: episodes * each]
+        return np.stack([np.concatenate(drawn[i : i + each], axis=1)[0] for i in range(0, len(drawn), each)])
 
     def skip(self) -> None:
-        """Read one episode's numbers, without handing them out."""
+        """Read the numbers of one episode, without handing them out."""
         for _ in self._sizes:
             self._drawn.popleft()
 
@@ -71,8 +64,8 @@ class StreamAhead:
         self._stream.reseed(row, seed)
 
 
-class _Given:
-    """What `StreamAhead.look` gave, read as a stream by a batch of telescopes."""
+class _Replay:
+    """What `PeekableStream.peek` gave, read as a stream by a batch of telescopes."""
 
     def __init__(self, numbers: Floats) -> None:
         self._numbers, self._next, self.block = numbers, 0, numbers.shape[1]
@@ -82,65 +75,59 @@ class _Given:
         return self._numbers[:, self._next - k : self._next]
 
 
-class NightsAhead:
-    """The next first nights of new tasks, for an environment of one telescope whose streams are `StreamAhead`."""
+class NightPrefetcher:
+    """The first nights of the next tasks, for an environment of one telescope whose streams are `PeekableStream`."""
 
     def __init__(self, env: TargetSelectionVectorEnv) -> None:
         self._env = env
         self._batch: TargetSelectionVectorEnv | None = None
-        self._rows = 0  # nights made ready
+        self._rows = 0  # nights that were prefetched
         self._next = 0  # which of them comes next
         self._streak = 0  # new tasks in a row, before this one
-        self._drawn: TaskBatch | None = None  # the task for which night `_next` is ready
+        self._drawn: TaskBatch | None = None  # the task whose night is row `_next`
         self._moved = False
 
-    def expect(self, task: TaskBatch) -> None:
-        """Told of each task that was drawn: have a night of it ready, if many new tasks came in a row."""
+    def task_drawn(self, task: TaskBatch) -> None:
+        """Called for each drawn task; prefetches nights after a run of new tasks."""
         if self._next >= self._rows:
-            self._prepare(task)
+            self._prefetch(task)
         self._streak += 1
         self._drawn = task if self._next < self._rows else None
 
-    def _prepare(self, task: TaskBatch) -> None:
-        """Nights of this task and of those that come next, no more than there were new tasks in a row."""
+    def _prefetch(self, task: TaskBatch) -> None:
+        """Begin nights of this task and of those that come next, no more than there were new tasks in a row."""
         env = self._env
-        coming = env._task_streams.coming(0)
-        count = min(MOST, 1 + len(coming), self._streak)
+        following = env._task_streams.coming(0)
+        count = min(MAX_NIGHTS, 1 + len(following), self._streak)
         if count < 2:
             return
         if self._batch is None or self._rows != count:
-            self._batch = type(env)(count, env.variant, split=env.split, plan=env.plan)
+            self._batch = type(env)(count, env.variant, split=env.split, setup=env.setup)
         batch, self._rows, self._next = self._batch, count, 0
-        batch.noise, batch.dynamics = _Given(env.noise.look(count)), _Given(env.dynamics.look(count))  # type: ignore[assignment]
-        batch.set_tasks(slice(None), task.joined(coming.take(np.arange(count - 1))))
+        batch.noise, batch.dynamics = _Replay(env.noise.peek(count)), _Replay(env.dynamics.peek(count))  # type: ignore[assignment]
+        batch.set_tasks(slice(None), task.joined(following.take(np.arange(count - 1))))
         batch.begin(slice(None))
 
-    def move(self, task: TaskBatch) -> bool:
-        """Let the telescope be the one whose night of this very task is ready; False if there is none."""
-        if self._drawn is not task:
+    def task_set(self, task: TaskBatch) -> bool:
+        """Let the telescope take over the night that was prefetched for this very task; False if there is none."""
+        if self._drawn is not task or self._batch is None:
             return False
-        row, self._drawn, self._moved = slice(self._next, self._next + 1), None, True
+        self._env.state = self._batch.state.take(slice(self._next, self._next + 1))
         self._next += 1
-        for name in TABLES:
-            setattr(self._env, name, getattr(self._batch, name).take(row))
-        for name in ARRAYS:
-            setattr(self._env, name, getattr(self._batch, name)[row])
+        self._drawn, self._moved = None, True
         return True
 
-    def begins(self) -> bool:
-        """Told of each night that begins: whether it is one that the telescope has just moved to."""
+    def night_begins(self) -> bool:
+        """Called for each night that begins: whether it is the one that the telescope has just taken over."""
         if self._moved:
             self._moved = False
             self._env.noise.skip()  # type: ignore[attr-defined]
             self._env.dynamics.skip()  # type: ignore[attr-defined]
             return True
-        if self._env.night_number[0] >= 0 or self._next < self._rows:
+        if self._env.state.night_number[0] >= 0 or self._next < self._rows:
             self.forget()
         return False
 
     def forget(self) -> None:
-        """What was made ready is not what comes next."""
+        """Called when what was prefetched is not what comes next."""
         self._next, self._streak, self._drawn, self._moved = self._rows, 0, None, False
-
-
-__all__ = ["NightsAhead", "StreamAhead"]

@@ -1,7 +1,7 @@
-"""What a science programme wants: classes of targets, what each is worth, and the lists it is offered.
+"""The science programme: the classes of targets, their values, and the lists of targets that nights offer.
 
-A target's photometric class is told; its true class is not. Its value is ``v[true class] exp(w.f - |w|^2 / 2)`` with
-hidden class values ``v`` and feature weights ``w``, so that a target is worth 1 on average.
+The photometric class of a target is observed, its true class is hidden. The value of a target is
+``v[true class] exp(w.f - |w|^2 / 2)`` with hidden class values ``v`` and feature weights ``w``; it is 1 on average.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAG_CUT = 4.0  # standard deviations
 LOWEST_PLACE = np.sin(np.radians(35.0))  # sine of the altitude above which targets are placed (chosen)
 
 UNIFORMS, NORMALS = 6, 1 + N_FEATURES
-"""Random numbers a target takes."""
+"""Random numbers that a target takes."""
 
 # Row: photometric class; the true class when that is wrong, as a cumulative distribution over the other classes.
 _OTHERS = SHARES * (1 - np.eye(N_CLASSES))
@@ -93,11 +93,11 @@ def draw_targets(
 
 def _place(height: Floats, around: Floats, latitude: Floats) -> tuple[Floats, Floats]:
     """Minus the hour angle, and the declination, of places that are uniform on the sky above `LOWEST_PLACE`."""
-    up = LOWEST_PLACE + (1 - LOWEST_PLACE) * height
-    flat = np.sqrt(1 - up * up)
+    sin_alt = LOWEST_PLACE + (1 - LOWEST_PLACE) * height
+    flat = np.sqrt(1 - sin_alt * sin_alt)
     east, north = flat * np.sin(2 * np.pi * around), flat * np.cos(2 * np.pi * around)
-    sin_dec = up * np.sin(latitude) + north * np.cos(latitude)
-    towards = up * np.cos(latitude) - north * np.sin(latitude)
+    sin_dec = sin_alt * np.sin(latitude) + north * np.cos(latitude)
+    towards = sin_alt * np.cos(latitude) - north * np.sin(latitude)
     return np.arctan2(east, towards), np.arcsin(np.clip(sin_dec, -1, 1))
 
 
@@ -117,14 +117,14 @@ def tilt(weights: Floats, features: Floats) -> Floats:
 
 
 def values(tasks: Any, targets: Targets) -> Floats:
-    """(n, N) what the targets are worth; ``tasks`` has ``class_value`` (n, 8) and ``feature_weight`` (n, 3)."""
+    """(n, N) values of the targets; ``tasks`` has ``class_value`` (n, 8) and ``feature_weight`` (n, 3)."""
     return np.take_along_axis(tasks.class_value, targets.true_class.astype(np.intp), axis=1) * tilt(
         tasks.feature_weight, targets.features
     )
 
 
 def expected_values(tasks: Any, targets: Targets) -> Floats:
-    """(n, N) what they are worth to one who knows the task and sees the photometric class only."""
+    """(n, N) values expected from the task and the photometric classes, without the true classes."""
     purity = tasks.purity[:, None]
     by_label = purity * tasks.class_value + (1 - purity) * (tasks.class_value @ CONFUSION.T)
     return np.take_along_axis(by_label, targets.label.astype(np.intp), axis=1) * tilt(
@@ -133,7 +133,7 @@ def expected_values(tasks: Any, targets: Targets) -> Floats:
 
 
 def normalised(class_value: Floats) -> Floats:
-    """Class values (n, 8) scaled so that a target of a list is worth 1 on average."""
+    """Class values (n, 8) scaled so that the mean value of a list's targets is 1."""
     total = np.zeros(len(class_value))
     for share, column in zip(SHARES, class_value.T, strict=True):
         total += share * column
@@ -141,7 +141,7 @@ def normalised(class_value: Floats) -> Floats:
 
 
 def without_held_out_pairs(class_value: Floats) -> Floats:
-    """Class values whose two most valuable classes are no held-out pair: second and third change places if they are."""
+    """Class values whose top two classes are not a held-out pair: if they were, second and third change places."""
     order = np.argsort(-class_value, axis=1, kind="stable")
     rows = np.flatnonzero(PARTNER[order[:, 0]] == order[:, 1])
     changed = class_value.copy()

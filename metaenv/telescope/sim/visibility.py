@@ -1,9 +1,9 @@
-"""Whole nights at once: where every target stands in every slot, and what the sky lets through there.
+"""Tables of whole nights: where every target stands in every slot, and how much of its light arrives.
 
-`prepare` computes the geometry of ``n`` nights of ``T`` slots and ``N`` targets, `conditions` what an atmosphere makes
-of it, so that one geometry serves the true sky and the one a planner assumes. A step of an environment then reads a
-cell. Tables (n, T, N) are float32: directions in them are good to 0.5 arcsec, and twice as many numbers fit into the
-cache. They are filled a few rows at a time, in the cache too.
+`prepare` computes the geometry of ``n`` nights of ``T`` slots and ``N`` targets, `conditions` the effect of an
+atmosphere, so that one geometry serves the true sky and the one that a planner assumes. A step of an environment then
+reads a cell. Tables (n, T, N) are float32: directions in them are good to 0.5 arcsec, and twice as many numbers fit
+into the cache. They are filled a few rows at a time, in the cache too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from metaenv.telescope.sim.ephemeris import (
     Vector,
     airmass,
     apparent,
-    dot,
     horizon_axes,
     horizontal,
     moon,
@@ -57,8 +56,6 @@ class Night(Table):
     """(n,) length of a slot."""
     lst: Floats
     """(n, T) local apparent sidereal time, rad."""
-    sun_up: Floats
-    """(n, T) sine of the sun's altitude."""
     moon: Vector
     """East, north, up of the moon, each (n, T)."""
     phase_angle: Floats
@@ -72,7 +69,7 @@ class Night(Table):
     """(n, 4, T, N): east, north and up of a target, and the cosine of its separation from the moon."""
     airmass: Singles
     """(n, T, N)"""
-    widening: Singles
+    seeing_area_factor: Singles
     """(n, T, N) noise area of a point source over that at the zenith, airmass^1.2."""
     scatter: Singles
     """(n, T, N) moonlight scattered towards the target, f(rho) of Krisciunas and Schaefer."""
@@ -88,7 +85,7 @@ class Night(Table):
         return self.directions[:, 1]
 
     @property
-    def up(self) -> Singles:
+    def sin_alt(self) -> Singles:
         """(n, T, N) view: the sine of the altitude."""
         return self.directions[:, 2]
 
@@ -99,7 +96,7 @@ class Night(Table):
 
     def observable(self, lowest_deg: float = LOWEST_DEG) -> Bools:
         """(n, T, N) whether a target stands higher than ``lowest_deg``."""
-        return self.up > np.float32(np.sin(lowest_deg * DEGREE))
+        return self.sin_alt > np.float32(np.sin(lowest_deg * DEGREE))
 
     def slots_left(self, lowest_deg: float = LOWEST_DEG) -> NDArray[np.int16]:
         """(n, T, N) slots, this one included, until a target that stands above ``lowest_deg`` sinks below it.
@@ -115,27 +112,26 @@ class Night(Table):
 
 @dataclass(frozen=True)
 class Conditions(Table):
-    """What an atmosphere makes of a `Night`."""
+    """A `Night` under an atmosphere."""
 
     transmission: Singles
     """(n, T, N) share of a target's light that arrives, 0 to 1; 0 below the horizon and when closed."""
     sky: Singles
     """(n, T, N) brightness of the sky behind it, nanolamberts."""
     zenith_area: Floats
-    """(n, T) effective noise area of a point source at the zenith, arcsec^2; see `Night.widening`."""
+    """(n, T) effective noise area of a point source at the zenith, arcsec^2; see `Night.seeing_area_factor`."""
 
 
-def slots(dusk: Floats, dawn: Floats, count: int, hours: Floats | None = None) -> tuple[Floats, Floats]:
-    """Cut ``n`` nights into ``count`` slots: beginnings (n, count) as JD, and lengths (n,) in hours.
+def slots(dusk: Floats, dawn: Floats, count: int) -> tuple[Floats, Floats]:
+    """Cut ``n`` nights into ``count`` equal slots: beginnings (n, count) as JD, and lengths (n,) in hours.
 
     Args:
         dusk: (n,) JD of UTC; see `metaenv.telescope.sim.ephemeris.night_limits`.
         dawn: (n,).
         count: slots a night.
-        hours: (n,) their length; by default they fill the night.
 
     Raises:
-        TaskError: no night, more slots than a night holds, or a count below 1; it names the first bad row.
+        TaskError: a night without dark time, of which the row is named, or a count below 1.
     """
     if count < 1:
         raise TaskError(f"expected at least one slot a night, got {count}")
@@ -146,13 +142,7 @@ def slots(dusk: Floats, dawn: Floats, count: int, hours: Floats | None = None) -
             f"night {row} (near {iso(dusk[row])} UTC) has no dark time: the sun stays too high. Choose another date or "
             "site, or allow a brighter twilight"
         )
-    hours = length / count if hours is None else np.asarray(hours, float)
-    if (late := hours * count > length * (1 + 1e-9)).any():
-        row = int(np.flatnonzero(late)[0])
-        raise TaskError(
-            f"{count} slots of {hours[row]:.3f} h are more than night {row} (from {iso(dusk[row])} UTC) holds: it has "
-            f"{length[row]:.2f} h. Ask for at most {int(length[row] / hours[row])} slots, or for shorter ones"
-        )
+    hours = length / count
     return dusk[:, None] + hours[:, None] / 24 * np.arange(count), hours
 
 
@@ -186,14 +176,14 @@ def prepare(
         raise TaskError("expected ra within 2 pi and dec within pi/2 rad; are they in degrees or hours, or missing?")
     jd = start + hours[:, None] / 48
     lst, latitude = sidereal_time_of_night(jd, longitude), latitude[:, None]
-    sun_now, moon_now, phase = _sun_and_moon(jd)
+    moon_now, phase = _moon(jd)
     moon_seen = moon_topocentric(moon_now, lst, latitude)
     middle = (0.5 * (jd[:, 0] + jd[:, -1]))[:, None]
     targets = apparent(ra.astype(np.float32), dec.astype(np.float32), middle)
     axes = horizon_axes(lst, latitude)
     return Night(
         start, hours, lst,
-        dot(axes[2], sun_now), horizontal(moon_seen, lst, latitude), phase, targets,
+        horizontal(moon_seen, lst, latitude), phase, targets,
         Vector(*(c[:, 0].copy() for c in axes[2])),
         *_tables((*axes, moon_seen), targets, out),
     )  # fmt: skip
@@ -205,25 +195,22 @@ def sidereal_time_of_night(jd: Floats, longitude: Floats) -> Floats:
     return first[:, None] + (jd - jd[:, :1]) * (2 * np.pi * 1.00273790935)  # sidereal days a day
 
 
-def _sun_and_moon(jd: Floats) -> tuple[Vector, Vector, Floats]:
-    """Geocentric places (n, T), by parabolas through three instants of the night (good to 0.01 deg), and the phase."""
+def _moon(jd: Floats) -> tuple[Vector, Floats]:
+    """Geocentric places of the moon (n, T), by parabolas through three instants of the night (good to 0.01 deg), and
+    its phase angle (n,)."""
     first, length = jd[:, 0], np.maximum(jd[:, -1] - jd[:, 0], 1e-3)
     knots = first + np.array([[0.0], [0.5], [1.0]]) * length
     x = (jd - first[:, None]) / length[:, None]
     weights = ((1 - 2 * x) * (1 - x), 4 * x * (1 - x), x * (2 * x - 1))
-
-    def between(v: Vector) -> Vector:
-        return Vector(*(sum(w * k[:, None] for w, k in zip(weights, c, strict=True)) for c in v))
-
-    suns, moons = sun(knots), moon(knots)
-    phase = moon_phase_angle(Vector(*(c[1] for c in suns)), Vector(*(c[1] for c in moons)))
-    return between(suns), between(moons), phase
+    moons = moon(knots)
+    phase = moon_phase_angle(sun(knots[1]), Vector(*(c[1] for c in moons)))
+    return Vector(*(sum(w * k[:, None] for w, k in zip(weights, c, strict=True)) for c in moons)), phase
 
 
 def _tables(towards: tuple[Vector, ...], targets: Vector, out: Night | None) -> list[Singles]:
-    """`Night.directions`, airmass, widening and scatter.
+    """`Night.directions`, airmass, seeing_area_factor and scatter.
 
-    From the directions east, north, up and to the moon, each (n, T), and to the targets, (n, N).
+    They follow from the directions east, north, up and to the moon, each (n, T), and to the targets, (n, N).
     """
     n, slots_, count = *towards[0].x.shape, targets.x.shape[1]
     # (n, 4 T, 3) and (n, 3, N): all cosines of a night are one small product of matrices.
@@ -233,16 +220,16 @@ def _tables(towards: tuple[Vector, ...], targets: Vector, out: Night | None) -> 
         directions = np.empty((n, 4, slots_, count), np.float32)
         rest = [np.empty((n, slots_, count), np.float32) for _ in range(3)]
     else:
-        directions, rest = out.directions, [out.airmass, out.widening, out.scatter]
+        directions, rest = out.directions, [out.airmass, out.seeing_area_factor, out.scatter]
     for rows in _blocks(n, slots_ * count):
         np.matmul(left[rows], right[rows], out=directions[rows].reshape(-1, 4 * slots_, count))
         mass = airmass(directions[rows, 2])
-        for table, part in zip(rest, (mass, _widening(mass), scattering(directions[rows, 3])), strict=True):
+        for table, part in zip(rest, (mass, _seeing_area_factor(mass), scattering(directions[rows, 3])), strict=True):
             table[rows] = part
     return [directions, *rest]
 
 
-def _widening(mass: Singles) -> Singles:
+def _seeing_area_factor(mass: Singles) -> Singles:
     return np.exp(2 * SEEING_EXPONENT * np.log(mass))
 
 
@@ -254,7 +241,7 @@ def _blocks(n: int, cells_a_row: int) -> list[slice]:
 def conditions(
     night: Night, extinction: Floats, dark_mag: Floats, weather: Weather, out: Conditions | None = None
 ) -> Conditions:
-    """What an atmosphere makes of ``n`` nights.
+    """``n`` nights under an atmosphere.
 
     Args:
         night: the geometry.
@@ -264,7 +251,7 @@ def conditions(
         out: conditions of these sizes whose tables may be written over.
     """
     if out is None:
-        transmission, sky = (np.empty(night.up.shape, np.float32) for _ in range(2))
+        transmission, sky = (np.empty(night.sin_alt.shape, np.float32) for _ in range(2))
     else:
         transmission, sky = out.transmission, out.sky
     source = moonlight_source(night.phase_angle[:, None], night.moon.z, extinction[:, None])
@@ -274,14 +261,14 @@ def conditions(
                   weather.cloud_mag, weather.bank_mag[:, None], weather.bank_azimuth)
     ]  # fmt: skip
     bank = bool(weather.bank_mag.any())
-    for rows in _blocks(len(extinction), night.up[0].size):
+    for rows in _blocks(len(extinction), night.sin_alt[0].size):
         k, dark, moonlight, cloud, bank_mag, bank_azimuth = (c[rows] for c in columns)
-        up = night.up[rows]
+        sin_alt = night.sin_alt[rows]
         loss = k * night.airmass[rows] + cloud
         if bank:
             loss += bank_extinction(night.east[rows], night.north[rows], bank_mag, bank_azimuth)
-        np.multiply(np.exp(-DEX_PER_MAG * loss), up > 0, out=transmission[rows])
-        sky[rows] = sky_brightness(up, k, dark, moonlight, night.scatter[rows])
+        np.multiply(np.exp(-DEX_PER_MAG * loss), sin_alt > 0, out=transmission[rows])
+        sky[rows] = sky_brightness(sin_alt, k, dark, moonlight, night.scatter[rows])
     return Conditions(transmission, sky, zenith_noise_area(weather.seeing))
 
 
@@ -304,7 +291,7 @@ def expected_snr(
     time, area = (c.astype(np.float32)[:, :, None] for c in (seconds[:, None], air.zenith_area))
     for rows in _blocks(len(result), result[0].size):
         behind = sky_rate[rows] * air.sky[rows]
-        wide = area[rows] * night.widening[rows]
+        wide = area[rows] * night.seeing_area_factor[rows]
         result[rows] = signal_to_noise(rate[rows], air.transmission[rows], behind, wide, time[rows])
     return result
 
@@ -317,7 +304,7 @@ def cell_snr(
     zero_point: Floats,
     seconds: Floats,
 ) -> Floats:
-    """Signal-to-noise (m,) of one exposure in each of ``m`` nights: a step's only look at the true tables.
+    """The signal-to-noise ratio (m,) of one exposure in each of ``m`` nights, from single cells of their tables.
 
     Args:
         night: the geometry.
@@ -328,5 +315,5 @@ def cell_snr(
         seconds: (m,) of exposure.
     """
     sky_rate = sky_electrons_per_second(air.sky[cell], zero_point)
-    area = air.zenith_area[cell[:2]] * night.widening[cell]
+    area = air.zenith_area[cell[:2]] * night.seeing_area_factor[cell]
     return signal_to_noise(rate, air.transmission[cell], sky_rate, area, seconds)

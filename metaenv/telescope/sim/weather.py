@@ -1,4 +1,4 @@
-"""Seeing, clouds and a drifting bank of cloud: what a night does whatever the observer does.
+"""The weather of a night: seeing, clouds and a drifting bank of cloud, whatever the observer does.
 
 Seeing: a log-normal autoregressive process within a night and another one between nights. Clouds: a chain of three
 states in continuous time, reversible, with a season. The numbers were fitted to public records and say which.

@@ -6,7 +6,7 @@ import pytest
 from metaenv.telescope.baselines import LowestAirmass
 from metaenv.telescope.planner.animation import animate, save_gif
 from metaenv.telescope.planner.catalogue import TargetList
-from metaenv.telescope.planner.custom_targets import OwnTargetsEnv
+from metaenv.telescope.planner.custom_targets import CustomTargetsEnv
 from metaenv.telescope.render import CLASS_COLOURS
 from metaenv.telescope.sim.env import TargetSelectionEnv, TargetSelectionVectorEnv
 
@@ -45,7 +45,7 @@ def test_colours_of_classes_and_paper_stay_exact(tmp_path):
 
 def test_own_targets_and_several_nights(tmp_path):
     targets = TargetList.of(["a", "b"], [150, 200], [20, 10])
-    env = OwnTargetsEnv(targets=targets, site="teide", date="2027-03-14", slots=6, render_mode="rgb_array", nights=2)
+    env = CustomTargetsEnv(targets=targets, site="teide", date="2027-03-14", slots=6, render_mode="rgb_array", nights=2)
     shown, _ = frames(animate(env, LowestAirmass(), tmp_path / "own.gif", nights=2, seconds=0.1))
     assert len(shown) == 13
 

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from metaenv.errors import TaskError
 from metaenv.policies import AgentPolicy
 from metaenv.telescope.planner.catalogue import TargetList
-from metaenv.telescope.planner.custom_targets import OwnTargetsEnv, OwnTargetsVectorEnv
+from metaenv.telescope.planner.custom_targets import CustomTargetsEnv, CustomTargetsVectorEnv
 from metaenv.telescope.planner.plan import COLUMNS, plan_night, planners
 from metaenv.telescope.sim.exposure import electrons_per_second, quality
 from metaenv.telescope.tasks import NIGHT_SETUPS
@@ -124,14 +124,14 @@ def test_greedy_minds_priorities():
 
 def test_expected_snr_by_hand():
     """The first exposure, from the CCD equation with the constants of the default instrument."""
-    plan = plan_night(STARS, SITE, DATE, setup={"snr_needed": 100.0})
-    env = OwnTargetsVectorEnv(STARS, SITE, DATE)
+    plan = plan_night(STARS, SITE, DATE, assumptions={"snr_needed": 100.0})
+    env = CustomTargetsVectorEnv(STARS, SITE, DATE)
     env.reset(seed=0)
     first = plan.exposures[0]
     k = env.names.index(first.target)
     light = electrons_per_second(first.magnitude) * first.exposure_s * 10 ** (-0.4 * 0.15 * first.airmass)
-    sky = electrons_per_second(21.5) * (env.air.sky[0, 0, k] / (34.08 * np.exp(20.7233 - 0.92104 * 21.5)))
-    area = env.air.zenith_area[0, 0] * first.airmass**1.2
+    sky = electrons_per_second(21.5) * (env.state.air.sky[0, 0, k] / (34.08 * np.exp(20.7233 - 0.92104 * 21.5)))
+    area = env.state.air.zenith_area[0, 0] * first.airmass**1.2
     noise = np.sqrt(light + (sky * first.exposure_s + (4.0 / 0.4) ** 2) * area)
     assert first.snr == pytest.approx(light / noise, rel=1e-3)
     worth = sum({1.0: 1.0, 2.0: 0.5, 3.0: 0.25}[e.priority] * quality(e.snr, 100.0) for e in plan)
@@ -168,16 +168,16 @@ def test_agents_of_other_environments_are_refused():
         ({"site": "la plama"}, "no site 'la plama'.*Did you mean 'la palma'"),
         ({"site": (91.0, 0.0)}, "latitude_deg from -90 to 90"),
         ({"site": (69.6, 18.9), "date": "2027-06-21"}, r"night of 2027-06-21 at \+69.600, \+18.900 has 0.0 h"),
-        ({"date": "2120-01-01"}, "date 2120-01-01 is none that can be planned: expected a date from 1950"),
-        ({"date": "1949-12-31"}, "date 1949-12-31 is none"),
+        ({"date": "2120-01-01"}, "date 2120-01-01 cannot be planned: expected a date from 1950"),
+        ({"date": "1949-12-31"}, "date 1949-12-31 cannot be planned"),
         ({"date": "14.3.2027"}, "expected a time such as"),
         ({"date": "2027-03-14T22:00"}, "the day whose evening begins the night"),
         ({"date": dt.datetime(2027, 3, 14)}, "the day whose evening begins the night"),
         ({"slots": 5000}, "5000 slots of a night of 9.4 h last 7 s each.*ask for at most 1785 slots"),
         ({"slots": 0}, "at least one slot, got 0"),
         ({"policy": "gredy"}, "no policy 'gredy'.*Did you mean 'greedy'"),
-        ({"setup": {"seeing": 1.0}}, "setup has no 'seeing'.*Did you mean 'seeing_arcsec'"),
-        ({"setup": {"seeing_arcsec": np.nan}}, "seeing_arcsec must be finite"),
+        ({"assumptions": {"seeing": 1.0}}, "assumptions have no 'seeing'.*Did you mean 'seeing_arcsec'"),
+        ({"assumptions": {"seeing_arcsec": np.nan}}, "seeing_arcsec must be finite"),
         ({"rehearsals": 9}, "0 to 6 rehearsals, got 9"),
         ({"targets": STARS.take(np.array([3]))}, "none of the 1 targets can be observed.*never rise.*Canopus"),
     ],
@@ -195,7 +195,7 @@ def test_polar_night_is_long():
 
 def test_rows_are_scalar_environments():
     def make(**kw):
-        return OwnTargetsVectorEnv(many(20), SITE, DATE, sky="drawn", **kw)
+        return CustomTargetsVectorEnv(many(20), SITE, DATE, sky="drawn", **kw)
 
     for mode in AutoresetMode:
         _check_rows_are_scalars(make, 2, 60, mode)
@@ -204,25 +204,25 @@ def test_rows_are_scalar_environments():
 
 def test_scalar_env_and_weather():
     targets = many(20)
-    env = OwnTargetsEnv(targets=targets, site=SITE, date=DATE, sky="drawn", slots=12)
+    env = CustomTargetsEnv(targets=targets, site=SITE, date=DATE, sky="drawn", slots=12)
     transmission = []
     for seed in (0, 1):
         observation, info = env.reset(seed=seed)
         assert env.observation_space.contains(observation) and info["action_mask"].shape == (21,)
-        transmission.append(env.batch.air.transmission.copy())
+        transmission.append(env.batch.state.air.transmission.copy())
     assert not np.array_equal(*transmission)
-    clear = OwnTargetsEnv(targets=targets, site=SITE, date=DATE, slots=12)
+    clear = CustomTargetsEnv(targets=targets, site=SITE, date=DATE, slots=12)
     clear.reset(seed=0)
-    first = clear.batch.air.transmission.copy()
+    first = clear.batch.state.air.transmission.copy()
     clear.reset(seed=1)
-    np.testing.assert_array_equal(clear.batch.air.transmission, first)
+    np.testing.assert_array_equal(clear.batch.state.air.transmission, first)
     with pytest.raises(TaskError, match="no sky 'cloudy'"):
-        OwnTargetsEnv(targets=targets, site=SITE, date=DATE, sky="cloudy")
+        CustomTargetsEnv(targets=targets, site=SITE, date=DATE, sky="cloudy")
 
 
 def test_very_bright_targets_stay_inside_the_observation():
     bright = TargetList.of(["Sirius", "Arcturus"], [101.287, 213.915], [-16.716, 19.182], [-1.46, -0.05])
-    env = OwnTargetsEnv(targets=bright, site=SITE, date=DATE)
+    env = CustomTargetsEnv(targets=bright, site=SITE, date=DATE)
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
     assert plan_night(bright, SITE, DATE).exposures[0].magnitude == -1.46

@@ -8,7 +8,7 @@ from astropy_places import offline_astropy
 
 from metaenv.policies import play_trials
 from metaenv.telescope.planner.catalogue import TargetList
-from metaenv.telescope.planner.custom_targets import OwnTargetsVectorEnv
+from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv
 from metaenv.telescope.planner.schedulers import (
     MOST_AIRMASS,
     PriorityPolicy,
@@ -32,7 +32,7 @@ def own_targets(n=N, seed=1):
 
 def scheduled(policy, targets):
     """Which target a policy has in each slot, by name, and the environment."""
-    env = OwnTargetsVectorEnv(targets, SITE, DATE, slots=SLOTS)
+    env = CustomTargetsVectorEnv(targets, SITE, DATE, slots=SLOTS)
     trials = VectorTrial(env)
     trials.reset(seed=0)
     policy.start(trials, np.random.default_rng(0))
@@ -86,7 +86,7 @@ def blocks_of(a, targets, minutes):
 def decisions(a, scheduler, blocks, env, **settings):
     """Which target astroplan puts in each slot."""
     place = a.c.EarthLocation.from_geodetic(SITE[1] * a.u.deg, SITE[0] * a.u.deg, 0 * a.u.m)
-    start, hours = env.night.start[0, 0], env.night.hours[0]
+    start, hours = env.state.night.start[0, 0], env.state.night.hours[0]
     # A millisecond less: steps of a slot then never begin another one after the last.
     schedule = a.plan.Schedule(*(a.Time(t, format="jd") for t in (start, start + (SLOTS * hours) / 24 - 1e-8)))
     constraints = settings.pop("constraints", [])
@@ -106,9 +106,9 @@ def decisions(a, scheduler, blocks, env, **settings):
 def test_sequential_decides_as_astroplan(astroplan, n):
     a, targets = astroplan, own_targets(n)
     mine, env = scheduled(SequentialPolicy(), targets)
-    minutes = env.night.hours[0] * 60
+    minutes = env.state.night.hours[0] * 60
     theirs = decisions(
-        a, a.plan.SequentialScheduler, blocks_of(a, env.own, minutes), env, gap_time=minutes * a.u.min
+        a, a.plan.SequentialScheduler, blocks_of(a, env.target_list, minutes), env, gap_time=minutes * a.u.min
     )  # fmt: skip
     assert mine == theirs and len(set(mine)) > 0.8 * n
 
@@ -117,15 +117,15 @@ def test_priority_decides_as_astroplan(astroplan):
     """A block fills two thirds of a slot and may not reach into the last third, so that it begins with a slot."""
     a, targets = astroplan, own_targets()
     mine, env = scheduled(PriorityPolicy((0.0, 1 / 3)), targets)
-    third = env.night.hours[0] * 20
+    third = env.state.night.hours[0] * 20
 
     class InSlots(a.plan.Constraint):
         def compute_constraint(self, times, observer, targets):
-            part = np.round((times.jd - env.night.start[0, 0]) * 1440 / third).astype(int)
+            part = np.round((times.jd - env.state.night.start[0, 0]) * 1440 / third).astype(int)
             return (part % 3 != 2).astype(float)
 
     theirs = decisions(
-        a, a.plan.PriorityScheduler, blocks_of(a, env.own, 2 * third), env, constraints=[InSlots()],
+        a, a.plan.PriorityScheduler, blocks_of(a, env.target_list, 2 * third), env, constraints=[InSlots()],
         time_resolution=third * a.u.min,
     )  # fmt: skip
     assert mine == theirs and len(set(mine)) > 0.8 * N

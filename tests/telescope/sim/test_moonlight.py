@@ -3,13 +3,17 @@ import pytest
 
 from metaenv.telescope.sim.moonlight import (
     CLOSEST_DEG,
-    magnitude,
     moon_illuminance,
     moonlight_source,
     nanolamberts,
     scattering,
     sky_brightness,
 )
+
+
+def magnitude(brightness: np.ndarray) -> np.ndarray:
+    """V mag/arcsec^2 from nanolamberts: equation 1 of Krisciunas and Schaefer, solved."""
+    return (20.7233 - np.log(brightness / 34.08)) / 0.92104
 
 
 def cosine(degrees: float) -> np.ndarray:

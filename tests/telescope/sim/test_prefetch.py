@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from metaenv.rng import Streams
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
-from metaenv.telescope.sim.prefetch import MOST, StreamAhead
+from metaenv.telescope.sim.prefetch import MAX_NIGHTS, PeekableStream
 from metaenv.trial import VectorTrial
 
 
 class OneByOne(TargetSelectionVectorEnv):
-    """The same telescope, without looking ahead."""
+    """The same telescope, without prefetching."""
 
-    looks_ahead = False
+    prefetches = False
 
 
 def same(a: Any, b: Any) -> None:
@@ -56,7 +56,7 @@ def test_any_sequence_of_resets(events: list[str]) -> None:
         for (a, paid), (b, paid_plain) in zip(play(env, 2), play(plain, 2), strict=True):
             np.testing.assert_array_equal(a, b)
             assert paid == paid_plain
-        assert env.night_number[0] == plain.night_number[0]
+        assert env.state.night_number[0] == plain.state.night_number[0]
         assert env.nights_begun[0] == plain.nights_begun[0]
 
 
@@ -75,13 +75,13 @@ def test_whole_nights_in_a_row(variant: Any) -> None:
         nights += int(over[0])
 
 
-def test_it_does_look_ahead() -> None:
+def test_it_does_prefetch() -> None:
     env = TargetSelectionVectorEnv(1)
     env.reset(seed=0)
-    for _ in range(3 * MOST):
+    for _ in range(3 * MAX_NIGHTS):
         env.reset()
-    assert env._ahead is not None
-    assert env._ahead._rows == MOST
+    assert env._prefetcher is not None
+    assert env._prefetcher._rows == MAX_NIGHTS
 
 
 def test_trials_do_not_waste_nights() -> None:
@@ -92,22 +92,22 @@ def test_trials_do_not_waste_nights() -> None:
         trials.step(np.array([64]))
     inner = trials.env
     assert isinstance(inner, TargetSelectionVectorEnv)
-    assert inner._ahead is not None
-    assert inner._ahead._rows == 0
+    assert inner._prefetcher is not None
+    assert inner._prefetcher._rows == 0
 
 
-def test_a_stream_that_was_looked_into_gives_the_same_numbers() -> None:
+def test_a_stream_that_was_peeked_into_gives_the_same_numbers() -> None:
     sizes = [49, 128, 30]
     plain = Streams([np.random.SeedSequence(1)], "normal")
-    ahead = StreamAhead(Streams([np.random.SeedSequence(1)], "normal"), sizes)
+    peekable = PeekableStream(Streams([np.random.SeedSequence(1)], "normal"), sizes)
     expected = [[plain.draw(slice(None), k) for k in sizes] for _ in range(6)]
     for k in sizes:
-        ahead.draw(slice(None), k)
-    seen = ahead.look(3)
+        peekable.draw(slice(None), k)
+    seen = peekable.peek(3)
     for row, episode in zip(seen, expected[1:4], strict=True):
         np.testing.assert_array_equal(row, np.concatenate(episode, axis=1)[0])
-    np.testing.assert_array_equal(ahead.draw(slice(None), 49), expected[1][0])
+    np.testing.assert_array_equal(peekable.draw(slice(None), 49), expected[1][0])
     for k in sizes[1:]:
-        ahead.draw(slice(None), k)
-    ahead.skip()
-    np.testing.assert_array_equal(ahead.look(2)[1], np.concatenate(expected[4], axis=1)[0])
+        peekable.draw(slice(None), k)
+    peekable.skip()
+    np.testing.assert_array_equal(peekable.peek(2)[1], np.concatenate(expected[4], axis=1)[0])
