@@ -1,0 +1,240 @@
+"""The numbers of a task, each written once: range, unit, limits, source and meaning.
+
+    @dataclass(frozen=True)
+    class DoseTask(ParameterTask):
+        family: ClassVar[str] = "Dose"
+        best_mg: Annotated[float, Parameter("The dose that works best.", 30, 90, "mg", limits=(0, 1000))]
+        width_mg: Annotated[float, Parameter("How far from it a dose works.", 5, 20, "mg", scale="log")]
+
+    table = ParameterTable(DoseTask)
+
+From this come the drawing of tasks from the unit cube (`ParameterTable.draw`), its inverse (`ParameterTable.drawn`),
+the task vector (`ParameterTable.scaled`), the validation of a task that somebody brings (`ParameterTask`) and the table
+of the documentation (`ParameterTable.markdown`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from metaenv.errors import TaskError
+from metaenv.tasks import Task, TaskBatch
+from metaenv.typing import Floats
+
+Scale = Literal["linear", "log", "normal", "constant"]
+SCALES: tuple[Scale, ...] = ("linear", "log", "normal")
+"""The kinds of parameter that take a coordinate of the unit cube, in the order in which they take them."""
+Ranges = Mapping[str, tuple[float, float]]
+"""Ranges by the name of a parameter, such as ``"onset_K"`` or ``"energies_kJ_mol[1]"``."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number of a task, and how it is drawn in training.
+
+    A field of several numbers has several parameters: ``Annotated[tuple[float, ...], Parameter(…), Parameter(…)]``.
+    """
+
+    meaning: str
+    """What it is, as a sentence for the documentation."""
+    low: float
+    """Lower end of the range in training; of a normal distribution, where it is cut, -inf for nowhere."""
+    high: float
+    """Upper end, likewise."""
+    unit: str = ""
+    scale: Scale = "linear"
+    """Uniform between the ends, or uniform in the logarithm, or normal with mean 0, or always ``low``."""
+    spread: float = 0.0
+    """Standard deviation of a normal distribution."""
+    above: str = ""
+    """Name of an earlier parameter that what is drawn is added to."""
+    below: str = ""
+    """Name of an earlier parameter that what is drawn is subtracted from."""
+    times: str = ""
+    """Name of an earlier parameter that what is drawn is multiplied by."""
+    limits: tuple[float, float] = (-np.inf, np.inf)
+    """What the equations can bear: a task beyond is refused."""
+    source: str = "chosen"
+
+    def from_unit(self, x: Floats, ends: tuple[float, float]) -> Floats:
+        """The drawn quantity for coordinates ``x`` in [0, 1), or for standard normals."""
+        low, high = ends
+        if self.scale == "normal":
+            return np.clip(self.spread * x, low, high)
+        if self.scale == "log":
+            return low * np.exp(np.log(high / low) * x)
+        return low + (high - low) * x
+
+    def scaled(self, drawn: Floats, ends: tuple[float, float]) -> Floats:
+        """The drawn quantity, from its range to [-1, 1]; an uncut normal from four standard deviations either way."""
+        low, high = ends
+        if self.scale == "normal":
+            return drawn / (high if np.isfinite(high) else 4.0 * self.spread)
+        if self.scale == "log":
+            drawn, (low, high) = np.log(drawn), np.log(ends)
+        return 2.0 * (drawn - low) / (high - low) - 1.0
+
+    def range_text(self) -> str:
+        """The range in training, in words."""
+        if self.scale == "constant":
+            return f"{self.low:g}"
+        if self.scale == "normal":
+            cut = f", cut at {self.high:g}" if np.isfinite(self.high) else ""
+            return f"normal, {self.spread:g}{cut}"
+        ends = f"{self.low:g} to {self.high:g}{', logarithmic' if self.scale == 'log' else ''}"
+        relations = {"above": self.above, "below": self.below, "times": self.times}
+        return ends + "".join(f" {relation} {name}" for relation, name in relations.items() if name)
+
+
+class ParameterTask(Task):
+    """A task whose fields are annotated with a `Parameter` each; one outside the limits is refused."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, parameters in parameters_of(type(self)).items():
+            value = getattr(self, name)
+            if len(parameters) > 1 and (not isinstance(value, tuple) or len(value) != len(parameters)):
+                raise TaskError(f"{type(self).__name__}.{name} must have {len(parameters)} numbers, got {value!r}")
+            for number, parameter in zip(np.atleast_1d(value).tolist(), parameters, strict=True):
+                low, high = parameter.limits
+                if not low <= number <= high:
+                    unit = f" {parameter.unit}" if parameter.unit else ""
+                    raise TaskError(
+                        f"{type(self).__name__}.{name} must lie in [{low:g}, {high:g}]{unit}, got {value!r}"
+                    )
+
+
+@lru_cache(maxsize=64)
+def parameters_of(task_type: type[Task]) -> dict[str, tuple[Parameter, ...]]:
+    """The parameters of each field of a task, in the order of the fields."""
+    hints = get_type_hints(task_type, include_extras=True)
+    found = {
+        name: tuple(part for part in get_args(hint)[1:] if isinstance(part, Parameter))
+        for name, hint in hints.items()
+        if get_origin(hint) is Annotated
+    }
+    return {name: parameters for name, parameters in found.items() if parameters}
+
+
+class ParameterTable:
+    """All parameters of a kind of task, and what follows from them.
+
+    Args:
+        task_type: a dataclass whose every field is annotated with parameters.
+    """
+
+    def __init__(self, task_type: type[Task]) -> None:
+        self.task_type = task_type
+        self.fields = parameters_of(task_type)
+        self.parameters: dict[str, Parameter] = {}
+        for name, parameters in self.fields.items():
+            for i, parameter in enumerate(parameters):
+                self.parameters[name if len(parameters) == 1 else f"{name}[{i}]"] = parameter
+
+    @cached_property
+    def coordinates(self) -> list[str]:
+        """The parameters that take a coordinate of the unit cube each, in order: linear, logarithmic, normal ones."""
+        return [name for scale in SCALES for name, p in self.parameters.items() if p.scale == scale]
+
+    @cached_property
+    def n_normals(self) -> int:
+        """How many of the last coordinates become standard normals."""
+        return sum(p.scale == "normal" for p in self.parameters.values())
+
+    @property
+    def unit_dim(self) -> int:
+        """How many numbers in [0, 1) make a task."""
+        return len(self.coordinates) + self.n_normals % 2  # Box and Muller's method makes normals in pairs
+
+    def draw(self, unit: Floats, ranges: Ranges | None = None) -> dict[str, Floats]:
+        """The fields of tasks for points (n, `unit_dim`) of the unit cube, as arrays (n,) or (n, k).
+
+        Args:
+            unit: the points.
+            ranges: ends to draw from instead of those of training.
+        """
+        ends = self._ends(ranges)
+        n_plain = len(self.coordinates) - self.n_normals
+        columns = [*np.ascontiguousarray(unit.T)[:n_plain], *standard_normals(unit[:, n_plain:]).T]
+        drawn = {
+            name: self.parameters[name].from_unit(x, ends[name])
+            for name, x in zip(self.coordinates, columns, strict=False)
+        }
+        values: dict[str, Floats] = {}
+        for name, parameter in self.parameters.items():
+            value = drawn[name] if name in drawn else np.full(len(unit), ends[name][0])
+            if parameter.above:
+                value = values[parameter.above] + value
+            if parameter.below:
+                value = values[parameter.below] - value
+            if parameter.times:
+                value = values[parameter.times] * value
+            values[name] = value
+
+        def column(field: str, length: int) -> Floats:
+            return values[field] if length == 1 else np.stack([values[f"{field}[{i}]"] for i in range(length)], axis=1)
+
+        return {field: column(field, len(parameters)) for field, parameters in self.fields.items()}
+
+    def drawn(self, tasks: TaskBatch) -> dict[str, Floats]:
+        """What was drawn to make ``tasks``, by the name of the parameter: the inverse of `draw`."""
+        values = {name: _number(tasks, name) for name in self.parameters}
+        found: dict[str, Floats] = {}
+        for name in self.coordinates:
+            parameter, value = self.parameters[name], values[name]
+            if parameter.above:
+                value = value - values[parameter.above]
+            if parameter.below:
+                value = values[parameter.below] - value
+            if parameter.times:
+                value = value / values[parameter.times]
+            found[name] = value
+        return found
+
+    def scaled(self, tasks: TaskBatch, ranges: Ranges | None = None) -> dict[str, Floats]:
+        """What was drawn, each scaled from its range to [-1, 1]; beyond its range it lies beyond.
+
+        Args:
+            tasks: n of them.
+            ranges: ends that become -1 and 1, instead of those of training.
+        """
+        ends, drawn = self._ends(ranges), self.drawn(tasks)
+        return {name: self.parameters[name].scaled(value, ends[name]) for name, value in drawn.items()}
+
+    def _ends(self, ranges: Ranges | None) -> dict[str, tuple[float, float]]:
+        given = dict(ranges or {})
+        if unknown := sorted(given.keys() - self.parameters.keys()):
+            known = ", ".join(self.parameters)
+            raise TaskError(f"{self.task_type.__name__} has no parameter {unknown[0]!r}; it has {known}")
+        return {name: given.get(name, (p.low, p.high)) for name, p in self.parameters.items()}
+
+    def markdown(self) -> str:
+        """The table of the documentation."""
+        lines = [
+            "| parameter | unit | in training | limits | meaning | source |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for name, p in self.parameters.items():
+            limits = f"{p.limits[0]:g} to {p.limits[1]:g}" if np.isfinite(p.limits).all() else ""
+            lines.append(f"| `{name}` | {p.unit} | {p.range_text()} | {limits} | {p.meaning} | {p.source} |")
+        return "\n".join(lines)
+
+
+def standard_normals(unit: Floats) -> Floats:
+    """Standard normals for points of the unit cube, an even number of columns (Box and Muller 1958)."""
+    columns = np.ascontiguousarray(unit.T)
+    radius = np.sqrt(-2.0 * np.log1p(-columns[0::2]))
+    angle = 2.0 * np.pi * columns[1::2]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]).T.copy()
+
+
+def _number(tasks: TaskBatch, name: str) -> Floats:
+    """(n,) the numbers of a parameter: a whole field, or one column of it."""
+    column: Any = re.fullmatch(r"(\w+)\[(\d+)\]", name)
+    return tasks.columns[column[1]][:, int(column[2])] if column else tasks.columns[name]
