@@ -6,7 +6,6 @@ delete the files to make everything anew. Anything that changes them is a new ve
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from typing import Any
 
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.references import play_references
-from metaenv.telescope.stored import DATA
 from metaenv.telescope.tasks import (
     FROZEN_SIZE,
     NIGHT_SETUPS,
     SPLITS,
+    STORE,
     UNIT_DIM,
     TargetSelectionDistribution,
     TargetSelectionTask,
@@ -43,7 +42,7 @@ def frozen_tasks(split: str) -> TaskBatch:
 
 def add_references(split: str, variant: Variant) -> dict[str, Any]:
     """Write the tasks and the references of a variant to ``split.npz``; returns its entry of the manifest."""
-    tasks, path = frozen_tasks(split), DATA / f"{split}.npz"
+    tasks, path = frozen_tasks(split), STORE.folder / f"{split}.npz"
     stored: Stored = {f.name: tasks.columns[f.name].astype(np.float32) for f in fields(TargetSelectionTask)}
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
@@ -64,14 +63,13 @@ def _means(stored: Stored) -> dict[str, list[float]]:
 
 def main() -> None:
     """Write all lists, one variant after the other."""
-    DATA.mkdir(exist_ok=True)
+    STORE.folder.mkdir(exist_ok=True)
     known: dict[str, Any] = {}
     for variant in NIGHT_SETUPS:
         for split in SPLITS[1:]:
             known[split] = add_references(split, variant)
             print(variant, split, known[split]["mean_random_and_oracle"][variant], flush=True)
-        manifest = {"version": VERSION, "seed": SEED, "made_with": {"numpy": np.__version__}, "splits": known}
-        (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        STORE.write_manifest(VERSION, SEED, known)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from pathlib import Path
 from pkgutil import resolve_name
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
+from metaenv.frozen import FrozenStore
+from metaenv.parameters import Parameter, ParameterTable, ParameterTask, standard_normals
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.telescope.sim.ephemeris import night_limits
 from metaenv.telescope.sim.exposure import SNR_NEEDED, ZERO_POINT_MAG
 from metaenv.telescope.sim.julian_dates import FIRST, LAST
 from metaenv.telescope.sim.sites import SITES
 from metaenv.telescope.sim.targets import (
+    CLASSES,
+    FEATURES,
     N_CLASSES,
     N_FEATURES,
     NORMALS,
@@ -28,7 +33,6 @@ from metaenv.telescope.sim.targets import (
     values,
     without_held_out_pairs,
 )
-from metaenv.telescope.stored import load_frozen
 from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
@@ -80,102 +84,106 @@ TRAIN_SEASON, TEST_SEASON = (31.0, 298.0), (305.0, 390.0)
 SHORTEST_HOURS = 4.0  # of dark time; dates with less are refused (chosen)
 LONGEST_TRIAL = 7  # nights; dates are checked that far ahead
 
-TRAIN_PURITY, TEST_PURITY = (0.60, 0.95), (0.35, 0.55)
+TEST_PURITY = (0.35, 0.55)
 NEEDED_SD, NEEDED_RANGE = 0.8, (4.0, 80.0)
-ZERO_POINT_SD = 0.4  # mag: age of the mirror, width of the slit (chosen)
-EXTINCTION, EXTINCTION_SD, EXTINCTION_RANGE = (0.11, 0.22), 0.35, (0.05, 0.8)
-DARK_SKY_MAG, DARK_SKY_SD, DARK_SKY_RANGE = 21.5, 0.45, (20.0, 21.9)
-SEEING = (0.55, 1.0)
+ZERO_POINT_SD = 0.4  # mag
+EXTINCTION, EXTINCTION_SD = (0.11, 0.22), 0.35  # mag per airmass, by site; sd of its logarithm
+DARK_SKY_MAG, DARK_SKY_SD = 21.5, 0.45
 CLOUD_ODDS, CLOUD_SD = -0.5, 0.7
-BANK_MAG, BANK_DRIFT = (0.0, 3.0), (-np.pi / 24, np.pi / 24)
-SLEW, SLEW_SD, SLEW_RANGE, SETTLE = 1.5, 0.6, (0.5, 5.0), (1.0, 30.0)
+SLEW, SLEW_SD = 1.5, 0.6  # deg/s, and the sd of its logarithm
 CADENCE_HOURS, CADENCE_WEIGHT, NIGHT_HOURS = (1.0, 6.0), (0.5, 1.0), 24.0
 
-_FIELD_LENGTHS = {"class_value": N_CLASSES, "feature_weight": N_FEATURES}
-_LIMITS: dict[str, tuple[float, float]] = {
-    "latitude_deg": (-90.0, 90.0),
-    "longitude_deg": (-180.0, 180.0),
-    "evening_mjd": (FIRST - MJD, LAST - MJD - 400.0),
-    "class_value": (0.0, 1e3),
-    "feature_weight": (-10.0, 10.0),
-    "purity": (0.0, 1.0),
-    "snr_needed": (0.1, 1e3),
-    "zero_point_mag": (0.0, 40.0),
-    "extinction_mag": (0.0, 5.0),
-    "dark_sky_mag": (10.0, 25.0),
-    "seeing_arcsec": (0.05, 20.0),
-    "cloud_log_odds": (-20.0, 20.0),
-    "bank_mag": (0.0, 20.0),
-    "bank_azimuth_rad": (-7.0, 7.0),
-    "bank_drift_rad_h": (-10.0, 10.0),
-    "slew_deg_s": (0.01, 100.0),
-    "settle_s": (0.0, 600.0),
-    "cadence_hours": (0.01, 1000.0),
-    "cadence_weight": (0.0, 10.0),
-}
-"""What the equations can bear; training draws from much narrower ranges."""
+
+CLASS_VALUES = [
+    Parameter(f"Value of a target of true class {name}: exp({VALUE_SD} N), scaled to a mean of 1 over targets.",
+              0, np.inf, limits=(0, 1e3))
+    for name in CLASSES
+]  # fmt: skip
+FEATURE_WEIGHTS = [
+    Parameter(f"Weight of the {name} in the logarithm of the value.", -np.inf, np.inf, "", "normal", WEIGHT_SD,
+              limits=(-10, 10))
+    for name in FEATURES
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class TargetSelectionTask(Task):
-    """One hidden observing task.
+class TargetSelectionTask(ParameterTask):
+    """One hidden observing task; N stands for a standard normal number.
 
-    Sources: the seeing, cloud and extinction numbers are documented in `metaenv.telescope.sim.weather` and `exposure`;
-    ranges that say "chosen" have none.
+    The sources of seeing, clouds and extinction are given in `metaenv.telescope.sim.weather` and `exposure`.
     """
 
     family: ClassVar[str] = "TargetSelection"
 
-    latitude_deg: float
-    """Of a real observatory (`metaenv.telescope.sim.sites`), north positive."""
-    longitude_deg: float
-    """East positive."""
-    evening_mjd: float
-    """MJD at 0 h of the day whose evening begins the first night; whole. 2025-2034, February to October."""
-    class_value: tuple[float, ...]
-    """(8,) value of a target of each true class, 1 on average over a list: exp(1.3 N) before scaling (chosen)."""
-    feature_weight: tuple[float, ...]
-    """(3,) of colour, age and host offset in the logarithm of the value: 0.8 N (chosen)."""
-    purity: float
-    """Probability that a photometric class is right: triangular on 0.60-0.95 (the range of brokers' classifiers)."""
-    snr_needed: float
-    """Signal-to-noise that makes an exposure half usable: 15 exp(0.8 N), 4-80 (photometry to spectroscopy)."""
-    zero_point_mag: float
-    """V of one electron a second: 20.75 + 0.4 N (chosen; mirrors age, slits lose light)."""
-    extinction_mag: float
-    """k_V per airmass: 0.11-0.22 by site (Patat et al. 2011, A&A 527, A91: 0.12 at Paranal) times exp(0.35 N)."""
-    dark_sky_mag: float
-    """V per arcsec^2 of the moonless zenith: 21.5 - |0.45 N|, at least 20.0 (chosen; Paranal 21.6: Patat 2003)."""
-    seeing_arcsec: float
-    """Median of the seeing at the zenith: 0.55-1.0, logarithmic (medians of four sites; `weather`)."""
-    cloud_log_odds: float
-    """Added to the log odds of the season's closed time: -0.5 + 0.7 N (chosen)."""
-    bank_mag: float
-    """Extinction of the cloud bank where it is thickest: 0-3 (chosen)."""
-    bank_azimuth_rad: float
-    """Where the bank stands at dusk of every night, north over east: 0-2 pi (chosen)."""
-    bank_drift_rad_h: float
-    """Its drift: +-7.5 deg/h (chosen)."""
-    slew_deg_s: float
-    """Speed of the mount: 1.5 exp(0.6 N), 0.5-5 (ZTF 2.5-3.0: Bellm et al. 2019, PASP 131, 018002)."""
-    settle_s: float
-    """Time to settle after a move: 1-30, logarithmic (chosen)."""
-    cadence_hours: float
-    """Best time between two visits: 1-6 h or 24 h, evenly (ZTF pairs an hour apart; the next night)."""
-    cadence_weight: float
-    """Worth of a repeated visit at that time as a share of a first one: 0 in one task of three, else 0.5-1 (chosen).
-    Variants without revisits ignore it and ``cadence_hours``."""
+    latitude_deg: Annotated[
+        float, Parameter("Latitude of a real observatory (`metaenv.telescope.sim.sites`), north positive.",
+                         -33, 38, "deg", limits=(-90, 90), source="site registry of Astropy"),
+    ]  # fmt: skip
+    longitude_deg: Annotated[
+        float, Parameter("Its longitude, east positive.", -117, 35, "deg", limits=(-180, 180),
+                         source="site registry of Astropy"),
+    ]  # fmt: skip
+    evening_mjd: Annotated[
+        float, Parameter("MJD at 0 h of the day whose evening begins the first night, whole; February to October.",
+                         60707, 64261, "d", limits=(FIRST - MJD, LAST - MJD - 400)),
+    ]  # fmt: skip
+    class_value: Annotated[tuple[float, ...], *CLASS_VALUES]
+    feature_weight: Annotated[tuple[float, ...], *FEATURE_WEIGHTS]
+    purity: Annotated[
+        float, Parameter("Probability that a photometric class is right, triangular.", 0.60, 0.95, limits=(0, 1),
+                         source="the range of brokers' classifiers"),
+    ]  # fmt: skip
+    snr_needed: Annotated[
+        float, Parameter(f"Signal-to-noise that makes an exposure half usable: {SNR_NEEDED:g} exp({NEEDED_SD} N), cut.",
+                         *NEEDED_RANGE, scale="log", limits=(0.1, 1e3), source="photometry to spectroscopy; chosen"),
+    ]  # fmt: skip
+    zero_point_mag: Annotated[
+        float, Parameter(f"V of one electron a second: {ZERO_POINT_MAG} + {ZERO_POINT_SD} N; mirrors age, slits lose "
+                         "light.", -np.inf, np.inf, "mag", limits=(0, 40)),
+    ]  # fmt: skip
+    extinction_mag: Annotated[
+        float, Parameter(f"Extinction in V per airmass: {EXTINCTION[0]}-{EXTINCTION[1]} by site, times "
+                         f"exp({EXTINCTION_SD} N), cut.", 0.05, 0.8, "mag", scale="log", limits=(0, 5),
+                         source="0.12 at Paranal (Patat et al. 2011, A&A 527, A91)"),
+    ]  # fmt: skip
+    dark_sky_mag: Annotated[
+        float, Parameter(f"V per arcsec^2 of the moonless zenith: {DARK_SKY_MAG} - |{DARK_SKY_SD} N|, cut.",
+                         20.0, 21.9, "mag", limits=(10, 25), source="Paranal 21.6 (Patat 2003); chosen"),
+    ]  # fmt: skip
+    seeing_arcsec: Annotated[
+        float, Parameter("Median of the seeing at the zenith.", 0.55, 1.0, "arcsec", scale="log", limits=(0.05, 20),
+                         source="medians of four sites"),
+    ]  # fmt: skip
+    cloud_log_odds: Annotated[
+        float, Parameter(f"Added to the log odds of the season's closed time: {CLOUD_ODDS} + {CLOUD_SD} N.",
+                         -np.inf, np.inf, limits=(-20, 20)),
+    ]  # fmt: skip
+    bank_mag: Annotated[
+        float, Parameter("Extinction of the cloud bank where it is thickest.", 0, 3, "mag", limits=(0, 20))
+    ]
+    bank_azimuth_rad: Annotated[
+        float, Parameter("Where the bank stands at dusk of every night, north over east.", 0, 2 * np.pi, "rad",
+                         limits=(-7, 7)),
+    ]  # fmt: skip
+    bank_drift_rad_h: Annotated[
+        float, Parameter("Drift of the bank.", -np.pi / 24, np.pi / 24, "rad/h", limits=(-10, 10))
+    ]
+    slew_deg_s: Annotated[
+        float, Parameter(f"Speed of the mount: {SLEW} exp({SLEW_SD} N), cut.", 0.5, 5.0, "deg/s", scale="log",
+                         limits=(0.01, 100), source="ZTF 2.5-3.0 (Bellm et al. 2019, PASP 131, 018002)"),
+    ]  # fmt: skip
+    settle_s: Annotated[float, Parameter("Time to settle after a move.", 1, 30, "s", scale="log", limits=(0, 600))]
+    cadence_hours: Annotated[
+        float, Parameter("Best time between two visits: 1-6 h in two tasks of three, else 24 h.", 1, 24, "h",
+                         scale="log", limits=(0.01, 1000), source="ZTF pairs an hour apart; the next night"),
+    ]  # fmt: skip
+    cadence_weight: Annotated[
+        float, Parameter("Worth of a repeated visit at that time as a share of a first one: 0 in one task of three, "
+                         "else 0.5-1. Variants without revisits ignore it and the time.", 0, 1, limits=(0, 10)),
+    ]  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, length in _FIELD_LENGTHS.items():
-            given = getattr(self, name)
-            if not isinstance(given, tuple) or len(given) != length:
-                raise TaskError(f"TargetSelectionTask.{name} must have {length} numbers, got {given!r}")
-        for name, (low, high) in _LIMITS.items():
-            given = np.asarray(getattr(self, name))
-            if not np.all((low <= given) & (given <= high)):
-                raise TaskError(f"TargetSelectionTask.{name} must lie in [{low}, {high}], got {getattr(self, name)!r}")
         hours = dark_hours(np.array([self.evening_mjd]), np.radians([self.latitude_deg]), np.zeros(1))[0]
         if hours < 1.0:
             raise TaskError(
@@ -202,39 +210,50 @@ def dark_hours(evening_mjd: Floats, latitude: Floats, longitude: Floats) -> Floa
 
 # DRAWING TASKS
 
+TABLE = ParameterTable(TargetSelectionTask)
+STORE = FrozenStore(Path(__file__).parent / "data", TargetSelectionTask)
 _UNIFORMS = 15
-_TASK_NORMALS = 18  # 8 class values, 3 weights, 6 others and a spare: nine Box-Muller pairs
-UNIT_DIM = _UNIFORMS + _TASK_NORMALS
+_NORMALS = 18  # 8 class values, 3 weights, 6 others and a spare: nine Box-Muller pairs
+UNIT_DIM = _UNIFORMS + _NORMALS
 
 
 def draw(unit: Floats, split: str) -> TaskBatch:
     """Tasks for points (n, `UNIT_DIM`) of the unit cube, with long enough nights or not."""
     u = np.ascontiguousarray(unit[:, :_UNIFORMS].T)
-    z = _box_muller(unit[:, _UNIFORMS:])
+    z = standard_normals(unit[:, _UNIFORMS:])
+
+    def plain(name: str, x: Floats, ends: tuple[float, float] | None = None) -> Floats:
+        parameter = TABLE.parameters[name]
+        return parameter.from_unit(x, ends or (parameter.low, parameter.high))
+
+    def cut(name: str, value: Floats) -> Floats:
+        return np.clip(value, TABLE.parameters[name].low, TABLE.parameters[name].high)
+
     latitude, longitude = _sites(u[0], TEST_SITES if split in ("ood-site", "ood-all") else TRAIN_SITES)
+    purity = (u[3], TEST_PURITY) if split in ("ood-purity", "ood-all") else (0.5 * (u[3] + u[4]), None)
     cadence_hours, cadence_weight = _cadence(u[11], u[12], u[13])
     drawn: dict[str, Floats] = {
         "latitude_deg": latitude,
         "longitude_deg": longitude,
         "evening_mjd": _evenings(u[1], u[2], TEST_SEASON if split in ("ood-season", "ood-all") else TRAIN_SEASON),
         "class_value": _class_values(z[:, :N_CLASSES], u[14], split),
-        "feature_weight": WEIGHT_SD * z[:, N_CLASSES : N_CLASSES + N_FEATURES],
-        "purity": _purity(u[3], u[4], split),
-        "snr_needed": np.clip(SNR_NEEDED * np.exp(NEEDED_SD * z[:, 11]), *NEEDED_RANGE),
+        "feature_weight": plain("feature_weight[0]", z[:, N_CLASSES : N_CLASSES + N_FEATURES]),
+        "purity": plain("purity", *purity),
+        "snr_needed": cut("snr_needed", SNR_NEEDED * np.exp(NEEDED_SD * z[:, 11])),
         "zero_point_mag": ZERO_POINT_MAG + ZERO_POINT_SD * z[:, 12],
-        "extinction_mag": np.clip(_linear(u[5], EXTINCTION) * np.exp(EXTINCTION_SD * z[:, 13]), *EXTINCTION_RANGE),
-        "dark_sky_mag": np.clip(DARK_SKY_MAG - np.abs(DARK_SKY_SD * z[:, 14]), *DARK_SKY_RANGE),
-        "seeing_arcsec": _logarithmic(u[6], SEEING),
+        "extinction_mag": cut("extinction_mag", _linear(u[5], EXTINCTION) * np.exp(EXTINCTION_SD * z[:, 13])),
+        "dark_sky_mag": cut("dark_sky_mag", DARK_SKY_MAG - np.abs(DARK_SKY_SD * z[:, 14])),
+        "seeing_arcsec": plain("seeing_arcsec", u[6]),
         "cloud_log_odds": CLOUD_ODDS + CLOUD_SD * z[:, 15],
-        "bank_mag": _linear(u[7], BANK_MAG),
-        "bank_azimuth_rad": 2 * np.pi * u[8],
-        "bank_drift_rad_h": _linear(u[9], BANK_DRIFT),
-        "slew_deg_s": np.clip(SLEW * np.exp(SLEW_SD * z[:, 16]), *SLEW_RANGE),
-        "settle_s": _logarithmic(u[10], SETTLE),
+        "bank_mag": plain("bank_mag", u[7]),
+        "bank_azimuth_rad": plain("bank_azimuth_rad", u[8]),
+        "bank_drift_rad_h": plain("bank_drift_rad_h", u[9]),
+        "slew_deg_s": cut("slew_deg_s", SLEW * np.exp(SLEW_SD * z[:, 16])),
+        "settle_s": plain("settle_s", u[10]),
         "cadence_hours": cadence_hours,
         "cadence_weight": cadence_weight,
     }
-    return TaskBatch(TargetSelectionTask, {f.name: drawn[f.name] for f in fields(TargetSelectionTask)})
+    return TaskBatch(TargetSelectionTask, drawn)
 
 
 def _sites(unit: Floats, names: tuple[str, ...]) -> tuple[Floats, Floats]:
@@ -253,12 +272,6 @@ def _class_values(normal: Floats, pair: Floats, split: str) -> Floats:
     return normalised(concentrated(raw, pair) if new else without_held_out_pairs(raw))
 
 
-def _purity(first: Floats, second: Floats, split: str) -> Floats:
-    if split in ("ood-purity", "ood-all"):
-        return _linear(first, TEST_PURITY)
-    return _linear(0.5 * (first + second), TRAIN_PURITY)
-
-
 def _cadence(kind: Floats, hours: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Best gap and its worth: a third of the tasks each want none, one within the night, and the next night."""
     gap = np.where(kind < 2 / 3, _logarithmic(hours, CADENCE_HOURS), NIGHT_HOURS)
@@ -271,14 +284,6 @@ def _linear(unit: Floats, ends: tuple[float, float]) -> Floats:
 
 def _logarithmic(unit: Floats, ends: tuple[float, float]) -> Floats:
     return ends[0] * np.exp(np.log(ends[1] / ends[0]) * unit)
-
-
-def _box_muller(unit: Floats) -> Floats:
-    """Standard normals for points of the unit cube, an even number of columns (Box and Muller 1958)."""
-    columns = np.ascontiguousarray(unit.T)
-    radius = np.sqrt(-2.0 * np.log1p(-columns[0::2]))
-    angle = 2.0 * np.pi * columns[1::2]
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]).T.copy()
 
 
 # THE DISTRIBUTION
@@ -321,7 +326,7 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        return load_frozen(TargetSelectionTask, split, self.variant)
+        return STORE.frozen(split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
@@ -350,7 +355,7 @@ class TargetSelectionDistribution(TaskDistribution):
             np.log(t.snr_needed / SNR_NEEDED) / (2 * NEEDED_SD), (t.zero_point_mag - ZERO_POINT_MAG) / 1.2,
             np.log(t.extinction_mag / 0.16) / 1.5, (t.dark_sky_mag - 21.0) / 1.0, np.log(t.seeing_arcsec / 0.75) / 0.5,
             (t.cloud_log_odds - CLOUD_ODDS) / (3 * CLOUD_SD), 2 * t.bank_mag / 3 - 1, np.sin(t.bank_azimuth_rad),
-            np.cos(t.bank_azimuth_rad), t.bank_drift_rad_h / BANK_DRIFT[1], np.log(t.slew_deg_s / SLEW) / 1.3,
+            np.cos(t.bank_azimuth_rad), t.bank_drift_rad_h / (np.pi / 24), np.log(t.slew_deg_s / SLEW) / 1.3,
             np.log(t.settle_s / 5.5) / 1.7, np.log(t.cadence_hours / 6) / 1.8, 2 * t.cadence_weight - 1,
         ]  # fmt: skip
         value = np.log(np.maximum(t.class_value, 1e-9)) / (3 * VALUE_SD)

@@ -9,9 +9,9 @@ from metaenv.errors import TaskError
 from metaenv.telescope.build_data import frozen_tasks
 from metaenv.telescope.sim.sites import SITES
 from metaenv.telescope.sim.targets import HELD_OUT_PAIRS, SHARES, draw_targets, expected_values, tilt, values
-from metaenv.telescope.stored import manifest
 from metaenv.telescope.tasks import (
     SPLITS,
+    STORE,
     TEST_SITES,
     TRAIN_SITES,
     UNIT_DIM,
@@ -106,7 +106,7 @@ def test_frozen_lists(split):
 
 @pytest.mark.parametrize("split", SPLITS[1:])
 def test_frozen_lists_are_what_draw_gives(split):
-    assert frozen_tasks(split).sha256 == manifest()["splits"][split]["sha256"]
+    assert frozen_tasks(split).sha256 == STORE.manifest()["splits"][split]["sha256"]
 
 
 def test_photometric_class_is_right_as_often_as_purity_says():
