@@ -28,8 +28,7 @@ def write_gallery(config: TrainConfig, agent: Any, folder: Path, split: str, set
     if config.env.rpartition("/")[2] not in ENVIRONMENTS:
         return []
     from metaenv.molecules.chem.properties import by_smiles
-    from metaenv.molecules.property_bars import bars
-    from metaenv.molecules.render import Made, gallery, save_png
+    from metaenv.molecules.render import Made, bars, gallery, save_png
 
     env = config.make_env(num_envs=1, **{**settings, "split": split})
     tasks = env.distribution.frozen(split).tasks.take(np.zeros(1, np.intp))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.files import replacing
-from metaenv.molecules.build.fragmentation import to_mol
+from metaenv.molecules.chem.fragmentation import to_mol
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from rdkit import Chem
 
-from metaenv.molecules.build.fragmentation import MoleculeError
 from metaenv.molecules.canvas import BLUE, GREEN, ORANGE, PALE
 from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions
+from metaenv.molecules.chem.fragmentation import MoleculeError
 from metaenv.molecules.chem.fragments import CLOSE, load_vocabulary
 from metaenv.molecules.chem.smiles import write
 from metaenv.molecules.render import BAND, Bar, Made, frame, gallery, open_smiles, save_png, svg, text
@@ -122,7 +122,7 @@ def test_the_next_attachment_is_orange_and_the_others_blue():
     assert [has(p, BLUE).sum() > 50 for p in (two, one, none)] == [True, False, False]
 
 
-def test_the_window_lies_where_it_should():
+def test_the_range_lies_where_it_should():
     picture = frame(None, [dataclasses.replace(WEIGHT, value=None)], [], "")
     band = np.flatnonzero(has(picture, BAND).any(axis=0))
     row = np.flatnonzero(has(picture, BAND).any(axis=1))[0]
@@ -132,7 +132,7 @@ def test_the_window_lies_where_it_should():
     assert (band[-1] - start) / length == pytest.approx(0.75, abs=0.01)
 
 
-def test_a_hidden_window_is_not_given_away():
+def test_a_hidden_range_is_not_given_away():
     hidden = [dataclasses.replace(WEIGHT, hidden=True, low=low, high=high) for low, high in ((25, 75), (0, 10))]
     shown = frame(None, [WEIGHT], [], "")
     first, second = (frame(None, [bar], [], "") for bar in hidden)
@@ -150,7 +150,7 @@ def test_the_marker_moves_with_the_value_and_turns_green_inside():
     assert columns.mean() == pytest.approx(band.mean(), abs=2)
 
 
-def test_more_windows_and_molecules_than_there_is_room_for():
+def test_more_ranges_and_molecules_than_there_is_room_for():
     bars = [dataclasses.replace(WEIGHT, name=f"property {i}", value=None) for i in range(30)]
     assert "and 22 more" in svg(None, bars, [], "")
     made = [Made("C1CC1", i / 40) for i in range(25)]
@@ -184,7 +184,7 @@ def test_svg_is_xml_and_holds_the_molecules():
     bonds = [{c for e in g.iter() for c in re.findall(r"bond-\d+", e.get("class", ""))} for g in groups]
     assert [len(b) for b in bonds] == [8, 7, 9]  # of p-tolyl with its dummy, toluene and acetophenone
     words = [e.text for e in picture.findall("s:text", space)]
-    assert {'a <b> & "c"', "molecular weight", "90 Da", "window 25 to 75", "best 0.75, no. 2 of 2"} <= set(words)
+    assert {'a <b> & "c"', "molecular weight", "90 Da", "range 25 to 75", "best 0.75, no. 2 of 2"} <= set(words)
 
 
 # GALLERY
@@ -198,7 +198,7 @@ def test_gallery_has_a_tile_for_each_molecule_and_frames_the_best():
     assert len(edge) == 4 and edge[0] > two.shape[1] // 2
 
 
-def test_gallery_shows_which_windows_were_met():
+def test_gallery_shows_which_ranges_were_met():
     made = [Made("C1CC1", 0.0)]
     met, missed = (gallery(made, [[dataclasses.replace(WEIGHT, value=v)]], "") for v in (50.0, 90.0))
     assert met.shape == missed.shape and has(met, GREEN).sum() > has(missed, GREEN).sum() + 90
@@ -228,20 +228,20 @@ def test_png_holds_the_picture_and_leaves_nothing_else(tmp_path):
 # TEXT
 
 
-def test_text_names_the_molecule_the_windows_and_the_scores():
+def test_text_names_the_molecule_the_ranges_and_the_scores():
     bars = [WEIGHT, Bar("logP", -np.inf, 3.5, 2.25, (-2.0, 7.0), False), Bar("donors", 1, 1, None, (0, 4), True)]
     assert text("Cc1ccccc1", bars, HISTORY).splitlines() == [
         "Cc1ccccc1",
-        "  molecular weight  90 Da  window 25 to 75, missed",
-        "  logP               2.25  window up to 3.50, met",
-        "  donors                –  window ?",
+        "  molecular weight  90 Da  range 25 to 75, missed",
+        "  logP               2.25  range up to 3.50, met",
+        "  donors                –  range ?",
         "  made 2: 0.25 0.75; best 0.75 CC(=O)c1ccccc1",
     ]
     assert text(None, [], []).splitlines() == ["no molecule yet: choose a ring", "  nothing made yet"]
 
 
 @pytest.mark.parametrize(("value", "met"), [(24.9, False), (25.0, True), (75.0, True), (75.1, False), (None, None)])
-def test_both_ends_of_a_window_are_inside(value, met):
+def test_both_ends_of_a_range_are_inside(value, met):
     assert dataclasses.replace(WEIGHT, value=value).met is met
     assert dataclasses.replace(WEIGHT, value=value, hidden=True).met is None
 

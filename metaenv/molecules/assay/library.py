@@ -29,7 +29,7 @@ from metaenv.errors import nearest
 from metaenv.molecules.chem.assembly import ALL
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import FINGERPRINT_BITS, FINGERPRINT_RADIUS, by_smiles
-from metaenv.molecules.stored import anchors, pool
+from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.typing import Bools, Floats, Index, Rows
 
 SOURCE_VARIABLE = "METAENV_MOLECULEACE"
@@ -37,7 +37,7 @@ SOURCE_VARIABLE = "METAENV_MOLECULEACE"
 SHA256 = "6d7b9712ccb2b81ad7cba40564682d5c4d466eacc041ccbd466d21eaa77ec273"
 """Of the files of MoleculeACE 3.0.0, as `_sha256` computes it."""
 ALPHA = 10.0  # of ridge regression (chosen: 3, 10, 30, 100 give mean test correlations of 0.77, 0.78, 0.78, 0.76)
-CACHE_VERSION = 1  # of what is kept in the cache folder
+CACHE_VERSION = 2  # of what is kept in the cache folder
 HELP = (
     "Variant 'assay' needs the measurements of MoleculeACE 3.0.0, which are not part of this package (ChEMBL, CC BY-SA "
     "3.0). Install them with `pip install --no-deps MoleculeACE==3.0.0` (its dependencies are not needed), or "
@@ -116,7 +116,7 @@ class Assay:
 
     @cached_property
     def values(self) -> Floats:
-        """(m, 7) the properties that windows are on, by RDKit; a millisecond a molecule."""
+        """(m, 7) `properties.PROPERTIES`, by RDKit; a millisecond a molecule."""
         return np.stack([by_smiles(text) for text in self.smiles])
 
     @cached_property
@@ -143,15 +143,15 @@ class Assays:
     """(30,)"""
     test_correlation: Floats
     """(30,) Pearson's, of predicted and measured activity of the molecules that are not in ``train``."""
-    anchor_activity: Floats
-    """(6000, 30) predicted for the real molecules of `stored.anchors`."""
-    pool_activity: Floats
-    """(8192, 30) predicted for the random molecules of `stored.pool`."""
+    real_activity: Floats
+    """(6000, 30) predicted for the real molecules of `real_molecules`."""
+    random_activity: Floats
+    """(8192, 30) predicted for the random molecules of `random_molecules`."""
 
     @cached_property
     def zero(self) -> Floats:
         """(30,) mean prediction for random molecules: activity from which on a molecule is worth something."""
-        return self.pool_activity.mean(axis=0)
+        return self.random_activity.mean(axis=0)
 
     def predict(self, fingerprints: NDArray[np.uint8], target: Index) -> Floats:
         """(n,) -log10 nM predicted for packed fingerprints (n, 128), each on its own target (n,)."""
@@ -299,7 +299,7 @@ def _sha256(files: dict[str, bytes]) -> str:
 
 def _fitted(tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, NDArray[Any]]:
     """The arrays of `Assays`, and the fingerprints of all molecules, one assay after the other."""
-    from metaenv.molecules.build.fragmentation import to_mol
+    from metaenv.molecules.chem.fragmentation import to_mol
     from metaenv.molecules.chem.properties import fingerprint
 
     parts, weights, intercept, correlation = [], [], [], []
@@ -317,8 +317,8 @@ def _fitted(tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, ND
         "weights": matrix,
         "intercept": constant,
         "test_correlation": np.array(correlation),
-        "anchor_activity": anchors().bits() @ matrix.T + constant,
-        "pool_activity": pool().bits() @ matrix.T + constant,
+        "real_activity": real_molecules().bits() @ matrix.T + constant,
+        "random_activity": random_molecules().bits() @ matrix.T + constant,
     }
 
 

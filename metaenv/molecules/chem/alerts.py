@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from metaenv.molecules.build.fragmentation import to_mol
 from metaenv.molecules.chem.assembly import CLOSED, OPEN
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.molecules.chem.property_tables import attachment_atoms
 from metaenv.molecules.chem.smiles import ATOM, write

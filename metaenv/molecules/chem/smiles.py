@@ -16,8 +16,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.build.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
 from metaenv.molecules.chem.assembly import OPEN, replay
+from metaenv.molecules.chem.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
 from metaenv.molecules.chem.fragments import (
     CLOSE,
     MAX_ACTIONS,

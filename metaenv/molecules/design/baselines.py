@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
-from metaenv.molecules.chem.properties import Scores, additive
-from metaenv.molecules.chem.scoring import COLUMNS, HIDDEN, factors, hidden_factor
+from metaenv.molecules.chem.properties import Scores, properties_of
+from metaenv.molecules.chem.scoring import HIDDEN, factors, hidden_factor
 from metaenv.molecules.design.graph_ga import Genome, crossover, genome, legal, mutation, padded
-from metaenv.molecules.design.objective_splits import SHARES
-from metaenv.molecules.design.tasks import Variant
-from metaenv.molecules.stored import anchors, load_portfolio, scaffold_share
+from metaenv.molecules.design.tasks import Variant, objectives_of
+from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import Policy
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
@@ -128,7 +128,7 @@ class FixedMolecules(SequencePolicy):
 
 def best_fixed_molecule(variant: Variant = "windows-3") -> FixedMolecules:
     """The real molecule with the highest mean score over training tasks, again and again."""
-    return FixedMolecules(load_portfolio(variant).sequences[:1])
+    return FixedMolecules(objectives_of(variant).portfolio().sequences[:1])
 
 
 def best_fixed_set(variant: Variant = "windows-3") -> FixedMolecules:
@@ -137,7 +137,7 @@ def best_fixed_set(variant: Variant = "windows-3") -> FixedMolecules:
     A screening set that never adapts. Its k-th episode shows the score of its k-th molecule, which falls with k: as a
     set it shows its worth in the best so far only.
     """
-    return FixedMolecules(load_portfolio(variant).sequences)
+    return FixedMolecules(objectives_of(variant).portfolio().sequences)
 
 
 class ScreenAndKeep(FixedMolecules):
@@ -162,7 +162,7 @@ class ScreenAndKeep(FixedMolecules):
 
 def screen_and_keep(variant: Variant = "windows-3") -> ScreenAndKeep:
     """The best fixed set, screened until one of its molecules is good enough."""
-    return ScreenAndKeep(load_portfolio(variant).sequences)
+    return ScreenAndKeep(objectives_of(variant).portfolio().sequences)
 
 
 class GraphGA(SequencePolicy):
@@ -195,8 +195,8 @@ class GraphGA(SequencePolicy):
     def prepare(self, n: int, rng: np.random.Generator) -> None:
         """Empty populations."""
         super().prepare(n, rng)
-        self._fixed = [genome(s) for s in load_portfolio(self.variant).sequences]
-        self._real = anchors().actions[scaffold_share() < SHARES["train"][1]]
+        self._fixed = [genome(s) for s in objectives_of(self.variant).portfolio().sequences]
+        self._real = real_molecules().actions[in_split(scaffold_tenths(), "train")]
         self._genomes: list[list[Genome]] = [[] for _ in range(n)]
         self._fitness: list[list[float]] = [[] for _ in range(n)]
         self._tried: list[set[tuple[int, ...]]] = [set() for _ in range(n)]
@@ -285,7 +285,7 @@ def true_scores(sequences: Sequences, tasks: TaskBatch, scores: Scores) -> Float
         scores: RDKit's scores; remembers the molecules.
     """
     found = scores(sequences)
-    product = factors(additive(replay(sequences))[:, COLUMNS], tasks, found)
+    product = factors(properties_of(sequences), tasks, found)
     product[:, HIDDEN] = hidden_factor(tasks, found, scores)
     return product.prod(axis=1)
 

@@ -1,22 +1,21 @@
-"""The ideal Bayes adapter: it knows the family of objectives, and learns from the scores which one it faces."""
+"""The ideal Bayes adapter: it knows the family of objectives, and infers from the scores which one it faces."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
-from metaenv.molecules.chem.properties import additive
-from metaenv.molecules.chem.scoring import COLUMNS, score_table
-from metaenv.molecules.design import objective_splits as criteria
-from metaenv.molecules.design.env import MoleculeDesignVectorEnv
+from metaenv.molecules.chem.properties import properties_of
+from metaenv.molecules.chem.scoring import score_table
+from metaenv.molecules.design.objective_splits import all_objectives
 from metaenv.molecules.design.tasks import MoleculeTask, Variant, scores_of
-from metaenv.molecules.stored import Molecules, anchors, scaffold_share
+from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import NO_ADVICE
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
@@ -26,7 +25,7 @@ from metaenv.vector import Observations
 N_HYPOTHESES, N_CANDIDATES = 4_000, 1_200  # chosen: windows-3 has 2,900 objectives; 4,000 candidates earn 0.01 more
 SEED = 20_250_703  # of what is left out; chosen
 TOLERANCE = 0.03
-"""Standard deviation of a score about what a hypothesis predicts (chosen): hypotheses are the family's nearest only."""
+"""Standard deviation of a score about the prediction of a hypothesis (chosen): a hypothesis is only near the truth."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,10 @@ class Hypotheses:
 def hypotheses(variant: Variant) -> Hypotheses:
     """All objectives of a variant (a sample of the large variants), and real molecules with scaffolds of training."""
     rng = np.random.default_rng(SEED)
-    tasks = TaskBatch(MoleculeTask, criteria.family(variant))
+    tasks = TaskBatch(MoleculeTask, all_objectives(variant))
     tasks = tasks.take(np.sort(rng.permutation(len(tasks))[:N_HYPOTHESES]))
-    known = np.flatnonzero(scaffold_share() < criteria.SHARES["train"][1])
-    rows, real = np.sort(rng.permutation(known)[:N_CANDIDATES]), anchors()
-    candidates = Molecules(real.actions[rows], real.values[rows], real.feasible[rows], real.groups[rows])
+    known = np.flatnonzero(in_split(scaffold_tenths(), "train"))
+    candidates = real_molecules().take(np.sort(rng.permutation(known)[:N_CANDIDATES]))
     return Hypotheses(tasks, candidates.actions, scores_of(candidates, tasks).astype(np.float32))
 
 
@@ -70,10 +68,10 @@ class BayesAdapter:
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """Know nothing of any row's task."""
-        self._env, self._design = env, cast(MoleculeDesignVectorEnv, env.innermost)
+        self._design: Any = env.innermost
         self._known = hypotheses(self.variant)
         n, (h, m) = env.num_envs, self._known.scores.shape
-        self._tolerance = float(np.hypot(TOLERANCE, self._design.noise_factor))
+        self._tolerance = float(np.hypot(TOLERANCE, self._design.noise_std))
         self._log_posterior = np.zeros((n, h), np.float32)
         self._expected = np.zeros((n, m), np.float32)
         self._fits = np.ones((n, m), bool)  # which candidates begin as the present molecule does
@@ -119,7 +117,7 @@ class BayesAdapter:
     def _predicted(self, rows: Index) -> tuple[NDArray[np.float32], Bools]:
         """(rows, H) what each objective says of the finished molecules, and where that is known."""
         if self.variant.startswith("windows"):
-            values = additive(replay(self._played[rows]))[:, COLUMNS]
+            values = properties_of(self._played[rows])
             return score_table(values, self._known.tasks).T.astype(np.float32), np.ones(len(rows), bool)
         return self._known.scores[:, self._goal[rows]].T, self._fits[rows, self._goal[rows]]
 

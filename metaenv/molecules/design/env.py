@@ -1,8 +1,8 @@
-"""MoleculeDesign: build a molecule from fragments, learn what it is worth."""
+"""MoleculeDesign: build molecules from fragments for a hidden objective, and learn it from their scores."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import gymnasium as gym
 import numpy as np
@@ -11,24 +11,14 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
-from metaenv.molecules.assay.library import load
-from metaenv.molecules.assay.tasks import ASSAY_EPISODES, AssayDistribution, activity_factor, check_activity
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
-from metaenv.molecules.chem.properties import CACHE_SIZE, Score, Scores, additive
-from metaenv.molecules.chem.scoring import (
-    COLUMNS,
-    CONSTRAINTS,
-    HIDDEN,
-    SOFTNESS,
-    WINDOWED,
-    factors,
-    fingerprints,
-    hidden_factor,
-)
+from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Score, Scores, additive
+from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import write
-from metaenv.molecules.design.objective_splits import BINS, CENTRE, N_BINS, SPREAD
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant
+from metaenv.molecules.design.objective_splits import BINS, N_BINS
+from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
+from metaenv.molecules.property_ranges import CENTRE, SPREAD
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -39,7 +29,7 @@ if TYPE_CHECKING:
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
 PANEL_SIZE = CONSTRAINTS
-"""Places of the panel, 8: seven windows, and groups, likeness or activity."""
+"""Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -54,11 +44,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         num_envs: int = 1,
         variant: Variant = "windows-3",
         feedback: Feedback = "scalar",
-        noise: float = 0.0,
+        noise_std: float = 0.0,
         duplicate_penalty: float = 0.0,
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
-        reveal: bool = False,
+        draw_hidden: bool = False,
         assay_data: str | None = None,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -66,16 +56,15 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     ) -> None:
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
-        for name, value in (("noise", noise), ("duplicate_penalty", duplicate_penalty)):
+        for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {value}")
-        if not constraints and variant in ("groups", "lead-hop", "assay"):
+        if not constraints and variant in ("groups", "scaffold-hop", "assay"):
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
-        distribution = AssayDistribution(assay_data) if variant == "assay" else MoleculeDistribution(variant)
         layout = _Layout()
         super().__init__(
             num_envs,
-            distribution,
+            objectives_of(variant, assay_data),
             gym.spaces.Box(layout.low, layout.high, dtype=np.float32),
             gym.spaces.Discrete(load_vocabulary().n_actions),
             split,
@@ -83,24 +72,19 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             render_mode,
         )
         self.variant: Variant = variant
-        self.trial_episodes = ASSAY_EPISODES if variant == "assay" else VARIANTS[variant]  # type: ignore[misc]
-        self.assay_data = assay_data
+        self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
-        self.noise_factor, self.duplicate_penalty, self.constraints = (
-            float(noise),
-            float(duplicate_penalty),
-            constraints,
-        )
-        self.reveal = reveal
+        self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
+        self.constraints, self.draw_hidden = constraints, draw_hidden
         self.layout = layout
         self.assembly = Assembly(num_envs)
         self.scores = Scores(
-            cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("lead-hop", "assay")
+            cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("scaffold-hop", "assay")
         )
         """RDKit's scores of the molecules made so far, remembered by build sequence."""
         self._lead_scores = Scores(cache_size, with_groups=False)
         self._counts = np.zeros((num_envs, load_vocabulary().n_fragments), np.float32)
-        self._properties = np.zeros((num_envs, len(WINDOWED)))
+        self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._reading = np.zeros(num_envs)
         self._panel = np.zeros((num_envs, PANEL_SIZE))
@@ -113,9 +97,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     def _checked(self, given: Any) -> TaskBatch:
         tasks = super()._checked(given)
-        if self.variant == "assay":
-            check_activity(tasks, load(self.assay_data))
+        self._objectives.check(tasks)
         return tasks
+
+    @property
+    def _objectives(self) -> ObjectiveDistribution:
+        return cast(ObjectiveDistribution, self.distribution)
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)
@@ -153,8 +140,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._score[index] = product.prod(axis=1)
         self._panel[index] = self._shuffled(index, product[:, :PANEL_SIZE])
         self._reading[index] = self._score[index]
-        if self.noise_factor:
-            self._reading[index] += self.noise_factor * self.noise.draw(index, 1)[:, 0]
+        if self.noise_std:
+            self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
         if self.duplicate_penalty:
             again = [self._smiles[i] in (smiles for smiles, _ in self._made[i]) for i in index]
             self._reading[index] -= self.duplicate_penalty * np.array(again)
@@ -174,19 +161,17 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return None
 
     def _factors(self, index: Index, found: list[Score] | None) -> Floats:
-        """(n, 8 + 1) what multiplies to the score: see `objectives.factors`."""
+        """(n, 9) the factors of the score: see `scoring.factors`."""
         tasks = self.tasks.take(index)
         product = factors(self._properties[index], tasks, found)
         if found is None:
             return product
-        if self.variant == "assay":
-            product[:, HIDDEN] = activity_factor(fingerprints(found), tasks, load(self.assay_data))
-        elif self.variant in ("groups", "lead-hop"):
-            product[:, HIDDEN] = hidden_factor(tasks, found, self._lead_scores)
+        if self.variant in ("groups", "scaffold-hop", "assay"):
+            product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         return product
 
     def _shuffled(self, index: Index, panel: Floats) -> Floats:
-        """The factors in an order that is fixed for a task and tells nothing about it."""
+        """The factors in an order that is fixed for a task and reveals nothing about it."""
         if self.feedback == "scalar":
             return np.zeros_like(panel)
         orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
@@ -235,19 +220,22 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return frame(*self._drawn(row), title=f"MoleculeDesign, {self.variant}, task {self._task_ids[row]}")
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
-        """The molecule with its open attachments, the windows, and what was made for the task before."""
-        from metaenv.molecules.property_bars import bars, hidden_bars
-        from metaenv.molecules.render import Made, open_smiles
+        """The molecule with its open attachments, the ranges, and the molecules made for the task before."""
+        from metaenv.molecules.render import Made, bars, hidden_bars, open_smiles
 
         built, tasks = self.assembly, self.tasks
         molecule = open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), built.vocabulary)
         values = self._properties[row] if molecule else None
-        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row]) if self.reveal else hidden_bars(values)
+        shown = (
+            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
+            if self.draw_hidden
+            else hidden_bars(values)
+        )
         return molecule, shown, [Made(*made) for made in self._made[row]]
 
 
 def fits(values: Floats) -> Floats:
-    """(n, 31) desirability of molecules, properties (n, 7), for each of the windows that objectives are made of."""
+    """(n, 31) desirability of molecules, properties (n, 7), for each of the ranges that objectives are made of."""
     outside = np.maximum(np.maximum(_BIN_LOW - values[:, _BIN_OF], values[:, _BIN_OF] - _BIN_HIGH), 0.0)
     return np.exp(-0.5 * np.square(outside / SOFTNESS[_BIN_OF]))
 
@@ -258,7 +246,7 @@ def magnitude(reading: Floats) -> Floats:
 
 
 _BIN_OF = np.repeat(np.arange(len(BINS)), [len(b) for b in BINS])
-_BIN_LOW, _BIN_HIGH = np.array([window for bins in BINS for window in bins], np.float64).T
+_BIN_LOW, _BIN_HIGH = np.array([ends for bins in BINS for ends in bins], np.float64).T
 
 
 class _Layout:
@@ -273,7 +261,7 @@ class _Layout:
             name = v.attachment_class[v.action_fragment[action]][v.action_attachment[action]]
             self.port_class[action] = 1 + classes.index(name)
         start = 1 + len(classes)
-        self.properties = slice(start, start + len(WINDOWED))
+        self.properties = slice(start, start + len(PROPERTIES))
         self.fits = slice(self.properties.stop, self.properties.stop + N_BINS)
         self.sizes = slice(self.fits.stop, self.fits.stop + 3)
         self.counts = slice(self.sizes.stop, self.sizes.stop + v.n_fragments)
@@ -311,7 +299,7 @@ class MoleculeDesignEnv(MetaEnv):
     penalty, ``info["smiles"]`` the finished molecule (canonical; "" before).
 
     Episode end: terminated when no attachment is open, after at most 9 actions. A trial is five molecules, in the
-    variants ``windows-5``, ``groups``, ``lead-hop`` and ``assay`` ten, and its return the sum of their scores.
+    variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay`` ten, and its return the sum of their scores.
 
     Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1 and how to build
     it. Splits: train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
@@ -321,7 +309,7 @@ class MoleculeDesignEnv(MetaEnv):
     References: random, the mean score of a fixed pool of randomly built molecules; oracle, 1.
 
     Arguments: ``variant`` ("windows-3", "windows-4", "windows-5": that many windows; "groups": three windows, a
-    required and a forbidden functional group; "lead-hop": two windows and likeness to a hidden lead; "assay": two
+    required and a forbidden functional group; "scaffold-hop": two windows and likeness to a hidden lead; "assay": two
     windows and predicted activity on a hidden real target, which needs the measurements of MoleculeACE, see
     `metaenv.molecules.assay.library`), ``assay_data`` (path of these, if they are not installed), ``feedback``
     ("scalar"; or "panel": also each window's, the groups' and the likeness's factor of the score, in an order that

@@ -10,9 +10,11 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
-from metaenv.molecules.chem.scoring import WINDOWED, desirabilities
+from metaenv.molecules.chem.properties import PROPERTIES
+from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
-from metaenv.molecules.lead.tasks import LeadDistribution, scaled
+from metaenv.molecules.lead.tasks import LeadDistribution
+from metaenv.molecules.property_ranges import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -36,7 +38,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         num_envs: int = 1,
         steps: int = STEPS,
         with_smiles: bool = False,
-        reveal: bool = False,
+        draw_hidden: bool = False,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
@@ -54,13 +56,13 @@ class LeadOptimizationVectorEnv(BatchedEnv):
             render_mode,
         )
         self.episode_length = int(steps)
-        self.with_smiles, self.reveal = with_smiles, reveal
+        self.with_smiles, self.draw_hidden = with_smiles, draw_hidden
         self.layout = layout
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
         self._legal = np.zeros((num_envs, SITES * N_GROUPS), np.int8)
-        self._properties = np.zeros((num_envs, len(WINDOWED)))
+        self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._made: list[list[tuple[Index, float]]] = [[] for _ in range(num_envs)]
@@ -145,13 +147,16 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The present molecule, its windows (or all properties, where they are hidden), and all molecules so far."""
-        from metaenv.molecules.property_bars import bars, hidden_bars
-        from metaenv.molecules.render import Made
+        from metaenv.molecules.render import Made, bars, hidden_bars
 
         made, tasks, values = self._made[row], self.tasks, self._properties[row]
         smiles = notation(self._scaffold[row].repeat(len(made)), np.array([choice for choice, _ in made]))
         history = [Made(text, score) for text, (_, score) in zip(smiles, made, strict=True)]
-        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row]) if self.reveal else hidden_bars(values)
+        shown = (
+            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
+            if self.draw_hidden
+            else hidden_bars(values)
+        )
         return smiles[-1], shown, history
 
 
@@ -162,7 +167,7 @@ class Layout:
         self.scaffold = slice(0, n_scaffolds)
         self.groups = slice(n_scaffolds, n_scaffolds + SITES * N_GROUPS)
         self.first_group = n_scaffolds + N_GROUPS * np.arange(SITES)
-        self.properties = slice(self.groups.stop, self.groups.stop + len(WINDOWED))
+        self.properties = slice(self.groups.stop, self.groups.stop + len(PROPERTIES))
         self.score = self.properties.stop
         self.left = self.score + 1
         self.size = self.left + 1
