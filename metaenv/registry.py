@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
 
 from metaenv.errors import nearest
 
@@ -48,3 +52,24 @@ def full_id(name: str) -> str:
             raise ValueError(f"no environment {name!r}.{nearest(short, ENVIRONMENTS)}")
         short = versions[-1]
     return f"{NAMESPACE}:{NAMESPACE}/{short}"
+
+
+def vector_class(name: str) -> Any:
+    """What makes an environment's native vector environment: its class, for one that is built as ours are.
+
+    Raises:
+        ValueError: an unknown name, a module that is not there, or an environment without a vector entry point.
+    """
+    env_id = full_id(name)
+    module, _, plain = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        entry = gym.spec(plain).vector_entry_point
+    except (ModuleNotFoundError, gym.error.Error) as error:
+        raise ValueError(f"Expected a registered environment, got {name!r}: {error}.") from error
+    if entry is None:
+        raise ValueError(
+            f"Expected {name!r} to be registered with a vector_entry_point, the class of its BatchedEnv; it has none."
+        )
+    return load_env_creator(entry) if isinstance(entry, str) else entry

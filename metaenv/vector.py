@@ -9,8 +9,9 @@ five methods.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -22,13 +23,19 @@ from numpy.typing import NDArray
 from metaenv.actions import check_actions
 from metaenv.errors import TaskError, nearest
 from metaenv.rng import Streams
-from metaenv.tasks import Task, TaskBatch, TaskDistribution, TaskStreams
+from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution, TaskStreams
 from metaenv.typing import Bools, Floats, Rows
+
+if TYPE_CHECKING:  # both are made of this module
+    from metaenv.policies import Policy
+    from metaenv.trial import VectorTrial
 
 Observations = NDArray[np.float32]
 Info = dict[str, Any]
 ALL = slice(None)
 
+DECLARATIONS = ("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings")
+"""What an environment says of itself, and its wrappers after it."""
 OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
 
 
@@ -59,6 +66,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
     reports_at_end: ClassVar[bool] = False
     """Whether the last observation of an episode tells something that the next episode's policy must know."""
+    best_fixed: ClassVar[str | None] = None
+    """Name of the baseline that is the best rule which does not adapt; None where there is none."""
+    training_settings: ClassVar[Mapping[str, Any]] = {}
+    """What `metaenv train` starts from, by the agent's name, as ``{"rl2": {"num_envs": 512, "agent": {…}}}``."""
 
     def __init__(
         self,
@@ -121,6 +132,30 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     def text(self, row: int) -> str:
         """One line of text on sub-environment ``row``."""
         return f"task {self.tasks.ids[row]}"
+
+    def baselines(self) -> Mapping[str, Policy]:
+        """The policies to compare an agent with, by name; random play needs no mention.
+
+        Import them within the method: who makes the environment does not load its baselines.
+        """
+        return {}
+
+    def pictures(
+        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
+    ) -> Sequence[Path]:
+        """Draw what a policy does with the frozen tasks of a split, after its evaluation.
+
+        Args:
+            policy: who plays.
+            trials: one trial at a time of this environment.
+            tasks: what to play; draw as many of them as make a picture.
+            folder: where the files go. Name them after ``tasks.split``.
+            name: of the policy, for titles.
+
+        Returns:
+            The files written; by default none.
+        """
+        return []
 
     # TASKS AND SEEDS (wrappers hand these to the environment they hold)
 
@@ -354,6 +389,8 @@ class BatchedWrapper(BatchedEnv):
         )
         self.env = env
         self.spec = env.spec
+        for name in DECLARATIONS:
+            setattr(self, name, getattr(env, name))
 
     @property
     def innermost(self) -> BatchedEnv:
@@ -380,6 +417,14 @@ class BatchedWrapper(BatchedEnv):
 
     def text(self, row: int) -> str:
         return self.env.text(row)
+
+    def baselines(self) -> Mapping[str, Policy]:
+        return self.env.baselines()
+
+    def pictures(
+        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
+    ) -> Sequence[Path]:
+        return self.env.pictures(policy, trials, tasks, folder, name)
 
     def seed_rows(self, seeds: Sequence[int | None]) -> None:
         self.env.seed_rows(seeds)

@@ -28,9 +28,6 @@ class VectorObserveTask(BatchedWrapper):
 
     def __init__(self, env: BatchedEnv) -> None:
         super().__init__(env, _extended(env.single_observation_space, env.distribution))
-        self.trial_episodes = env.trial_episodes  # type: ignore[misc]
-        self.trial_objective = env.trial_objective  # type: ignore[misc]
-        self.reports_at_end = env.reports_at_end  # type: ignore[misc]
         self._context = np.empty((env.num_envs, 0), np.float32)
 
     @property

@@ -14,7 +14,6 @@ from metaenv.agents.pearl import PEARL
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.experiments.belief_figures import write_pictures
-from metaenv.experiments.molecule_figures import write_gallery
 from metaenv.policies import AgentPolicy, Policy, Progress
 from metaenv.runs.training import TrainConfig, load_run, parsed
 
@@ -51,7 +50,9 @@ def evaluate_run(
     pictures = [path.with_suffix(".png")]
     if isinstance(agent, PEARL) and not config.hide_history:
         pictures += write_pictures(config, agent, run, split, tasks, seed, parsed(given))
-    pictures += write_gallery(config, agent, run, split, parsed(given))
+    trials = config.make_env(num_envs=1, **{**parsed(given), "split": split})
+    frozen = first_tasks(trials.distribution.frozen(split), tasks)
+    pictures += trials.pictures(AgentPolicy(agent), trials, frozen, run, config.title)
     print(f"\nWritten: {path}, {', '.join(picture.name for picture in pictures)}")
 
 

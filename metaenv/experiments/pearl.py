@@ -252,7 +252,7 @@ class Match:
         test: the tasks.
         scores: by policy, (seeds, repetitions, tasks, K) true scores of the episodes.
         readings: likewise, the returns of the episodes as the policy saw them.
-        best_fixed: name of the policy that is the best fixed rule.
+        best_fixed: name of the policy that is the best fixed rule, if there is one.
         closed: whether the family has no other tasks.
         steps: of an episode; None where they differ.
     """
@@ -261,7 +261,7 @@ class Match:
     test: FrozenTasks
     scores: dict[str, Floats]
     readings: dict[str, Floats]
-    best_fixed: str
+    best_fixed: str | None
     closed: bool
     steps: int | None
 
@@ -290,7 +290,7 @@ class Match:
             values, judged, axis = self.over_draws(), self._as_one_task(), 2
         index = np.array(shots) - 1
         kept = {name: v[:, :, index] for name, v in values.items()}
-        fixed = kept[self.best_fixed].mean(axis=0)
+        fixed = None if self.best_fixed is None else kept[self.best_fixed].mean(axis=0)
         rows = [make_row(n, v, judged, fixed, readings[n].mean(axis=axis).sum(axis=2)) for n, v in kept.items()]
         return Evaluation(
             self.config.env, self.test.split, self.test.sha256, len(self.test), tuple(shots),

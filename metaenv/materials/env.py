@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -19,6 +20,9 @@ from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 Feedback = Literal["phases", "yield"]
 FEEDBACKS = ("phases", "yield")
@@ -39,6 +43,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     trial_objective: ClassVar[str] = "best"
     reports_at_end: ClassVar[bool] = True
     episode_length: ClassVar[int] = 1
+    best_fixed: ClassVar[str | None] = "best fixed recipe"
 
     def __init__(
         self,
@@ -75,6 +80,11 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         # To be drawn: the readings on the present material, and what its last experiment showed.
         self._readings: list[list[float]] = [[] for _ in range(num_envs)]
         self._last_seen = self._seen.copy()
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.materials.baselines import baselines
+
+        return baselines(self.variant)
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -32,6 +33,9 @@ from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import utility
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 HEAT, COOL, HOLD, REGRIND, STOP = range(5)
 ACTION_NAMES = ("heat", "cool", "hold", "regrind", "stop")
@@ -62,6 +66,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
     trial_episodes: ClassVar[int] = 5
     trial_objective: ClassVar[str] = "best"
     reports_at_end: ClassVar[bool] = True
+    best_fixed: ClassVar[str | None] = "best fixed programme"
 
     def __init__(
         self,
@@ -98,6 +103,11 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._score = np.zeros(num_envs)
         self._allowed_now = np.ones((num_envs, len(ACTION_NAMES)), bool)
         self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.materials.furnace_baselines import baselines
+
+        return baselines()
 
     def begin(self, rows: Rows) -> None:
         tasks = self.tasks.take(rows)

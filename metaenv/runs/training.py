@@ -24,7 +24,7 @@ from metaenv.agents.pearl import PEARL, PEARLConfig
 from metaenv.agents.rl2 import RL2, RL2Config
 from metaenv.errors import nearest
 from metaenv.evaluation import package_versions, write_text
-from metaenv.registry import ENVIRONMENTS, full_id
+from metaenv.registry import ENVIRONMENTS, NAMESPACE, full_id, vector_class
 from metaenv.trial import VectorTrial, make_trials
 
 A = TypeVar("A", bound=Agent)
@@ -151,11 +151,15 @@ def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
         if candidate in known:
             return TrainConfig.from_dict(json.loads((folder / f"{candidate}.json").read_text()))
     try:
-        env = full_id(name).rpartition("/")[2]
+        env = full_id(name)
     except ValueError as error:
         names = known | set(ENVIRONMENTS)
         raise RunError(f"no preset and no environment {name!r}.{nearest(name, names)}") from error
-    return TrainConfig(env=env) if algorithm == "rl2" else TrainConfig(env=env, num_envs=20, agent=PEARLConfig())
+    start = {"num_envs": 20} if algorithm == "pearl" else {}
+    declared = getattr(vector_class(env), "training_settings", {}).get(algorithm, {})
+    # Another project's id is kept whole: without its module it is not found.
+    known_as = env.rpartition("/")[2] if env.startswith(f"{NAMESPACE}:") else env
+    return TrainConfig.from_dict({"env": known_as, "algorithm": algorithm, **start, **declared})
 
 
 def _algorithm_of(file: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +14,9 @@ from metaenv.classic.bandit.tasks import BanditDistribution
 from metaenv.env import MetaEnv
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 
 class BernoulliBanditVectorEnv(BatchedEnv):
@@ -43,6 +47,11 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         self.n_arms = n_arms
         self._arm = np.full(num_envs, -1)
         self._paid = np.zeros(num_envs)
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.classic.bandit.policies import baselines
+
+        return baselines()
 
     def begin(self, rows: Rows) -> None:
         # The last pull stays to be drawn and reported; the next one overwrites it.

@@ -6,9 +6,10 @@ Luisa Zintgraf, Kyriacos Shiarlis, Maximilian Igl, Sebastian Schulze, Yarin Gal,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -29,6 +30,9 @@ from metaenv.errors import TaskError
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 PROBLEM = GridProblem(size=5, steps=15, episodes=4)  # VariBAD
 SIZE = PROBLEM.size
@@ -119,6 +123,7 @@ class GridNaviVectorEnv(BatchedEnv):
 
     trial_episodes: ClassVar[int] = PROBLEM.episodes
     episode_length: ClassVar[int] = PROBLEM.steps
+    best_fixed: ClassVar[str | None] = "best blind search"
 
     def __init__(
         self,
@@ -141,6 +146,11 @@ class GridNaviVectorEnv(BatchedEnv):
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._paths: list[list[Cell]] = [[] for _ in range(num_envs)]  # kept for pictures only
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.classic.gridnavi.baselines import baselines
+
+        return baselines()
 
     def begin(self, rows: Rows) -> None:
         self._cells[rows] = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -14,6 +15,9 @@ from metaenv.env import MetaEnv
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 START = 0  # the state every episode begins in
 
@@ -55,6 +59,11 @@ class TabularMDPVectorEnv(BatchedEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs)  # sum of the episode's mean rewards
         self._last = np.zeros((num_envs, 3))  # state, action, reward of the last step, to be drawn
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.classic.mdp.policies import baselines
+
+        return baselines()
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         mean, transitions = self.distribution.tables(tasks)

@@ -7,10 +7,10 @@ radius are those of the authors' own configuration (https://github.com/katerakel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,9 @@ from metaenv.errors import TaskError, nearest
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
 
 STEP = 0.1  # how far a full action goes along each axis (PEARL)
 GOAL_RADIUS = 0.2  # within it the robot is paid (PEARL)
@@ -195,6 +198,7 @@ class SparsePointRobotVectorEnv(BatchedEnv):
 
     trial_episodes: ClassVar[int] = 20
     episode_length: ClassVar[int] = EPISODE_STEPS
+    best_fixed: ClassVar[str | None] = "best fixed walk"
 
     def __init__(
         self,
@@ -219,6 +223,11 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._paths: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]  # kept for pictures only
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.classic.point_robot.baselines import baselines
+
+        return baselines()
 
     def begin(self, rows: Rows) -> None:
         self._places[rows] = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import gymnasium as gym
@@ -19,12 +21,14 @@ from metaenv.molecules.chem.smiles import write
 from metaenv.molecules.design.objective_splits import BINS, N_BINS
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
 from metaenv.molecules.property_ranges import CENTRE, SPREAD
-from metaenv.tasks import TaskBatch
+from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.molecules.render import Bar, Made
+    from metaenv.policies import Policy
+    from metaenv.trial import VectorTrial
 
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
@@ -38,6 +42,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     trial_objective: ClassVar[str] = "sum"
     reports_at_end: ClassVar[bool] = True
+    best_fixed: ClassVar[str | None] = "best fixed molecule"
 
     def __init__(
         self,
@@ -92,6 +97,22 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._remembers = bool(duplicate_penalty or render_mode)
         self._made: list[list[tuple[str, float]]] = [[] for _ in range(num_envs)]
         """The molecules made for the present task, with their scores: for pictures and for duplicates."""
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.molecules.design.baselines import baselines
+        from metaenv.molecules.design.bayes import BayesAdapter
+
+        found: dict[str, Policy] = dict(baselines(self.variant))
+        if self.variant != "assay":  # the adapter knows ranges, not targets
+            found["Bayes adapter"] = BayesAdapter(self.variant)
+        return found
+
+    def pictures(
+        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
+    ) -> Sequence[Path]:
+        from metaenv.molecules.design.pictures import draw_trial
+
+        return [draw_trial(policy, trials, tasks, folder, name)]
 
     # EPISODES
 

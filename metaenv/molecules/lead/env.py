@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
@@ -21,6 +22,7 @@ from metaenv.vector import BatchedEnv, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.molecules.render import Bar, Made
+    from metaenv.policies import Policy
 
 STEPS = 4
 """Changes in an episode (chosen: three reach any molecule of the library, so that who knows the optimum gets there,
@@ -32,6 +34,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     """``num_envs`` leads being optimised, each for a hidden objective; see `LeadOptimizationEnv`."""
 
     trial_episodes: ClassVar[int] = 5
+    best_fixed: ClassVar[str | None] = "best fixed molecule"
 
     def __init__(
         self,
@@ -67,6 +70,11 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._made: list[list[tuple[Index, float]]] = [[] for _ in range(num_envs)]
         """R-groups and scores of all molecules of the present task, first ones too: for pictures only."""
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.molecules.lead.baselines import baselines
+
+        return baselines()
 
     # EPISODES
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -63,6 +63,7 @@ from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
 if TYPE_CHECKING:
+    from metaenv.policies import Policy
     from metaenv.telescope.render import Scene
 
 NOMINAL_EXTINCTION, NOMINAL_DARK_MAG, NOMINAL_SEEING = 0.15, 21.5, 0.9
@@ -126,6 +127,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
     """``num_envs`` telescopes, each observing for a hidden programme; see `TargetSelectionEnv`."""
 
     trial_objective: ClassVar[str] = "sum"
+    best_fixed: ClassVar[str | None] = "best fixed rule"
     looks_ahead: bool = True
     """Whether a single telescope's nights may be made ready before they begin, see `metaenv.telescope.sim.prefetch`;
     False where a subclass draws other random numbers."""
@@ -212,6 +214,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def _visits(self) -> Singles:
         """(n, N) how often each target was exposed."""
         return self._state[:, 2]
+
+    def baselines(self) -> Mapping[str, Policy]:
+        from metaenv.telescope.baselines import baselines
+
+        return baselines()
 
     # EPISODES
 
