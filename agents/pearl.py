@@ -556,7 +556,7 @@ class PEARL(Agent):
         """(n_tasks, c) the context vectors of the training tasks, if they are to be predicted."""
         if self.predictor is None:
             return None
-        vectors = cast(VectorTrial, self.env).distribution.context(self._training_tasks)
+        vectors = cast(VectorTrial, self.env).distribution.task_vector(self._training_tasks)
         if self.config.task_prediction_loss == "bce":
             check_binary(vectors)
         return torch.from_numpy(vectors)

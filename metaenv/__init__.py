@@ -1,5 +1,6 @@
 """metaenv: Gymnasium environments whose tasks come from a distribution of scientific problems."""
 
+from metaenv.env import MetaEnv
 from metaenv.registry import ENVIRONMENTS, full_id, register_all
 from metaenv.tasks import (
     FrozenTasks,
@@ -22,6 +23,7 @@ __all__ = [
     "BatchedEnv",
     "FrozenTasks",
     "Labelled",
+    "MetaEnv",
     "ObserveTask",
     "Reference",
     "Task",

@@ -159,6 +159,10 @@ def evaluate(
         progress: called with (tasks done, tasks in all) for each policy.
         episodes: of a trial; the environment's own number by default.
         **settings: of the environment.
+
+    Raises:
+        KeyError: ``best_fixed`` is none of the policies.
+        ValueError: a policy cannot play this environment, by its method ``check(env)``; nothing was played.
     """
 
     def trials(policy: Policy) -> VectorTrial:
@@ -169,9 +173,11 @@ def evaluate(
     kept = tuple(k for k in shots if k <= env.episodes)
     if best_fixed is not None and best_fixed not in policies:
         raise KeyError(f"best_fixed={best_fixed!r} is not one of the policies {list(policies)}")
+    groups = {name: p if isinstance(p, Sequence) else [p] for name, p in policies.items()}
+    for policy in (p for group in groups.values() for p in group):
+        getattr(policy, "check", lambda env: None)(env)
     values, returns = {}, {}
-    for name, policy in policies.items():
-        group = policy if isinstance(policy, Sequence) else [policy]
+    for name, group in groups.items():
         records = [play_trials(p, trials(p), frozen.tasks, seed, progress) for p in group]
         values[name] = np.stack([_after(r, kept, env.trial_state.objective) for r in records])
         returns[name] = np.stack([_trial_returns(r, env.trial_state.objective) for r in records])

@@ -25,6 +25,9 @@ class Policy(Protocol):
 
     One that is to teach RL² (`metaenv.agents.imitation`) on trials of different lengths also has ``restart(rows)``,
     called where new trials have begun; and it may answer `NO_ADVICE` in situations that it would not get into.
+
+    One that cannot play every environment has ``check(env)``, which raises ValueError where it cannot: `evaluate` then
+    refuses it before anything is played.
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:

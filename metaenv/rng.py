@@ -7,10 +7,13 @@ read in blocks.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Literal, Protocol
 
 import numpy as np
 
+from metaenv.errors import TaskError
+from metaenv.tasks import MAX_REJECTIONS, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index, Rows
 
 BLOCK = 128  # numbers drawn from a generator at once; chosen: beyond this the cost of a call no longer shows
@@ -84,3 +87,98 @@ class Streams:
             else:
                 generator.random(out=self._block[row])
         self._next[index] = 0
+
+
+class TaskStreams:
+    """The task samplers of a vector environment: a stream of its own for each sub-environment.
+
+    What a stream gives depends on its seed alone. Tasks are drawn ahead, for all streams at once and in growing
+    blocks, because a handful of them costs about as much as a thousand.
+
+    Args:
+        distribution: where tasks come from.
+        split: one of the distribution's splits.
+        seeds: one for each stream.
+    """
+
+    MOST_AHEAD, AHEAD_IN_ALL = 8, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
+
+    def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
+        distribution.check_split(split)
+        self.distribution = distribution
+        self.split = split
+        self._streams = Streams(seeds, "uniform", block=max(BLOCK, distribution.unit_dim))
+        self._restart()
+
+    def _restart(self) -> None:
+        n = len(self._streams)
+        self._ahead = 1
+        self._ready: TaskBatch | None = None  # task j of stream i is row i * self._depth + j
+        self._depth = 0
+        self._next = np.zeros(n, np.intp)
+
+    def reseed(self, row: int, seed: np.random.SeedSequence) -> None:
+        """Start one of the streams anew; what was ready for it is forgotten."""
+        self._streams.reseed(row, seed)
+        self._next[row] = self._depth
+        self._ahead = 1  # who is reseeded often needs few tasks each time
+
+    def draw(self, rows: Rows) -> TaskBatch:
+        """The next task of each of the streams ``rows``."""
+        index = np.arange(len(self._streams))[rows]
+        if self._ready is None or (self._next[index] >= self._depth).any():
+            self._refill()
+        assert self._ready is not None
+        picked = index * self._depth + self._next[index]
+        self._next[index] += 1
+        return self._ready.take(picked)
+
+    def coming(self, row: int) -> TaskBatch:
+        """The tasks of one stream that are ready, in the order in which they will be drawn; there may be none."""
+        assert self._ready is not None, "some come with the first draw"
+        return self._ready.take(np.arange(row * self._depth + self._next[row], (row + 1) * self._depth))
+
+    def _refill(self) -> None:
+        """Fill every stream's store up to the present number of tasks ahead, which then grows."""
+        n = len(self._streams)
+        left = self._depth - self._next
+        depth = max(self._ahead, int(left.max()))
+        fresh = self._accepted(depth - left)
+        if self._ready is None:
+            self._ready = fresh
+        else:
+            old = np.arange(depth) < left[:, None]  # (n, depth) what moves over from the present store
+            source = np.arange(n)[:, None] * self._depth + self._next[:, None] + np.arange(depth)
+            source[~old] = len(self._ready) + np.arange(len(fresh))
+            self._ready = self._ready.joined(fresh).take(source.ravel())
+        self._ready.ids  # noqa: B018 (computed once for all)
+        self._depth, self._next = depth, np.zeros(n, np.intp)
+        self._ahead = min(2 * self._ahead, max(self.MOST_AHEAD, self.AHEAD_IN_ALL // n))
+
+    def _accepted(self, need: Index) -> TaskBatch:
+        """The next ``need[i]`` accepted tasks of each stream i, those of stream 0 first.
+
+        A stream's tasks are the accepted ones among its draws, in order, however many are drawn at once.
+        """
+        owners: list[Index] = []
+        parts: list[TaskBatch] = []
+        for _ in range(MAX_REJECTIONS):
+            if not need.any():
+                order = np.argsort(np.concatenate(owners), kind="stable")
+                return reduce(TaskBatch.joined, parts).take(order)
+            owner = np.repeat(np.arange(len(need)), need)
+            drawn = self.distribution.from_unit(self._draw(owner), self.split)
+            good = np.flatnonzero(self.distribution.accept(drawn))
+            owners.append(owner[good])
+            parts.append(drawn.take(good))
+            need = need - np.bincount(owner[good], minlength=len(need))
+        raise TaskError(f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row")
+
+    def _draw(self, owner: Index) -> Floats:
+        """Points of the unit cube from the streams ``owner``, which is sorted and may repeat."""
+        unit = np.empty((len(owner), self.distribution.unit_dim))
+        turn = np.arange(len(owner)) - np.searchsorted(owner, owner)  # how many of the same owner come before
+        for t in range(int(turn.max()) + 1):
+            now = np.flatnonzero(turn == t)
+            unit[now] = self._streams.draw(owner[now], self.distribution.unit_dim)
+        return unit

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, reduce
 from typing import Any, ClassVar, Self
@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metaenv.errors import TaskError, nearest
-from metaenv.rng import BLOCK, Streams
-from metaenv.typing import Floats, Index, Rows
+from metaenv.typing import Floats, Rows
 
 MAX_REJECTIONS = 1000  # chosen: a distribution that accepts under 1 % of its draws is a mistake
 
@@ -277,39 +276,72 @@ class Labelled:
 class TaskDistribution(ABC):
     """p(task): a map from the unit cube to tasks, with named splits.
 
-    A concrete distribution says how a point of ``[0, 1)^unit_dim`` becomes a task of a split. That makes one task
-    a fixed number of uniform draws, so a thousand streams can be advanced and then transformed in one batch.
+    A concrete distribution is a value, a frozen dataclass. It says in `draw` how a point of ``[0, 1)^unit_dim`` becomes
+    a task. That makes one task a fixed number of uniform draws, so a thousand streams can be advanced and then
+    transformed in one batch. ``train`` is endless; each other split is a frozen list, which `frozen_draws` describes or
+    `frozen_list` gives, and whose tasks are equally likely. A family that is finite in training too says so in
+    `members`; see `FiniteTaskDistribution`.
     """
 
     task_type: ClassVar[type[Task]]
     closed: ClassVar[bool] = False
     """Whether the family has a few members only, all known, which every split plays: nothing is then held out."""
+    frozen_draws: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    """Of each frozen split that is drawn once and for all: how many tasks it has, and the seed they are drawn with."""
     unit_dim: int
     splits: tuple[str, ...]
 
-    @abstractmethod
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks of ``split`` for points ``unit`` (n, unit_dim) in [0, 1); row by row."""
-
-    @abstractmethod
-    def frozen(self, split: str) -> FrozenTasks:
-        """The frozen evaluation list of ``split``, with references."""
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """New tasks, as ``split`` has them, for points ``unit`` (n, unit_dim) in [0, 1); row by row."""
+        raise NotImplementedError(
+            f"{type(self).__name__} draws no tasks: it needs draw(unit, split), or members(split)"
+        )
 
     @abstractmethod
     def reference(self, tasks: TaskBatch) -> Reference:
         """Random and oracle score of each task, computed; frozen lists carry theirs."""
 
-    @abstractmethod
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
-        """``n`` labelled examples of each task, for supervised learners."""
+        """``n`` labelled examples of each task, for supervised learners. Optional."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no labelled examples: few-shot learners need labelled(tasks, n, rng)."
+        )
 
-    @abstractmethod
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """The true task as a vector in [-1, 1], shape (n, c): what `ObserveTask` shows to an oracle."""
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
+        """The true task as a vector in [-1, 1], shape (n, c): what `ObserveTask` shows to an oracle. Optional."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no task vector: ObserveTask, and agents that are told the task or learn to "
+            "predict it, need task_vector(tasks)."
+        )
+
+    def frozen_list(self, split: str) -> FrozenTasks:
+        """The list of a frozen split, with references: by default drawn as `frozen_draws` says."""
+        return _drawn_list(self, split)
 
     def members(self, split: str) -> TaskBatch | None:
         """All tasks of a split that has finitely many, each once; None for an endless one."""
-        return None
+        self.check_split(split)
+        return None if split == "train" else self.frozen(split).tasks
+
+    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
+        """Tasks of a split for points (n, unit_dim) of the unit cube, row by row.
+
+        They are drawn for an endless split. Of a finite one the first coordinate picks a member.
+        """
+        members = self.members(split)
+        return self.draw(unit, split) if members is None else members.take((unit[:, 0] * len(members)).astype(np.intp))
+
+    def frozen(self, split: str) -> FrozenTasks:
+        """The frozen evaluation list of a split, with references.
+
+        Raises:
+            TaskError: an unknown split, or ``train``, which is endless unless the family is `closed`.
+        """
+        self.check_split(split)
+        if split == "train" and not self.closed:
+            names = ", ".join(s for s in self.splits if s != split)
+            raise TaskError(f"split 'train' is endless or to be drawn from: it has no frozen list; {names} have")
+        return self.frozen_list(split)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) which draws are members of the family; the others are drawn again."""
@@ -325,14 +357,53 @@ class TaskDistribution(ABC):
         self.check_split(split)
         if n < 1:
             raise TaskError(f"expected to sample at least one task, got n={n}")
+        return self._accepted(n, rng, lambda unit: self.from_unit(unit, split))
+
+    def _accepted(self, n: int, rng: np.random.Generator, make: Callable[[Floats], TaskBatch]) -> TaskBatch:
+        """``n`` of the tasks that ``make`` gives for points of the unit cube and that are members of the family."""
         parts: list[TaskBatch] = []
         for _ in range(MAX_REJECTIONS):
             missing = n - sum(len(part) for part in parts)
             if not missing:
                 return reduce(TaskBatch.joined, parts)
-            drawn = self.from_unit(rng.random((missing, self.unit_dim)), split)
+            drawn = make(rng.random((missing, self.unit_dim)))
             parts.append(drawn.take(np.flatnonzero(self.accept(drawn))))
         raise TaskError(f"{type(self).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges")
+
+
+@lru_cache(maxsize=8)
+def _drawn_list(distribution: TaskDistribution, split: str) -> FrozenTasks:
+    if split not in distribution.frozen_draws:
+        known = ", ".join(distribution.frozen_draws) or "none"
+        raise TaskError(
+            f"{type(distribution).__name__} says nowhere what its frozen split {split!r} holds: write it into "
+            f"frozen_draws (there: {known}), or give it in frozen_list(split)."
+        )
+    n, seed = distribution.frozen_draws[split]
+    tasks = distribution._accepted(n, np.random.default_rng(seed), lambda unit: distribution.draw(unit, split))
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+
+
+class FiniteTaskDistribution(TaskDistribution):
+    """Every split is a list of tasks, each as likely as the others; all but ``train`` are frozen.
+
+    A subclass says in `training_tasks` and `frozen_list` which tasks these are.
+    """
+
+    unit_dim: int = 1
+
+    @abstractmethod
+    def training_tasks(self) -> TaskBatch:
+        """All tasks of ``train``."""
+
+    def listed_tasks(self, split: str) -> TaskBatch:
+        """The tasks of a frozen split; a subclass whose references are costly gives them without."""
+        return self.frozen_list(split).tasks
+
+    def members(self, split: str) -> TaskBatch:
+        """All tasks of a split, each once."""
+        self.check_split(split)
+        return self.training_tasks() if split == "train" else self.listed_tasks(split)
 
 
 class TaskSampler:
@@ -355,98 +426,3 @@ class TaskSampler:
     def draw(self, n: int) -> TaskBatch:
         """The next ``n`` tasks of the stream."""
         return self.distribution.sample(n, self.split, self._rng)
-
-
-class TaskStreams:
-    """The task samplers of a vector environment: a stream of its own for each sub-environment.
-
-    What a stream gives depends on its seed alone. Tasks are drawn ahead, for all streams at once and in growing
-    blocks, because a handful of them costs about as much as a thousand.
-
-    Args:
-        distribution: where tasks come from.
-        split: one of the distribution's splits.
-        seeds: one for each stream.
-    """
-
-    MOST_AHEAD, AHEAD_IN_ALL = 8, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
-
-    def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
-        distribution.check_split(split)
-        self.distribution = distribution
-        self.split = split
-        self._streams = Streams(seeds, "uniform", block=max(BLOCK, distribution.unit_dim))
-        self._restart()
-
-    def _restart(self) -> None:
-        n = len(self._streams)
-        self._ahead = 1
-        self._ready: TaskBatch | None = None  # task j of stream i is row i * self._depth + j
-        self._depth = 0
-        self._next = np.zeros(n, np.intp)
-
-    def reseed(self, row: int, seed: np.random.SeedSequence) -> None:
-        """Start one of the streams anew; what was ready for it is forgotten."""
-        self._streams.reseed(row, seed)
-        self._next[row] = self._depth
-        self._ahead = 1  # who is reseeded often needs few tasks each time
-
-    def draw(self, rows: Rows) -> TaskBatch:
-        """The next task of each of the streams ``rows``."""
-        index = np.arange(len(self._streams))[rows]
-        if self._ready is None or (self._next[index] >= self._depth).any():
-            self._refill()
-        assert self._ready is not None
-        picked = index * self._depth + self._next[index]
-        self._next[index] += 1
-        return self._ready.take(picked)
-
-    def coming(self, row: int) -> TaskBatch:
-        """The tasks of one stream that are ready, in the order in which they will be drawn; there may be none."""
-        assert self._ready is not None, "some come with the first draw"
-        return self._ready.take(np.arange(row * self._depth + self._next[row], (row + 1) * self._depth))
-
-    def _refill(self) -> None:
-        """Fill every stream's store up to the present number of tasks ahead, which then grows."""
-        n = len(self._streams)
-        left = self._depth - self._next
-        depth = max(self._ahead, int(left.max()))
-        fresh = self._accepted(depth - left)
-        if self._ready is None:
-            self._ready = fresh
-        else:
-            old = np.arange(depth) < left[:, None]  # (n, depth) what moves over from the present store
-            source = np.arange(n)[:, None] * self._depth + self._next[:, None] + np.arange(depth)
-            source[~old] = len(self._ready) + np.arange(len(fresh))
-            self._ready = self._ready.joined(fresh).take(source.ravel())
-        self._ready.ids  # noqa: B018 (computed once for all)
-        self._depth, self._next = depth, np.zeros(n, np.intp)
-        self._ahead = min(2 * self._ahead, max(self.MOST_AHEAD, self.AHEAD_IN_ALL // n))
-
-    def _accepted(self, need: Index) -> TaskBatch:
-        """The next ``need[i]`` accepted tasks of each stream i, those of stream 0 first.
-
-        A stream's tasks are the accepted ones among its draws, in order, however many are drawn at once.
-        """
-        owners: list[Index] = []
-        parts: list[TaskBatch] = []
-        for _ in range(MAX_REJECTIONS):
-            if not need.any():
-                order = np.argsort(np.concatenate(owners), kind="stable")
-                return reduce(TaskBatch.joined, parts).take(order)
-            owner = np.repeat(np.arange(len(need)), need)
-            drawn = self.distribution.from_unit(self._draw(owner), self.split)
-            good = np.flatnonzero(self.distribution.accept(drawn))
-            owners.append(owner[good])
-            parts.append(drawn.take(good))
-            need = need - np.bincount(owner[good], minlength=len(need))
-        raise TaskError(f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row")
-
-    def _draw(self, owner: Index) -> Floats:
-        """Points of the unit cube from the streams ``owner``, which is sorted and may repeat."""
-        unit = np.empty((len(owner), self.distribution.unit_dim))
-        turn = np.arange(len(owner)) - np.searchsorted(owner, owner)  # how many of the same owner come before
-        for t in range(int(turn.max()) + 1):
-            now = np.flatnonzero(turn == t)
-            unit[now] = self._streams.draw(owner[now], self.distribution.unit_dim)
-        return unit

@@ -68,7 +68,7 @@ def check_vector_env(make: Factory, num_envs: int = 4, steps: int = 60) -> None:
 
 
 def check_distribution(distribution: TaskDistribution) -> None:
-    """Splits are real, tasks survive JSON, the context vector is in [-1, 1], samples repeat by seed.
+    """Splits are real, tasks survive JSON, the task vector, if there is one, is in [-1, 1], samples repeat by seed.
 
     Real means that no two splits share a task; or, for a distribution that declares itself `closed`, that each
     split's frozen list, that of ``train`` too, holds every member exactly once.
@@ -78,8 +78,7 @@ def check_distribution(distribution: TaskDistribution) -> None:
         batch = distribution.sample(16, split, np.random.default_rng(7))
         again = distribution.sample(16, split, np.random.default_rng(7))
         assert (batch.ids == again.ids).all(), f"split {split!r}: the same seed gave other tasks"
-        context = distribution.context(batch)
-        assert context.dtype == np.float32 and np.abs(context).max() <= 1, f"{split!r}: context outside [-1, 1]"
+        _check_task_vector(distribution, batch, split)
         for task in batch.tasks():
             assert type(task).from_json(task.to_json()) == task, f"JSON changed {task}"
             assert TaskBatch.from_tasks([task]).ids[0] == task.id
@@ -105,6 +104,14 @@ def check_distribution(distribution: TaskDistribution) -> None:
         assert "tset" in str(error), error
     else:
         raise AssertionError("an unknown split was accepted")
+
+
+def _check_task_vector(distribution: TaskDistribution, batch: TaskBatch, split: str) -> None:
+    try:
+        vector = distribution.task_vector(batch)
+    except NotImplementedError:  # it is optional
+        return
+    assert vector.dtype == np.float32 and np.abs(vector).max() <= 1, f"{split!r}: task vector outside [-1, 1]"
 
 
 def check_trial(trial: Trial, seed: int = 3) -> None:

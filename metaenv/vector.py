@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from metaenv.actions import check_actions
 from metaenv.errors import TaskError, nearest
-from metaenv.rng import Streams
-from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution, TaskStreams
+from metaenv.rng import Streams, TaskStreams
+from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
 if TYPE_CHECKING:  # both are made of this module
@@ -207,7 +207,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def task_vector(self) -> NDArray[np.float32]:
         """(num_envs, c) the true tasks as vectors: a privileged signal, for training and oracles only."""
-        return self.distribution.context(self.tasks)
+        return self.distribution.task_vector(self.tasks)
 
     # THE GYMNASIUM INTERFACE
 

@@ -18,17 +18,17 @@ def _extended(space: gym.spaces.Space[Any], distribution: TaskDistribution) -> g
     if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
         raise ValueError(f"ObserveTask needs a one-dimensional Box observation, got {space}")
     unit = np.full((1, distribution.unit_dim), 0.5)
-    size = distribution.context(distribution.from_unit(unit, distribution.splits[0])).shape[1]
+    size = distribution.task_vector(distribution.from_unit(unit, distribution.splits[0])).shape[1]
     low = np.concatenate([space.low, np.full(size, -1)]).astype(np.float32)
     return gym.spaces.Box(low, np.concatenate([space.high, np.ones(size)]).astype(np.float32), dtype=np.float32)
 
 
 class VectorObserveTask(BatchedWrapper):
-    """A vector environment whose observation ends with the true task's context vector, in [-1, 1]."""
+    """A vector environment whose observation ends with the true task as a vector, in [-1, 1]."""
 
     def __init__(self, env: BatchedEnv) -> None:
         super().__init__(env, _extended(env.single_observation_space, env.distribution))
-        self._context = np.empty((env.num_envs, 0), np.float32)
+        self._vectors = np.empty((env.num_envs, 0), np.float32)
 
     @property
     def episode_length(self) -> int | None:
@@ -37,14 +37,14 @@ class VectorObserveTask(BatchedWrapper):
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)
-        self._context = self.distribution.context(self.tasks)
+        self._vectors = self.distribution.task_vector(self.tasks)
 
     def observe(self, rows: Rows) -> Observations:
-        return np.concatenate([self.env.observe(rows), self._context[rows]], axis=1)
+        return np.concatenate([self.env.observe(rows), self._vectors[rows]], axis=1)
 
 
 class ObserveTask(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """A scalar environment whose observation ends with the true task's context vector, in [-1, 1]."""
+    """A scalar environment whose observation ends with the true task as a vector, in [-1, 1]."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
@@ -53,6 +53,6 @@ class ObserveTask(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
         self.observation_space = _extended(env.observation_space, self._distribution)
 
     def observation(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The observation with the context vector behind it."""
+        """The observation with the task vector behind it."""
         task = TaskBatch.from_tasks([self.env.get_wrapper_attr("task")])
-        return np.concatenate([observation, self._distribution.context(task)[0]])
+        return np.concatenate([observation, self._distribution.task_vector(task)[0]])

@@ -65,7 +65,7 @@ def test_trials_of_different_lengths_are_padded_with_zeros():
 
     class HeatThenMaybeStop:
         def start(self, env, rng):
-            self.env, self.stops = env, env.distribution.context(env.tasks)[0, 0] > 0
+            self.env, self.stops = env, env.distribution.task_vector(env.tasks)[0, 0] > 0
 
         def act(self, observation):
             return np.array([4 if self.stops and self.env.action_masks()[0, 4] else 0])

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_dose import Patients, TwoDrugsEnv, TwoDrugsVectorEnv
 
 from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
-from metaenv.tasks import Reference, Task, TaskBatch, TaskDistribution, TaskSampler, TaskStreams
+from metaenv.rng import TaskStreams
+from metaenv.tasks import Reference, Task, TaskBatch, TaskDistribution, TaskSampler
+from metaenv.testing import check_distribution, check_meta_env, check_vector_env
+from metaenv.wrappers import ObserveTask, VectorObserveTask
 
 probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=6).map(tuple)
 
@@ -194,3 +198,39 @@ def test_members_of_finite_families():
     assert PointRobotDistribution("uniform").members("train") is None
     with pytest.raises(TaskError, match="Did you mean 'train'"):
         robot.members("trian")
+
+
+def test_a_distribution_writes_only_how_a_task_is_drawn():
+    family = Patients()
+    unit = np.array([[0.0, 0.5], [0.999, 0.25]])
+    np.testing.assert_array_equal(family.from_unit(unit, "train").best, 0.2 + 0.8 * unit)
+    frozen = family.frozen("test")
+    assert len(frozen) == 50 and frozen is family.frozen("test") and frozen.sha256 == frozen.tasks.sha256
+    # The list is that of its seed, and a point of the unit cube picks one of it by its first coordinate.
+    np.testing.assert_array_equal(frozen.tasks.best, 0.2 + 0.8 * np.random.default_rng(1).random((50, 2)))
+    assert (family.from_unit(unit, "test").ids == frozen.tasks.ids[[0, 49]]).all()
+    assert family.frozen("ood-frail").tasks.best.max() <= 0.2
+    members = family.members("test")
+    assert members is not None and (members.ids == frozen.tasks.ids).all() and family.members("train") is None
+    with pytest.raises(TaskError, match=r"endless.*test, ood-frail have"):
+        family.frozen("train")
+    with pytest.raises(TaskError, match="Did you mean 'test'"):
+        family.from_unit(unit, "tets")
+
+
+def test_a_frozen_split_that_nothing_describes_is_refused():
+    with pytest.raises(TaskError, match=r"'ood-tall'.*frozen_draws"):
+        Patients(splits=("train", "ood-tall")).frozen("ood-tall")
+
+
+def test_labelled_examples_and_task_vectors_are_optional():
+    check_distribution(Patients())
+    check_meta_env(TwoDrugsEnv(), steps=5)
+    check_vector_env(TwoDrugsVectorEnv, steps=5)
+    tasks = Patients().frozen("test").tasks
+    with pytest.raises(NotImplementedError, match=r"Patients has no labelled examples: .* need labelled"):
+        Patients().labelled(tasks, 3, np.random.default_rng(0))
+    with pytest.raises(NotImplementedError, match=r"Patients has no task vector: ObserveTask, .* need task_vector"):
+        VectorObserveTask(TwoDrugsVectorEnv(2))
+    with pytest.raises(NotImplementedError, match="no task vector"):
+        ObserveTask(TwoDrugsEnv())

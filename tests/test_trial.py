@@ -119,7 +119,7 @@ def test_a_revealed_task_follows_a_partial_reset():
     env = VectorObserveTask(gym.make_vec(ID, num_envs=3, autoreset_mode=AutoresetMode.DISABLED))
     env.reset(seed=0)
     observation, _ = env.reset(options={"reset_mask": np.array([False, True, False])})
-    np.testing.assert_array_equal(observation[:, 1:], env.distribution.context(env.tasks))
+    np.testing.assert_array_equal(observation[:, 1:], env.distribution.task_vector(env.tasks))
 
 
 def test_context_blind_trials_show_progress_only():

@@ -1,8 +1,8 @@
-"""Gaussian-process Bayesian optimisation by BoTorch: what a self-driving laboratory runs today.
+"""Gaussian-process Bayesian optimisation of bounded actions by BoTorch: what a self-driving laboratory runs today.
 
 Balandat et al. 2020, "BoTorch", https://arxiv.org/abs/1910.06403; the acquisition is LogEI of Ament et al. 2023,
 https://arxiv.org/abs/2310.20708. A BoTorch model takes a batch of independent data sets, so the campaigns of many
-materials are fitted at once, each with hyperparameters of its own.
+tasks are fitted at once, each with hyperparameters of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,21 +20,35 @@ from metaenv.vector import Observations
 
 INITIAL = 3  # scrambled Sobol experiments before the first fit; chosen
 CANDIDATES = 1024  # Sobol points the acquisition is maximised over, before refinement
-REFINED = 64  # more points, normally distributed around the best candidate and the best recipe so far
-SPREAD = 0.1  # of these, in action units
+REFINED = 64  # more points, normally distributed around the best candidate and the best action so far
+SPREAD = 0.1  # of these, as a share of the action's range
 
 
 class GaussianProcessBO:
-    """BoTorch's default ``SingleTaskGP`` on standardised readings, and LogEI over candidate recipes."""
+    """BoTorch's default ``SingleTaskGP`` on standardised readings, and LogEI over candidate actions.
+
+    It takes every action for an experiment of its own and the reward for the reading, on any bounded Box action.
+    """
+
+    def check(self, env: VectorTrial) -> None:
+        """Raise ValueError unless the actions of ``env`` are a bounded Box."""
+        space = env.single_action_space
+        if not isinstance(space, gym.spaces.Box) or not space.is_bounded():
+            raise ValueError(f"Expected a bounded Box action for GP-BO (Bayesian optimisation), got {space}.")
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """Draw an initial design and a set of candidates for each campaign."""
+        self.check(env)
         try:
             import torch
             from torch.quasirandom import SobolEngine
         except ImportError as error:
-            raise ImportError("Bayesian optimisation needs BoTorch: pip install -e '.[baselines]'") from error
-        self._n, self._d = env.num_envs, int(env.single_action_space.shape[0])  # type: ignore[index]
+            raise ImportError('GP-BO needs BoTorch: pip install "metaenv-science[baselines]"') from error
+        space = env.single_action_space
+        assert isinstance(space, gym.spaces.Box), "checked above"
+        self._shape, self._low = space.shape, space.low.ravel().astype(np.float64)
+        self._range = space.high.ravel() - self._low
+        self._n, self._d = env.num_envs, len(self._low)
         self._rng, self._torch = rng, torch
         seeds = rng.integers(2**31, size=self._n)
         engines = [SobolEngine(self._d, scramble=True, seed=int(s)) for s in seeds]
@@ -43,15 +58,15 @@ class GaussianProcessBO:
         self._y = torch.empty(self._n, 0, 1, dtype=torch.float64)
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """The next recipe of each campaign."""
+        """The next action of each campaign."""
         k = self._x.shape[1]
         unit = self._initial[:, k] if k < INITIAL else self._suggest()
-        return (2 * unit - 1).numpy()
+        return (self._low + self._range * unit.numpy()).reshape(self._n, *self._shape)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """Add the reading to each campaign's data."""
-        unit = self._torch.as_tensor((action + 1) / 2).reshape(self._n, 1, self._d)
-        self._x = self._torch.cat([self._x, unit], dim=1)
+        unit = (np.reshape(action, (self._n, 1, self._d)) - self._low) / self._range
+        self._x = self._torch.cat([self._x, self._torch.as_tensor(unit)], dim=1)
         self._y = self._torch.cat([self._y, self._torch.as_tensor(reward).reshape(self._n, 1, 1)], dim=1)
 
     def _suggest(self) -> Any:

@@ -314,22 +314,16 @@ class SolidStateDistribution(TaskDistribution):
     unit_dim: int = UNIT_DIM
     splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points of the unit cube; in frozen splits the first coordinate picks one of the list."""
-        if split == "train":
-            return draw(unit, split)
-        tasks = self.frozen(split).tasks
-        return tasks.take((unit[:, 0] * len(tasks)).astype(np.intp))
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """Tasks for points of the unit cube."""
+        return draw(unit, split)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) which tasks are `solvable`; all of a frozen list."""
         return solvable(tasks)
 
-    def frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        self.check_split(split)
-        if split == "train":
-            raise TaskError(f"split 'train' is endless; frozen lists exist for {', '.join(FROZEN_SIZES)}")
         return load_frozen(SolidStateTask, split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -343,7 +337,7 @@ class SolidStateDistribution(TaskDistribution):
         y = utility_table(tasks, actions, self.variant)
         return Labelled(np.concatenate([actions, goal], axis=2), y, tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 41) what training draws, each scaled to [-1, 1]; beyond training's ranges it is cut at 1."""
         ranges = {**LINEAR, "onset_target_K": _SEEN_ONSET_K, "nucleation_J_m2": (0.0, LINEAR["nucleation_J_m2"][1])}
         drawn = _drawn(tasks)

@@ -307,12 +307,9 @@ class TargetSelectionDistribution(TaskDistribution):
         if self.variant not in NIGHT_SETUPS:
             raise ValueError(f"no variant {self.variant!r}.{nearest(self.variant, NIGHT_SETUPS)}")
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points of the unit cube; in frozen splits the first coordinate picks one of the list."""
-        if split == "train":
-            return draw(unit, split)
-        tasks = self.frozen(split).tasks
-        return tasks.take((unit[:, 0] * len(tasks)).astype(np.intp))
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """Tasks for points of the unit cube."""
+        return draw(unit, split)
 
     def accept(self, tasks: TaskBatch) -> Bools:
         """(n,) which tasks have at least four hours of astronomical darkness in every night of a trial."""
@@ -321,13 +318,10 @@ class TargetSelectionDistribution(TaskDistribution):
         first, last = (dark_hours(tasks.evening_mjd + k, latitude, longitude) for k in (0, LONGEST_TRIAL))
         return np.minimum(first, last) >= SHORTEST_HOURS
 
-    def frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
         from metaenv.telescope.stored import load_frozen
 
-        self.check_split(split)
-        if split == "train":
-            raise TaskError(f"split 'train' is endless; frozen lists exist for {', '.join(SPLITS[1:])}")
         return load_frozen(split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -349,7 +343,7 @@ class TargetSelectionDistribution(TaskDistribution):
         x = np.concatenate([one_hot, targets.features.transpose(0, 2, 1)], axis=2)
         return Labelled(x, np.log(values(tasks, targets)), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 30) the task's numbers, scaled to [-1, 1] and cut there; azimuths as sine and cosine."""
         t = tasks
         day = 2 * np.pi * ((t.evening_mjd - _JANUARY_2025_MJD) % 365.25) / 365.25

@@ -81,7 +81,7 @@ class SinusoidDistribution(TaskDistribution):
         x = rng.uniform(*X, size=(len(tasks), n))
         return Labelled(x[:, :, None], sine(tasks, x), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 2) amplitude and phase, scaled to [-1, 1]."""
         low, high = np.array([AMPLITUDE, PHASE]).T
         return (2 * (np.stack([tasks.amplitude, tasks.phase], axis=1) - low) / (high - low) - 1).astype(np.float32)

@@ -222,7 +222,7 @@ class CompoundLaws(TaskDistribution):
         y = law(tasks, pool.descriptors[rows]) + tasks.noise[:, None] * rng.standard_normal(rows.shape)
         return Labelled(pool.features[rows], y, tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 13) the task's numbers."""
         rows = np.column_stack([tasks.weight, tasks.peak, tasks.bend, tasks.noise])
         return np.clip(rows, -1.0, 1.0).astype(np.float32)
@@ -306,7 +306,7 @@ class AlloyLaws(TaskDistribution):
         y = ((features[:, :, COLUMNS] - mean) / deviation) @ MIXING + (excess @ tasks.interaction[:, :, None])[..., 0]
         return Labelled(features, y + tasks.noise[:, None] * rng.standard_normal(y.shape), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 7) the task's numbers, scaled and cut at 1."""
         rows = np.column_stack([tasks.metals / len(SYMBOLS), tasks.interaction / (3 * INTERACTION), tasks.noise])
         return np.clip(rows, -1.0, 1.0).astype(np.float32)

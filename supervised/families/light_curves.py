@@ -201,7 +201,7 @@ class RareTransients(TaskDistribution):
         rows = start[family] + distinct(np.full(len(tasks), size), n, rng)  # another object each time
         return Labelled(bank[rows].astype(np.float64), anomalous.astype(np.float64), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 2 * families) -1 or 1: which families are common, which is rare."""
         place = np.arange(len(FAMILIES))
         common = (tasks.common[:, :, None] == place).any(axis=1)

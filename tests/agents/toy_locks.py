@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv import BatchedEnv, FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv import BatchedEnv, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Rows
 
@@ -30,19 +30,13 @@ class LockDistribution(TaskDistribution):
     scale: float = 1.0
     """Of the context, which is one-hot at 1."""
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
         return TaskBatch(Lock, {"key": np.floor(KEYS * unit[:, 0])})
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         return (self.scale * np.eye(KEYS)[tasks.key.astype(int)]).astype(np.float32)
 
-    def frozen(self, split: str) -> FrozenTasks:
-        raise NotImplementedError
-
     def reference(self, tasks: TaskBatch) -> Reference:
-        raise NotImplementedError
-
-    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         raise NotImplementedError
 
 

@@ -196,7 +196,7 @@ def test_the_data_files_are_small():
 
 def test_the_context_is_where_in_the_ranges_a_task_lies():
     unit = uniform(300)
-    context = D.context(draw(unit, "train"))
+    context = D.task_vector(draw(unit, "train"))
     assert context.shape == (300, 41) and context.dtype == np.float32
     names = [*LINEAR, *LOGARITHMIC]
     for k, name in enumerate(names):
@@ -208,7 +208,7 @@ def test_the_context_is_where_in_the_ranges_a_task_lies():
             expected = 2 * unit[:, k] - 1
         np.testing.assert_allclose(context[:, k], expected, atol=1e-5)
     for split in SPLITS:
-        assert abs(D.context(D.frozen(split).tasks)).max() <= 1
+        assert abs(D.task_vector(D.frozen(split).tasks)).max() <= 1
 
 
 @pytest.mark.parametrize("variant", ["default", "full"])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
-FROZEN_SIZES = {"validation": 1_000, "test": 10_000}
-FROZEN_SEEDS = {"validation": 1_611_027, "test": 1_611_028}  # chosen; any fixed pair does
+FROZEN_DRAWS = {"validation": (1_000, 1_611_027), "test": (10_000, 1_611_028)}  # sizes, and seeds (any would do)
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class BanditDistribution(TaskDistribution):
 
     n_arms: int = 5
     task_type: ClassVar[type[Task]] = BanditTask
+    frozen_draws: ClassVar[Mapping[str, tuple[int, int]]] = FROZEN_DRAWS
     splits: tuple[str, ...] = ("train", "validation", "test")
 
     @property
@@ -44,16 +44,9 @@ class BanditDistribution(TaskDistribution):
         """One uniform number for each arm."""
         return self.n_arms
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Probabilities for points of the unit cube; a frozen bandit for the frozen splits."""
-        if split == "train":
-            return TaskBatch(BanditTask, {"probabilities": np.ascontiguousarray(unit)})
-        frozen = self.frozen(split).tasks
-        return frozen.take((unit[:, 0] * len(frozen)).astype(np.intp))
-
-    def frozen(self, split: str) -> FrozenTasks:
-        """The first bandits of a fixed seed: 1,000 to validate, 10,000 to test."""
-        return _frozen(self.n_arms, split)
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """A point of the unit cube is a bandit's probabilities."""
+        return TaskBatch(BanditTask, {"probabilities": np.ascontiguousarray(unit)})
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Expected reward of one pull: of a random arm, and of the best arm."""
@@ -66,17 +59,6 @@ class BanditDistribution(TaskDistribution):
         rewards = (rng.random(arms.shape) < chance).astype(np.float64)
         return Labelled(np.eye(self.n_arms)[arms], rewards, tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """The probabilities, from [0, 1] to [-1, 1]."""
         return (2 * tasks.probabilities - 1).astype(np.float32)
-
-
-@lru_cache(maxsize=16)
-def _frozen(n_arms: int, split: str) -> FrozenTasks:
-    distribution = BanditDistribution(n_arms)
-    distribution.check_split(split)
-    if split not in FROZEN_SIZES:
-        raise TaskError(f"split {split!r} is endless; frozen lists exist for {', '.join(FROZEN_SIZES)}")
-    unit = np.random.default_rng(FROZEN_SEEDS[split]).random((FROZEN_SIZES[split], n_arms))
-    tasks = TaskBatch(BanditTask, {"probabilities": unit})
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)

@@ -70,19 +70,13 @@ class GridNaviDistribution(TaskDistribution):
     unit_dim: int = 1
     splits: tuple[str, ...] = ("train", "validation", "test")
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """One of the goals."""
-        goals = every_goal()
-        return goals.take((unit[:, 0] * len(goals)).astype(np.intp))
-
-    def members(self, split: str) -> TaskBatch | None:
+    def members(self, split: str) -> TaskBatch:
         """Every goal, whatever the split."""
         self.check_split(split)
         return every_goal()
 
-    def frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         """Every goal once, whatever the split."""
-        self.check_split(split)
         goals = every_goal()
         return FrozenTasks(split, goals, self.reference(goals), goals.sha256)
 
@@ -97,7 +91,7 @@ class GridNaviDistribution(TaskDistribution):
         rewards = np.where(cells == cell_numbers(tasks)[:, None], ON_GOAL, OFF_GOAL)
         return Labelled(PLACES[cells].astype(np.float64), rewards, tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """The goal's place, scaled as in the observation."""
         return PLACES[cell_numbers(tasks)]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from metaenv.classic.mdp.exact import optimal_value, uniform_value
 from metaenv.errors import TaskError
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
-FROZEN_SIZES = {"validation": 1_000, "test": 10_000}
-FROZEN_SEEDS = {"validation": 1_611_029, "test": 1_611_030}  # chosen; any fixed pair does
+FROZEN_DRAWS = {"validation": (1_000, 1_611_029), "test": (10_000, 1_611_030)}  # sizes, and seeds (any would do)
 REWARD_MEAN, REWARD_SD, NOISE_SD = 1.0, 1.0, 1.0
 """Mean rewards are drawn from N(1, 1) and paid with noise N(0, 1): Duan et al. 2016, arXiv 1611.02779, section 3.1."""
 GRID = 2.0**20
@@ -59,6 +58,7 @@ class MDPDistribution(TaskDistribution):
     horizon: int = 10
     """Steps of an episode; the tasks do not depend on it, their references do."""
     task_type: ClassVar[type[Task]] = MDPTask
+    frozen_draws: ClassVar[Mapping[str, tuple[int, int]]] = FROZEN_DRAWS
     splits: tuple[str, ...] = ("train", "validation", "test")
 
     def __post_init__(self) -> None:
@@ -80,11 +80,8 @@ class MDPDistribution(TaskDistribution):
     def _normal_pairs(self) -> int:
         return (self.pairs + 1) // 2
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """MDPs for points of the unit cube; a frozen MDP for the frozen splits."""
-        if split != "train":
-            frozen = self.frozen(split).tasks
-            return frozen.take((unit[:, 0] * len(frozen)).astype(np.intp))
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """MDPs for points of the unit cube."""
         # Numbers first, tasks last: the layout of a TaskBatch's table.
         numbers = np.ascontiguousarray(unit.T)
         k = self._normal_pairs
@@ -93,10 +90,6 @@ class MDPDistribution(TaskDistribution):
         return TaskBatch(
             MDPTask, {"mean_rewards": rewards.T, "transitions": transitions.reshape(-1, rewards.shape[1]).T}
         )
-
-    def frozen(self, split: str) -> FrozenTasks:
-        """The first MDPs of a fixed seed: 1,000 to validate, 10,000 to test."""
-        return _frozen(self.n_states, self.n_actions, self.horizon, split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Exact value of an episode: of uniformly random actions, and of the optimal policy (undiscounted)."""
@@ -134,7 +127,7 @@ class MDPDistribution(TaskDistribution):
         mean = np.take_along_axis(tasks.mean_rewards, pairs, axis=1)
         return Labelled(np.eye(self.pairs)[pairs], mean + NOISE_SD * rng.standard_normal(pairs.shape), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, S * A + S * A * S) every number standardised, then squashed by tanh(z / 2) into [-1, 1]."""
         # A flat Dirichlet of S has mean 1 / S and, near enough, the same standard deviation.
         rewards = (tasks.mean_rewards - REWARD_MEAN) / REWARD_SD
@@ -156,14 +149,3 @@ def _flat_dirichlet(unit: Floats) -> Floats:
     weights += 1  # rounded up: a sum is never 0
     weights /= weights.sum(axis=1, keepdims=True)
     return weights
-
-
-@lru_cache(maxsize=6)
-def _frozen(n_states: int, n_actions: int, horizon: int, split: str) -> FrozenTasks:
-    distribution = MDPDistribution(n_states, n_actions, horizon)
-    distribution.check_split(split)
-    if split not in FROZEN_SIZES:
-        raise TaskError(f"split {split!r} is endless; frozen lists exist for {', '.join(FROZEN_SIZES)}")
-    rng = np.random.default_rng(FROZEN_SEEDS[split])
-    tasks = distribution.sample(FROZEN_SIZES[split], "train", rng)
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)

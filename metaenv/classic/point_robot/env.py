@@ -73,16 +73,12 @@ class PointRobotDistribution(TaskDistribution):
         if self.goals not in ("finite", "uniform"):
             raise ValueError(f"no goals {self.goals!r}.{nearest(self.goals, ('finite', 'uniform'))}")
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """One of the split's goals, all equally likely."""
-        if split == "train" and self.goals == "uniform":
-            return _at(np.pi * unit[:, 0])
-        known = goals_of(split)
-        return known.take((unit[:, 0] * len(known)).astype(np.intp))
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """Goals anywhere on the upper half circle."""
+        return _at(np.pi * unit[:, 0])
 
-    def frozen(self, split: str) -> FrozenTasks:
+    def frozen_list(self, split: str) -> FrozenTasks:
         """All goals of a split other than ``train``."""
-        self.check_split(split)
         return _frozen(split)
 
     def members(self, split: str) -> TaskBatch | None:
@@ -99,7 +95,7 @@ class PointRobotDistribution(TaskDistribution):
         x = rng.uniform(-1, 1, (len(tasks), n, 2))
         return Labelled(x, -distance(x, tasks.matrix()[:, None]), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """The goal's place."""
         return tasks.matrix().astype(np.float32)
 
@@ -135,8 +131,6 @@ def _at(angles: Floats) -> TaskBatch:
 
 @lru_cache(maxsize=8)
 def _frozen(split: str) -> FrozenTasks:
-    if split == "train":
-        raise TaskError("split 'train' is sampled; frozen lists exist for validation, test, ood-lower")
     tasks = goals_of(split)
     return FrozenTasks(split, tasks, PointRobotDistribution().reference(tasks), tasks.sha256)
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.assay.library import HELD_OUT, SHA256, TARGETS, Assays, load, locate, target_number
-from metaenv.molecules.chem.fragments import DATA, MAX_ACTIONS
+from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import fingerprints as fingerprints_of
 from metaenv.molecules.chem.scoring import score_table
@@ -25,7 +24,8 @@ from metaenv.molecules.design.objective_splits import covered_bins, range_pairs,
 from metaenv.molecules.design.tasks import Features, ObjectiveDistribution, parsed_certificate
 from metaenv.molecules.property_ranges import PropertyRanges, in_split, inside, range_columns, scaled, tenth_of
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
-from metaenv.tasks import FrozenTasks, Labelled, Task, TaskBatch
+from metaenv.molecules.task_tables import read_json
+from metaenv.tasks import Labelled, Task, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
 Labels = Literal["activity", "active"]
@@ -122,6 +122,8 @@ class AssayDistribution(ObjectiveDistribution):
     labels: Labels = "activity"
     """What `labelled` tells: measured activity, standardised for each target; or ``active``, 1 above its median."""
     task_type: ClassVar[type[Task]] = AssayTask
+    frozen_file: ClassVar[str] = "assay_frozen.json"
+    frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "ood-target")  # type: ignore[misc]
 
     def __post_init__(self) -> None:
@@ -140,11 +142,34 @@ class AssayDistribution(ObjectiveDistribution):
         tasks = self.members(split)
         return tasks.take(np.unique(tasks.target, return_index=True)[1])
 
-    def _training(self) -> TaskBatch:
-        return all_tasks(locate(self.source), "train")
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every objective of a split, those too that its evaluation list leaves out."""
+        return all_tasks(locate(self.source), split)
 
-    def _frozen(self, split: str) -> FrozenTasks:
-        return _frozen(locate(self.source), split)
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+        return [FROZEN_SEED, list(FROZEN_SIZES).index(split)]
+
+    def hashes(self, tasks: TaskBatch) -> dict[str, str]:
+        """SHA-256 of targets and ranges, without the certificates, which depend on a model; and of everything."""
+        numbers = np.column_stack([tasks.target, tasks.wanted, tasks.low, tasks.high])
+        objectives = hashlib.sha256(np.ascontiguousarray(numbers).astype("<f8").tobytes()).hexdigest()
+        return {"objectives_sha256": objectives, **super().hashes(tasks)}
+
+    def check_list(self, split: str, tasks: TaskBatch) -> None:
+        """Raise TaskError if the objectives are not those that were frozen; warn if only certificates differ."""
+        known, found = self.manifest()[split], self.hashes(tasks)
+        if found["objectives_sha256"] != known["objectives_sha256"]:
+            raise TaskError(
+                f"the list {split!r} of variant 'assay' is not the one that was frozen; install metaenv again"
+            )
+        if self.assays.sha256 == SHA256 and found["sha256"] != known["sha256"]:
+            warnings.warn(
+                f"some certificates of the list {split!r} are not those it was frozen with (by "
+                f"{read_json(self.frozen_file)['made_with']}): scores may differ a little from published ones. Install "
+                "those versions to compare exactly.",
+                stacklevel=4,
+            )
 
     def check(self, tasks: TaskBatch) -> None:
         """Refuse, with a TaskError, tasks whose certificate is predicted no more active than random molecules are."""
@@ -192,7 +217,7 @@ class AssayDistribution(ObjectiveDistribution):
         y = [(assay.standardised if self.labels == "activity" else assay.active)[r] for assay, r in pairs]
         return Labelled(np.array(x), np.array(y), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 95) which of 31 bins the ranges cover, and the activity predicted for 64 real molecules.
 
         Activity is centred and divided by three standard deviations of real molecules; it tells about a target that
@@ -243,50 +268,6 @@ def all_tasks(path: Path, split: str) -> TaskBatch:
     tasks = TaskBatch(AssayTask, columns)
     check_activity(tasks, known)
     return tasks
-
-
-def frozen_tasks(path: Path, split: str) -> TaskBatch:
-    """The evaluation list of a split: some of its objectives."""
-    tasks = all_tasks(path, split)
-    rng = np.random.default_rng([FROZEN_SEED, list(FROZEN_SIZES).index(split)])
-    return tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
-
-
-def objectives_sha256(tasks: TaskBatch) -> str:
-    """SHA-256 of targets and ranges; certificates, which depend on a model, are left out."""
-    numbers = np.column_stack([tasks.target, tasks.wanted, tasks.low, tasks.high])
-    return hashlib.sha256(np.ascontiguousarray(numbers).astype("<f8").tobytes()).hexdigest()
-
-
-def frozen_lists() -> dict[str, Any]:
-    """Sizes and hashes of the evaluation lists, and how many tasks each split has."""
-    path = locate()
-    found: dict[str, Any] = {"train": {"tasks": len(all_tasks(path, "train"))}}
-    for split in FROZEN_SIZES:
-        tasks = frozen_tasks(path, split)
-        hashes = {"objectives_sha256": objectives_sha256(tasks), "sha256": tasks.sha256}
-        found[split] = {"tasks": len(all_tasks(path, split)), "n": len(tasks), **hashes}
-    return found
-
-
-def manifest() -> dict[str, Any]:
-    """Seeds, sizes, versions and hashes of the frozen lists, as `metaenv.molecules.build.build_data` wrote them."""
-    return json.loads((DATA / "assay_frozen.json").read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=8)
-def _frozen(path: Path, split: str) -> FrozenTasks:
-    tasks, stored = frozen_tasks(path, split), manifest()
-    known = stored["frozen"][split]
-    if objectives_sha256(tasks) != known["objectives_sha256"]:
-        raise TaskError(f"the list {split!r} of variant 'assay' is not the one that was frozen; install metaenv again")
-    if load(path).sha256 == SHA256 and tasks.sha256 != known["sha256"]:
-        warnings.warn(
-            f"some certificates of the list {split!r} are not those it was frozen with (by {stored['made_with']}): "
-            "scores may differ a little from published ones. Install those versions to compare exactly.",
-            stacklevel=4,
-        )
-    return FrozenTasks(split, tasks, AssayDistribution(str(path)).reference(tasks), tasks.sha256)
 
 
 def _of_split(codes: NDArray[np.int64], split: str) -> Index:

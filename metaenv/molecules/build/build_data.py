@@ -14,12 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.molecules.assay import tasks as assay_tasks
 from metaenv.molecules.assay.library import SHA256
+from metaenv.molecules.assay.tasks import AssayDistribution
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import Scores
 from metaenv.molecules.chem.scoring import feasible
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, all_tasks, frozen_tasks, scores_of
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, all_tasks, scores_of
+from metaenv.molecules.lead import tasks as lead_tasks
+from metaenv.molecules.lead.library import libraries
+from metaenv.molecules.lead.tasks import LeadDistribution
 from metaenv.molecules.property_ranges import in_split
 from metaenv.molecules.reference_molecules import Portfolio, real_molecules, real_sequences, scaffold_tenths
 
@@ -53,17 +58,6 @@ def facts() -> dict[str, NDArray[Any]]:
     }
 
 
-def frozen_lists() -> dict[str, dict[str, Any]]:
-    """Sizes and hashes of every variant's evaluation lists, and how many tasks each split has."""
-    found: dict[str, dict[str, Any]] = {}
-    for variant in VARIANTS:
-        found[variant] = {"train": {"tasks": len(all_tasks(variant, "train"))}}
-        for split in MoleculeDistribution(variant).splits[1:]:
-            tasks = frozen_tasks(variant, split)
-            found[variant][split] = {"tasks": len(all_tasks(variant, split)), "n": len(tasks), "sha256": tasks.sha256}
-    return found
-
-
 def portfolio(variant: Variant) -> dict[str, Any]:
     """Ten real molecules for the training tasks, out of those whose scaffolds belong to training."""
     tasks = all_tasks(variant, "train")
@@ -89,16 +83,19 @@ def freeze_portfolios() -> None:
     (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
 
 
-def freeze_assays() -> None:
-    """Write ``assay_frozen.json``; needs MoleculeACE. It holds hashes and sizes, and nothing that was measured."""
-    import rdkit
+def write_manifest(name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
+    """Write the hashes of evaluation lists and the versions that made them."""
+    text = json.dumps({"version": VERSION, "seed": seed, **more, "frozen": frozen}, indent=1)
+    (DATA / name).write_text(text + "\n", encoding="utf-8")
+    print(name, text)
 
-    from metaenv.molecules.assay.tasks import FROZEN_SEED, frozen_lists
 
-    made_with = {"numpy": np.__version__, "rdkit": rdkit.__version__}
-    head = {"version": VERSION, "seed": FROZEN_SEED, "made_with": made_with, "moleculeace_sha256": SHA256}
-    text = json.dumps({**head, "frozen": frozen_lists()}, indent=1)
-    (DATA / "assay_frozen.json").write_text(text + "\n", encoding="utf-8")
+def lead_libraries() -> dict[str, Any]:
+    """Sizes of the libraries of lead optimisation, and a SHA-256 of all R-groups and properties."""
+    known = libraries()
+    digest = hashlib.sha256(known.choice.tobytes())
+    digest.update(np.round(known.values * 1e6).astype("<i8").tobytes())
+    return {"libraries": dict(zip(known.smiles, known.count.tolist(), strict=True)), "values": digest.hexdigest()}
 
 
 def main() -> None:
@@ -107,14 +104,17 @@ def main() -> None:
 
     np.savez_compressed(DATA / "facts.npz", **facts())  # type: ignore[arg-type]
     made_with = {"numpy": np.__version__, "rdkit": rdkit.__version__}
-    manifest = {"version": VERSION, "seed": SEED, "made_with": made_with, "frozen": frozen_lists()}
-    (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(manifest, indent=1))
+    lists = {variant: MoleculeDistribution(variant).sizes() for variant in VARIANTS}
+    write_manifest("frozen.json", lists, SEED, made_with=made_with)
+    write_manifest("lead_frozen.json", LeadDistribution().sizes(), lead_tasks.FROZEN_SEED, **lead_libraries())
     freeze_portfolios()
     try:
-        freeze_assays()
+        assays = AssayDistribution().sizes()
     except ImportError as error:
         print(f"assay_frozen.json is left as it is. {error}")
+    else:  # hashes and sizes, and nothing that was measured
+        more = {"made_with": made_with, "moleculeace_sha256": SHA256}
+        write_manifest("assay_frozen.json", assays, assay_tasks.FROZEN_SEED, **more)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
-from metaenv.molecules.chem.fragments import DATA, MAX_ACTIONS, load_vocabulary
+from metaenv.molecules.chem.fragments import MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, hidden_factor, score_table, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
-from metaenv.molecules.listed import FiniteTaskDistribution
 from metaenv.molecules.property_ranges import (
     PropertyRanges,
     counts_inside,
@@ -37,7 +35,8 @@ from metaenv.molecules.reference_molecules import (
     random_molecules,
     real_molecules,
 )
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.molecules.task_tables import TabulatedDistribution, read_json
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats
 
 Variant = Literal["windows-3", "windows-4", "windows-5", "groups", "scaffold-hop", "assay"]
@@ -48,6 +47,8 @@ EPISODES: dict[Variant, int] = {**dict.fromkeys(VARIANTS[:2], 5), **dict.fromkey
 OTHER_VARIANTS: dict[Variant, str] = {"assay": "metaenv.molecules.assay.tasks:AssayDistribution"}
 """The distribution of each other variant; it is imported when it is asked for."""
 Features = Literal["properties", "fingerprint"]
+FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
+FROZEN_SEED = 20_250_701  # chosen; any fixed number does
 NOTHING = -1.0
 """In a field of a task: no group, or no further action of a build sequence."""
 
@@ -108,7 +109,7 @@ class MoleculeTask(PropertyRanges, Task):
         return cls(wanted, low, high, *groups, (NOTHING,) * MAX_ACTIONS, found)
 
 
-class ObjectiveDistribution(FiniteTaskDistribution):
+class ObjectiveDistribution(TabulatedDistribution):
     """What MoleculeDesign asks of the distribution of its objectives."""
 
     @abstractmethod
@@ -171,6 +172,8 @@ class MoleculeDistribution(ObjectiveDistribution):
     features: Features = "properties"
     """What `labelled` describes molecules by: seven scaled properties, or 1,024 fingerprint bits (needs RDKit)."""
     task_type: ClassVar[type[Task]] = MoleculeTask
+    frozen_file: ClassVar[str] = "frozen.json"
+    frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
@@ -182,11 +185,17 @@ class MoleculeDistribution(ObjectiveDistribution):
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
-    def _training(self) -> TaskBatch:
-        return all_tasks(self.variant, "train")
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every objective of a split, those too that its evaluation list leaves out."""
+        return all_tasks(self.variant, split)
 
-    def _frozen(self, split: str) -> FrozenTasks:
-        return _frozen(self.variant, split)
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+        return [FROZEN_SEED, VARIANTS.index(self.variant), list(FROZEN_SIZES).index(split)]
+
+    def manifest(self) -> dict[str, Any]:
+        """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
+        return super().manifest()[self.variant]
 
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
         """(n,) the factor for groups, or for similarity to the lead."""
@@ -214,7 +223,7 @@ class MoleculeDistribution(ObjectiveDistribution):
         described = real.bits() if self.features == "fingerprint" else scaled(real.values)
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, c) zeros and ones: which bins the ranges cover; in variant ``groups`` also the two groups (one-hot); in
         ``scaffold-hop`` which fragments the lead has."""
         parts = [objective_splits.covered_bins(tasks.low, tasks.high, tasks.wanted)]
@@ -240,10 +249,6 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
     return table
 
 
-FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
-FROZEN_SEED = 20_250_701  # chosen; any fixed number does
-
-
 @lru_cache(maxsize=16)
 def all_tasks(variant: Variant, split: str) -> TaskBatch:
     """Every objective of a split, those too that its frozen list leaves out."""
@@ -252,31 +257,9 @@ def all_tasks(variant: Variant, split: str) -> TaskBatch:
     return tasks
 
 
-def frozen_tasks(variant: Variant, split: str) -> TaskBatch:
-    """The evaluation list of a split: some of its objectives, or all if they are few."""
-    tasks = all_tasks(variant, split)
-    rng = np.random.default_rng([FROZEN_SEED, VARIANTS.index(variant), list(FROZEN_SIZES).index(split)])
-    return tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
-
-
-@lru_cache(maxsize=32)
-def _frozen(variant: Variant, split: str) -> FrozenTasks:
-    tasks = frozen_tasks(variant, split)
-    if tasks.sha256 != frozen_sha256(variant, split):
-        raise TaskError(
-            f"the list {split!r} of variant {variant!r} is not the one that was frozen; install metaenv again"
-        )
-    return FrozenTasks(split, tasks, MoleculeDistribution(variant).reference(tasks), tasks.sha256)
-
-
-def frozen_sha256(variant: Variant, split: str) -> str:
-    """The SHA-256 that the evaluation list had when it was frozen."""
-    return json.loads((DATA / "frozen.json").read_text(encoding="utf-8"))["frozen"][variant][split]["sha256"]
-
-
 @lru_cache(maxsize=8)
 def _portfolio(variant: Variant) -> Portfolio:
-    entry = json.loads((DATA / "portfolio.json").read_text(encoding="utf-8"))[variant]
+    entry = read_json("portfolio.json")[variant]
     found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
     found.sequences.flags.writeable = False
     return found

@@ -1,27 +1,20 @@
-"""Hidden objectives of lead optimisation, each certified by a molecule of the scaffold's library.
-
-``python -m metaenv.molecules.lead.tasks`` writes the sizes and hashes in ``data/lead_frozen.json`` anew.
-"""
+"""Hidden objectives of lead optimisation, each certified by a molecule of the scaffold's library."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import combinations
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
-from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries, notation
-from metaenv.molecules.listed import FiniteTaskDistribution
+from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, libraries, notation
 from metaenv.molecules.property_ranges import (
     PropertyRanges,
     columns_of,
@@ -34,7 +27,8 @@ from metaenv.molecules.property_ranges import (
     tenth_of,
     unpack,
 )
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.molecules.task_tables import TabulatedDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats, Index
 
 N_RANGES = 3
@@ -53,8 +47,6 @@ RADIX = np.full(len(PROPERTIES), len(QUANTILES))  # bins of a property, and none
 SPLITS = ("train", "validation", "test", "ood-scaffold")
 FROZEN_SIZES = {"validation": 200, "test": 500, "ood-scaffold": 256}
 FROZEN_SEED = 20_250_703  # chosen; any fixed number does
-VERSION = 0  # of the environment that the frozen lists belong to
-FROZEN_FILE = DATA / "lead_frozen.json"
 CHUNK = 32  # tasks scored at once, to bound memory
 
 
@@ -121,7 +113,7 @@ class LeadTask(PropertyRanges, Task):
 
 
 @dataclass(frozen=True)
-class LeadDistribution(FiniteTaskDistribution):
+class LeadDistribution(TabulatedDistribution):
     """Objectives that some molecule of the scaffold's library meets, each as likely as the others.
 
     An objective asks for ranges of three of seven properties, each a tenth of the distribution over that scaffold's
@@ -133,15 +125,16 @@ class LeadDistribution(FiniteTaskDistribution):
 
     task_type: ClassVar[type[Task]] = LeadTask
     splits: tuple[str, ...] = SPLITS
+    frozen_file: ClassVar[str] = "lead_frozen.json"
+    frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
-    def _training(self) -> TaskBatch:
-        return all_tasks("train")
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every task of a split, those too that its evaluation list leaves out."""
+        return all_tasks(split)
 
-    def _frozen(self, split: str) -> FrozenTasks:
-        return _frozen(split)
-
-    def _listed(self, split: str) -> TaskBatch:
-        return _frozen_tasks(split)
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+        return [FROZEN_SEED, SPLITS.index(split)]
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Both exact, by a table of the whole library: mean score of a uniformly random molecule, and the highest."""
@@ -166,7 +159,7 @@ class LeadDistribution(FiniteTaskDistribution):
             x[rows] = scaled(libraries().values[libraries().of(int(tasks.scaffold[rows[0]]))][chosen])
         return Labelled(x, y, tasks.ids)
 
-    def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 21) which properties have ranges, then the lower and the upper ends, scaled; 0 where there is none."""
         ends = [np.clip(scaled(edge) / 2, -1, 1) * tasks.wanted for edge in (tasks.low, tasks.high)]
         return np.concatenate([tasks.wanted, *ends], axis=1).astype(np.float32)
@@ -195,7 +188,7 @@ def all_tasks(split: str) -> TaskBatch:
     known = libraries()
     held_out = split == "ood-scaffold"
     names = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
-    tasks = _joined([objectives(s, split) for s in names])
+    tasks = reduce(TaskBatch.joined, [objectives(s, split) for s in names])
     tasks.ids  # noqa: B018 (computed once for all)
     return tasks
 
@@ -256,70 +249,3 @@ def _met(bins: Index, chosen: list[int]) -> tuple[NDArray[np.int64], Index]:
     asked = np.zeros((len(owner), len(PROPERTIES)), np.intp)
     asked[:, chosen] = bins[owner][:, chosen]
     return pack(asked, RADIX), owner
-
-
-def _joined(parts: list[TaskBatch]) -> TaskBatch:
-    found = parts[0]
-    for part in parts[1:]:
-        found = found.joined(part)
-    return found
-
-
-# FROZEN LISTS
-
-
-@lru_cache(maxsize=8)
-def _frozen_tasks(split: str) -> TaskBatch:
-    """The evaluation list of a split: some of its tasks, checked against its hash."""
-    tasks = draw_frozen(split)
-    if tasks.sha256 != manifest()["frozen"][split]["sha256"]:
-        raise TaskError(f"the list {split!r} is not the one that was frozen; install metaenv again")
-    return tasks
-
-
-@lru_cache(maxsize=8)
-def _frozen(split: str) -> FrozenTasks:
-    tasks = _frozen_tasks(split)
-    return FrozenTasks(split, tasks, LeadDistribution().reference(tasks), tasks.sha256)
-
-
-def draw_frozen(split: str) -> TaskBatch:
-    """The evaluation list of a split, drawn anew."""
-    tasks = all_tasks(split)
-    rng = np.random.default_rng([FROZEN_SEED, SPLITS.index(split)])
-    drawn = tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
-    drawn.ids  # noqa: B018 (computed once for all)
-    return drawn
-
-
-def manifest() -> dict[str, Any]:
-    """Sizes and hashes of the libraries and evaluation lists, as they were frozen."""
-    return json.loads(FROZEN_FILE.read_text(encoding="utf-8"))
-
-
-def current_manifest() -> dict[str, Any]:
-    """What `manifest` would be, were the lists frozen now."""
-    frozen: dict[str, dict[str, Any]] = {"train": {"tasks": len(all_tasks("train"))}}
-    for split in SPLITS[1:]:
-        drawn = draw_frozen(split)
-        frozen[split] = {"tasks": len(all_tasks(split)), "n": len(drawn), "sha256": drawn.sha256}
-    known = libraries()
-    sizes = dict(zip(known.smiles, known.count.tolist(), strict=True))
-    return {"version": VERSION, "seed": FROZEN_SEED, "libraries": sizes, "values": _digest(known), "frozen": frozen}
-
-
-def _digest(known: Libraries) -> str:
-    """SHA-256 of all molecules' R-groups and properties, these to six decimals."""
-    digest = hashlib.sha256(known.choice.tobytes())
-    digest.update(np.round(known.values * 1e6).astype("<i8").tobytes())
-    return digest.hexdigest()
-
-
-def main() -> None:
-    """Write ``data/lead_frozen.json``."""
-    FROZEN_FILE.write_text(json.dumps(current_manifest(), indent=1) + "\n", encoding="utf-8")
-    print(FROZEN_FILE.read_text(encoding="utf-8"))
-
-
-if __name__ == "__main__":
-    main()

@@ -146,7 +146,7 @@ def test_labelled_view_is_the_reward_of_a_pair():
 
 def test_context_tells_tasks_apart():
     tasks = FAMILY.sample(50, "train", np.random.default_rng(4))
-    context = FAMILY.context(tasks).astype(float)
+    context = FAMILY.task_vector(tasks).astype(float)
     np.testing.assert_allclose(1 + 2 * np.arctanh(context[:, :50]), tasks.mean_rewards, atol=1e-4)
     np.testing.assert_allclose((1 + 2 * np.arctanh(context[:, 50:])) / 10, tasks.transitions, atol=1e-4)
 

@@ -13,12 +13,13 @@ from rdkit.Chem import rdFingerprintGenerator
 from metaenv.errors import TaskError
 from metaenv.molecules.assay import library as assays
 from metaenv.molecules.assay.library import HELD_OUT, SOURCE_VARIABLE, TARGETS, Assay, fit_ridge, load, locate
-from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask, all_tasks, manifest
+from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask, all_tasks
 from metaenv.molecules.chem.properties import by_rdkit
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
+from metaenv.molecules.task_tables import read_json
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution, check_meta_env, check_vector_env
 
@@ -293,7 +294,7 @@ def test_random_reference_and_context(source):
         scores = build(env, sequences, tasks.take(np.full(200, i)))["score"]
         np.testing.assert_allclose(scores, distribution.score_random(tasks)[i, :200], atol=1e-9)
     np.testing.assert_allclose(distribution.score_random(tasks).mean(axis=1), frozen.reference.random[rows])
-    context = distribution.context(frozen.tasks)
+    context = distribution.task_vector(frozen.tasks)
     assert context.shape == (256, 31 + 64) and len(np.unique(context[:, 31:], axis=0)) == 8
 
 
@@ -348,11 +349,11 @@ def test_models_of_the_real_assays_predict():
 
 @real_data
 def test_frozen_lists_of_the_real_assays():
-    distribution, stored = AssayDistribution(), manifest()
-    assert distribution.assays.sha256 == stored["moleculeace_sha256"]
+    distribution = AssayDistribution()
+    assert distribution.assays.sha256 == read_json("assay_frozen.json")["moleculeace_sha256"]
     for split in ("validation", "test", "ood-target"):
         frozen = distribution.frozen(split)
-        assert len(frozen) == stored["frozen"][split]["n"]
+        assert len(frozen) == distribution.manifest()[split]["n"]
         tasks = frozen.tasks.take(np.arange(0, len(frozen), 10))
         env = MoleculeDesignVectorEnv(len(tasks), variant="assay")
         np.testing.assert_array_equal(build(env, tasks.certificate.astype(np.int16), tasks)["score"], 1)

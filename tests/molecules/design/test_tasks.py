@@ -22,8 +22,6 @@ from metaenv.molecules.design.tasks import (
     MoleculeDistribution,
     MoleculeTask,
     all_tasks,
-    frozen_sha256,
-    frozen_tasks,
     scores_of,
 )
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
@@ -251,10 +249,12 @@ def test_fields_are_checked(change, why):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_frozen_lists_are_what_draw_gives(variant):
-    splits = MoleculeDistribution(variant).splits[1:]
-    assert len(splits) >= 2
-    for split in splits:
-        assert frozen_tasks(variant, split).sha256 == frozen_sha256(variant, split), split
+    distribution = MoleculeDistribution(variant)
+    assert len(distribution.splits) >= 3
+    assert distribution.sizes() == distribution.manifest()
+    for split in distribution.splits[1:]:
+        with pytest.raises(TaskError, match="is not the one that was frozen"):
+            distribution.check_list(split, distribution.draw_list(split).take(np.arange(1, 100)))
 
 
 def test_unknown_tiers_and_lists_are_refused_with_the_nearest():
