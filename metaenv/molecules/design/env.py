@@ -298,48 +298,58 @@ class _Layout:
 
 
 class MoleculeDesignEnv(MetaEnv):
-    """Build molecules for a hidden objective: one episode is one molecule, a trial five or ten for the same objective.
+    """Build molecules for a hidden objective: an episode is one molecule, a trial five or ten for the same objective.
 
-    A molecule is put together from 128 fragments of real drug-like molecules. Whatever is built is valid; what it is
-    worth is told at its end, and why it is worth that has to be found out over the trial.
+    A molecule is put together from 128 fragments of real drug-like molecules, and whatever is built is valid. Its score
+    is revealed at the end of the episode; the properties that the objective asks for must be inferred over the trial.
 
     Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
     exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
-    H-bond donors, rotatable bonds, aromatic rings, sp3 share); how well it fits each of the 31 windows that objectives
-    are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it; actions
+    H-bond donors, rotatable bonds, aromatic rings, sp3 share); its desirability for each of the 31 ranges that
+    objectives are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it; actions
     played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is there
     (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
 
-    Action: ``Discrete(185)``: join a fragment by one of its attachments to the open attachment, or close it (0). The
-    first must be a ring. ``info["action_mask"]`` says what is allowed: bonds that real molecules have, within 9 actions
-    and 31 heavy atoms. A masked action closes the open attachment; on an empty molecule it is the commonest ring.
+    Action: ``Discrete(185)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
+    fragment's own attachments. The first fragment must be a ring. ``info["action_mask"]`` allows the bonds that real
+    molecules have, within 9 actions and 31 heavy atoms. A masked action closes the open attachment; on an empty
+    molecule it puts down the commonest ring.
 
-    Reward: at the end of the molecule its score, in [0, 1]: a product of desirabilities, 1 inside a hidden window of
-    a property with Gaussian flanks outside, and 0 for molecules that are hard to make (SA above 4.5) or carry a
-    structural alert; see `metaenv.molecules.chem.scoring`. Before, 0. ``info["score"]`` is the score without noise and
-    penalty, ``info["smiles"]`` the finished molecule (canonical; "" before).
+    Reward: 0 until the molecule is finished, and then its score, in [0, 1]. The score is the product of one
+    desirability for each property that the objective asks for: 1 inside a hidden range, with Gaussian flanks outside.
+    It is 0 for molecules that are hard to make (synthetic accessibility above 4.5) or carry a structural alert; see
+    `metaenv.molecules.chem.scoring`. ``info["score"]`` is the score without noise and penalty, ``info["smiles"]`` the
+    canonical SMILES of the finished molecule ("" before).
 
-    Episode end: terminated when no attachment is open, after at most 9 actions. A trial is five molecules, in the
-    variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay`` ten, and its return the sum of their scores.
+    Episode end: the episode terminates when no attachment is open, after at most 9 actions. A trial is five molecules,
+    or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their
+    scores.
 
-    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1 and how to build
-    it. Splits: train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
-    `MoleculeDistribution`. In variant ``assay`` `metaenv.molecules.assay.tasks.AssayTask`, and ood-target instead of
-    ood-combination.
+    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1, as a build
+    sequence. The splits are train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
+    `MoleculeDistribution`. In variant ``assay`` the task is `metaenv.molecules.assay.tasks.AssayTask`, and the split
+    ood-target takes the place of ood-combination.
 
-    References: random, the mean score of a fixed pool of randomly built molecules; oracle, 1.
+    References: the random score is the mean score of a fixed pool of randomly built molecules; the oracle's score is 1.
 
-    Arguments: ``variant`` ("windows-3", "windows-4", "windows-5": that many windows; "groups": three windows, a
-    required and a forbidden functional group; "scaffold-hop": two windows and likeness to a hidden lead; "assay": two
-    windows and predicted activity on a hidden real target, which needs the measurements of MoleculeACE, see
-    `metaenv.molecules.assay.library`), ``assay_data`` (path of these, if they are not installed), ``feedback``
-    ("scalar"; or "panel": also each window's, the groups' and the likeness's factor of the score, in an order that
-    differs from task to task), ``noise`` (standard deviation of what is added to the reward, 0), ``duplicate_penalty``
-    (taken off a molecule made before in the trial, 0), ``constraints`` (False leaves out synthesis and alerts: no RDKit
-    is needed, and ``smiles`` is not canonical), ``cache_size`` (molecules whose RDKit scores are kept), ``reveal``
-    (whether pictures show the hidden windows), ``split``.
+    Arguments:
 
-    Windows on computed properties stand for what a project wants of its molecules; they are no measured potency.
+    * ``variant``: "windows-3", "windows-4" and "windows-5" ask for ranges (windows) of that many properties; "groups"
+      asks for three, for one functional group, and for the absence of another; "scaffold-hop" asks for two, and for
+      similarity to a hidden lead; "assay" asks for two, and for predicted activity on a hidden real target, which needs
+      the measurements of MoleculeACE (see `metaenv.molecules.assay.library`).
+    * ``assay_data``: path of these measurements, if MoleculeACE is not installed.
+    * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
+      property, and one for groups, similarity or activity), in an order that differs from task to task.
+    * ``noise_std``: standard deviation of the noise on the reward (0).
+    * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0).
+    * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
+      ``info["smiles"]`` is not canonical.
+    * ``cache_size``: number of molecules whose RDKit scores are kept.
+    * ``draw_hidden``: whether pictures show the hidden ranges.
+    * ``split``: where tasks come from.
+
+    Ranges of computed properties stand for what a project demands of its molecules; they are no measured potency.
     Variant ``assay`` asks for potency, as ridge regression on real measurements predicts it.
 
     Version history: v0, first release.
