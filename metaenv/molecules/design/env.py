@@ -306,9 +306,9 @@ class MoleculeDesignEnv(MetaEnv):
     Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
     exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
     H-bond donors, rotatable bonds, aromatic rings, sp3 share); its desirability for each of the 31 ranges that
-    objectives are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it; actions
-    played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is there
-    (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
+    objectives are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it;
+    actions played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is
+    there (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
 
     Action: ``Discrete(185)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
     fragment's own attachments. The first fragment must be a ring. ``info["action_mask"]`` allows the bonds that real

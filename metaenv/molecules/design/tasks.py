@@ -17,7 +17,7 @@ from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import Score, Scores
-from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, hidden_factor, score_table, similarity_factor
+from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, packed, score_table, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
 from metaenv.molecules.property_ranges import (
@@ -198,8 +198,16 @@ class MoleculeDistribution(ObjectiveDistribution):
         return super().manifest()[self.variant]
 
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
-        """(n,) the factor for groups, or for similarity to the lead."""
-        return hidden_factor(tasks, found, scores)
+        """(n,) the factor for groups, or for similarity to the lead, whose fingerprint ``scores`` makes."""
+        factor = np.ones(len(tasks))
+        if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
+            groups = np.array([score.groups for score in found], np.int64)
+            factor *= group_factor(groups, tasks.required, tasks.forbidden)
+        led = np.flatnonzero(tasks.lead[:, 0] >= 0)
+        if len(led):
+            leads = scores(tasks.lead[led].astype(np.int16))
+            factor[led] *= similarity_factor(packed([found[i] for i in led.tolist()]), packed(leads))
+        return factor
 
     def score_random(self, tasks: TaskBatch) -> Floats:
         """(tasks, 8192) true scores of `random_molecules`."""

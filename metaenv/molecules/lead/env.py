@@ -201,10 +201,10 @@ class LeadOptimizationEnv(MetaEnv):
     properties of the present molecule, centred and scaled (molecular weight, Crippen logP, polar surface, H-bond
     donors, rotatable bonds, aromatic rings, sp3 share); its score; the share of steps left.
 
-    Action: ``Discrete(96)``. Action ``32 * site + r`` puts R-group ``r`` of `metaenv.molecules.lead.library.group_names`
-    on a site (0 is hydrogen, or methyl where a nitrogen needs it). ``info["action_mask"]`` allows what the vocabulary
-    and the limit of 31 heavy atoms allow. A masked action changes nothing. Nor does the R-group that is already there,
-    which is how to keep a molecule.
+    Action: ``Discrete(96)``. Action ``32 * site + r`` puts R-group ``r`` on a site: see
+    `metaenv.molecules.lead.library.group_names` (0 is hydrogen, or methyl where a nitrogen needs it).
+    ``info["action_mask"]`` allows what the vocabulary and the limit of 31 heavy atoms allow. A masked action changes
+    nothing. Nor does the R-group that is already there, which is how to keep a molecule.
 
     Reward: the change of the score, so that the return of an episode is the score of its last molecule minus that of
     its first. The score, in [0, 1], is a product of desirabilities: 1 inside a hidden range of a property, with

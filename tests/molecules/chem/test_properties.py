@@ -130,13 +130,13 @@ def test_scores_of_molecules_that_stand_somewhere():
 
 
 def test_scores_are_rdkits():
-    from rdkit.Chem import QED, rdFingerprintGenerator
+    from rdkit.Chem import rdFingerprintGenerator
 
     actions = real_sequences()[:20]
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
-    for score in Scores(with_qed=True)(actions):
+    for score in Scores()(actions):
         mol = to_mol(score.smiles)
-        assert score.qed == pytest.approx(QED.qed(mol)) and 1 <= score.sa <= 10
+        assert 1 <= score.sa <= 10
         np.testing.assert_array_equal(np.unpackbits(score.fingerprint), generator.GetFingerprintAsNumPy(mol))
 
 

@@ -75,7 +75,7 @@ def test_factors_are_the_properties_the_hidden_one_and_the_constraints():
     tasks = TaskBatch.from_tasks([MoleculeTask.from_ranges({"mw": (250, 300), "tpsa": (40, 60)})])
     values = np.array([[197.237, 3.0, 29.10, 1, 2, 2, 0]])
     mw, tpsa = np.exp(-0.5 * (52.763 / 25) ** 2), np.exp(-0.5 * (10.9 / 11) ** 2)
-    hard = Score("c1ccccc1", 4.6, float("nan"), False, -1, None)
+    hard = Score("c1ccccc1", 4.6, False, -1, None)
     np.testing.assert_allclose(factors(values, tasks), [[mw, 1, tpsa, 1, 1, 1, 1, 1, 1]])
     np.testing.assert_allclose(factors(values, tasks, [hard]), [[mw, 1, tpsa, 1, 1, 1, 1, 1, 0]])
 
@@ -133,4 +133,4 @@ def test_similarity_is_rdkits():
 
 @pytest.mark.parametrize(("sa", "alert", "expected"), [(4.5, False, True), (4.51, False, False), (2.0, True, False)])
 def test_a_molecule_must_be_makeable_and_without_alert(sa, alert, expected):
-    assert feasible(Score("c1ccccc1", sa, float("nan"), alert, -1, None)) is expected
+    assert feasible(Score("c1ccccc1", sa, alert, -1, None)) is expected
