@@ -1,9 +1,9 @@
 """Measured activities on 30 drug targets, and a model of each that is fitted on the user's machine.
 
 The measurements are those of MoleculeACE 3.0.0 (van Tilborg, Alenicheva and Grisoni, J. Chem. Inf. Model. 62, 5938,
-2022): 48,700 molecules, curated from ChEMBL (CC BY-SA 3.0). They are no part of this package, nor is anything made
-from them. `load` reads them from an installed MoleculeACE, or from its wheel or folder; what takes long is kept in the
-user's cache folder.
+2022): 48,700 molecules, curated from ChEMBL (CC BY-SA 3.0). Neither they nor anything made from them is part of this
+package. `load` reads them from an installed MoleculeACE, or from its wheel or folder; what takes long to compute is
+kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import io
 import os
-import tempfile
 import warnings
 import zipfile
 from contextlib import suppress
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import nearest
+from metaenv.files import replacing
 from metaenv.molecules.chem.assembly import ALL
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import FINGERPRINT_BITS, FINGERPRINT_RADIUS, by_smiles
@@ -47,7 +47,7 @@ HELP = (
 
 
 class Target(NamedTuple):
-    """What activity was measured on."""
+    """A protein on which activity was measured."""
 
     name: str
     """ChEMBL's number of the protein, and what was measured: Ki (binding) or EC50 (effect)."""
@@ -96,7 +96,7 @@ HELD_OUT = np.array([target.family in HELD_OUT_FAMILIES for target in TARGETS])
 
 @dataclass(frozen=True, eq=False)
 class Assay:
-    """What was measured on one target."""
+    """The measurements on one target."""
 
     target: Target
     smiles: tuple[str, ...]
@@ -150,7 +150,7 @@ class Assays:
 
     @cached_property
     def zero(self) -> Floats:
-        """(30,) mean prediction for random molecules: activity from which on a molecule is worth something."""
+        """(30,) mean prediction for random molecules, where the activity factor begins to rise from 0."""
         return self.random_activity.mean(axis=0)
 
     def predict(self, fingerprints: NDArray[np.uint8], target: Index) -> Floats:
@@ -159,7 +159,7 @@ class Assays:
         return (np.unpackbits(fingerprints, axis=1) * self.weights[target]).sum(axis=1) + self.intercept[target]
 
     def factor(self, predicted: Floats, full: Floats, target: Index) -> Floats:
-        """What activity contributes to the score: 0 at random molecules' mean, 1 at ``full``, straight between.
+        """The activity factor of the score: 0 at the mean of random molecules, 1 at ``full``, and linear between.
 
         Args:
             predicted: activity / -log10 nM, of shape (…, n).
@@ -345,15 +345,6 @@ def _from_cache(sha256: str) -> dict[str, NDArray[Any]] | None:
 
 
 def _to_cache(sha256: str, arrays: dict[str, NDArray[Any]]) -> None:
-    """Written beside and renamed, so that no reader finds half a file; without a place to write, nothing is kept."""
-    path = _cache_file(sha256)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+    """Keep the arrays; where nothing can be written, they are computed again the next time."""
+    with suppress(OSError), replacing(_cache_file(sha256)) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

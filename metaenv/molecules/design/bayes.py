@@ -30,7 +30,7 @@ TOLERANCE = 0.03
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """What the objective may be, and which molecules are considered."""
+    """The objectives that are possible, and the molecules that are considered."""
 
     tasks: TaskBatch
     """H objectives, equally likely."""
@@ -52,12 +52,12 @@ def hypotheses(variant: Variant) -> Hypotheses:
 
 
 class BayesAdapter:
-    """Makes the molecule with the highest expected score, molecule after molecule.
+    """Makes the molecule with the highest expected score, again and again.
 
-    The posterior over all objectives of the variant is exact up to `TOLERANCE`; the choice among 1,200 real molecules
-    is greedy, so this is a lower bound on what the best policy earns. It never sees the task. It can also give advice
-    on molecules that somebody else builds: it names the next action of the best candidate that begins as the molecule
-    does, or -1 if none does.
+    The posterior over all objectives of the variant is exact up to `TOLERANCE`. The choice among 1,200 real molecules
+    is greedy, so its score is a lower bound on that of the best policy. It never observes the task. It can also advise
+    a policy that builds the molecules: it names the next action of the best candidate that begins as the molecule does,
+    or -1 if there is none.
 
     Args:
         variant: the environment's.
@@ -67,7 +67,7 @@ class BayesAdapter:
         self.variant: Variant = variant
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """Know nothing of any row's task."""
+        """Begin new trials with the prior."""
         self._design: Any = env.innermost
         self._known = hypotheses(self.variant)
         n, (h, m) = env.num_envs, self._known.scores.shape
@@ -81,7 +81,7 @@ class BayesAdapter:
         self._choose(np.arange(n))
 
     def restart(self, rows: Index) -> None:
-        """New trials in ``rows``: forget what was learned there."""
+        """Begin new trials in ``rows`` with the prior."""
         self._log_posterior[rows] = 0
         self._choose(rows)
 
@@ -115,7 +115,7 @@ class BayesAdapter:
         self._log_posterior[rows] -= 0.5 * np.square(error) * tells[:, None]
 
     def _predicted(self, rows: Index) -> tuple[NDArray[np.float32], Bools]:
-        """(rows, H) what each objective says of the finished molecules, and where that is known."""
+        """(rows, H) the score that each objective predicts for the finished molecules, and for which it is known."""
         if self.variant.startswith("windows"):
             values = properties_of(self._played[rows])
             return score_table(values, self._known.tasks).T.astype(np.float32), np.ones(len(rows), bool)
