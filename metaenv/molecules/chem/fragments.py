@@ -28,7 +28,7 @@ MAX_HEAVY_ATOMS = 31
 """Most heavy atoms in a molecule (chosen: 95 % of the real molecules that can be built have no more, and random play
 fills whatever it is given; at 36 half of its molecules are too large to be drug-like)."""
 MAX_ATTACHMENTS = 3
-"""Most attachments of a fragment (chosen: keeps the tables of contexts complete and small)."""
+"""Most attachments of a fragment (chosen: keeps the property tables complete and small)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Vocabulary:
     attachments: NDArray[np.int8]
     """(F,) 1 to K."""
     attachment_class: tuple[tuple[str, ...], ...]
-    """(F,) the class of each attachment: see `cuts.attachment_class`."""
+    """(F,) the class of each attachment: see `fragmentation.attachment_class`."""
     heavy_atoms: NDArray[np.int8]
     """(F,) without closures."""
     ring: Bools

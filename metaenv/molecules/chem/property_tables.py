@@ -43,8 +43,8 @@ UNITS = {
 """Columns of `PropertyTables.values`, with the unit of one."""
 CLOSED_CLASS = 0
 FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
-"""Classes of attachment (`cuts.attachment_class`) between which neighbours can make a difference to each other:
-aromatic, aliphatic, acyl, amine."""
+"""Classes of attachment (`fragmentation.attachment_class`) between which neighbours can make a difference to each
+other: aromatic, aliphatic, acyl, amine."""
 CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
 
 

@@ -256,13 +256,13 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
 
 def fits(values: Floats) -> Floats:
-    """(n, 31) desirability of molecules, properties (n, 7), for each of the ranges that objectives are made of."""
+    """(n, 31) the desirability of molecules, properties (n, 7), for each of the ranges that objectives are made of."""
     outside = np.maximum(np.maximum(_BIN_LOW - values[:, _BIN_OF], values[:, _BIN_OF] - _BIN_HIGH), 0.0)
     return np.exp(-0.5 * np.square(outside / SOFTNESS[_BIN_OF]))
 
 
 def magnitude(reading: Floats) -> Floats:
-    """The order of magnitude of rewards, from 0 (at most 0.0001) to 1 (1): most molecules score close to nothing."""
+    """The order of magnitude of rewards, from 0 (for 0.0001 or less) to 1 (for 1): most scores are close to 0."""
     return np.clip(1.0 + np.log10(np.maximum(reading, 1e-9)) / 4.0, 0.0, 1.0)
 
 
