@@ -12,8 +12,8 @@ from metaenv.molecules.design.bayes import BayesAdapter
 from metaenv.molecules.design.tasks import MoleculeTask
 from metaenv.molecules.render import Made, gallery, save_png
 
-# Refused, with the reason, if no molecule is known that lies in all windows.
-task = MoleculeTask.from_windows({"logp": (3.29, 3.92), "tpsa": (66, 78), "hbd": (2, 2)})
+# Refused, with the reason, if no molecule is known that lies in all ranges.
+task = MoleculeTask.from_ranges({"logp": (3.29, 3.92), "tpsa": (66, 78), "hbd": (2, 2)})
 print("certificate:", task.certificate_smiles())
 
 trials = make_trials("MoleculeDesign", num_envs=1)

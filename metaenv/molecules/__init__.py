@@ -1,8 +1,9 @@
-"""Molecules from real fragments: a vocabulary, the state machine that joins it, notation, and exact properties.
+"""Drug design with molecules made of real fragments.
 
-`fragments` is the mined vocabulary, `anchors` are real molecules it can build, `assembly` is the batched building of
-molecules without chemistry, `notation` build sequence to SMILES and back, `properties` what is scored. `cuts` and
-`alerts` are the chemistry of fragments; `mine` and `contexts` made the files in ``data/``.
+`chem` holds the chemistry: the mined vocabulary of fragments, their assembly into molecules, SMILES, properties and
+scores. `reference_molecules` are real and random molecules with what is known of them, `property_ranges` what all
+objectives have in common. `design` and `lead` are the two environments, `assay` the variant of `design` with real
+targets. `build` made the files in ``data/``.
 
-RDKit is imported inside functions only: building and the additive properties do not need it.
+RDKit is imported inside functions only: building molecules and their additive properties do not need it.
 """

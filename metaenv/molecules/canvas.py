@@ -1,4 +1,4 @@
-"""Paper to draw molecules, shapes and words on: as pixels or as SVG. RDKit and Pillow are imported when drawing.
+"""Pictures of molecules, shapes and words, as pixels. RDKit and Pillow are imported when something is drawn.
 
 Coordinates are in pixels from the upper left corner; words stand on their baseline. The letters are those of Telex
 (Huerta Tipográfica, SIL Open Font Licence), which RDKit brings along: Pillow's own have neither Å nor ².
@@ -11,14 +11,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-from xml.sax.saxutils import escape, quoteattr
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.files import replacing
-from metaenv.molecules.build.fragmentation import to_mol
+from metaenv.molecules.chem.fragmentation import to_mol
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,28 +35,8 @@ SMOOTH = 4  # points of a shape's mask along each side of a pixel
 REMEMBERED = 64  # pictures of molecules; at most 0.5 MB each
 
 
-class Canvas(Protocol):
-    """What pictures are drawn on."""
-
-    def box(self, x: int, y: int, width: int, height: int, fill: str, outline: str = "") -> None:
-        """A rectangle; ``outline`` is the colour of its edge, "" for none."""
-        ...
-
-    def shape(self, points: Points, fill: str) -> None:
-        """A polygon."""
-        ...
-
-    def words(self, x: int, y: int, text: str, size: int = 13, colour: str = INK, side: Side = "left") -> None:
-        """One line of text."""
-        ...
-
-    def molecule(self, x: int, y: int, width: int, height: int, smiles: str) -> None:
-        """A molecule; its open attachments (dummy atoms) are coloured, see `drawn`."""
-        ...
-
-
 class Pixels:
-    """A `Canvas` of pixels."""
+    """A picture in the making."""
 
     def __init__(self, width: int, height: int) -> None:
         _require()
@@ -67,12 +46,12 @@ class Pixels:
         self._draw = ImageDraw.Draw(self._image)
 
     def box(self, x: int, y: int, width: int, height: int, fill: str, outline: str = "") -> None:
-        """See `Canvas`."""
+        """Draw a rectangle; ``outline`` is the colour of its edge, "" for none."""
         corners = (x, y, x + width - 1, y + height - 1)
         self._draw.rectangle(corners, fill, outline or None, 2 if outline else 0)
 
     def shape(self, points: Points, fill: str) -> None:
-        """See `Canvas`."""
+        """Draw a polygon."""
         from PIL import Image, ImageDraw
 
         corners = np.array(list(points))
@@ -83,7 +62,7 @@ class Pixels:
         self._image.paste(fill, (int(low[0]), int(low[1])), mask.reduce(SMOOTH))
 
     def words(self, x: int, y: int, text: str, size: int = 13, colour: str = INK, side: Side = "left") -> None:
-        """See `Canvas`."""
+        """Write one line of text."""
         if not text:
             return
         mask, up = _letters(text, size)
@@ -91,7 +70,7 @@ class Pixels:
         self._image.paste(colour, (x - before, y - up), mask)
 
     def molecule(self, x: int, y: int, width: int, height: int, smiles: str) -> None:
-        """See `Canvas`."""
+        """Draw a molecule; its open attachments (dummy atoms) are coloured."""
         self._image.paste(_picture(smiles, width, height), (x, y))
 
     def array(self) -> NDArray[np.uint8]:
@@ -99,62 +78,19 @@ class Pixels:
         return np.array(self._image)
 
 
-class Vector:
-    """A `Canvas` that becomes an SVG."""
-
-    def __init__(self, width: int, height: int) -> None:
-        _require()
-        self._head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" font-family="Telex, Helvetica, Arial, sans-serif">'
-        )
-        self._parts: list[str] = []
-        self.box(0, 0, width, height, PAPER)
-
-    def box(self, x: int, y: int, width: int, height: int, fill: str, outline: str = "") -> None:
-        """See `Canvas`."""
-        edge = 2 * bool(outline)
-        self._parts.append(
-            f'<rect x="{x + edge // 2}" y="{y + edge // 2}" width="{width - edge}" height="{height - edge}" '
-            f'fill="{fill}" stroke="{outline or "none"}" stroke-width="{edge}"/>'
-        )
-
-    def shape(self, points: Points, fill: str) -> None:
-        """See `Canvas`."""
-        listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self._parts.append(f'<polygon points="{listed}" fill="{fill}"/>')
-
-    def words(self, x: int, y: int, text: str, size: int = 13, colour: str = INK, side: Side = "left") -> None:
-        """See `Canvas`."""
-        anchor = {"left": "start", "middle": "middle", "right": "end"}[side]
-        self._parts.append(
-            f'<text x="{x}" y="{y}" font-size="{size}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>'
-        )
-
-    def molecule(self, x: int, y: int, width: int, height: int, smiles: str) -> None:
-        """See `Canvas`; the SMILES is the attribute ``data-smiles`` of the group."""
-        from rdkit.Chem.Draw import rdMolDraw2D
-
-        text = drawn(rdMolDraw2D.MolDraw2DSVG(width, height), smiles)
-        inner = text[text.index("<svg") + len("<svg") :]
-        self._parts.append(f'<g data-smiles={quoteattr(smiles)}><svg x="{x}" y="{y}"{inner}</g>')
-
-    def text(self) -> str:
-        """The SVG."""
-        return "\n".join([self._head, *self._parts, "</svg>"])
-
-
-def drawn(drawer: Any, smiles: str) -> Any:
-    """What an RDKit drawer makes of a molecule.
+@lru_cache(maxsize=REMEMBERED)
+def _picture(smiles: str, width: int, height: int) -> Image:
+    """RDKit's drawing of a molecule.
 
     Dummy atoms are open attachments: discs, orange where the isotope is 1 (the next one), else blue.
 
     Raises:
         MoleculeError: RDKit cannot read the SMILES.
     """
+    from PIL import Image
     from rdkit.Chem.Draw import rdMolDraw2D
 
-    mol = to_mol(smiles)
+    mol, drawer = to_mol(smiles), rdMolDraw2D.MolDraw2DCairo(width, height)
     options = drawer.drawOptions()
     options.fixedBondLength = BOND
     options.padding = 0.06
@@ -170,15 +106,7 @@ def drawn(drawer: Any, smiles: str) -> Any:
         drawer, mol, highlightAtoms=list(discs), highlightAtomColors=discs, highlightBonds=[]
     )
     drawer.FinishDrawing()
-    return drawer.GetDrawingText()
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _picture(smiles: str, width: int, height: int) -> Image:
-    from PIL import Image
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    return Image.open(io.BytesIO(drawn(rdMolDraw2D.MolDraw2DCairo(width, height), smiles))).convert("RGB")
+    return Image.open(io.BytesIO(drawer.GetDrawingText())).convert("RGB")
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""Molecules being built, the windows they are to meet, and what has been made, as pictures and as text."""
+"""Pictures and text of a molecule that is being built, the ranges it is to lie in, and the molecules made before."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ from metaenv.molecules.canvas import (
     PALE,
     PAPER,
     VERMILION,
-    Canvas,
     Pixels,
     Points,
-    Vector,
     save_png,
     shortened,
 )
 from metaenv.molecules.chem.assembly import OPEN
 from metaenv.molecules.chem.fragments import Vocabulary
+from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.smiles import write
+from metaenv.typing import Floats
 
-__all__ = ["Bar", "Made", "frame", "gallery", "open_smiles", "save_png", "svg", "text"]
+__all__ = ["Bar", "Made", "bars", "frame", "gallery", "hidden_bars", "open_smiles", "save_png", "text"]
+
+NAMES = ("molecular weight", "logP", "polar surface", "H-bond donors", "rotatable bonds", "aromatic rings", "sp3 share")
+UNITS = ("Da", "", "Å²", "", "", "", "")
+AXES = ((0, 550), (-3, 7), (0, 160), (0, 6), (0, 10), (0, 5), (0, 1))
+"""Ends of each property's axis: the values that random molecules reach, but for a few in a hundred."""
 
 WIDTH, HEIGHT = 920, 540  # pixels of a frame
 MARGIN, HEAD, STRIP = 18, 40, 146
-LEFT = 480  # where the windows begin
+LEFT = 480  # where the ranges begin
 TILE = 200  # pixels across a molecule of the gallery
 LINE = 18  # between lines of the gallery
 BAND, HIDDEN = "#8FD0BA", "#D5D9DD"
@@ -41,28 +46,28 @@ BAND, HIDDEN = "#8FD0BA", "#D5D9DD"
 
 @dataclass(frozen=True)
 class Bar:
-    """One window of an objective, and where the molecule stands."""
+    """The range that an objective asks for of one property, and the molecule's value."""
 
     name: str
     low: float
-    """The window's lower end, inside; -inf for none."""
+    """Lower end, which belongs to the range; -inf for none."""
     high: float
-    """Its upper end, inside; inf for none."""
+    """Upper end, which belongs to the range; inf for none."""
     value: float | None
     """Of the present molecule; None before there is one."""
     scale: tuple[float, float]
     """Both ends of the axis."""
     hidden: bool
-    """Whether the window is kept from the reader."""
+    """Whether the range is kept from the reader."""
     unit: str = ""
 
     def __post_init__(self) -> None:
         if not (self.scale[0] < self.scale[1] and self.low <= self.high):
-            raise ValueError(f"{self.name}: expected rising ends, got window {self.low, self.high}, axis {self.scale}")
+            raise ValueError(f"{self.name}: expected rising ends, got range {self.low, self.high}, axis {self.scale}")
 
     @property
     def met(self) -> bool | None:
-        """Whether the value lies in the window; None if there is no value or the window is hidden."""
+        """Whether the value lies in the range; None if there is no value or the range is hidden."""
         return None if self.hidden or self.value is None else self.low <= self.value <= self.high
 
 
@@ -72,6 +77,27 @@ class Made:
 
     smiles: str
     score: float
+
+
+def bars(values: Floats | None, low: Sequence[float], high: Sequence[float], wanted: Sequence[float]) -> list[Bar]:
+    """The ranges of an objective.
+
+    Args:
+        values: (7,) `PROPERTIES` of the molecule; None before there is one.
+        low, high, wanted: (7,) of the task.
+    """
+    chosen = [j for j in range(len(PROPERTIES)) if wanted[j]]
+    return [_bar(j, values, float(low[j]), float(high[j]), False) for j in chosen]
+
+
+def hidden_bars(values: Floats | None) -> list[Bar]:
+    """All seven properties, without a word on which of them the objective asks for."""
+    return [_bar(j, values, 0.0, 0.0, True) for j in range(len(PROPERTIES))]
+
+
+def _bar(j: int, values: Floats | None, low: float, high: float, hidden: bool) -> Bar:
+    value = None if values is None else float(values[j])
+    return Bar(NAMES[j], low, high, value, AXES[j], hidden, UNITS[j])
 
 
 def open_smiles(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None) -> str:
@@ -96,11 +122,11 @@ def open_smiles(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocab
 
 
 def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> NDArray[np.uint8]:
-    """The molecule being built, the windows, and the finished molecules of the trial with their scores.
+    """The molecule being built, the ranges, and the finished molecules of the trial with their scores.
 
     Args:
         molecule: SMILES or fragment notation, open attachments as `open_smiles` writes them; None or "" for none yet.
-        bars: the windows.
+        bars: the ranges.
         history: finished molecules, oldest first; as many of the latest as there is room for are drawn.
         title: one line.
 
@@ -112,30 +138,30 @@ def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], ti
         MoleculeError: a SMILES that RDKit cannot read.
     """
     canvas = Pixels(WIDTH, HEIGHT)
-    _draw_frame(canvas, molecule, bars, history, title)
+    bottom = HEIGHT - STRIP
+    canvas.words(MARGIN, 27, shortened(title, WIDTH - 2 * MARGIN, 17), 17)
+    canvas.box(0, HEAD, WIDTH, 1, PALE)
+    canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
+    canvas.box(0, bottom, WIDTH, 1, PALE)
+    _draw_molecule(canvas, molecule, bottom)
+    _draw_bars(canvas, bars, bottom)
+    _draw_history(canvas, history, bottom)
     return canvas.array()
-
-
-def svg(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> str:
-    """The picture of `frame` as an SVG; arguments and errors are the same."""
-    canvas = Vector(WIDTH, HEIGHT)
-    _draw_frame(canvas, molecule, bars, history, title)
-    return canvas.text()
 
 
 def gallery(
     made: Sequence[Made], bars_of: Sequence[Sequence[Bar]] | None, title: str, columns: int = 5
 ) -> NDArray[np.uint8]:
-    """Finished molecules side by side, with scores and the windows that each met.
+    """Finished molecules side by side, with scores and the ranges that each lies in.
 
     Args:
         made: the molecules, in the order in which they were made; the best is framed.
-        bars_of: the windows of each, with the molecule's own values; None shows none.
+        bars_of: the ranges of each, with the molecule's own values; None shows none.
         title: one line.
         columns: molecules in a row.
 
     Returns:
-        (height, width, 3) uint8; the size depends on the numbers of molecules and windows.
+        (height, width, 3) uint8; the size depends on the numbers of molecules and ranges.
 
     Raises:
         ValueError: no molecules, no columns, or not as many ``bars_of`` as molecules.
@@ -143,7 +169,7 @@ def gallery(
     if not made or columns < 1:
         raise ValueError(f"expected molecules and columns, got {len(made)} molecules and {columns} columns")
     if bars_of is not None and len(bars_of) != len(made):
-        raise ValueError(f"expected windows for each of {len(made)} molecules, got them for {len(bars_of)}")
+        raise ValueError(f"expected ranges for each of {len(made)} molecules, got them for {len(bars_of)}")
     lists = bars_of or [()] * len(made)
     most = max(map(len, lists))
     across, tall = TILE + MARGIN, TILE + LINE * most + 8 * bool(most)
@@ -163,14 +189,14 @@ def gallery(
 
 
 def text(molecule_smiles: str | None, bars: Sequence[Bar], history: Sequence[Made]) -> str:
-    """The molecule, a line for each window, and the scores of the trial so far."""
+    """The molecule, a line for each range, and the scores of the trial so far."""
     lines = [molecule_smiles or "no molecule yet: choose a ring"]
     wide = max((len(bar.name) for bar in bars), default=0)
     values = [_value_text(bar) for bar in bars]
     value_wide = max(map(len, values), default=0)
     for bar, value in zip(bars, values, strict=True):
         verdict = {None: "", True: ", met", False: ", missed"}[bar.met]
-        lines.append(f"  {bar.name:{wide}}  {value:>{value_wide}}  window {_window_text(bar)}{verdict}")
+        lines.append(f"  {bar.name:{wide}}  {value:>{value_wide}}  range {_range_text(bar)}{verdict}")
     if history:
         best = history[_best(history)]
         scores = " ".join(_score_text(made.score) for made in history)
@@ -183,18 +209,7 @@ def text(molecule_smiles: str | None, bars: Sequence[Bar], history: Sequence[Mad
 # PRIVATE
 
 
-def _draw_frame(canvas: Canvas, molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], title: str) -> None:
-    bottom = HEIGHT - STRIP
-    canvas.words(MARGIN, 27, shortened(title, WIDTH - 2 * MARGIN, 17), 17)
-    canvas.box(0, HEAD, WIDTH, 1, PALE)
-    canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
-    canvas.box(0, bottom, WIDTH, 1, PALE)
-    _draw_molecule(canvas, molecule, bottom)
-    _draw_bars(canvas, bars, bottom)
-    _draw_history(canvas, history, bottom)
-
-
-def _draw_molecule(canvas: Canvas, molecule: str | None, bottom: int) -> None:
+def _draw_molecule(canvas: Pixels, molecule: str | None, bottom: int) -> None:
     width = LEFT - 2 * MARGIN
     if not molecule:
         canvas.words((LEFT - MARGIN) // 2, (HEAD + bottom) // 2, "choose a ring", 20, GREY, "middle")
@@ -209,13 +224,13 @@ def _draw_molecule(canvas: Canvas, molecule: str | None, bottom: int) -> None:
         _draw_key(canvas, MARGIN + 210, bottom - 12, BLUE, f"{n_open - 1} more open")
 
 
-def _draw_key(canvas: Canvas, x: int, y: int, colour: str, words: str) -> None:
+def _draw_key(canvas: Pixels, x: int, y: int, colour: str, words: str) -> None:
     canvas.shape(_disc(x + 6, y - 4, 6), colour)
     canvas.words(x + 18, y, words, 13, GREY)
 
 
-def _draw_bars(canvas: Canvas, bars: Sequence[Bar], bottom: int) -> None:
-    """As many windows as there is room for, one below the other."""
+def _draw_bars(canvas: Pixels, bars: Sequence[Bar], bottom: int) -> None:
+    """As many ranges as there is room for, one below the other."""
     room = bottom - HEAD - 12
     pitch = max(min(58, room // max(len(bars), 1)), 37)
     shown = len(bars) if len(bars) * pitch <= room else (room - LINE) // pitch
@@ -225,12 +240,12 @@ def _draw_bars(canvas: Canvas, bars: Sequence[Bar], bottom: int) -> None:
         canvas.words(LEFT, bottom - 8, f"and {len(bars) - shown} more", 12, GREY)
 
 
-def _draw_bar(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
-    """Name, value and window in words, and below them the axis with the window and a marker."""
+def _draw_bar(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
+    """Name, value and range in words, and below them the axis with the range and a marker."""
     colour = _colour(bar)
     canvas.words(x, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
     canvas.words(x + 245, y + 12, _value_text(bar), 14, colour, "right")
-    canvas.words(x + width, y + 12, f"window {_window_text(bar)}", 12, GREY, "right")
+    canvas.words(x + width, y + 12, f"range {_range_text(bar)}", 12, GREY, "right")
     start, end = x + 44, x + width - 44
     canvas.words(start - 7, y + 30, _number(bar.scale[0], bar), 11, GREY, "right")
     canvas.words(end + 7, y + 30, _number(bar.scale[1], bar), 11, GREY)
@@ -243,7 +258,7 @@ def _draw_bar(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
         canvas.shape(_marker(_pixel(bar.value, bar, start, end), y + 26, _beyond(bar)), colour)
 
 
-def _draw_history(canvas: Canvas, history: Sequence[Made], top: int) -> None:
+def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
     """The latest molecules, as many as there is room for; the best so far is framed."""
     canvas.words(MARGIN, top + 20, "finished molecules of this trial", 13, GREY)
     if not history:
@@ -262,7 +277,7 @@ def _draw_history(canvas: Canvas, history: Sequence[Made], top: int) -> None:
         _draw_score(canvas, x + 6, top + 122, pitch - 18, i + 1, history[i].score)
 
 
-def _draw_score(canvas: Canvas, x: int, y: int, width: int, number: int, score: float) -> None:
+def _draw_score(canvas: Pixels, x: int, y: int, width: int, number: int, score: float) -> None:
     """A molecule's number, its score, and below them the score as a line between 0 and 1."""
     canvas.words(x, y, str(number), 12, GREY)
     canvas.words(x + width, y, _score_text(score), 14, INK, "right")
@@ -272,8 +287,8 @@ def _draw_score(canvas: Canvas, x: int, y: int, width: int, number: int, score: 
         canvas.box(x, y + 5, length, 4, GREEN)
 
 
-def _draw_line(canvas: Canvas, x: int, y: int, width: int, bar: Bar) -> None:
-    """A window of a gallery molecule: a full square if met, an empty one if missed, a grey one if hidden."""
+def _draw_line(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
+    """A range of a gallery molecule: a full square if met, an empty one if missed, a grey one if hidden."""
     if bar.met is False:
         canvas.box(x, y - 9, 10, 10, PAPER, VERMILION)
     else:
@@ -327,7 +342,7 @@ def _value_text(bar: Bar) -> str:
     return "–" if bar.value is None else f"{_number(bar.value, bar)} {bar.unit}".rstrip()
 
 
-def _window_text(bar: Bar) -> str:
+def _range_text(bar: Bar) -> str:
     """Such as ``283 to 320``, ``up to 42``, ``2``; ``?`` if hidden."""
     low, high = _number(bar.low, bar), _number(bar.high, bar)
     if bar.hidden or bar.low == bar.high:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from metaenv.molecules.chem.scoring import WINDOWED
-from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant, scaled, scores_of
-from metaenv.molecules.stored import anchors, scaffold_share
+from metaenv.molecules.chem.properties import PROPERTIES
+from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant, scores_of
+from metaenv.molecules.property_ranges import scaled
+from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
@@ -41,13 +42,13 @@ class MoleculeScreen(MoleculeDistribution):
         Drawn without replacement by exponential keys (Efraimidis and Spirakis 2006, Inf. Process. Lett. 97, 181).
         """
         first, end = self.tenths
-        share = scaffold_share()
+        share = scaffold_tenths()
         rows = np.flatnonzero((first <= share) & (share < end))
         if n > len(rows):
             raise ValueError(
                 f"expected at most {len(rows)} molecules of scaffolds {self.tenths}, got n={n}; take fewer"
             )
-        real = anchors().take(rows)
+        real = real_molecules().take(rows)
         table = scores_of(real, tasks)
         n_good = max(1, int(GOOD * len(rows)))
         weight = np.full(table.shape, (1 - GOOD_SHARE) / len(rows))
@@ -94,5 +95,5 @@ class MoleculeObjectives(Family):
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Molecules by their first two features, coloured by score."""
-        names: tuple[str, ...] = WINDOWED if self.features == "properties" else ("bit 0", "bit 1")
+        names: tuple[str, ...] = PROPERTIES if self.features == "properties" else ("bit 0", "bit 1")
         draw_plane(figure, batch, names, "active" if batch.n_classes else "score")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import random_actions
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
-from metaenv.molecules.stored import anchors
+from metaenv.molecules.reference_molecules import real_molecules
 
 SECONDS = 4.0  # of each measurement (chosen)
 ATOMS = ("C", "N", "O")  # that MolDQN adds
@@ -67,7 +67,7 @@ class _Script:
 
     def __init__(self, env: MoleculeDesignVectorEnv, made_before: float, rng: np.random.Generator) -> None:
         self.env, self.made_before, self.rng = env, made_before, rng
-        self.sequences = anchors().actions[:: len(anchors()) // KNOWN]
+        self.sequences = real_molecules().actions[:: len(real_molecules()) // KNOWN]
         _, info = env.reset(seed=0)
         self.mask: NDArray[Any] = info["action_mask"]
         self.at = np.zeros(env.num_envs, np.intp)

@@ -1,9 +1,9 @@
 """Measured activities on 30 drug targets, and a model of each that is fitted on the user's machine.
 
 The measurements are those of MoleculeACE 3.0.0 (van Tilborg, Alenicheva and Grisoni, J. Chem. Inf. Model. 62, 5938,
-2022): 48,700 molecules, curated from ChEMBL (CC BY-SA 3.0). They are no part of this package, nor is anything made
-from them. `load` reads them from an installed MoleculeACE, or from its wheel or folder; what takes long is kept in the
-user's cache folder.
+2022): 48,700 molecules, curated from ChEMBL (CC BY-SA 3.0). Neither they nor anything made from them is part of this
+package. `load` reads them from an installed MoleculeACE, or from its wheel or folder; what takes long to compute is
+kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import io
 import os
-import tempfile
 import warnings
 import zipfile
 from contextlib import suppress
@@ -26,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import nearest
+from metaenv.files import replacing
 from metaenv.molecules.chem.assembly import ALL
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import FINGERPRINT_BITS, FINGERPRINT_RADIUS, by_smiles
-from metaenv.molecules.stored import anchors, pool
+from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.typing import Bools, Floats, Index, Rows
 
 SOURCE_VARIABLE = "METAENV_MOLECULEACE"
@@ -37,7 +37,7 @@ SOURCE_VARIABLE = "METAENV_MOLECULEACE"
 SHA256 = "6d7b9712ccb2b81ad7cba40564682d5c4d466eacc041ccbd466d21eaa77ec273"
 """Of the files of MoleculeACE 3.0.0, as `_sha256` computes it."""
 ALPHA = 10.0  # of ridge regression (chosen: 3, 10, 30, 100 give mean test correlations of 0.77, 0.78, 0.78, 0.76)
-CACHE_VERSION = 1  # of what is kept in the cache folder
+CACHE_VERSION = 2  # of what is kept in the cache folder
 HELP = (
     "Variant 'assay' needs the measurements of MoleculeACE 3.0.0, which are not part of this package (ChEMBL, CC BY-SA "
     "3.0). Install them with `pip install --no-deps MoleculeACE==3.0.0` (its dependencies are not needed), or "
@@ -47,7 +47,7 @@ HELP = (
 
 
 class Target(NamedTuple):
-    """What activity was measured on."""
+    """A protein on which activity was measured."""
 
     name: str
     """ChEMBL's number of the protein, and what was measured: Ki (binding) or EC50 (effect)."""
@@ -96,7 +96,7 @@ HELD_OUT = np.array([target.family in HELD_OUT_FAMILIES for target in TARGETS])
 
 @dataclass(frozen=True, eq=False)
 class Assay:
-    """What was measured on one target."""
+    """The measurements on one target."""
 
     target: Target
     smiles: tuple[str, ...]
@@ -116,7 +116,7 @@ class Assay:
 
     @cached_property
     def values(self) -> Floats:
-        """(m, 7) the properties that windows are on, by RDKit; a millisecond a molecule."""
+        """(m, 7) `properties.PROPERTIES`, by RDKit; a millisecond a molecule."""
         return np.stack([by_smiles(text) for text in self.smiles])
 
     @cached_property
@@ -143,15 +143,15 @@ class Assays:
     """(30,)"""
     test_correlation: Floats
     """(30,) Pearson's, of predicted and measured activity of the molecules that are not in ``train``."""
-    anchor_activity: Floats
-    """(6000, 30) predicted for the real molecules of `stored.anchors`."""
-    pool_activity: Floats
-    """(8192, 30) predicted for the random molecules of `stored.pool`."""
+    real_activity: Floats
+    """(6000, 30) predicted for the real molecules of `real_molecules`."""
+    random_activity: Floats
+    """(8192, 30) predicted for the random molecules of `random_molecules`."""
 
     @cached_property
     def zero(self) -> Floats:
-        """(30,) mean prediction for random molecules: activity from which on a molecule is worth something."""
-        return self.pool_activity.mean(axis=0)
+        """(30,) mean prediction for random molecules, where the activity factor begins to rise from 0."""
+        return self.random_activity.mean(axis=0)
 
     def predict(self, fingerprints: NDArray[np.uint8], target: Index) -> Floats:
         """(n,) -log10 nM predicted for packed fingerprints (n, 128), each on its own target (n,)."""
@@ -159,7 +159,7 @@ class Assays:
         return (np.unpackbits(fingerprints, axis=1) * self.weights[target]).sum(axis=1) + self.intercept[target]
 
     def factor(self, predicted: Floats, full: Floats, target: Index) -> Floats:
-        """What activity contributes to the score: 0 at random molecules' mean, 1 at ``full``, straight between.
+        """The activity factor of the score: 0 at the mean of random molecules, 1 at ``full``, and linear between.
 
         Args:
             predicted: activity / -log10 nM, of shape (…, n).
@@ -299,7 +299,7 @@ def _sha256(files: dict[str, bytes]) -> str:
 
 def _fitted(tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, NDArray[Any]]:
     """The arrays of `Assays`, and the fingerprints of all molecules, one assay after the other."""
-    from metaenv.molecules.build.fragmentation import to_mol
+    from metaenv.molecules.chem.fragmentation import to_mol
     from metaenv.molecules.chem.properties import fingerprint
 
     parts, weights, intercept, correlation = [], [], [], []
@@ -317,8 +317,8 @@ def _fitted(tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, ND
         "weights": matrix,
         "intercept": constant,
         "test_correlation": np.array(correlation),
-        "anchor_activity": anchors().bits() @ matrix.T + constant,
-        "pool_activity": pool().bits() @ matrix.T + constant,
+        "real_activity": real_molecules().bits() @ matrix.T + constant,
+        "random_activity": random_molecules().bits() @ matrix.T + constant,
     }
 
 
@@ -345,15 +345,6 @@ def _from_cache(sha256: str) -> dict[str, NDArray[Any]] | None:
 
 
 def _to_cache(sha256: str, arrays: dict[str, NDArray[Any]]) -> None:
-    """Written beside and renamed, so that no reader finds half a file; without a place to write, nothing is kept."""
-    path = _cache_file(sha256)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+    """Keep the arrays; where nothing can be written, they are computed again the next time."""
+    with suppress(OSError), replacing(_cache_file(sha256)) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

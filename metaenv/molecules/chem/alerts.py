@@ -1,11 +1,11 @@
-"""Structural alerts: which molecules have one, and which fragments make none when joined.
+"""Structural alerts: which molecules have one, and which fragments can be joined without making one.
 
-RDKit compares a molecule with all of its alerts one after the other. `AlertScreen` knows of a molecule made of
-fragments which of them it may have at all: usually a handful. Its rule is exact. An alert's query is cut at those of
-its bonds that are in no ring of it. What is left of its rings must match in rings, which lie within one fragment; each
-bond that was cut must match a bond within a fragment, or one between two. What a fragment's atoms match depends on the
-fragment and on which of its attachments are closed, so all of it is tabulated. A molecule that lacks a piece of an
-alert cannot have the alert; one that has all pieces is compared by RDKit.
+RDKit compares a molecule with all alerts, one after the other. For a molecule that is made of fragments, `AlertScreen`
+finds the alerts that it can have at all, which are usually a handful. Its rule is exact. The query of an alert is cut
+at the bonds that are in no ring of the query. The rings that remain must match rings of the molecule, which lie within
+one fragment; each bond that was cut must match a bond within a fragment, or one between two. What the atoms of a
+fragment match depends on the fragment and on which of its attachments are closed, so it is tabulated. A molecule that
+lacks a piece of an alert cannot have the alert; a molecule that has all pieces is compared by RDKit.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from metaenv.molecules.build.fragmentation import to_mol
 from metaenv.molecules.chem.assembly import CLOSED, OPEN
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.molecules.chem.property_tables import attachment_atoms
 from metaenv.molecules.chem.smiles import ATOM, write

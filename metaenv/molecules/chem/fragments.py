@@ -9,7 +9,6 @@ would leave a structural alert or no valid molecule. `metaenv.molecules.build.mi
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +28,7 @@ MAX_HEAVY_ATOMS = 31
 """Most heavy atoms in a molecule (chosen: 95 % of the real molecules that can be built have no more, and random play
 fills whatever it is given; at 36 half of its molecules are too large to be drug-like)."""
 MAX_ATTACHMENTS = 3
-"""Most attachments of a fragment (chosen: keeps the tables of contexts complete and small)."""
+"""Most attachments of a fragment (chosen: keeps the property tables complete and small)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Vocabulary:
     attachments: NDArray[np.int8]
     """(F,) 1 to K."""
     attachment_class: tuple[tuple[str, ...], ...]
-    """(F,) the class of each attachment: see `cuts.attachment_class`."""
+    """(F,) the class of each attachment: see `fragmentation.attachment_class`."""
     heavy_atoms: NDArray[np.int8]
     """(F,) without closures."""
     ring: Bools
@@ -115,11 +114,6 @@ def vocabulary_from(rows: list[dict[str, str]], allowed: Bools | None = None) ->
         action_attachment=np.array([0, *(j for _, j in pairs)], np.int8),
         allowed=_everything(pairs, ring) if allowed is None else allowed,
     )
-
-
-def provenance() -> dict[str, Any]:
-    """Where the mined files come from: package, version, licence, hashes, RDKit version, settings."""
-    return json.loads((DATA / "provenance.json").read_text(encoding="utf-8"))
 
 
 def _column(rows: list[dict[str, str]], name: str, dtype: type[Any]) -> NDArray[Any]:

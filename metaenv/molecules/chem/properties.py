@@ -1,8 +1,9 @@
-"""What molecules are scored by.
+"""Properties of molecules that scores are made of.
 
 `additive` sums the tables of `metaenv.molecules.chem.property_tables`: ten properties, exact, thousands of molecules at
-once, no RDKit, also for molecules still being built (what is open counts as closed). `Scores` asks RDKit for what is
-not additive, and remembers. `by_rdkit` are RDKit's own values of the ten, for comparison.
+once, without RDKit, also for molecules that are still being built (an open attachment counts as closed). `Scores` asks
+RDKit for the properties that are not additive, and remembers its answers. `by_rdkit` gives RDKit's own values of the
+ten, for comparison.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.build.fragmentation import to_mol
 from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS, Vocabulary
-from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, Contexts, load_contexts
+from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, PropertyTables, load_property_tables
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Floats, Index, Rows
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 ADDITIVE = ("mw", "logp", "tpsa", "hbd", "hba", "rotatable", "rings", "aromatic_rings", "fsp3", "heavy_atoms")
 """Molecular weight / Da, Crippen logP, polar surface / Å², H-bond donors and acceptors, rotatable bonds (RDKit's strict
 definition), rings, aromatic rings, share of carbons that are sp3, heavy atoms."""
+PROPERTIES = ("mw", "logp", "tpsa", "hbd", "rotatable", "aromatic_rings", "fsp3")
+"""The seven of them that objectives may ask for."""
+COLUMNS = np.array([ADDITIVE.index(name) for name in PROPERTIES])
 FINGERPRINT_BITS = 1024
 FINGERPRINT_RADIUS = 2  # ECFP4 (Rogers and Hahn, J. Chem. Inf. Model. 50, 742, 2010)
 CACHE_SIZE = 100_000  # molecules; about 400 bytes each
@@ -40,14 +44,19 @@ _COLUMN = {name: i for i, name in enumerate(UNITS)}
 _PLAIN = ("mass", "logp", "tpsa", "donors", "acceptors", "rotatable", "rings", "aromatic_rings")
 
 
-def additive(built: Assembly, rows: Rows = ALL, contexts: Contexts | None = None) -> Floats:
+def properties_of(actions: NDArray[np.integer]) -> Floats:
+    """(n, 7) the `PROPERTIES` of finished build sequences (n, up to 9); errors as `replay`."""
+    return additive(replay(actions))[:, COLUMNS]
+
+
+def additive(built: Assembly, rows: Rows = ALL, tables: PropertyTables | None = None) -> Floats:
     """(rows, 10) the properties `ADDITIVE` of the molecules of ``rows``; an empty molecule has zeros."""
-    contexts = contexts or load_contexts()
+    tables = tables or load_property_tables()
     fragment, partner = built.fragment[rows].astype(np.intp), built.partner[rows].astype(np.intp)
-    combination = _combinations(fragment, partner, contexts)
+    combination = _combinations(fragment, partner, tables)
     present = fragment >= 0
-    total = (contexts.values[combination] * present[..., None]).sum(axis=1)
-    total[:, _COLUMN["rotatable"]] += _bonds_between(contexts.flags[combination], partner)
+    total = (tables.values[combination] * present[..., None]).sum(axis=1)
+    total[:, _COLUMN["rotatable"]] += _bonds_between(tables.flags[combination], partner)
     out = np.empty((len(total), len(ADDITIVE)))
     for i, name in enumerate(_PLAIN):
         out[:, i] = total[:, _COLUMN[name]] * UNITS[name]
@@ -56,17 +65,17 @@ def additive(built: Assembly, rows: Rows = ALL, contexts: Contexts | None = None
     return out
 
 
-def _combinations(fragment: Index, partner: Index, contexts: Contexts) -> Index:
-    """(n, 9) the row of `Contexts.values` for each place; meaningless where ``fragment`` is -1."""
+def _combinations(fragment: Index, partner: Index, tables: PropertyTables) -> Index:
+    """(n, 9) the row of `PropertyTables.values` for each place; meaningless where ``fragment`` is -1."""
     joined = partner >= 0
     other = np.where(joined, partner, 0)
     place, attachment = np.divmod(other, MAX_ATTACHMENTS)
     bits = (partner <= OPEN) @ (1 << np.arange(MAX_ATTACHMENTS))
     index = np.arange(len(fragment))[:, None, None]
-    state = contexts.state[fragment[index, place], attachment, bits[index, place]]
-    local = contexts.local[fragment[..., None], np.arange(MAX_ATTACHMENTS), state]
+    state = tables.state[fragment[index, place], attachment, bits[index, place]]
+    local = tables.local[fragment[..., None], np.arange(MAX_ATTACHMENTS), state]
     local = np.where(joined, local, CLOSED_CLASS)
-    return contexts.base[fragment] + (contexts.stride[fragment] * local).sum(axis=2)
+    return tables.base[fragment] + (tables.stride[fragment] * local).sum(axis=2)
 
 
 def _bonds_between(flags: NDArray[np.uint8], partner: Index) -> Index:
@@ -103,22 +112,18 @@ def by_rdkit(mol: Mol) -> Floats:
 
 
 def by_smiles(smiles: str) -> Floats:
-    """(7,) the properties that windows are on, of any molecule, by RDKit."""
-    from metaenv.molecules.chem.scoring import COLUMNS
-
+    """(7,) the `PROPERTIES` of any molecule, by RDKit."""
     return by_rdkit(to_mol(smiles))[COLUMNS]
 
 
 @dataclass(frozen=True)
 class Score:
-    """What RDKit says of one finished molecule."""
+    """What RDKit computes for one finished molecule."""
 
     smiles: str
     """Canonical."""
     sa: float
     """Synthetic accessibility, 1 (easy) to 10 (Ertl and Schuffenhauer, J. Cheminf. 1, 8, 2009)."""
-    qed: float
-    """Drug-likeness, 0 to 1 (Bickerton et al., Nature Chem. 4, 90, 2012); NaN unless asked for."""
     alert: bool
     """Whether it has a structure of the Brenk list (Brenk et al., ChemMedChem 3, 435, 2008)."""
     groups: int
@@ -133,7 +138,6 @@ class Scores:
 
     Args:
         max_size: molecules remembered at most; the one asked for longest ago goes first.
-        with_qed: whether to compute QED, which costs more than all the rest.
         with_groups: whether to look for functional groups.
         with_fingerprint: whether to make fingerprints.
         vocabulary: by default that of the package.
@@ -142,7 +146,6 @@ class Scores:
     def __init__(
         self,
         max_size: int = CACHE_SIZE,
-        with_qed: bool = False,
         with_groups: bool = True,
         with_fingerprint: bool = True,
         vocabulary: Vocabulary | None = None,
@@ -150,7 +153,7 @@ class Scores:
         if max_size < 1:
             raise ValueError(f"expected max_size of at least 1, got {max_size}")
         self.max_size, self.vocabulary = max_size, vocabulary
-        self.with_qed, self.with_groups, self.with_fingerprint = with_qed, with_groups, with_fingerprint
+        self.with_groups, self.with_fingerprint = with_groups, with_fingerprint
         self.hits = self.misses = 0
         self._known: OrderedDict[bytes, Score] = OrderedDict()
 
@@ -195,7 +198,6 @@ class Scores:
 
     def _score(self, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> Score:
         from rdkit import Chem
-        from rdkit.Chem import QED
 
         from metaenv.molecules.chem.alerts import alert_screen, has_alert
         from metaenv.molecules.chem.functional_groups import group_bits
@@ -204,9 +206,8 @@ class Scores:
         mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
         smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
         alert = alert_screen()(mol, fragment, partner) if self.vocabulary is None else has_alert(mol)
-        qed = QED.qed(mol) if self.with_qed else float("nan")
         groups = group_bits(mol) if self.with_groups else -1
-        return Score(smiles, sa, qed, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
+        return Score(smiles, sa, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
 
 
 # SYNTHETIC ACCESSIBILITY

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.build.fragmentation import to_mol
 from metaenv.molecules.chem.assembly import CLOSED
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import DATA, MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.smiles import ATOM, write
 
@@ -40,16 +40,16 @@ UNITS = {
     "sp3_carbons": 1,
     "heavy_atoms": 1,
 }
-"""Columns of `Contexts.values`, with the unit of one."""
+"""Columns of `PropertyTables.values`, with the unit of one."""
 CLOSED_CLASS = 0
 FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
-"""Classes of attachment (`cuts.attachment_class`) between which neighbours can make a difference to each other:
-aromatic, aliphatic, acyl, amine."""
+"""Classes of attachment (`fragmentation.attachment_class`) between which neighbours can make a difference to each
+other: aromatic, aliphatic, acyl, amine."""
 CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
 
 
 @dataclass(frozen=True)
-class Contexts:
+class PropertyTables:
     """S states, R combinations; K is `MAX_ATTACHMENTS`."""
 
     state: NDArray[np.int16]
@@ -67,15 +67,15 @@ class Contexts:
 
 
 @lru_cache(maxsize=1)
-def load_contexts() -> Contexts:
+def load_property_tables() -> PropertyTables:
     """The tables in ``data/``."""
     with np.load(DATA / "contexts.npz", allow_pickle=False) as file:
-        return Contexts(**dict(file))
+        return PropertyTables(**dict(file))
 
 
-def save_contexts(contexts: Contexts, folder: Path) -> None:
+def save_property_tables(tables: PropertyTables, folder: Path) -> None:
     """Write ``contexts.npz`` in ``folder``."""
-    np.savez_compressed(folder / "contexts.npz", **vars(contexts))
+    np.savez_compressed(folder / "contexts.npz", **vars(tables))
 
 
 # WHAT ONE FRAGMENT ADDS IN ONE MOLECULE
@@ -106,7 +106,7 @@ def _matching(mol: Mol, smarts: str) -> set[int]:
 
 
 def measure(mol: Mol, size: int, attachment_atoms: Sequence[int]) -> tuple[tuple[int, ...], int]:
-    """The row of `Contexts.values` and the flags for the fragment made of the first ``size`` heavy atoms of ``mol``."""
+    """A row of `PropertyTables.values`, and flags, of the fragment made of the first ``size`` atoms of ``mol``."""
     mine = range(size)
     end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
     values = (
@@ -178,7 +178,7 @@ class Tabulator:
         self.fillers = [[self._filler(port, kind) for port in range(vocabulary.n_actions)] for kind in FILLERS]
         self.atoms = [attachment_atoms(t) for t in vocabulary.template]
 
-    def tabulate(self) -> Contexts:
+    def tabulate(self) -> PropertyTables:
         """All tables. Minutes."""
         v = self.vocabulary
         local = np.zeros((v.n_fragments, MAX_ATTACHMENTS, len(self.states)), np.uint8)
@@ -196,7 +196,7 @@ class Tabulator:
                 values.append(row)
                 flags.append(bits)
         table = np.array(values, np.int32)
-        return Contexts(self._state_table(), local, stride, base, table, np.array(flags, np.uint8))
+        return PropertyTables(self._state_table(), local, stride, base, table, np.array(flags, np.uint8))
 
     def _local_classes(self, f: int, j: int, local: NDArray[np.uint8]) -> list[State | None]:
         """Fill in the class of every state as neighbour of attachment ``j`` of ``f``; one example of each class."""

@@ -1,8 +1,9 @@
-"""What a molecule is worth: a product of desirabilities, times the constraints of drug design.
+"""The score of a molecule: a product of desirabilities, times the constraints of drug design.
 
-A desirability is 1 inside a window of one property and falls off outside like a Gaussian. A product, because with a
-mean a molecule that is average in everything is good for every task, and there is nothing to adapt to (measured: it
-reaches 0.79 of 1). The form is that of Derringer and Suich, J. Qual. Technol. 12, 214 (1980), with Gaussian flanks.
+A desirability is 1 inside the range that is asked for of one property, and falls off outside it like a Gaussian. The
+score is a product because with a mean, a molecule that is average in everything is good for every task, and there is
+nothing to adapt to (measured: it reaches 0.79 of 1). The form is that of Derringer and Suich, J. Qual. Technol. 12, 214
+(1980), with Gaussian flanks.
 """
 
 from __future__ import annotations
@@ -13,21 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.properties import ADDITIVE, Score
+from metaenv.molecules.chem.properties import PROPERTIES, Score
 from metaenv.typing import Bools, Floats
 
 if TYPE_CHECKING:
-    from metaenv.molecules.chem.properties import Scores
     from metaenv.tasks import TaskBatch
 
-WINDOWED = ("mw", "logp", "tpsa", "hbd", "rotatable", "aromatic_rings", "fsp3")
-"""The properties that windows are on, all exact sums over fragments: see `properties.ADDITIVE` for units."""
-COLUMNS = np.array([ADDITIVE.index(name) for name in WINDOWED])
 SOFTNESS = np.array([25.0, 0.45, 11.0, 0.6, 0.8, 0.6, 0.09])
-"""(7,) standard deviation of the Gaussian flank of each window, in the property's unit (chosen: about half the width
-of a fifth of real molecules)."""
+"""(7,) standard deviation of the Gaussian flanks of each of `PROPERTIES`, in its unit (chosen: about half the width of
+a fifth of real molecules)."""
 MAX_SA = 4.5
-"""Synthetic accessibility above which a molecule is worth nothing (chosen; 95 % of real molecules lie below 4)."""
+"""Synthetic accessibility above which the score is 0 (chosen; 95 % of real molecules lie below 4)."""
 GROUP_PENALTY = 0.15
 """Factor for a required group that is missing or a forbidden one that is there (chosen)."""
 SIMILAR = 0.6
@@ -35,26 +32,21 @@ SIMILAR = 0.6
 
 
 def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats) -> Floats:
-    """Desirability of each property; all arrays (n, 7) in the order of `WINDOWED`, or broadcast against each other.
+    """Desirability of each property; all arrays (n, 7) in the order of `PROPERTIES`, or broadcast against each other.
 
     Args:
         values: properties.
-        low, high: windows, both ends inside.
-        wanted: 1 where the property matters; elsewhere the desirability is 1.
+        low, high: ends of the ranges, which belong to them.
+        wanted: 1 where the objective has a range of the property; elsewhere the desirability is 1.
     """
     outside = np.maximum(np.maximum(low - values, values - high), 0.0) / SOFTNESS
     return np.exp(-0.5 * np.square(outside) * wanted)
 
 
-def window_score(values: Floats, tasks: TaskBatch) -> Floats:
-    """(n,) product of the desirabilities of molecule i, properties (n, 7), for task i."""
-    return desirabilities(values, tasks.low, tasks.high, tasks.wanted).prod(axis=1)
-
-
 def score_table(values: Floats, tasks: TaskBatch) -> Floats:
     """(tasks, molecules) the products of desirabilities of every molecule, properties (m, 7), for every task."""
     logs = np.zeros((len(tasks), len(values)))
-    for j in range(len(WINDOWED)):
+    for j in range(len(PROPERTIES)):
         rows = np.flatnonzero(tasks.wanted[:, j])
         if len(rows):
             low, high = tasks.low[rows, j, None], tasks.high[rows, j, None]
@@ -63,15 +55,15 @@ def score_table(values: Floats, tasks: TaskBatch) -> Floats:
     return np.exp(logs)
 
 
-PLACES = len(WINDOWED) + 2
-"""Factors of a score: the windows', one for what else is hidden (groups, likeness to a lead, activity), the
-constraints'."""
-HIDDEN, CONSTRAINTS = len(WINDOWED), len(WINDOWED) + 1
-"""Where the latter two stand."""
+PLACES = len(PROPERTIES) + 2
+"""Factors of a score: one for each of `PROPERTIES`, one for what else is hidden (groups, similarity to a lead, or
+activity), and one for the constraints."""
+HIDDEN, CONSTRAINTS = len(PROPERTIES), len(PROPERTIES) + 1
+"""The places of the latter two."""
 
 
 def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = None) -> Floats:
-    """(n, 9) what multiplies to the score of molecule i for task i; `HIDDEN` holds 1 here.
+    """(n, 9) the factors of the score of molecule i for task i; the factor `HIDDEN` is 1 here.
 
     Args:
         values: (n, 7) properties.
@@ -79,38 +71,19 @@ def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = No
         found: RDKit's scores of the molecules; None leaves out the constraints.
     """
     product = np.ones((len(values), PLACES))
-    product[:, : len(WINDOWED)] = desirabilities(values, tasks.low, tasks.high, tasks.wanted)
+    product[:, : len(PROPERTIES)] = desirabilities(values, tasks.low, tasks.high, tasks.wanted)
     if found is not None:
         product[:, CONSTRAINTS] = [feasible(score) for score in found]
     return product
 
 
-def hidden_factor(tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
-    """(n,) the factor of `MoleculeTask`s for groups, or for likeness to a lead.
-
-    Args:
-        tasks: n objectives.
-        found: RDKit's scores of the molecules, as far as the objectives need them.
-        scores: makes the leads' fingerprints.
-    """
-    factor = np.ones(len(tasks))
-    if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
-        groups = np.array([score.groups for score in found], np.int64)
-        factor *= group_factor(groups, tasks.required, tasks.forbidden)
-    led = np.flatnonzero(tasks.lead[:, 0] >= 0)
-    if len(led):
-        leads = scores(tasks.lead[led].astype(np.int16))
-        factor[led] *= likeness(fingerprints([found[i] for i in led.tolist()]), fingerprints(leads))
-    return factor
-
-
-def fingerprints(scores: Sequence[Score]) -> NDArray[np.uint8]:
+def packed(scores: Sequence[Score]) -> NDArray[np.uint8]:
     """(n, 128) packed fingerprints of scored molecules, which must have been asked for."""
     return np.stack([score.fingerprint for score in scores if score.fingerprint is not None])
 
 
 def feasible(score: Score) -> bool:
-    """Whether a molecule can be made and carries no structural alert: what every task asks for."""
+    """Whether a molecule can be made and carries no structural alert, as every task demands."""
     return score.sa <= MAX_SA and not score.alert
 
 
@@ -121,8 +94,8 @@ def similarity(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floa
     return both / np.maximum(either, 1)
 
 
-def likeness(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floats:
-    """(n,) what likeness to a lead contributes to the score: similarity as a share of `SIMILAR`, at most 1."""
+def similarity_factor(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floats:
+    """(n,) the factor for similarity to a lead: similarity as a share of `SIMILAR`, at most 1."""
     return np.minimum(similarity(fingerprints, lead) / SIMILAR, 1.0)
 
 

@@ -1,8 +1,9 @@
-"""Molecules in words: build sequence to SMILES, and molecule to build sequence.
+"""SMILES: from a build sequence to a SMILES, and from a molecule to a build sequence.
 
 A molecule is written as its fragments, separated by dots and joined by ring-bond numbers from %10 on, each used twice:
 ``c1cc-%10ccc1.N-%10``. That is ordinary SMILES (OpenSMILES specification, section 3.4), so one call of RDKit's parser
-makes the molecule. The idea of writing fragments so is that of SAFE (Noutahi et al., Digital Discovery 3, 796, 2024).
+makes the molecule. The idea of writing fragments in this way is that of SAFE (Noutahi et al., Digital Discovery 3, 796,
+2024).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.build.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
 from metaenv.molecules.chem.assembly import OPEN, replay
+from metaenv.molecules.chem.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
 from metaenv.molecules.chem.fragments import (
     CLOSE,
     MAX_ACTIONS,

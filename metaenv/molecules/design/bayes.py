@@ -1,22 +1,21 @@
-"""The ideal Bayes adapter: it knows the family of objectives, and learns from the scores which one it faces."""
+"""The ideal Bayes adapter: it knows the family of objectives, and infers from the scores which one it faces."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
-from metaenv.molecules.chem.properties import additive
-from metaenv.molecules.chem.scoring import COLUMNS, score_table
-from metaenv.molecules.design import objective_splits as criteria
-from metaenv.molecules.design.env import MoleculeDesignVectorEnv
+from metaenv.molecules.chem.properties import properties_of
+from metaenv.molecules.chem.scoring import score_table
+from metaenv.molecules.design.objective_splits import all_objectives
 from metaenv.molecules.design.tasks import MoleculeTask, Variant, scores_of
-from metaenv.molecules.stored import Molecules, anchors, scaffold_share
+from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import NO_ADVICE
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
@@ -26,12 +25,12 @@ from metaenv.vector import Observations
 N_HYPOTHESES, N_CANDIDATES = 4_000, 1_200  # chosen: windows-3 has 2,900 objectives; 4,000 candidates earn 0.01 more
 SEED = 20_250_703  # of what is left out; chosen
 TOLERANCE = 0.03
-"""Standard deviation of a score about what a hypothesis predicts (chosen): hypotheses are the family's nearest only."""
+"""Standard deviation of a score about the prediction of a hypothesis (chosen): a hypothesis is only near the truth."""
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """What the objective may be, and which molecules are considered."""
+    """The objectives that are possible, and the molecules that are considered."""
 
     tasks: TaskBatch
     """H objectives, equally likely."""
@@ -45,21 +44,20 @@ class Hypotheses:
 def hypotheses(variant: Variant) -> Hypotheses:
     """All objectives of a variant (a sample of the large variants), and real molecules with scaffolds of training."""
     rng = np.random.default_rng(SEED)
-    tasks = TaskBatch(MoleculeTask, criteria.family(variant))
+    tasks = TaskBatch(MoleculeTask, all_objectives(variant))
     tasks = tasks.take(np.sort(rng.permutation(len(tasks))[:N_HYPOTHESES]))
-    known = np.flatnonzero(scaffold_share() < criteria.SHARES["train"][1])
-    rows, real = np.sort(rng.permutation(known)[:N_CANDIDATES]), anchors()
-    candidates = Molecules(real.actions[rows], real.values[rows], real.feasible[rows], real.groups[rows])
+    known = np.flatnonzero(in_split(scaffold_tenths(), "train"))
+    candidates = real_molecules().take(np.sort(rng.permutation(known)[:N_CANDIDATES]))
     return Hypotheses(tasks, candidates.actions, scores_of(candidates, tasks).astype(np.float32))
 
 
 class BayesAdapter:
-    """Makes the molecule with the highest expected score, molecule after molecule.
+    """Makes the molecule with the highest expected score, again and again.
 
-    The posterior over all objectives of the variant is exact up to `TOLERANCE`; the choice among 1,200 real molecules
-    is greedy, so this is a lower bound on what the best policy earns. It never sees the task. It can also give advice
-    on molecules that somebody else builds: it names the next action of the best candidate that begins as the molecule
-    does, or -1 if none does.
+    The posterior over all objectives of the variant is exact up to `TOLERANCE`. The choice among 1,200 real molecules
+    is greedy, so its score is a lower bound on that of the best policy. It never observes the task. It can also advise
+    a policy that builds the molecules: it names the next action of the best candidate that begins as the molecule does,
+    or -1 if there is none.
 
     Args:
         variant: the environment's.
@@ -69,11 +67,11 @@ class BayesAdapter:
         self.variant: Variant = variant
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """Know nothing of any row's task."""
-        self._env, self._design = env, cast(MoleculeDesignVectorEnv, env.innermost)
+        """Begin new trials with the prior."""
+        self._design: Any = env.innermost
         self._known = hypotheses(self.variant)
         n, (h, m) = env.num_envs, self._known.scores.shape
-        self._tolerance = float(np.hypot(TOLERANCE, self._design.noise_factor))
+        self._tolerance = float(np.hypot(TOLERANCE, self._design.noise_std))
         self._log_posterior = np.zeros((n, h), np.float32)
         self._expected = np.zeros((n, m), np.float32)
         self._fits = np.ones((n, m), bool)  # which candidates begin as the present molecule does
@@ -83,7 +81,7 @@ class BayesAdapter:
         self._choose(np.arange(n))
 
     def restart(self, rows: Index) -> None:
-        """New trials in ``rows``: forget what was learned there."""
+        """Begin new trials in ``rows`` with the prior."""
         self._log_posterior[rows] = 0
         self._choose(rows)
 
@@ -117,9 +115,9 @@ class BayesAdapter:
         self._log_posterior[rows] -= 0.5 * np.square(error) * tells[:, None]
 
     def _predicted(self, rows: Index) -> tuple[NDArray[np.float32], Bools]:
-        """(rows, H) what each objective says of the finished molecules, and where that is known."""
+        """(rows, H) the score that each objective predicts for the finished molecules, and for which it is known."""
         if self.variant.startswith("windows"):
-            values = additive(replay(self._played[rows]))[:, COLUMNS]
+            values = properties_of(self._played[rows])
             return score_table(values, self._known.tasks).T.astype(np.float32), np.ones(len(rows), bool)
         return self._known.scores[:, self._goal[rows]].T, self._fits[rows, self._goal[rows]]
 

@@ -1,10 +1,10 @@
-"""MoleculeDesign: build a molecule from fragments, learn what it is worth."""
+"""MoleculeDesign: build molecules from fragments for a hidden objective, and learn it from their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import gymnasium as gym
 import numpy as np
@@ -14,24 +14,14 @@ from numpy.typing import NDArray
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
 from metaenv.layout import Block, ObservationLayout
-from metaenv.molecules.assay.library import load
-from metaenv.molecules.assay.tasks import ASSAY_EPISODES, AssayDistribution, activity_factor, check_activity
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
-from metaenv.molecules.chem.properties import CACHE_SIZE, Score, Scores, additive
-from metaenv.molecules.chem.scoring import (
-    COLUMNS,
-    CONSTRAINTS,
-    HIDDEN,
-    SOFTNESS,
-    WINDOWED,
-    factors,
-    fingerprints,
-    hidden_factor,
-)
+from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Score, Scores, additive
+from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import write
-from metaenv.molecules.design.objective_splits import BINS, CENTRE, N_BINS, SPREAD
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant
+from metaenv.molecules.design.objective_splits import BINS, N_BINS
+from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
+from metaenv.molecules.property_ranges import CENTRE, SPREAD
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -44,7 +34,7 @@ if TYPE_CHECKING:
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
 PANEL_SIZE = CONSTRAINTS
-"""Places of the panel, 8: seven windows, and groups, likeness or activity."""
+"""Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -60,11 +50,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         num_envs: int = 1,
         variant: Variant = "windows-3",
         feedback: Feedback = "scalar",
-        noise: float = 0.0,
+        noise_std: float = 0.0,
         duplicate_penalty: float = 0.0,
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
-        reveal: bool = False,
+        draw_hidden: bool = False,
         assay_data: str | None = None,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -72,16 +62,15 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     ) -> None:
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
-        for name, value in (("noise", noise), ("duplicate_penalty", duplicate_penalty)):
+        for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {value}")
-        if not constraints and variant in ("groups", "lead-hop", "assay"):
+        if not constraints and variant in ("groups", "scaffold-hop", "assay"):
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
-        distribution = AssayDistribution(assay_data) if variant == "assay" else MoleculeDistribution(variant)
         layout = Layout()
         super().__init__(
             num_envs,
-            distribution,
+            objectives_of(variant, assay_data),
             layout,
             gym.spaces.Discrete(load_vocabulary().n_actions),
             split,
@@ -89,24 +78,19 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             render_mode,
         )
         self.variant: Variant = variant
-        self.trial_episodes = ASSAY_EPISODES if variant == "assay" else VARIANTS[variant]  # type: ignore[misc]
-        self.assay_data = assay_data
+        self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
-        self.noise_factor, self.duplicate_penalty, self.constraints = (
-            float(noise),
-            float(duplicate_penalty),
-            constraints,
-        )
-        self.reveal = reveal
+        self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
+        self.constraints, self.draw_hidden = constraints, draw_hidden
         self.layout = layout
         self.assembly = Assembly(num_envs)
         self.scores = Scores(
-            cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("lead-hop", "assay")
+            cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("scaffold-hop", "assay")
         )
         """RDKit's scores of the molecules made so far, remembered by build sequence."""
         self._lead_scores = Scores(cache_size, with_groups=False)
         self._counts = np.zeros((num_envs, load_vocabulary().n_fragments), np.float32)
-        self._properties = np.zeros((num_envs, len(WINDOWED)))
+        self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._reading = np.zeros(num_envs)
         self._panel = np.zeros((num_envs, PANEL_SIZE))
@@ -120,7 +104,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         from metaenv.molecules.design.bayes import BayesAdapter
 
         found: dict[str, Policy] = dict(baselines(self.variant))
-        if self.variant != "assay":  # the adapter knows windows, not targets
+        if self.variant != "assay":  # the adapter knows ranges, not targets
             found["Bayes adapter"] = BayesAdapter(self.variant)
         return found
 
@@ -135,9 +119,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     def _checked(self, given: Any) -> TaskBatch:
         tasks = super()._checked(given)
-        if self.variant == "assay":
-            check_activity(tasks, load(self.assay_data))
+        self._objectives.check(tasks)
         return tasks
+
+    @property
+    def _objectives(self) -> ObjectiveDistribution:
+        return cast(ObjectiveDistribution, self.distribution)
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)
@@ -175,8 +162,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._score[index] = product.prod(axis=1)
         self._panel[index] = self._shuffled(index, product[:, :PANEL_SIZE])
         self._reading[index] = self._score[index]
-        if self.noise_factor:
-            self._reading[index] += self.noise_factor * self.noise.draw(index, 1)[:, 0]
+        if self.noise_std:
+            self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
         if self.duplicate_penalty:
             again = [self._smiles[i] in (smiles for smiles, _ in self._made[i]) for i in index]
             self._reading[index] -= self.duplicate_penalty * np.array(again)
@@ -196,19 +183,17 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return None
 
     def _factors(self, index: Index, found: list[Score] | None) -> Floats:
-        """(n, 8 + 1) what multiplies to the score: see `objectives.factors`."""
+        """(n, 9) the factors of the score: see `scoring.factors`."""
         tasks = self.tasks.take(index)
         product = factors(self._properties[index], tasks, found)
         if found is None:
             return product
-        if self.variant == "assay":
-            product[:, HIDDEN] = activity_factor(fingerprints(found), tasks, load(self.assay_data))
-        elif self.variant in ("groups", "lead-hop"):
-            product[:, HIDDEN] = hidden_factor(tasks, found, self._lead_scores)
+        if self.variant in ("groups", "scaffold-hop", "assay"):
+            product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         return product
 
     def _shuffled(self, index: Index, panel: Floats) -> Floats:
-        """The factors in an order that is fixed for a task and tells nothing about it."""
+        """The factors in an order that is fixed for a task and reveals nothing about it."""
         if self.feedback == "scalar":
             return np.zeros_like(panel)
         orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
@@ -257,30 +242,33 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return frame(*self._drawn(row), title=f"MoleculeDesign, {self.variant}, task {self._task_ids[row]}")
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
-        """The molecule with its open attachments, the windows, and what was made for the task before."""
-        from metaenv.molecules.property_bars import bars, hidden_bars
-        from metaenv.molecules.render import Made, open_smiles
+        """The molecule with its open attachments, the ranges, and the molecules made for the task before."""
+        from metaenv.molecules.render import Made, bars, hidden_bars, open_smiles
 
         built, tasks = self.assembly, self.tasks
         molecule = open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), built.vocabulary)
         values = self._properties[row] if molecule else None
-        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row]) if self.reveal else hidden_bars(values)
+        shown = (
+            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
+            if self.draw_hidden
+            else hidden_bars(values)
+        )
         return molecule, shown, [Made(*made) for made in self._made[row]]
 
 
 def fits(values: Floats) -> Floats:
-    """(n, 31) desirability of molecules, properties (n, 7), for each of the windows that objectives are made of."""
+    """(n, 31) the desirability of molecules, properties (n, 7), for each of the ranges that objectives are made of."""
     outside = np.maximum(np.maximum(_BIN_LOW - values[:, _BIN_OF], values[:, _BIN_OF] - _BIN_HIGH), 0.0)
     return np.exp(-0.5 * np.square(outside / SOFTNESS[_BIN_OF]))
 
 
 def magnitude(reading: Floats) -> Floats:
-    """The order of magnitude of rewards, from 0 (at most 0.0001) to 1 (1): most molecules score close to nothing."""
+    """The order of magnitude of rewards, from 0 (for 0.0001 or less) to 1 (for 1): most scores are close to 0."""
     return np.clip(1.0 + np.log10(np.maximum(reading, 1e-9)) / 4.0, 0.0, 1.0)
 
 
 _BIN_OF = np.repeat(np.arange(len(BINS)), [len(b) for b in BINS])
-_BIN_LOW, _BIN_HIGH = np.array([window for bins in BINS for window in bins], np.float64).T
+_BIN_LOW, _BIN_HIGH = np.array([ends for bins in BINS for ends in bins], np.float64).T
 
 
 class Layout(ObservationLayout):
@@ -294,75 +282,80 @@ class Layout(ObservationLayout):
         for action in range(1, v.n_actions):
             name = v.attachment_class[v.action_fragment[action]][v.action_attachment[action]]
             self.port_class[action] = 1 + classes.index(name)
-        super().__init__(
-            [
-                Block(
-                    "open attachment",
-                    "class of the one to be dealt with, one-hot; the first is none",
-                    width=1 + len(classes),
-                ),
-                Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(WINDOWED)),
-                Block("fits", "how well it fits each window that objectives are made of", width=N_BINS),
-                Block(
-                    "sizes",
-                    "actions played, attachments open, heavy atoms, as shares of the most there can be",
-                    width=3,
-                ),
-                Block("fragments", "how often each is there", high=MAX_ACTIONS, width=v.n_fragments),
-                Block("finished", "1 once the molecule is finished"),
-                Block("reading", "the reward", -LIMIT, LIMIT),
-                Block("magnitude", "of the reward, from 0 for at most 0.0001 to 1 for 1"),
-                Block("panel", "factors of the score, in an order that differs from task to task", width=PANEL_SIZE),
-            ]
-        )
+        blocks = [
+            Block(
+                "open attachment",
+                "class of the one to be dealt with, one-hot; the first is none",
+                width=1 + len(classes),
+            ),
+            Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
+            Block("fits", "desirability for each range that objectives are made of", width=N_BINS),
+            Block("sizes", "actions played, attachments open, heavy atoms, as shares of the most", width=3),
+            Block("fragments", "how often each is there", high=MAX_ACTIONS, width=v.n_fragments),
+            Block("finished", "1 once the molecule is finished"),
+            Block("reading", "the reward", -LIMIT, LIMIT),
+            Block("magnitude", "of the reward, from 0 for at most 0.0001 to 1 for 1"),
+            Block("panel", "factors of the score, in an order that differs from task to task", width=PANEL_SIZE),
+        ]
+        super().__init__(blocks)
         self.properties, self.fits, self.sizes = self.slice("properties"), self.slice("fits"), self.slice("sizes")
         self.counts, self.panel = self.slice("fragments"), self.slice("panel")
         self.finished, self.reading, self.magnitude = map(self.column, ("finished", "reading", "magnitude"))
 
 
 class MoleculeDesignEnv(MetaEnv):
-    """Build molecules for a hidden objective: one episode is one molecule, a trial five or ten for the same objective.
+    """Build molecules for a hidden objective: an episode is one molecule, a trial five or ten for the same objective.
 
-    A molecule is put together from 128 fragments of real drug-like molecules. Whatever is built is valid; what it is
-    worth is told at its end, and why it is worth that has to be found out over the trial.
+    A molecule is put together from 128 fragments of real drug-like molecules, and whatever is built is valid. Its score
+    is revealed at the end of the episode; the properties that the objective asks for must be inferred over the trial.
 
     Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
     exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
-    H-bond donors, rotatable bonds, aromatic rings, sp3 share); how well it fits each of the 31 windows that objectives
-    are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it; actions
-    played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is there
-    (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
+    H-bond donors, rotatable bonds, aromatic rings, sp3 share); its desirability for each of the 31 ranges that
+    objectives are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it;
+    actions played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is
+    there (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
 
-    Action: ``Discrete(185)``: join a fragment by one of its attachments to the open attachment, or close it (0). The
-    first must be a ring. ``info["action_mask"]`` says what is allowed: bonds that real molecules have, within 9 actions
-    and 31 heavy atoms. A masked action closes the open attachment; on an empty molecule it is the commonest ring.
+    Action: ``Discrete(185)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
+    fragment's own attachments. The first fragment must be a ring. ``info["action_mask"]`` allows the bonds that real
+    molecules have, within 9 actions and 31 heavy atoms. A masked action closes the open attachment; on an empty
+    molecule it puts down the commonest ring.
 
-    Reward: at the end of the molecule its score, in [0, 1]: a product of desirabilities, 1 inside a hidden window of
-    a property with Gaussian flanks outside, and 0 for molecules that are hard to make (SA above 4.5) or carry a
-    structural alert; see `metaenv.molecules.chem.scoring`. Before, 0. ``info["score"]`` is the score without noise and
-    penalty, ``info["smiles"]`` the finished molecule (canonical; "" before).
+    Reward: 0 until the molecule is finished, and then its score, in [0, 1]. The score is the product of one
+    desirability for each property that the objective asks for: 1 inside a hidden range, with Gaussian flanks outside.
+    It is 0 for molecules that are hard to make (synthetic accessibility above 4.5) or carry a structural alert; see
+    `metaenv.molecules.chem.scoring`. ``info["score"]`` is the score without noise and penalty, ``info["smiles"]`` the
+    canonical SMILES of the finished molecule ("" before).
 
-    Episode end: terminated when no attachment is open, after at most 9 actions. A trial is five molecules, in the
-    variants ``windows-5``, ``groups``, ``lead-hop`` and ``assay`` ten, and its return the sum of their scores.
+    Episode end: the episode terminates when no attachment is open, after at most 9 actions. A trial is five molecules,
+    or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their
+    scores.
 
-    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1 and how to build
-    it. Splits: train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
-    `MoleculeDistribution`. In variant ``assay`` `metaenv.molecules.assay.tasks.AssayTask`, and ood-target instead of
-    ood-combination.
+    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1, as a build
+    sequence. The splits are train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
+    `MoleculeDistribution`. In variant ``assay`` the task is `metaenv.molecules.assay.tasks.AssayTask`, and the split
+    ood-target takes the place of ood-combination.
 
-    References: random, the mean score of a fixed pool of randomly built molecules; oracle, 1.
+    References: the random score is the mean score of a fixed pool of randomly built molecules; the oracle's score is 1.
 
-    Arguments: ``variant`` ("windows-3", "windows-4", "windows-5": that many windows; "groups": three windows, a
-    required and a forbidden functional group; "lead-hop": two windows and likeness to a hidden lead; "assay": two
-    windows and predicted activity on a hidden real target, which needs the measurements of MoleculeACE, see
-    `metaenv.molecules.assay.library`), ``assay_data`` (path of these, if they are not installed), ``feedback``
-    ("scalar"; or "panel": also each window's, the groups' and the likeness's factor of the score, in an order that
-    differs from task to task), ``noise`` (standard deviation of what is added to the reward, 0), ``duplicate_penalty``
-    (taken off a molecule made before in the trial, 0), ``constraints`` (False leaves out synthesis and alerts: no RDKit
-    is needed, and ``smiles`` is not canonical), ``cache_size`` (molecules whose RDKit scores are kept), ``reveal``
-    (whether pictures show the hidden windows), ``split``.
+    Arguments:
 
-    Windows on computed properties stand for what a project wants of its molecules; they are no measured potency.
+    * ``variant``: "windows-3", "windows-4" and "windows-5" ask for ranges (windows) of that many properties; "groups"
+      asks for three, for one functional group, and for the absence of another; "scaffold-hop" asks for two, and for
+      similarity to a hidden lead; "assay" asks for two, and for predicted activity on a hidden real target, which needs
+      the measurements of MoleculeACE (see `metaenv.molecules.assay.library`).
+    * ``assay_data``: path of these measurements, if MoleculeACE is not installed.
+    * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
+      property, and one for groups, similarity or activity), in an order that differs from task to task.
+    * ``noise_std``: standard deviation of the noise on the reward (0).
+    * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0).
+    * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
+      ``info["smiles"]`` is not canonical.
+    * ``cache_size``: number of molecules whose RDKit scores are kept.
+    * ``draw_hidden``: whether pictures show the hidden ranges.
+    * ``split``: where tasks come from.
+
+    Ranges of computed properties stand for what a project demands of its molecules; they are no measured potency.
     Variant ``assay`` asks for potency, as ridge regression on real measurements predicts it.
 
     Version history: v0, first release.

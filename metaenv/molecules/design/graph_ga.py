@@ -1,4 +1,4 @@
-"""Crossover and mutation of molecules, as a genetic algorithm needs them: on trees of fragments, every child legal.
+"""Crossover and mutation for a genetic algorithm on molecules as trees of fragments.
 
 A build sequence lists the fragments of a molecule depth first, so what hangs on one attachment is one stretch of it (a
 closed attachment is a stretch of one CLOSE). Cutting the bond above a fragment is cutting out its stretch, as in
@@ -23,7 +23,7 @@ Genome = list[int]
 def crossover(mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
     """The mother with one of its branches replaced by one of the father's that may be joined there.
 
-    Raises no error where nothing fits: the mother comes back.
+    Where no branch fits, the child is a copy of the mother.
     """
     at = int(rng.integers(1, len(mother)))
     port = ports(mother)[at]

@@ -1,4 +1,4 @@
-"""What a policy made of one objective, molecule after molecule, as a picture."""
+"""A picture of the molecules that a policy makes for one objective."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metaenv.molecules.chem.properties import by_smiles
-from metaenv.molecules.property_bars import bars
-from metaenv.molecules.render import Made, gallery, save_png
+from metaenv.molecules.render import Made, bars, gallery, save_png
 from metaenv.policies import Policy
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.trial import VectorTrial
@@ -26,9 +25,9 @@ def draw_trial(policy: Policy, trials: VectorTrial, frozen: FrozenTasks, folder:
     """
     tasks = frozen.tasks.take(np.zeros(1, np.intp))
     made = [Made(*one) for one in play(policy, trials, tasks)]
-    windows = tasks.low[0], tasks.high[0], tasks.wanted[0]
+    ranges = tasks.low[0], tasks.high[0], tasks.wanted[0]
     title = f"{name} on an unseen objective ({frozen.split}, task {tasks.ids[0]}), molecule after molecule"
-    picture = gallery(made, [bars(by_smiles(one.smiles), *windows) for one in made], title)
+    picture = gallery(made, [bars(by_smiles(one.smiles), *ranges) for one in made], title)
     return save_png(folder / f"molecules-{frozen.split}.png", picture)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal, Self
+from importlib import import_module
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,90 +16,59 @@ from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.functional_groups import GROUPS
-from metaenv.molecules.chem.properties import Scores, additive
-from metaenv.molecules.chem.scoring import (
-    COLUMNS,
-    MAX_SA,
-    WINDOWED,
-    feasible,
-    group_factor,
-    likeness,
-    score_table,
+from metaenv.molecules.chem.properties import Score, Scores
+from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, packed, score_table, similarity_factor
+from metaenv.molecules.chem.smiles import parse
+from metaenv.molecules.design import objective_splits
+from metaenv.molecules.property_ranges import (
+    PropertyRanges,
+    counts_inside,
+    inside,
+    range_columns,
+    replayed,
+    scaled,
 )
-from metaenv.molecules.design import objective_splits as criteria
-from metaenv.molecules.stored import Molecules, anchors, fingerprints, frozen_sha256, pool
-from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, Labelled, Reference, Task, TaskBatch
+from metaenv.molecules.reference_molecules import (
+    Molecules,
+    Portfolio,
+    fingerprints,
+    random_molecules,
+    real_molecules,
+)
+from metaenv.molecules.task_tables import TabulatedDistribution, read_json
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats
 
-Variant = Literal["windows-3", "windows-4", "windows-5", "groups", "lead-hop", "assay"]
-VARIANTS: dict[Variant, int] = {"windows-3": 5, "windows-4": 5, "windows-5": 10, "groups": 10, "lead-hop": 10}
-"""The variants of this module and how many molecules a trial has in each; ``assay`` is in `assay_tasks`."""
+Variant = Literal["windows-3", "windows-4", "windows-5", "groups", "scaffold-hop", "assay"]
+VARIANTS: tuple[Variant, ...] = ("windows-3", "windows-4", "windows-5", "groups", "scaffold-hop")
+"""Those whose objectives are computed from the molecule alone."""
+EPISODES: dict[Variant, int] = {**dict.fromkeys(VARIANTS[:2], 5), **dict.fromkeys((*VARIANTS[2:], "assay"), 10)}
+"""The number of molecules in a trial of each variant."""
+OTHER_VARIANTS: dict[Variant, str] = {"assay": "metaenv.molecules.assay.tasks:AssayDistribution"}
+"""The distribution of each other variant; it is imported when it is asked for."""
 Features = Literal["properties", "fingerprint"]
+FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
+FROZEN_SEED = 20_250_701  # chosen; any fixed number does
 NOTHING = -1.0
-"""What a field holds that names no group, and what follows the end of a build sequence."""
-MET = 1.0 - 1e-9
-"""A certificate's product of desirabilities is at least this; windows are closed, so it is 1 but for rounding."""
-
-
-class Certified:
-    """What tasks with windows and a certificate have in common."""
-
-    wanted: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    certificate: tuple[float, ...]
-
-    def windows(self) -> dict[str, tuple[float, float]]:
-        """The windows by name of the property."""
-        return {n: (self.low[j], self.high[j]) for j, n in enumerate(WINDOWED) if self.wanted[j]}
-
-    def certificate_smiles(self) -> str:
-        """The certificate as a SMILES; needs RDKit."""
-        from metaenv.molecules.chem.smiles import to_smiles
-
-        return to_smiles(_sequence(self.certificate)[None])[0]
-
-    def _check_certificate(self) -> None:
-        self._check_windows(_replayed(self.certificate, f"{type(self).__name__}.certificate"))
-
-    def _check_windows(self, values: Floats) -> None:
-        """Refuse a certificate whose properties (7,) lie outside the windows."""
-        kind = type(self).__name__
-        for j, name in enumerate(WINDOWED):
-            slack = 1e-6 * max(1.0, abs(values[j]))  # numbers may have been through single precision or text
-            if self.wanted[j] and not self.low[j] - slack <= values[j] <= self.high[j] + slack:
-                raise TaskError(
-                    f"the certificate has {name} = {values[j]:.4g}, outside the task's window from {self.low[j]:.4g} "
-                    f"to {self.high[j]:.4g}; give one that meets all windows ({kind}.from_windows finds one)"
-                )
-
-    def _check_lengths(self, **lengths: int) -> None:
-        for name, length in lengths.items():
-            given = getattr(self, name)
-            if not isinstance(given, tuple) or len(given) != length:
-                raise TaskError(f"{type(self).__name__}.{name} must have {length} numbers, got {given!r}")
+"""In a field of a task: no group, or no further action of a build sequence."""
 
 
 @dataclass(frozen=True)
-class MoleculeTask(Certified, Task):
-    """One hidden objective, with a molecule that fulfils it.
-
-    Numbers for the seven properties are in the order of `objectives.WINDOWED`: mw / Da, logp, tpsa / Å², hbd,
-    rotatable, aromatic_rings, fsp3.
-    """
+class MoleculeTask(PropertyRanges, Task):
+    """One hidden objective, with a molecule that meets it."""
 
     family: ClassVar[str] = "MoleculeObjective"
 
     wanted: tuple[float, ...]
-    """(7,) 1 where the property has a window, else 0."""
+    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the windows, in the property's unit; 0 where there is none."""
+    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
     """(7,) upper ends."""
     required: float
-    """A group that must be there, by its place in `groups.GROUPS`; -1 for none."""
+    """A group that must be part of the molecule, by its place in `functional_groups.GROUPS`; -1 for none."""
     forbidden: float
-    """A group that must not be there; -1 for none."""
+    """A group that must not be part of it; -1 for none."""
     lead: tuple[float, ...]
     """(9,) build sequence of a hidden lead that the molecule must resemble; all -1 for none."""
     certificate: tuple[float, ...]
@@ -105,18 +76,17 @@ class MoleculeTask(Certified, Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_lengths(wanted=7, low=7, high=7, lead=MAX_ACTIONS, certificate=MAX_ACTIONS)
+        self.check(lead=MAX_ACTIONS, certificate=MAX_ACTIONS)
         for name in ("required", "forbidden"):
             if getattr(self, name) not in range(-1, len(GROUPS)):
                 raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(GROUPS) - 1}")
         if self.lead[0] >= 0:
-            _replayed(self.lead, "MoleculeTask.lead")
-        self._check_certificate()
+            replayed(self.lead, "MoleculeTask.lead")
 
     @classmethod
-    def from_windows(
+    def from_ranges(
         cls,
-        windows: Mapping[str, tuple[float, float]],
+        ranges: Mapping[str, tuple[float, float]],
         required: str | None = None,
         forbidden: str | None = None,
         certificate: str | None = None,
@@ -124,44 +94,90 @@ class MoleculeTask(Certified, Task):
         """A task of one's own.
 
         Args:
-            windows: lowest and highest value wanted of some of `objectives.WINDOWED`.
-            required, forbidden: names of `groups.GROUPS`.
-            certificate: SMILES of a molecule that meets it all; by default one of 6,000 real molecules is looked for.
+            ranges: lowest and highest value that is asked for of some of `properties.PROPERTIES`.
+            required, forbidden: names of `functional_groups.GROUPS`.
+            certificate: SMILES of a molecule that meets it all; by default, one of the 6,000 real molecules.
 
         Raises:
-            TaskError: an unknown name, an empty window, a certificate that fails, or none is known.
+            TaskError: an unknown name, an empty range, a certificate that fails, or none is known.
             MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
         """
-        wanted, low, high = window_columns(windows)
+        columns = range_columns(ranges)
         groups = (_group(required), _group(forbidden))
-        found = parsed_certificate(certificate, *groups) if certificate else _find(low, high, wanted, *groups)
-        nothing = (NOTHING,) * MAX_ACTIONS
-        return cls(tuple(wanted.tolist()), tuple(low.tolist()), tuple(high.tolist()), *groups, nothing, found)
+        found = parsed_certificate(certificate, *groups) if certificate else _find(*columns, *groups)
+        wanted, low, high = (tuple(column.tolist()) for column in columns)
+        return cls(wanted, low, high, *groups, (NOTHING,) * MAX_ACTIONS, found)
+
+
+class ObjectiveDistribution(TabulatedDistribution):
+    """What MoleculeDesign asks of the distribution of its objectives."""
+
+    @abstractmethod
+    def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+        """(n,) the factor of the score of molecule i for task i besides properties and constraints.
+
+        Args:
+            tasks: n objectives.
+            found: RDKit's scores of the molecules, as far as the objectives need them.
+            scores: of other molecules that the objectives name.
+        """
+
+    @abstractmethod
+    def score_random(self, tasks: TaskBatch) -> Floats:
+        """(tasks, 8192) true scores of `random_molecules`."""
+
+    @abstractmethod
+    def portfolio(self) -> Portfolio:
+        """The ten real molecules that serve the training tasks best."""
+
+    def check(self, tasks: TaskBatch) -> None:
+        """Refuse, with a TaskError, tasks that cannot be played."""
+
+    def reference(self, tasks: TaskBatch) -> Reference:
+        """Random: the mean score of a fixed pool of randomly built molecules. Oracle: 1, by the certificate."""
+        return Reference(random=self.score_random(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
+
+
+def objectives_of(variant: Variant, source: str | None = None) -> ObjectiveDistribution:
+    """The distribution of a variant.
+
+    Args:
+        variant: of the environment.
+        source: of the measurements of variant ``assay``.
+
+    Raises:
+        ValueError: there is no such variant.
+        ImportError: the measurements of variant ``assay`` are not there.
+    """
+    if variant not in OTHER_VARIANTS:
+        return MoleculeDistribution(variant)
+    module, _, name = OTHER_VARIANTS[variant].partition(":")
+    return getattr(import_module(module), name)(source)
 
 
 @dataclass(frozen=True)
-class MoleculeDistribution(FiniteTaskDistribution):
+class MoleculeDistribution(ObjectiveDistribution):
     """Objectives that some real molecule meets, each as likely as the others.
 
-    A task of variant ``windows-k`` is k windows, each one fifth of the real distribution of a property (one value for
-    counts); ``groups`` adds a required and a forbidden functional group; ``lead-hop`` has two windows and a hidden lead
-    to resemble. All such tasks that one of 6,000 real molecules meets are in a table, and are divided so that no
-    objective and no Murcko scaffold of a certificate is in two of ``train``, ``validation`` (at most 200 tasks, frozen)
-    and ``test`` (at most 500). ``ood-combination`` (at most 256): tasks that ask for donors and Fsp3 at once, which
-    training never does. ``ood-group`` (variant ``groups``): the required group is one of five that no training task
-    names.
+    A task of variant ``windows-k`` asks for ranges of k properties, each one fifth of the real distribution of the
+    property (one value of a count); ``groups`` asks for three, and has a required and a forbidden functional group;
+    ``scaffold-hop`` asks for two, and for similarity to a hidden lead. All such tasks that one of 6,000 real molecules
+    meets are in a table. They are divided so that no objective and no Murcko scaffold of a certificate is in two of
+    ``train``, ``validation`` (at most 200 tasks, frozen) and ``test`` (at most 500). ``ood-combination`` (at most 256):
+    tasks that ask for donors and Fsp3 at once, which training never does. ``ood-group`` (variant ``groups``): the
+    required group is one of five that no training task names.
     """
 
     variant: Variant = "windows-3"
     features: Features = "properties"
     """What `labelled` describes molecules by: seven scaled properties, or 1,024 fingerprint bits (needs RDKit)."""
     task_type: ClassVar[type[Task]] = MoleculeTask
+    frozen_file: ClassVar[str] = "frozen.json"
+    frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
-            raise ValueError(
-                f"no variant {self.variant!r} here.{nearest(self.variant, VARIANTS)} For 'assay' see AssayDistribution."
-            )
+            raise ValueError(f"there is no variant {self.variant!r}.{nearest(self.variant, EPISODES)}")
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -169,22 +185,44 @@ class MoleculeDistribution(FiniteTaskDistribution):
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
-    def training_tasks(self) -> TaskBatch:
-        return all_tasks(self.variant, "train")
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every objective of a split, those too that its evaluation list leaves out."""
+        return all_tasks(self.variant, split)
 
-    def frozen_list(self, split: str) -> FrozenTasks:
-        return _frozen(self.variant, split)
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+        return [FROZEN_SEED, VARIANTS.index(self.variant), list(FROZEN_SIZES).index(split)]
 
-    def reference(self, tasks: TaskBatch) -> Reference:
-        """Random: the mean score of a fixed pool of randomly built molecules. Oracle: 1, by the certificate."""
-        return Reference(random=scores_of(pool(), tasks).mean(axis=1), oracle=np.ones(len(tasks)))
+    def manifest(self) -> dict[str, Any]:
+        """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
+        return super().manifest()[self.variant]
+
+    def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+        """(n,) the factor for groups, or for similarity to the lead, whose fingerprint ``scores`` makes."""
+        factor = np.ones(len(tasks))
+        if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
+            groups = np.array([score.groups for score in found], np.int64)
+            factor *= group_factor(groups, tasks.required, tasks.forbidden)
+        led = np.flatnonzero(tasks.lead[:, 0] >= 0)
+        if len(led):
+            leads = scores(tasks.lead[led].astype(np.int16))
+            factor[led] *= similarity_factor(packed([found[i] for i in led.tolist()]), packed(leads))
+        return factor
+
+    def score_random(self, tasks: TaskBatch) -> Floats:
+        """(tasks, 8192) true scores of `random_molecules`."""
+        return scores_of(random_molecules(), tasks)
+
+    def portfolio(self) -> Portfolio:
+        """The ten real molecules, of the scaffolds of training, that serve the training tasks best."""
+        return _portfolio(self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Molecules and scores: one in three from the best 5 % of real molecules for the task, the rest at random.
 
         ``x`` (tasks, n, 7 or 1024) as `features` says; ``y`` the score.
         """
-        real = anchors()
+        real = real_molecules()
         table = scores_of(real, tasks)
         chosen = rng.integers(len(real), size=(len(tasks), n))
         ranked = np.argsort(-table, axis=1, kind="stable")[:, : len(real) // 20]
@@ -194,12 +232,12 @@ class MoleculeDistribution(FiniteTaskDistribution):
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, c) zeros and ones: which bins the windows cover; in variant ``groups`` also the two groups (one-hot); in
-        ``lead-hop`` which fragments the lead has."""
-        parts = [criteria.covered_bins(tasks.low, tasks.high, tasks.wanted)]
+        """(n, c) zeros and ones: which bins the ranges cover; in variant ``groups`` also the two groups (one-hot); in
+        ``scaffold-hop`` which fragments the lead has."""
+        parts = [objective_splits.covered_bins(tasks.low, tasks.high, tasks.wanted)]
         if self.variant == "groups":
-            parts += [_one_hot(tasks.required, len(GROUPS)), _one_hot(tasks.forbidden, len(GROUPS))]
-        if self.variant == "lead-hop":
+            parts += [group[:, None] == np.arange(len(GROUPS)) for group in (tasks.required, tasks.forbidden)]
+        if self.variant == "scaffold-hop":
             fragment = replay(tasks.lead.astype(np.int16)).fragment
             parts.append((fragment[:, :, None] == np.arange(load_vocabulary().n_fragments)).any(axis=1))
         return np.concatenate(parts, axis=1).astype(np.float32)
@@ -215,88 +253,35 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
         known, which = np.unique(tasks.lead[with_lead], axis=0, return_inverse=True)
         for i, lead in enumerate(fingerprints(known.astype(np.int16))):
             rows = with_lead[which.ravel() == i]
-            table[rows] *= likeness(molecules.fingerprints(), lead)
+            table[rows] *= similarity_factor(molecules.fingerprints(), lead)
     return table
-
-
-def window_columns(windows: Mapping[str, tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
-    """``wanted``, ``low`` and ``high``, each (7,), of windows by name of the property.
-
-    Raises:
-        TaskError: an unknown name or an empty window.
-    """
-    low, high, wanted = np.zeros(7), np.zeros(7), np.zeros(7)
-    for name, (least, most) in windows.items():
-        if name not in WINDOWED:
-            raise TaskError(f"there is no window on {name!r}.{nearest(name, WINDOWED)}")
-        if not least <= most:
-            raise TaskError(f"the window of {name!r} is empty: {least} to {most}")
-        j = WINDOWED.index(name)
-        low[j], high[j], wanted[j] = least, most, 1
-    return wanted, low, high
-
-
-def scaled(values: Floats) -> Floats:
-    """(…, 7) properties, centred on real molecules and divided by twice their standard deviation."""
-    return (values - criteria.CENTRE) / criteria.SPREAD
-
-
-FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
-FROZEN_SEED = 20_250_701  # chosen; any fixed number does
 
 
 @lru_cache(maxsize=16)
 def all_tasks(variant: Variant, split: str) -> TaskBatch:
     """Every objective of a split, those too that its frozen list leaves out."""
-    tasks = TaskBatch(MoleculeTask, criteria.objectives(variant, split))
+    tasks = TaskBatch(MoleculeTask, objective_splits.objectives(variant, split))
     tasks.ids  # noqa: B018 (computed once for all)
     return tasks
 
 
-def frozen_tasks(variant: Variant, split: str) -> TaskBatch:
-    """The evaluation list of a split: some of its objectives, or all if they are few."""
-    tasks = all_tasks(variant, split)
-    rng = np.random.default_rng([FROZEN_SEED, list(VARIANTS).index(variant), list(FROZEN_SIZES).index(split)])
-    return tasks.take(np.sort(rng.permutation(len(tasks))[: FROZEN_SIZES[split]]))
-
-
-@lru_cache(maxsize=32)
-def _frozen(variant: Variant, split: str) -> FrozenTasks:
-    tasks = frozen_tasks(variant, split)
-    if tasks.sha256 != frozen_sha256(variant, split):
-        raise TaskError(
-            f"the list {split!r} of variant {variant!r} is not the one that was frozen; install metaenv again"
-        )
-    return FrozenTasks(split, tasks, MoleculeDistribution(variant).reference(tasks), tasks.sha256)
-
-
-def _one_hot(number: Floats, size: int) -> NDArray[np.bool_]:
-    return number[:, None] == np.arange(size)
-
-
-def _sequence(numbers: tuple[float, ...]) -> NDArray[np.int16]:
-    return np.array(numbers, np.int16)
-
-
-def _replayed(sequence: tuple[float, ...], name: str) -> Floats:
-    """(7,) properties of a build sequence, refused if it is none."""
-    try:
-        return additive(replay(_sequence(sequence)[None]))[0, COLUMNS]
-    except (ValueError, IndexError) as error:
-        raise TaskError(f"{name} is not a build sequence: {error}") from None
+@lru_cache(maxsize=8)
+def _portfolio(variant: Variant) -> Portfolio:
+    entry = read_json("portfolio.json")[variant]
+    found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
+    found.sequences.flags.writeable = False
+    return found
 
 
 def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float = NOTHING) -> tuple[float, ...]:
-    """The build sequence of a certificate; its windows are checked with the task."""
-    from metaenv.molecules.chem.smiles import parse
-
+    """The build sequence of a certificate; its ranges are checked with the task."""
     actions = parse(smiles)
     score = Scores(with_fingerprint=False)(actions[None])[0]
     if not feasible(score):
         alert = " and a structural alert" if score.alert else ""
         raise TaskError(
             f"the certificate {smiles!r} has synthetic accessibility {score.sa:.1f}{alert}; expected at most {MAX_SA} "
-            "and no alert, as every task asks for"
+            "and no alert, as every task demands"
         )
     if group_factor(np.array([score.groups]), np.array([required]), np.array([forbidden]))[0] < 1:
         raise TaskError(f"the certificate {smiles!r} lacks the required group or has the forbidden one")
@@ -311,15 +296,15 @@ def _group(name: str | None) -> float:
     return float(list(GROUPS).index(name))
 
 
-def _find(low: Floats, high: Floats, wanted: Floats, required: float, forbidden: float) -> tuple[float, ...]:
+def _find(wanted: Floats, low: Floats, high: Floats, required: float, forbidden: float) -> tuple[float, ...]:
     """The first real molecule that meets it all."""
-    real = anchors()
-    inside = ((low <= real.values) & (real.values <= high)) | (wanted == 0)
-    fits = inside.all(axis=1) & (group_factor(real.groups, np.array(required), np.array(forbidden)) == 1)
+    real = real_molecules()
+    within = inside(real.values, wanted, low, high)
+    fits = within.all(axis=1) & (group_factor(real.groups, np.array(required), np.array(forbidden)) == 1)
     if not fits.any():
-        counts = ", ".join(f"{n}: {inside[:, j].sum()}" for j, n in enumerate(WINDOWED) if wanted[j])
         raise TaskError(
-            f"none of {len(real):,} known molecules meets this objective (windows taken singly: {counts}; all windows "
-            f"together: {inside.all(axis=1).sum()}); widen it, or give the SMILES of one that does as `certificate`"
+            f"none of {len(real):,} known molecules meets this objective (each range on its own: "
+            f"{counts_inside(within, wanted)}; all ranges together: {within.all(axis=1).sum()}); widen one, or give "
+            "the SMILES of a molecule that meets it as `certificate`"
         )
     return tuple(real.actions[np.argmax(fits)].astype(float).tolist())

@@ -1,6 +1,7 @@
 """Baselines for LeadOptimization: the best fixed molecule, hill climbing, and Bayes' rule on known objectives.
 
-All know the libraries and their properties, as a chemist does, and the objectives of training; none sees the task.
+All of them know the libraries and their properties, as a chemist does, and the training objectives; none observes the
+task.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ PERFECT = 1 - 1e-6  # scores come in single precision
 FIXED_TASKS = 512  # training objectives that a fixed molecule is chosen by (chosen)
 DRAWS = 32  # objectives drawn from a belief for one decision (chosen)
 CANDIDATES = 4096  # molecules compared in one decision (chosen)
-TOLERANCE = 0.05  # of a score against an objective: the hidden one is like the known ones, not among them (chosen on
-# validation tasks among 0.03, 0.05, 0.1 and 0.2)
+TOLERANCE = 0.05
+"""Standard deviation of a score about the prediction of a known objective: the hidden one is like the known ones, not
+among them (chosen on validation tasks among 0.03, 0.05, 0.1 and 0.2)."""
 
 
 class LeadPolicy(ABC):
-    """What the policies share: reading observations, and going to a molecule one R-group at a time."""
+    """Reads observations, and changes one R-group at a time towards the molecule that a subclass aims at."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
@@ -38,7 +40,7 @@ class LeadPolicy(ABC):
         self._forget(np.ones(env.num_envs, bool))
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """A step towards the aim, or stay there."""
+        """A step towards the molecule aimed at, or none if it is reached."""
         scaffold, choice, score, left = self._layout.read(observation)
         steps_left = np.round(left * self._steps).astype(np.intp)
         mask = self._env.action_masks().reshape(-1, SITES, N_GROUPS)
@@ -82,7 +84,7 @@ class FixedMolecule(LeadPolicy):
 
 
 class HillClimbing(LeadPolicy):
-    """Tries a random change, keeps it if the score does not fall, else takes it back; tries nothing in the last step.
+    """Tries a random change, and takes it back if the score falls; tries nothing in the last step of an episode.
 
     Args:
         remembers: begin each episode by going back to the best molecule of the trial, rather than where it starts.
@@ -115,8 +117,8 @@ class HillClimbing(LeadPolicy):
 
 
 class BayesianChemist(LeadPolicy):
-    """Believes that the objective is like one of training's, weighs each by how well it explains all scores so far,
-    and goes for the molecule within reach whose mean score is highest by that belief."""
+    """Weighs each training objective by how well it explains all scores so far, and aims at the molecule within reach
+    that has the highest mean score under these weights."""
 
     def _forget(self, rows: Bools) -> None:
         self._log_weight: list[Floats | None] = [None] * len(rows)
@@ -162,16 +164,13 @@ def best_fixed(scaffold: int) -> tuple[int, ...]:
     """R-groups of the molecule with the highest mean score over training objectives on a scaffold, held out or not."""
     known, tasks = libraries(), objectives(scaffold, "train")
     some = tasks.take(np.linspace(0, len(tasks) - 1, FIXED_TASKS).astype(np.intp))
-    mean = sum(score_table(known.values[known.of(scaffold)], some.take(part)).sum(axis=0) for part in _parts())
+    parts = np.split(np.arange(FIXED_TASKS), FIXED_TASKS // 32)
+    mean = sum(score_table(known.values[known.of(scaffold)], some.take(part)).sum(axis=0) for part in parts)
     return tuple(known.choice[known.start[scaffold] + int(np.argmax(mean))].tolist())
 
 
-def _parts() -> list[Index]:
-    return np.split(np.arange(FIXED_TASKS), FIXED_TASKS // 32)
-
-
 def baselines() -> dict[str, Policy]:
-    """The best fixed molecule; hill climbing that forgets, and that remembers; Bayes' rule."""
+    """The best fixed molecule, hill climbing without and with memory of the trial, and Bayes' rule, by name."""
     return {
         "best fixed molecule": FixedMolecule(),
         "hill climbing": HillClimbing(remembers=False),

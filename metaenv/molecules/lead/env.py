@@ -1,4 +1,4 @@
-"""LeadOptimization: change the R-groups of a lead, learn what it takes to improve it."""
+"""LeadOptimization: exchange the R-groups of a lead to improve it for a hidden objective."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
-from metaenv.molecules.chem.scoring import WINDOWED, desirabilities
+from metaenv.molecules.chem.properties import PROPERTIES
+from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
-from metaenv.molecules.lead.tasks import LeadDistribution, scaled
+from metaenv.molecules.lead.tasks import LeadDistribution
+from metaenv.molecules.property_ranges import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from metaenv.policies import Policy
 
 STEPS = 4
-"""Changes in an episode (chosen: three reach any molecule of the library, so that who knows the optimum gets there,
-and who does not cannot find it by trying within one episode)."""
+"""Changes in an episode (chosen: three reach any molecule of the library, so four are enough to reach a known optimum,
+and too few to find it by search within one episode)."""
 LIMIT = 10.0  # of scaled properties; no molecule of a library goes beyond 3
 
 
@@ -40,7 +42,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         num_envs: int = 1,
         steps: int = STEPS,
         with_smiles: bool = False,
-        reveal: bool = False,
+        draw_hidden: bool = False,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
@@ -58,13 +60,13 @@ class LeadOptimizationVectorEnv(BatchedEnv):
             render_mode,
         )
         self.episode_length = int(steps)
-        self.with_smiles, self.reveal = with_smiles, reveal
+        self.with_smiles, self.draw_hidden = with_smiles, draw_hidden
         self.layout = layout
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
         self._legal = np.zeros((num_envs, SITES * N_GROUPS), np.int8)
-        self._properties = np.zeros((num_envs, len(WINDOWED)))
+        self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._made: list[list[tuple[Index, float]]] = [[] for _ in range(num_envs)]
@@ -103,14 +105,14 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         return self._score[rows] - before, over, np.zeros_like(over)
 
     def _measure(self, rows: Rows) -> None:
-        """Look up the properties of the present molecules, and score them."""
+        """Look up the properties of the present molecules and score them."""
         known, tasks = libraries(), self.tasks
         scaffold, choice = self._scaffold[rows], self.choice[rows]
         values = np.take(known.values, known.numbers(scaffold, choice), axis=0)
         self._properties[rows] = values
         self._legal[rows] = known.mask(scaffold, choice).reshape(-1, SITES * N_GROUPS)
-        windows = (tasks.low[rows], tasks.high[rows], tasks.wanted[rows])
-        self._score[rows] = desirabilities(values, *windows).prod(axis=1)
+        ranges = (tasks.low[rows], tasks.high[rows], tasks.wanted[rows])
+        self._score[rows] = desirabilities(values, *ranges).prod(axis=1)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._made[row].append((self.choice[row].copy(), float(self._score[row])))
@@ -153,14 +155,17 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         return frame(*self._drawn(row), title=f"{steps}, task {self._task_ids[row]}")
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
-        """The present molecule, its windows (or all properties, where they are hidden), and all molecules so far."""
-        from metaenv.molecules.property_bars import bars, hidden_bars
-        from metaenv.molecules.render import Made
+        """The present molecule, its ranges (or all properties, where they are hidden), and all molecules so far."""
+        from metaenv.molecules.render import Made, bars, hidden_bars
 
         made, tasks, values = self._made[row], self.tasks, self._properties[row]
         smiles = notation(self._scaffold[row].repeat(len(made)), np.array([choice for choice, _ in made]))
         history = [Made(text, score) for text, (_, score) in zip(smiles, made, strict=True)]
-        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row]) if self.reveal else hidden_bars(values)
+        shown = (
+            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
+            if self.draw_hidden
+            else hidden_bars(values)
+        )
         return smiles[-1], shown, history
 
 
@@ -168,15 +173,14 @@ class Layout(ObservationLayout):
     """The observation of molecules on ``n_scaffolds`` scaffolds."""
 
     def __init__(self, n_scaffolds: int) -> None:
-        super().__init__(
-            [
-                Block("scaffold", "one-hot", width=n_scaffolds),
-                Block("R-groups", "at each of the three sites, one-hot", width=SITES * N_GROUPS),
-                Block("properties", "of the present molecule, centred and scaled", -LIMIT, LIMIT, len(WINDOWED)),
-                Block("score", "of the present molecule"),
-                Block("left", "share of the steps that are left"),
-            ]
-        )
+        blocks = [
+            Block("scaffold", "one-hot", width=n_scaffolds),
+            Block("R-groups", "at each of the three sites, one-hot", width=SITES * N_GROUPS),
+            Block("properties", "of the present molecule, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
+            Block("score", "of the present molecule"),
+            Block("left", "share of the steps that are left"),
+        ]
+        super().__init__(blocks)
         self.scaffold, self.groups = self.slice("scaffold"), self.slice("R-groups")
         self.first_group = self.groups.start + N_GROUPS * np.arange(SITES)
         self.properties = self.slice("properties")
@@ -190,36 +194,38 @@ class Layout(ObservationLayout):
 
 
 class LeadOptimizationEnv(MetaEnv):
-    """Improve a lead for a hidden objective by exchanging R-groups: four changes, and five such episodes.
+    """Improve a lead for a hidden objective by exchanging R-groups: an episode is four changes, a trial five episodes.
 
-    A molecule is a ring scaffold with an R-group at each of three sites, out of a library of 3,332 to 29,791 of which
-    all properties are known, so that optimum and random mean are exact and a step is a few table look-ups. The engine
-    and the form of the objective are those of `metaenv.molecules.design.env.MoleculeDesignEnv`.
+    A molecule is a ring scaffold with an R-group at each of three sites. It belongs to a library of 3,332 to 29,791
+    molecules whose properties are all known, so the optimum and the random mean are exact, and a step is a few table
+    look-ups. The molecules and the form of the objective are those of
+    `metaenv.molecules.design.env.MoleculeDesignEnv`.
 
     Observation: ``Box(116,)``: the scaffold (11, one-hot); the R-group at each site (3 x 32, one-hot); seven exact
     properties of the present molecule, centred and scaled (molecular weight, Crippen logP, polar surface, H-bond
     donors, rotatable bonds, aromatic rings, sp3 share); its score; the share of steps left.
 
-    Action: ``Discrete(96)``: ``32 * site + r`` puts R-group ``r`` of `lead_library.group_names` on a site (0 is
-    hydrogen, or methyl where a nitrogen needs it). ``info["action_mask"]`` says what the vocabulary and the limit of 31
-    heavy atoms allow. A masked action changes nothing; nor does the R-group that is already there: so one stays.
+    Action: ``Discrete(96)``. Action ``32 * site + r`` puts R-group ``r`` on a site: see
+    `metaenv.molecules.lead.library.group_names` (0 is hydrogen, or methyl where a nitrogen needs it).
+    ``info["action_mask"]`` allows what the vocabulary and the limit of 31 heavy atoms allow. A masked action changes
+    nothing. Nor does the R-group that is already there, which is how to keep a molecule.
 
-    Reward: the change of the score, so that an episode returns the last molecule's score less the first one's. The
-    score, in [0, 1], is a product of desirabilities, 1 inside a hidden window of a property with Gaussian flanks
-    outside (`metaenv.molecules.chem.scoring`). ``info["score"]`` is that of the present molecule; what counts is the
-    molecule handed over at the end of the episode, the last one and not the best. A change that was a mistake has to be
-    taken back, so exploring has its price and memory its worth.
+    Reward: the change of the score, so that the return of an episode is the score of its last molecule minus that of
+    its first. The score, in [0, 1], is a product of desirabilities: 1 inside a hidden range of a property, with
+    Gaussian flanks outside (`metaenv.molecules.chem.scoring`). ``info["score"]`` is the score of the present molecule.
+    The last molecule of an episode counts, not the best one: a change that was a mistake has to be taken back, so
+    exploration has a price, and memory is of use.
 
-    Episode start and end: a uniformly random molecule of the library; terminated after 4 steps. Three suffice to reach
-    any molecule from any other. A trial is five episodes, and its return their sum.
+    Episode start and end: an episode starts with a uniformly random molecule of the library and terminates after 4
+    steps. Three suffice to reach any molecule from any other. A trial is five episodes, and its return is their sum.
 
-    Task: `metaenv.molecules.lead.tasks.LeadTask`: the scaffold, which is seen, and windows on three of the seven
+    Task: `metaenv.molecules.lead.tasks.LeadTask`: the scaffold, which is observed, and ranges of three of the seven
     properties, each a tenth (of counts a value) of that scaffold's library; with a certificate, a molecule of score 1.
-    Splits: train (41,914 tasks), validation, test, ood-scaffold (three scaffolds unseen in training). No two of them
-    share an objective, but for test and ood-scaffold; see `LeadDistribution`.
+    The splits are train (41,914 tasks), validation, test and ood-scaffold (three scaffolds unseen in training). No two
+    of them share an objective, except test and ood-scaffold; see `LeadDistribution`.
 
-    References, exact: random, the mean score of the library (0.09); oracle, its highest score (1). Mean scores of the
-    molecules handed over in episodes 1 to 5 on the 500 test tasks, by the policies of
+    References, both exact: the random score is the mean score of the library (0.09), the oracle's score its highest
+    score (1). Mean scores of the last molecules of episodes 1 to 5 on the 500 test tasks, by the policies of
     `metaenv.molecules.lead.baselines`:
 
     ===========================  ====  ====  ====  ====  ====
@@ -230,15 +236,20 @@ class LeadOptimizationEnv(MetaEnv):
     Bayesian chemist             0.43  0.62  0.73  0.79  0.82
     ===========================  ====  ====  ====  ====  ====
 
-    With ``steps=8`` hill climbing gets 0.33, and the Bayesian chemist 0.57 in the first episode: much of a task
-    is then solved within an episode and without memory, which is why there are four.
+    With ``steps=8`` hill climbing reaches 0.33, and the Bayesian chemist 0.57, in the first episode: a task can then be
+    solved for the most part within an episode and without memory, which is why there are four steps.
 
-    Arguments: ``steps`` (4; at least 3), ``with_smiles`` (False; True puts the SMILES into ``info["smiles"]``, valid
-    but not canonical, at 40 microseconds each), ``reveal`` (whether pictures show the hidden windows),
-    ``split``.
+    Arguments:
 
-    Unlike MoleculeDesign's, the score leaves out synthesis and structural alerts, which need RDKit; windows on computed
-    properties stand for what a project wants of its molecules, they are no measured potency.
+    * ``steps``: changes in an episode (4; at least 3).
+    * ``with_smiles``: whether ``info["smiles"]`` holds the SMILES, valid but not canonical, at 40 microseconds each
+      (False).
+    * ``draw_hidden``: whether pictures show the hidden ranges.
+    * ``split``: where tasks come from.
+
+    Unlike the score of MoleculeDesign, this one leaves out synthetic accessibility and structural alerts, which need
+    RDKit. Ranges of computed properties stand for what a project demands of its molecules; they are no measured
+    potency.
 
     Version history: v0, first release.
     """

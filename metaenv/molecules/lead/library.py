@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import Assembly, replay
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
-from metaenv.molecules.chem.properties import additive
-from metaenv.molecules.chem.scoring import COLUMNS
+from metaenv.molecules.chem.properties import COLUMNS, additive
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Bools, Floats, Index
 
@@ -44,7 +43,7 @@ class Libraries:
     choice: NDArray[np.int8]
     """(m, 3) the R-group at each site."""
     values: Floats
-    """(m, 7) the properties that windows are on: `objectives.WINDOWED`."""
+    """(m, 7) `properties.PROPERTIES`."""
     number: NDArray[np.int32]
     """(S, R, R, R) which molecule three R-groups on a scaffold make; -1 where the library has none."""
     fits: NDArray[np.int8]

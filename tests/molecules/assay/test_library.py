@@ -13,12 +13,13 @@ from rdkit.Chem import rdFingerprintGenerator
 from metaenv.errors import TaskError
 from metaenv.molecules.assay import library as assays
 from metaenv.molecules.assay.library import HELD_OUT, SOURCE_VARIABLE, TARGETS, Assay, fit_ridge, load, locate
-from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask, all_tasks, manifest, portfolio
+from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask, all_tasks
 from metaenv.molecules.chem.properties import by_rdkit
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
-from metaenv.molecules.stored import anchors, pool
+from metaenv.molecules.reference_molecules import random_molecules, real_molecules
+from metaenv.molecules.task_tables import read_json
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution, check_meta_env, check_vector_env
 
@@ -49,7 +50,7 @@ def write_assays(folder):
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for target in TARGETS:
-        smiles = to_smiles(anchors().actions[rng.permutation(6000)[:PER_TARGET]])
+        smiles = to_smiles(real_molecules().actions[rng.permutation(6000)[:PER_TARGET]])
         y = bits_by_rdkit(smiles) @ rng.normal(0, 0.5, 1024) + rng.normal(0, 0.1, PER_TARGET) - 3
         with (folder / f"{target.name}.csv").open("w", newline="") as file:
             table = csv.writer(file)
@@ -135,7 +136,7 @@ def test_the_cache_gives_the_same_and_a_broken_one_is_made_anew(source):
         with pytest.warns(UserWarning):
             again = load(source)
         np.testing.assert_array_equal(again.weights, first.weights)
-        np.testing.assert_array_equal(again.pool_activity, first.pool_activity)
+        np.testing.assert_array_equal(again.random_activity, first.random_activity)
         np.testing.assert_array_equal(again.assays[3].fingerprints, first.assays[3].fingerprints)
     assert file.stat().st_size > 1000 and list(assays.cache_folder().glob("*")) == [file]
 
@@ -192,7 +193,7 @@ def test_bad_settings_are_refused(source):
     with pytest.raises(ValueError, match="active"):
         AssayDistribution(source, labels="activ")
     with pytest.raises(ValueError, match="CHEMBL1862_Ki"):
-        AssayTask.from_windows("CHEMBL1862", {"mw": (300, 340)}, source=source)
+        AssayTask.from_ranges("CHEMBL1862", {"mw": (300, 340)}, source=source)
 
 
 # TASKS
@@ -215,7 +216,7 @@ def test_splits_hold_out_objectives_and_whole_families(source):
         objectives[split] = {row.tobytes() for row in numbers}
         families[split] = {TARGETS[int(t)].family for t in tasks.target}
         assert len(objectives[split]) == len(tasks) and (tasks.wanted.sum(axis=1) == 2).all()
-        assert len(distribution.per_target(split)) == (8 if split == "ood-target" else 22)
+        assert len(np.unique(tasks.target)) == (8 if split == "ood-target" else 22)
     assert HELD_OUT.sum() == 8 and families["ood-target"] == {"nuclear receptor", "protease"}
     assert not families["train"] & families["ood-target"]
     for first in objectives:
@@ -230,7 +231,7 @@ def test_every_certificate_scores_one(source):
         tasks = tasks.take(np.arange(0, len(tasks), -(-len(tasks) // 200)))
         env = MoleculeDesignVectorEnv(len(tasks), variant="assay", assay_data=source)
         np.testing.assert_array_equal(build(env, tasks.certificate.astype(np.int16), tasks)["score"], 1)
-        table = distribution.score_anchors(tasks)
+        table = distribution.score_real(tasks)
         best = table.max(axis=1)
         np.testing.assert_allclose(best, 1, atol=1e-9)
 
@@ -238,35 +239,35 @@ def test_every_certificate_scores_one(source):
 def test_the_score_of_a_molecule_by_hand(source):
     """Windows and fingerprint by RDKit, activity by a ridge regression fitted here on the file."""
     number = 6
-    task = AssayTask.from_windows(TARGETS[number].name, {"mw": (283, 320), "tpsa": (42, 55)}, source=source)
+    task = AssayTask.from_ranges(TARGETS[number].name, {"mw": (283, 320), "tpsa": (42, 55)}, source=source)
     assert task.target_name == "CHEMBL214_Ki" and AssayTask.from_json(task.to_json()) == task
     rows = rows_of(source, TARGETS[number])
     train = [row for row in rows if row["split"] == "train"]
     weights, intercept = fit_ridge(
         bits_by_rdkit([row["smiles"] for row in train]), np.array([float(row["y"]) for row in train])
     )
-    zero = (bits_by_rdkit(to_smiles(pool().actions)) @ weights + intercept).mean()
+    zero = (bits_by_rdkit(to_smiles(random_molecules().actions)) @ weights + intercept).mean()
     full = (bits_by_rdkit([task.certificate_smiles()]) @ weights + intercept)[0]
-    sequences = anchors().actions[anchors().feasible][:40]
+    sequences = real_molecules().actions[real_molecules().feasible][:40]
     env = MoleculeDesignVectorEnv(40, variant="assay", assay_data=source)
     told = build(env, sequences, TaskBatch.from_tasks([task]).repeated(40))
     values = np.array([by_rdkit(Chem.MolFromSmiles(text)) for text in told["smiles"]])[:, [0, 1, 2, 3, 5, 7, 8]]
-    windows = [np.array(task.low), np.array(task.high), np.array(task.wanted)]
+    ranges = [np.array(task.low), np.array(task.high), np.array(task.wanted)]
     factor = np.clip((bits_by_rdkit(told["smiles"]) @ weights + intercept - zero) / (full - zero), 0, 1)
-    expected = desirabilities(values, *windows).prod(axis=1) * factor
+    expected = desirabilities(values, *ranges).prod(axis=1) * factor
     np.testing.assert_allclose(told["score"], expected, atol=1e-9)
     assert (expected > 0.001).sum() > 5 and (factor == 0).any()
-    feasible = np.flatnonzero(anchors().feasible)[:40]
-    table = AssayDistribution(source).score_anchors(TaskBatch.from_tasks([task]))
+    feasible = np.flatnonzero(real_molecules().feasible)[:40]
+    table = AssayDistribution(source).score_real(TaskBatch.from_tasks([task]))
     np.testing.assert_allclose(table[0, feasible], expected, atol=1e-9)
 
 
 def test_a_certificate_without_activity_is_refused_and_nothing_changes(source):
-    known, real = load(source), anchors()
-    weak = np.flatnonzero(real.feasible & (known.anchor_activity[:, 0] < known.zero[0]))[0]
+    known, real = load(source), real_molecules()
+    weak = np.flatnonzero(real.feasible & (known.real_activity[:, 0] < known.zero[0]))[0]
     with pytest.raises(TaskError, match="no more active on CHEMBL1862_Ki than random"):
-        AssayTask.from_windows("CHEMBL1862_Ki", {"mw": (100, 500)}, to_smiles(real.actions[[weak]])[0], source)
-    good = AssayTask.from_windows("CHEMBL1862_Ki", {"mw": (100, 500)}, source=source)
+        AssayTask.from_ranges("CHEMBL1862_Ki", {"mw": (100, 500)}, to_smiles(real.actions[[weak]])[0], source)
+    good = AssayTask.from_ranges("CHEMBL1862_Ki", {"mw": (100, 500)}, source=source)
     bad = AssayTask.from_dict({**good.to_dict(), "certificate": real.actions[weak].astype(float).tolist()})
     env = gym.make(ID, variant="assay", assay_data=source)
     env.reset(seed=0)
@@ -277,7 +278,7 @@ def test_a_certificate_without_activity_is_refused_and_nothing_changes(source):
     for change, why in (
         ({"target": 30}, "target must be a place in TARGETS from 0 to 29"),
         ({"low": [0.0] * 6}, "AssayTask.low must have 7 numbers"),
-        ({"high": [150.0] * 7}, "outside the task's window"),
+        ({"high": [150.0] * 7}, "outside the task's range"),
     ):
         with pytest.raises(TaskError, match=why):
             AssayTask.from_dict({**good.to_dict(), **change})
@@ -287,22 +288,22 @@ def test_random_reference_and_context(source):
     distribution = AssayDistribution(source)
     frozen = distribution.frozen("ood-target")
     rows = np.arange(0, 256, 64)
-    tasks, sequences = frozen.tasks.take(rows), pool().actions[:200]
+    tasks, sequences = frozen.tasks.take(rows), random_molecules().actions[:200]
     env = MoleculeDesignVectorEnv(200, variant="assay", assay_data=source)
     for i in range(len(rows)):
         scores = build(env, sequences, tasks.take(np.full(200, i)))["score"]
-        np.testing.assert_allclose(scores, distribution.score_pool(tasks)[i, :200], atol=1e-9)
-    np.testing.assert_allclose(distribution.score_pool(tasks).mean(axis=1), frozen.reference.random[rows])
+        np.testing.assert_allclose(scores, distribution.score_random(tasks)[i, :200], atol=1e-9)
+    np.testing.assert_allclose(distribution.score_random(tasks).mean(axis=1), frozen.reference.random[rows])
     context = distribution.task_vector(frozen.tasks)
     assert context.shape == (256, 31 + 64) and len(np.unique(context[:, 31:], axis=0)) == 8
 
 
 def test_the_portfolio_raises_the_mean_of_the_best(source, monkeypatch):
     monkeypatch.setenv(SOURCE_VARIABLE, source)
-    found = portfolio()
+    found = AssayDistribution().portfolio()
     assert found.sequences.shape == (10, 9) and (np.diff(found.train_score) > 0).all()
     tasks = AssayDistribution(source).members("train").take(np.arange(0, 6000, 40))
-    mean = AssayDistribution(source).score_anchors(tasks).mean(axis=1).mean()
+    mean = AssayDistribution(source).score_real(tasks).mean(axis=1).mean()
     assert found.train_score[0] > 2 * mean
 
 
@@ -314,7 +315,8 @@ def test_labelled_molecules_are_measured_ones(source):
     rows = rows_of(source, TARGETS[number])
     y = np.array([float(row["y"]) for row in rows])
     bits = {row.tobytes(): i for i, row in enumerate(bits_by_rdkit([row["smiles"] for row in rows]))}
-    tasks = AssayDistribution(source).per_target("ood-target")
+    tasks = AssayDistribution(source).members("ood-target")
+    tasks = tasks.take(np.unique(tasks.target, return_index=True)[1])
     here = int(np.flatnonzero(tasks.target == number)[0])
     for labels, expected in (("activity", (y - y.mean()) / y.std()), ("active", (y > np.median(y)) * 1.0)):
         found = AssayDistribution(source, labels=labels).labelled(tasks, 40, np.random.default_rng(0))
@@ -348,11 +350,11 @@ def test_models_of_the_real_assays_predict():
 
 @real_data
 def test_frozen_lists_of_the_real_assays():
-    distribution, stored = AssayDistribution(), manifest()
-    assert distribution.assays.sha256 == stored["moleculeace_sha256"]
+    distribution = AssayDistribution()
+    assert distribution.assays.sha256 == read_json("assay_frozen.json")["moleculeace_sha256"]
     for split in ("validation", "test", "ood-target"):
         frozen = distribution.frozen(split)
-        assert len(frozen) == stored["frozen"][split]["n"]
+        assert len(frozen) == distribution.manifest()[split]["n"]
         tasks = frozen.tasks.take(np.arange(0, len(frozen), 10))
         env = MoleculeDesignVectorEnv(len(tasks), variant="assay")
         np.testing.assert_array_equal(build(env, tasks.certificate.astype(np.int16), tasks)["score"], 1)

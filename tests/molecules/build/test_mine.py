@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_contexts
-from metaenv.molecules.build.fragmentation import symmetries
-from metaenv.molecules.chem.fragments import DATA, load_vocabulary, provenance, vocabulary_from
 from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe, find_molecules, main
+from metaenv.molecules.chem.fragmentation import symmetries
+from metaenv.molecules.chem.fragments import DATA, load_vocabulary, vocabulary_from
+from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_property_tables
+from metaenv.molecules.task_tables import read_json
 
 MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
 
@@ -43,22 +44,22 @@ def test_symmetric_attachments_are_one_action():
 
 def test_the_stored_vocabulary_is_of_the_promised_size():
     v = load_vocabulary()
-    assert v.n_fragments == provenance()["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
+    assert v.n_fragments == read_json("provenance.json")["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
     np.testing.assert_array_equal(v.allowed[1:, 1:], v.allowed[1:, 1:].T)
     assert not v.allowed[0, 0] and v.allowed[1:, 0].all()
     assert sum(f.stat().st_size for f in DATA.iterdir()) < 1_000_000
 
 
 def test_the_tables_of_contexts_are_complete():
-    v, contexts = load_vocabulary(), load_contexts()
+    v, tables = load_vocabulary(), load_property_tables()
     tabulator = Tabulator(v)
     for f in range(v.n_fragments):
         for j in range(v.attachments[f]):
             ports = np.array([v.action[s.fragment, s.attachment] for s in tabulator.states])
             allowed = v.allowed[v.action[f, j], ports]
-            np.testing.assert_array_equal(contexts.local[f, j] > 0, allowed)
-    rows = np.append(contexts.base, len(contexts.values))
-    combinations = np.prod(contexts.local.max(axis=2).astype(int) + 1, axis=1)
+            np.testing.assert_array_equal(tables.local[f, j] > 0, allowed)
+    rows = np.append(tables.base, len(tables.values))
+    combinations = np.prod(tables.local.max(axis=2).astype(int) + 1, axis=1)
     np.testing.assert_array_equal(np.diff(rows), combinations)
 
 
@@ -79,6 +80,7 @@ def test_missing_package_says_what_to_install(monkeypatch):
 
 
 def test_rdkit_is_not_imported_with_the_package():
-    code = "import sys, metaenv, metaenv.molecules.chem.properties, metaenv.molecules.build.mine; print('rdkit' in sys.modules)"
+    modules = "metaenv, metaenv.molecules.reference_molecules, metaenv.molecules.build.mine"
+    code = f"import sys, {modules}; print('rdkit' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

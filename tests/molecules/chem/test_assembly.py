@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from metaenv.molecules.build.fragmentation import to_mol
 from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions, replay
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
 from metaenv.molecules.chem.smiles import fragment_smiles, to_smiles
 

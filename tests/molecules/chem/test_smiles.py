@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from metaenv.molecules.build.fragmentation import MoleculeError, attachment_class, standardise, to_mol
 from metaenv.molecules.chem.assembly import Assembly
+from metaenv.molecules.chem.fragmentation import MoleculeError, attachment_class, standardise, to_mol
 from metaenv.molecules.chem.fragments import MAX_HEAVY_ATOMS, load_vocabulary
 from metaenv.molecules.chem.smiles import parse, template, to_smiles
-from metaenv.molecules.reference_molecules import load_anchors
+from metaenv.molecules.reference_molecules import real_sequences
 
 # Drugs and everyday molecules, SMILES from their structures.
 BUILDABLE = {
@@ -35,7 +35,7 @@ def test_known_molecules_are_built(name):
 
 
 def test_real_molecules_come_back_the_same():
-    chosen = load_anchors()[:: len(load_anchors()) // 1000]
+    chosen = real_sequences()[:: len(real_sequences()) // 1000]
     for smiles in to_smiles(chosen):
         assert to_smiles(parse(smiles)) == [smiles]
 
@@ -109,6 +109,6 @@ def test_attachment_classes(smiles, expected):
 
 
 def test_anchors_are_many_distinct_and_legal():
-    anchors = load_anchors()
+    anchors = real_sequences()
     assert len(anchors) >= 5000 and len(np.unique(anchors, axis=0)) == len(anchors)
     assert anchors.max() < load_vocabulary().n_actions

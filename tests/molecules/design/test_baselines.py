@@ -7,33 +7,48 @@ from building import build
 from metaenv import make_trials
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import evaluate
-from metaenv.molecules.build.build_data import greedy
 from metaenv.molecules.chem.assembly import Assembly, replay
-from metaenv.molecules.chem.properties import Scores
+from metaenv.molecules.chem.properties import Scores, properties_of
+from metaenv.molecules.chem.scoring import HIDDEN, factors
 from metaenv.molecules.design.baselines import (
     FixedMolecules,
     GraphGA,
     ScreenAndKeep,
     SequencePolicy,
     baselines,
-    best_fixed_molecule,
-    best_fixed_set,
-    screen_and_keep,
-    true_scores,
 )
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.graph_ga import genome, legal, padded
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, all_tasks, scores_of
-from metaenv.molecules.reference_molecules import load_anchors
-from metaenv.molecules.stored import anchors, load_portfolio, scaffold_share
+from metaenv.molecules.reference_molecules import real_molecules, real_sequences, scaffold_tenths
 from metaenv.policies import RandomPolicy, play_trials
+from metaenv.portfolios import greedy
 
 
 def unseen(n=40):
     return MoleculeDistribution().frozen("test").tasks.take(np.arange(n))
 
 
-# PLAYERS OF WHOLE MOLECULES
+def true_scores(sequences, tasks, scores, variant="windows-3"):
+    """(n,) the score of molecule i for task i, without an environment."""
+    found = scores(sequences)
+    product = factors(properties_of(sequences), tasks, found)
+    product[:, HIDDEN] = MoleculeDistribution(variant).hidden_factor(tasks, found, scores)
+    return product.prod(axis=1)
+
+
+def optimised(ga, tasks, n, rng):
+    """(tasks, n) the best true score among the first 1, 2, … molecules that the genetic algorithm makes."""
+    rows, scores, curve = np.arange(len(tasks)), Scores(), np.zeros((len(tasks), n))
+    ga.prepare(len(tasks), rng)
+    for k in range(n):
+        made = ga.choose(rows)
+        curve[:, k] = true_scores(made, tasks, scores)
+        ga.learn(rows, made, curve[:, k])
+    return np.maximum.accumulate(curve, axis=1)
+
+
+# POLICIES OF WHOLE MOLECULES
 
 
 class Diary(SequencePolicy):
@@ -55,13 +70,13 @@ class Diary(SequencePolicy):
 
 
 def test_every_row_plays_its_own_molecules_and_learns_their_scores():
-    lengths = (load_anchors() >= 0).sum(axis=1)
-    sequences = load_anchors()[[int(np.argmax(lengths == n)) for n in (3, 8, 5, 6, 4)]]
+    lengths = (real_sequences() >= 0).sum(axis=1)
+    sequences = real_sequences()[[int(np.argmax(lengths == n)) for n in (3, 8, 5, 6, 4)]]
     env, tasks = make_trials("MoleculeDesign", 4, split="test"), unseen(4)
     policy = Diary(sequences)
     record = play_trials(policy, env, tasks)
-    expected = scores_of(anchors(), tasks)
-    where = [int(np.flatnonzero((anchors().actions == s).all(axis=1))[0]) for s in sequences]
+    expected = scores_of(real_molecules(), tasks)
+    where = [int(np.flatnonzero((real_molecules().actions == s).all(axis=1))[0]) for s in sequences]
     order = np.array([[where[(k + row) % 5] for k in range(5)] for row in range(4)])
     np.testing.assert_allclose(record.scores, np.take_along_axis(expected, order, axis=1))
     for row in range(4):
@@ -88,8 +103,8 @@ def made_by(policy, n, paid):
 
 
 def test_what_a_trial_taught_is_forgotten_in_the_next():
-    sets = [genome(s) for s in load_portfolio("windows-3").sequences]
-    policy = screen_and_keep()
+    sets = [genome(s) for s in MoleculeDistribution().portfolio().sequences]
+    policy = baselines()["screen and keep"]
     policy.start(make_trials("MoleculeDesign", 1), np.random.default_rng(0))
     assert made_by(policy, 7, paid=0.0) == [*sets[:5], *sets[:2]]  # the second trial began after five molecules
     policy.restart(np.array([0]))
@@ -102,13 +117,13 @@ def test_what_a_trial_taught_is_forgotten_in_the_next():
 
 
 def test_restart_in_the_middle_of_a_molecule_concerns_its_row_only():
-    policy = screen_and_keep()
+    policy = baselines()["screen and keep"]
     policy.start(make_trials("MoleculeDesign", 2), np.random.default_rng(0))
     nothing = np.zeros((2, 1), np.float32)
     for _ in range(2):
         policy.observe(policy.act(nothing), np.zeros(2))
     policy.restart(np.array([1]))
-    first = load_portfolio("windows-3").sequences[0]
+    first = MoleculeDistribution().portfolio().sequences[0]
     np.testing.assert_array_equal(policy.act(nothing), [first[2], first[0]])
     with pytest.raises(ValueError, match="that act"):
         policy.observe(np.array([first[2], first[0] + 1]), np.zeros(2))
@@ -121,8 +136,8 @@ def test_fixed_molecules_refuse_what_is_none():
 
 def test_screening_ends_with_the_first_good_molecule():
     env, tasks = make_trials("MoleculeDesign", 40, split="test"), unseen()
-    sets = load_portfolio("windows-3").sequences
-    fixed = play_trials(best_fixed_set(), env, tasks).scores
+    sets = MoleculeDistribution().portfolio().sequences
+    fixed = play_trials(baselines()["best fixed set"], env, tasks).scores
     kept = play_trials(ScreenAndKeep(sets, good_enough=0.3), env, tasks).scores
     for listed, played in zip(fixed, kept, strict=True):
         good = np.flatnonzero(listed >= 0.3)
@@ -143,16 +158,16 @@ def test_greedy_by_hand():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_portfolios_are_real_molecules_of_training(variant):
-    stored = load_portfolio(variant)
+    stored = MoleculeDistribution(variant).portfolio()
     assert stored.sequences.shape == (10, 9) and (np.diff(stored.train_score) > 0).all()
-    known = {row.tobytes() for row in anchors().actions[scaffold_share() < 7]}
+    known = {row.tobytes() for row in real_molecules().actions[scaffold_tenths() < 7]}
     assert len({row.tobytes() for row in stored.sequences} & known) == 10
 
 
 def test_the_best_fixed_molecule_is_the_best_on_training_tasks():
     tasks = all_tasks("windows-3", "train")
-    mean = scores_of(anchors().take(np.flatnonzero(scaffold_share() < 7)), tasks).mean(axis=0)
-    stored = load_portfolio("windows-3")
+    mean = scores_of(real_molecules().take(np.flatnonzero(scaffold_tenths() < 7)), tasks).mean(axis=0)
+    stored = MoleculeDistribution().portfolio()
     made = true_scores(np.tile(stored.sequences[0], (len(tasks), 1)), tasks, Scores())
     assert made.mean() == pytest.approx(mean.max(), abs=1e-6) == pytest.approx(stored.train_score[0], abs=1e-6)
 
@@ -163,10 +178,10 @@ def test_the_best_fixed_molecule_is_the_best_on_training_tasks():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_scores_without_an_environment_are_the_environments(variant):
     tasks = MoleculeDistribution(variant).members("train").take(np.arange(0, 900, 30))
-    sequences = np.where(np.arange(30)[:, None] % 2 == 0, load_anchors()[:30], tasks.certificate).astype(np.int16)
+    sequences = np.where(np.arange(30)[:, None] % 2 == 0, real_sequences()[:30], tasks.certificate).astype(np.int16)
     env = MoleculeDesignVectorEnv(30, variant=variant)
     expected = build(env, sequences, tasks)["score"]
-    np.testing.assert_allclose(true_scores(sequences, tasks, Scores()), expected, atol=1e-12)
+    np.testing.assert_allclose(true_scores(sequences, tasks, Scores(), variant), expected, atol=1e-12)
     np.testing.assert_allclose(expected[1::2], 1)
 
 
@@ -178,19 +193,19 @@ def test_the_genetic_algorithm_begins_with_the_fixed_set_and_repeats_nothing():
         made.append(ga.choose(rows))
         replay(made[-1])
         ga.learn(rows, made[-1], np.full(2, 0.01 * k))
-    np.testing.assert_array_equal(np.array(made)[:3, 0], load_portfolio("windows-3").sequences[:3])
+    np.testing.assert_array_equal(np.array(made)[:3, 0], MoleculeDistribution().portfolio().sequences[:3])
     for row in rows:
         assert len({m[row].tobytes() for m in made}) == 60
     ga.forget(np.array([1]))
-    np.testing.assert_array_equal(ga.choose(np.array([1]))[0], load_portfolio("windows-3").sequences[0])
+    np.testing.assert_array_equal(ga.choose(np.array([1]))[0], MoleculeDistribution().portfolio().sequences[0])
     assert ga.choose(np.array([0]))[0].tobytes() not in {m[0].tobytes() for m in made}
 
 
 def test_the_fittest_are_parents_and_survive():
     ga = GraphGA(founders=2, population=2, mutation_rate=0.0)
     ga.prepare(1, np.random.default_rng(0))
-    row, good = np.array([0]), load_portfolio("windows-3").sequences[5]
-    for sequence, score in ((load_anchors()[0], 0.0), (good, 1.0), *((a, 0.0) for a in load_anchors()[1:6])):
+    row, good = np.array([0]), MoleculeDistribution().portfolio().sequences[5]
+    for sequence, score in ((real_sequences()[0], 0.0), (good, 1.0), *((a, 0.0) for a in real_sequences()[1:6])):
         ga.learn(row, sequence[None], np.array([score]))
     np.testing.assert_array_equal(ga.best[0], good)
     children = [ga._child(0) for _ in range(100)]
@@ -209,9 +224,9 @@ def test_impossible_settings_are_refused(bad):
 def test_it_finds_good_molecules_when_it_may_score_a_hundred():
     """Far more than a trial allows: random molecules reach 0.55, the genetic algorithm more."""
     tasks = unseen(12)
-    curve = GraphGA(founders=10).optimise(tasks, 100, np.random.default_rng(0))
+    curve = optimised(GraphGA(founders=10), tasks, 100, np.random.default_rng(0))
     assert curve.shape == (12, 100) and (np.diff(curve, axis=1) >= 0).all() and curve.max() <= 1
-    fixed = [true_scores(np.tile(s, (12, 1)), tasks, Scores()) for s in load_portfolio("windows-3").sequences]
+    fixed = [true_scores(np.tile(s, (12, 1)), tasks, Scores()) for s in MoleculeDistribution().portfolio().sequences]
     np.testing.assert_allclose(curve[:, 9], np.max(fixed, axis=0))
     assert curve[:, -1].mean() > 0.9 > curve[:, 9].mean()
 
@@ -223,10 +238,12 @@ def test_no_constant_molecule_serves_unseen_objectives():
     """Without adaptation there is little to earn: the family is worth learning to learn on."""
     frozen = MoleculeDistribution("windows-3").frozen("test")
     assert frozen.reference.random.mean() <= 0.10
-    any_constant = scores_of(anchors(), frozen.tasks).mean(axis=0)
+    any_constant = scores_of(real_molecules(), frozen.tasks).mean(axis=0)
     assert any_constant.max() <= 0.25
     for variant in ("windows-4", "windows-5", "groups"):
-        assert scores_of(anchors(), MoleculeDistribution(variant).frozen("test").tasks).mean(axis=0).max() <= 0.25
+        assert (
+            scores_of(real_molecules(), MoleculeDistribution(variant).frozen("test").tasks).mean(axis=0).max() <= 0.25
+        )
 
 
 def test_all_policies_meet_in_one_evaluation():
@@ -246,7 +263,7 @@ def test_all_policies_meet_in_one_evaluation():
 def test_policies_do_not_see_the_task():
     """Two tasks that pay a policy the same are played the same."""
     env = make_trials("MoleculeDesign", 2, split="test")
-    for policy in (best_fixed_molecule(), screen_and_keep(), GraphGA()):
+    for policy in (baselines()["best fixed molecule"], baselines()["screen and keep"], GraphGA()):
         observation, _ = env.reset(seed=0)
         policy.start(env, np.random.default_rng(0))
         played = []

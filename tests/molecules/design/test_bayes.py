@@ -52,7 +52,7 @@ def test_advice_follows_what_the_pupil_builds():
 
 def test_the_score_of_the_pupils_molecule_is_learned_from():
     # Benzene alone (Da 78) meets no objective; a window around it must become likely, others not.
-    task = MoleculeTask.from_windows({"mw": (190.0, 283.0), "rotatable": (0, 2), "aromatic_rings": (1, 1)})
+    task = MoleculeTask.from_ranges({"mw": (190.0, 283.0), "rotatable": (0, 2), "aromatic_rings": (1, 1)})
     env = trials(1)
     env.reset(options={"task": task})
     policy = BayesAdapter()

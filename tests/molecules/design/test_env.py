@@ -16,16 +16,16 @@ from metaenv.molecules.chem.assembly import random_actions
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design.env import PANEL_SIZE, MoleculeDesignVectorEnv, fits, magnitude
-from metaenv.molecules.design.objective_splits import CENTRE, SPREAD
 from metaenv.molecules.design.tasks import MoleculeDistribution, MoleculeTask
-from metaenv.molecules.stored import anchors
+from metaenv.molecules.property_ranges import CENTRE, SPREAD
+from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.testing import check_meta_env, check_vector_env
 
 ID = "metaenv:metaenv/MoleculeDesign-v0"
 BENZANILIDE = parse("O=C(Nc1ccccc1)c1ccccc1")
 # C13H11NO by atomic weights: 197.237 Da; TPSA of a secondary amide 12.03 + 17.07 = 29.10 Å²; one donor.
-WINDOWS = {"mw": (250.0, 300.0), "tpsa": (40.0, 60.0), "hbd": (0.0, 0.0)}
-TASK = MoleculeTask.from_windows(WINDOWS)
+RANGES = {"mw": (250.0, 300.0), "tpsa": (40.0, 60.0), "hbd": (0.0, 0.0)}
+TASK = MoleculeTask.from_ranges(RANGES)
 FACTORS = (exp(-0.5 * (52.763 / 25) ** 2), exp(-0.5 * (10.9 / 11) ** 2), exp(-0.5 * (1 / 0.6) ** 2))
 SCORE = FACTORS[0] * FACTORS[1] * FACTORS[2]
 
@@ -57,7 +57,7 @@ def test_it_keeps_the_contract():
 
 
 def test_it_keeps_the_contract_with_every_option_on():
-    options = {"variant": "groups", "feedback": "panel", "noise": 0.1, "duplicate_penalty": 0.2}
+    options = {"variant": "groups", "feedback": "panel", "noise_std": 0.1, "duplicate_penalty": 0.2}
     check_meta_env(gym.make(ID, **options), steps=30)
     check_vector_env(lambda **settings: gym.make_vec(ID, **options, **settings), num_envs=2, steps=30)
 
@@ -66,11 +66,11 @@ def test_it_keeps_the_contract_with_every_option_on():
     ("settings", "why"),
     [
         ({"feedback": "pannel"}, "panel"),
-        ({"noise": -0.1}, "noise from 0 to 1"),
+        ({"noise_std": -0.1}, "noise_std from 0 to 1"),
         ({"duplicate_penalty": 2}, "duplicate_penalty from 0 to 1"),
         ({"variant": "window-3"}, "windows-3"),
         ({"variant": "groups", "constraints": False}, "needs constraints=True"),
-        ({"variant": "lead-hop", "constraints": False}, "needs constraints=True"),
+        ({"variant": "scaffold-hop", "constraints": False}, "needs constraints=True"),
     ],
 )
 def test_bad_settings_are_refused(settings, why):
@@ -118,7 +118,7 @@ def test_an_observation_has_the_documented_size_and_begins_empty():
 
 
 def test_what_a_molecule_fits_and_how_large_a_reward_is():
-    # 300 Da lies in the second window of weights and 17 Da below the third, whose flank has a deviation of 25 Da.
+    # 300 Da lies in the second range of weights and 17 Da below the third, whose flank has a deviation of 25 Da.
     values = np.array([[300.0, 0.0, 0.0, 1.0, 3.0, 2.0, 0.0]])
     weight = fits(values)[0, :5]
     assert weight[1] == 1 and weight[2] == pytest.approx(np.exp(-0.5 * (20 / 25) ** 2))
@@ -153,32 +153,32 @@ def test_the_reward_of_a_known_molecule_by_hand():
 
 
 def test_a_missing_group_costs_its_factor():
-    windows = {"mw": (190.0, 300.0)}
+    ranges = {"mw": (190.0, 300.0)}
     env = MoleculeDesignVectorEnv(1, variant="groups")
     for required, forbidden, expected in (
         ("nitrile", None, 0.15),
         (None, "nitrile", 1.0),
         ("nitrile", "ester", 0.15),
     ):
-        task = MoleculeTask.from_windows(windows, required, forbidden)
+        task = MoleculeTask.from_ranges(ranges, required, forbidden)
         assert one_molecule(env, options={"task": task})[0] == pytest.approx(expected)
 
 
-def test_likeness_to_the_lead():
-    """The lead itself is worth 1 in windows it meets; another molecule its Tanimoto similarity over 0.6."""
+def test_similarity_to_the_lead():
+    """The lead itself is worth 1 in the ranges it meets; another molecule its Tanimoto similarity over 0.6."""
     from rdkit import DataStructs
     from rdkit.Chem import rdFingerprintGenerator
 
     lead = parse("O=C(NCc1ccccc1)c1ccccc1")
     task = MoleculeTask((1, 0, 0, 0, 0, 0, 0), (190, 0, 0, 0, 0, 0, 0), (220, 0, 0, 0, 0, 0, 0), -1, -1,
                         tuple(lead.astype(float)), tuple(lead.astype(float)))  # fmt: skip
-    env = MoleculeDesignVectorEnv(1, variant="lead-hop")
+    env = MoleculeDesignVectorEnv(1, variant="scaffold-hop")
     assert one_molecule(env, lead, options={"task": task})[0] == 1
     morgan = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
     both = [morgan.GetFingerprint(Chem.MolFromSmiles(s)) for s in ("O=C(NCc1ccccc1)c1ccccc1", "O=C(Nc1ccccc1)c1ccccc1")]
-    likeness = DataStructs.TanimotoSimilarity(*both)
-    assert 0.1 < likeness < 0.6
-    assert one_molecule(env, options={"task": task})[0] == pytest.approx(likeness / 0.6)
+    similarity = DataStructs.TanimotoSimilarity(*both)
+    assert 0.1 < similarity < 0.6
+    assert one_molecule(env, options={"task": task})[0] == pytest.approx(similarity / 0.6)
 
 
 def test_the_panel_holds_the_factors_in_an_order_of_the_tasks_own():
@@ -188,7 +188,7 @@ def test_the_panel_holds_the_factors_in_an_order_of_the_tasks_own():
     assert panel.prod() == pytest.approx(reward, rel=1e-5)
     np.testing.assert_allclose(np.sort(panel), np.sort([*FACTORS, *[1.0] * (PANEL_SIZE - 3)]), rtol=1e-5)
     place = int(np.argmin(np.abs(panel - FACTORS[0])))  # where the weight is shown
-    another = anchors().actions[7]
+    another = real_molecules().actions[7]
     _, seen, info = one_molecule(env, another)  # a new task: SAME_STEP has drawn it
     _, seen, info = one_molecule(env, another, options={"task": TASK})
     weight = Descriptors.MolWt(Chem.MolFromSmiles(info["smiles"]))
@@ -206,7 +206,7 @@ def test_the_order_of_the_panel_differs_from_task_to_task():
 
 def test_noise_is_on_the_reward_and_not_on_the_score():
     tasks = MoleculeDistribution().frozen("test").tasks.take(np.zeros(400, int))
-    env = MoleculeDesignVectorEnv(400, noise=0.2)
+    env = MoleculeDesignVectorEnv(400, noise_std=0.2)
     first = build(env, np.tile(BENZANILIDE, (400, 1)), tasks)
     error = first["reward"] - first["score"]
     assert np.ptp(first["score"]) == 0
@@ -222,7 +222,7 @@ def test_a_molecule_made_again_is_paid_less_and_scored_alike():
     trials.reset(seed=0, options={"task": TASK})
     paid = []
     for _ in range(2):
-        for sequence in (BENZANILIDE, anchors().actions[7]):
+        for sequence in (BENZANILIDE, real_molecules().actions[7]):
             for action in sequence[sequence >= 0]:
                 *_, info = trials.step(np.array([action]))
             paid.append((trials.trial_state.last_reward[0], info["score"][0]))
@@ -236,11 +236,9 @@ def test_a_molecule_made_again_is_paid_less_and_scored_alike():
 
 def test_molecules_that_break_the_constraints_are_worth_nothing():
     env = MoleculeDesignVectorEnv(1)
-    windows = {"mw": (190.0, 453.0)}
-    task = MoleculeTask.from_windows(windows)
-    from metaenv.molecules.stored import pool
-
-    bad = pool().actions[int(np.argmin(pool().feasible))]
+    ranges = {"mw": (190.0, 453.0)}
+    task = MoleculeTask.from_ranges(ranges)
+    bad = random_molecules().actions[int(np.argmin(random_molecules().feasible))]
     assert one_molecule(env, bad, options={"task": task})[0] == 0
     without = MoleculeDesignVectorEnv(1, constraints=False)
     assert one_molecule(without, bad, options={"task": task})[0] > 0
@@ -264,7 +262,7 @@ print("played")
 
 def test_smiles_without_constraints_are_the_same_molecules():
     tasks = MoleculeDistribution().frozen("test").tasks.take(np.arange(30))
-    sequences = anchors().actions[:30]
+    sequences = real_molecules().actions[:30]
     told = [build(MoleculeDesignVectorEnv(30, constraints=c), sequences, tasks) for c in (True, False)]
     assert [Chem.CanonSmiles(s) for s in told[1]["smiles"]] == list(told[0]["smiles"])
     np.testing.assert_array_equal(told[0]["score"], told[1]["score"])

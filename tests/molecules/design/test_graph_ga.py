@@ -22,9 +22,9 @@ from metaenv.molecules.design.graph_ga import (
     padded,
     ports,
 )
-from metaenv.molecules.reference_molecules import load_anchors
+from metaenv.molecules.reference_molecules import real_sequences
 
-GENOMES = [genome(a) for a in load_anchors()[::10]]
+GENOMES = [genome(a) for a in real_sequences()[::10]]
 BIPHENYL, BENZANILIDE = "c1ccc(cc1)-c1ccccc1", "O=C(Nc1ccccc1)c1ccccc1"
 
 

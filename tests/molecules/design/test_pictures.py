@@ -7,7 +7,7 @@ pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
 
 from rdkit import Chem
 
-from metaenv.molecules.design.baselines import best_fixed_set
+from metaenv.molecules.design.baselines import baselines
 from metaenv.molecules.design.pictures import play
 from metaenv.policies import RandomPolicy, play_trials
 from metaenv.trial import make_trials
@@ -17,9 +17,11 @@ def test_the_molecules_drawn_are_those_that_evaluation_scores(tmp_path):
     env = make_trials("MoleculeDesign", split="test")
     frozen = env.distribution.frozen("test")
     task = frozen.tasks.take(np.zeros(1, np.intp))
-    made = play(best_fixed_set(), env, task)
+    made = play(baselines()["best fixed set"], env, task)
     assert len(made) == 5 and all(Chem.MolFromSmiles(smiles) is not None for smiles, _ in made)
-    np.testing.assert_allclose([score for _, score in made], play_trials(best_fixed_set(), env, task).scores[0])
+    np.testing.assert_allclose(
+        [score for _, score in made], play_trials(baselines()["best fixed set"], env, task).scores[0]
+    )
     (path,) = env.pictures(RandomPolicy(), env, frozen, tmp_path, "random")
     assert path.name == "molecules-test.png" and path.stat().st_size > 5_000
 

@@ -10,11 +10,11 @@ from rdkit.Chem import Crippen, Descriptors
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from metaenv.errors import TaskError
-from metaenv.molecules.build.fragmentation import MoleculeError
 from metaenv.molecules.chem.assembly import Assembly, replay
+from metaenv.molecules.chem.fragmentation import MoleculeError
 from metaenv.molecules.chem.functional_groups import GROUPS
-from metaenv.molecules.chem.properties import Scores, additive
-from metaenv.molecules.chem.scoring import COLUMNS, score_table
+from metaenv.molecules.chem.properties import COLUMNS, Scores, additive
+from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.tasks import (
@@ -22,15 +22,14 @@ from metaenv.molecules.design.tasks import (
     MoleculeDistribution,
     MoleculeTask,
     all_tasks,
-    frozen_tasks,
     scores_of,
 )
-from metaenv.molecules.stored import anchors, frozen_sha256, pool
+from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution
 
 WINDOWS = ("windows-3", "windows-4", "windows-5")
-INFEASIBLE = to_smiles(pool().actions[np.argmin(pool().feasible)])[0]
+INFEASIBLE = to_smiles(random_molecules().actions[np.argmin(random_molecules().feasible)])[0]
 REMEMBERED = Scores(with_groups=False, with_fingerprint=False)
 
 
@@ -52,7 +51,7 @@ def scored_by_the_environment(variant, tasks, scores=None):
 @lru_cache(maxsize=1)
 def scaffolds():
     """Murcko scaffold of every real molecule, by its build sequence."""
-    known = anchors().actions
+    known = real_molecules().actions
     return {
         row.tobytes(): MurckoScaffold.MurckoScaffoldSmiles(smiles)
         for row, smiles in zip(known, to_smiles(known), strict=True)
@@ -68,7 +67,7 @@ def test_every_certificate_scores_one(variant):
         np.testing.assert_allclose(scored_by_the_environment(variant, tasks, REMEMBERED), 1, atol=1e-9, err_msg=split)
 
 
-@pytest.mark.parametrize("variant", ["groups", "lead-hop"])
+@pytest.mark.parametrize("variant", ["groups", "scaffold-hop"])
 def test_certificates_of_the_large_tiers_score_one(variant):
     for split, tasks in every(variant).items():
         some = tasks.take(np.arange(0, len(tasks), -(-len(tasks) // 150)))
@@ -80,7 +79,7 @@ def test_there_are_ten_thousand_certified_tasks():
     assert len(set(ids)) == len(ids) >= 10_000
 
 
-def test_certificates_lie_in_their_windows_by_rdkit():
+def test_certificates_lie_in_their_ranges_by_rdkit():
     """Of the tasks of one list; RDKit computes the properties from the SMILES."""
     for task in MoleculeDistribution("windows-4").frozen("validation").tasks.take(np.arange(30)).tasks():
         mol = Chem.MolFromSmiles(task.certificate_smiles())
@@ -93,9 +92,9 @@ def test_certificates_lie_in_their_windows_by_rdkit():
             "aromatic_rings": Descriptors.NumAromaticRings(mol),
             "fsp3": Descriptors.FractionCSP3(mol),
         }
-        windows = task.windows()
-        assert len(windows) == 4
-        for name, (low, high) in windows.items():
+        ranges = task.property_ranges()
+        assert len(ranges) == 4
+        for name, (low, high) in ranges.items():
             assert low - 1e-6 <= found[name] <= high + 1e-6, (name, found[name], task)
 
 
@@ -145,12 +144,12 @@ def test_distributions_keep_the_contract(variant):
     check_distribution(MoleculeDistribution(variant))
 
 
-def test_windows_are_as_many_as_the_variant_says():
-    for variant, n in {"windows-3": 3, "windows-4": 4, "windows-5": 5, "groups": 3, "lead-hop": 2}.items():
+def test_ranges_are_as_many_as_the_variant_says():
+    for variant, n in {"windows-3": 3, "windows-4": 4, "windows-5": 5, "groups": 3, "scaffold-hop": 2}.items():
         tasks = all_tasks(variant, "test")
         assert (tasks.wanted.sum(axis=1) == n).all()
         assert (tasks.low <= tasks.high).all()
-        assert ((tasks.lead[:, 0] >= 0) == (variant == "lead-hop")).all()
+        assert ((tasks.lead[:, 0] >= 0) == (variant == "scaffold-hop")).all()
         assert ((tasks.required >= 0) == (variant == "groups")).all()
 
 
@@ -171,7 +170,7 @@ def test_labelled_molecules_have_their_scores():
     tasks = distribution.frozen("validation").tasks.take(np.arange(20))
     found = distribution.labelled(tasks, 60, np.random.default_rng(1))
     assert found.x.shape == (20, 60, 7) and found.y.shape == (20, 60)
-    table = scores_of(anchors(), tasks)
+    table = scores_of(real_molecules(), tasks)
     for scores, all_scores in zip(found.y, table, strict=True):
         assert np.isin(scores, all_scores).all()
         good = np.quantile(all_scores, 0.95)
@@ -184,9 +183,9 @@ def test_labelled_molecules_have_their_scores():
 
 
 def test_a_task_of_ones_own_finds_its_certificate():
-    windows = {"mw": (300.0, 340.0), "logp": (2.0, 3.0), "hbd": (1.0, 2.0)}
-    task = MoleculeTask.from_windows(windows, required="nitrile", forbidden="ester")
-    assert task.windows() == windows
+    ranges = {"mw": (300.0, 340.0), "logp": (2.0, 3.0), "hbd": (1.0, 2.0)}
+    task = MoleculeTask.from_ranges(ranges, required="nitrile", forbidden="ester")
+    assert task.property_ranges() == ranges
     mol = Chem.MolFromSmiles(task.certificate_smiles())
     assert 300 <= Descriptors.MolWt(mol) <= 340 and 2 <= Crippen.MolLogP(mol) <= 3
     assert mol.HasSubstructMatch(Chem.MolFromSmarts("C#N"))
@@ -195,14 +194,14 @@ def test_a_task_of_ones_own_finds_its_certificate():
 
 
 def test_a_certificate_may_be_given():
-    task = MoleculeTask.from_windows({"mw": (197, 198)}, certificate="O=C(Nc1ccccc1)c1ccccc1")
+    task = MoleculeTask.from_ranges({"mw": (197, 198)}, certificate="O=C(Nc1ccccc1)c1ccccc1")
     assert Chem.CanonSmiles(task.certificate_smiles()) == Chem.CanonSmiles("O=C(Nc1ccccc1)c1ccccc1")
 
 
 @pytest.mark.parametrize(
-    ("windows", "more", "error", "why"),
+    ("ranges", "more", "error", "why"),
     [
-        ({"mv": (300, 340)}, {}, TaskError, "no window on 'mv'.*mw"),
+        ({"mv": (300, 340)}, {}, TaskError, "no property 'mv'.*mw"),
         ({"mw": (340, 300)}, {}, TaskError, "'mw' is empty: 340 to 300"),
         ({"logp": (float("nan"), 3)}, {}, TaskError, "'logp' is empty"),
         ({"mw": (190, 195), "rotatable": (8, 8)}, {}, TaskError, "none of 6,000.*mw: .*rotatable: .*together: 0"),
@@ -222,9 +221,9 @@ def test_a_certificate_may_be_given():
         ({"hbd": (0, 9)}, {"certificate": INFEASIBLE}, TaskError, "alert|synthetic accessibility"),
     ],
 )
-def test_what_is_no_task_is_refused_with_the_reason(windows, more, error, why):
+def test_what_is_no_task_is_refused_with_the_reason(ranges, more, error, why):
     with pytest.raises(error, match=why):
-        MoleculeTask.from_windows(windows, **more)
+        MoleculeTask.from_ranges(ranges, **more)
 
 
 @pytest.mark.parametrize(
@@ -243,17 +242,19 @@ def test_what_is_no_task_is_refused_with_the_reason(windows, more, error, why):
     ],
 )
 def test_fields_are_checked(change, why):
-    good = MoleculeTask.from_windows({"mw": (300, 340)}).to_dict()
+    good = MoleculeTask.from_ranges({"mw": (300, 340)}).to_dict()
     with pytest.raises(TaskError, match=why):
         MoleculeTask.from_dict({**good, **change})
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_frozen_lists_are_what_draw_gives(variant):
-    splits = MoleculeDistribution(variant).splits[1:]
-    assert len(splits) >= 2
-    for split in splits:
-        assert frozen_tasks(variant, split).sha256 == frozen_sha256(variant, split), split
+    distribution = MoleculeDistribution(variant)
+    assert len(distribution.splits) >= 3
+    assert distribution.sizes() == distribution.manifest()
+    for split in distribution.splits[1:]:
+        with pytest.raises(TaskError, match="is not the one that was frozen"):
+            distribution.check_list(split, distribution.draw_list(split).take(np.arange(1, 100)))
 
 
 def test_unknown_tiers_and_lists_are_refused_with_the_nearest():

@@ -4,9 +4,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from metaenv.molecules.build.fragmentation import to_mol
-from metaenv.molecules.chem.properties import by_rdkit
-from metaenv.molecules.chem.scoring import COLUMNS
+from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.properties import COLUMNS, by_rdkit
 from metaenv.molecules.lead.baselines import (
     BayesianChemist,
     FixedMolecule,
@@ -47,8 +46,8 @@ def test_observation_shows_the_molecule_and_its_score():
 
 def test_score_of_a_molecule_worked_out_by_hand():
     """Benzene with hydrogens only: 78.114 Da and logP 1.6866 (six aromatic carbons of 0.1581 and six hydrogens of
-    0.1230: Crippen), so 25 Da below a window that begins at 103.114 and 0.45 above one that ends at 1.2366."""
-    task = LeadTask.from_windows(BENZENE, {"mw": (103.114, 300), "logp": (-3, 1.2366), "hbd": (0, 5)})
+    0.1230: Crippen), so 25 Da below a range that begins at 103.114 and 0.45 above one that ends at 1.2366."""
+    task = LeadTask.from_ranges(BENZENE, {"mw": (103.114, 300), "logp": (-3, 1.2366), "hbd": (0, 5)})
     env = env_of([task])
     for site in range(SITES):
         _, _, over, _, info = env.step(np.array([site * N_GROUPS]))
@@ -117,14 +116,16 @@ def test_no_rdkit_is_needed_to_play():
         "print(env.render()[0])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "%10" in out and "?" in out  # a molecule, and hidden windows
+    assert "%10" in out and "?" in out  # a molecule, and hidden ranges
 
 
-def test_pictures_hide_the_windows_unless_asked():
+def test_pictures_hide_the_ranges_unless_asked():
     tasks = TEST.tasks.take(np.arange(1))
-    hidden, shown = (env_of(tasks, render_mode="ansi", reveal=reveal).render()[0] for reveal in (False, True))
-    assert hidden.count("window ?") == 7
-    assert shown.count("window") == 3 and "?" not in shown
+    hidden, shown = (
+        env_of(tasks, render_mode="ansi", draw_hidden=draw_hidden).render()[0] for draw_hidden in (False, True)
+    )
+    assert hidden.count("range ?") == 7
+    assert shown.count("range") == 3 and "?" not in shown
 
 
 # PLAYERS

@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 
 from metaenv.errors import TaskError
-from metaenv.molecules.build.fragmentation import to_mol
+from metaenv.molecules.build.build_data import lead_libraries
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import MAX_HEAVY_ATOMS
-from metaenv.molecules.chem.properties import by_rdkit
-from metaenv.molecules.chem.scoring import COLUMNS, WINDOWED
+from metaenv.molecules.chem.properties import COLUMNS, PROPERTIES, by_rdkit
 from metaenv.molecules.lead.library import HELD_OUT, SITES, group_names, libraries, notation, sequences
 from metaenv.molecules.lead.tasks import (
     LeadDistribution,
     LeadTask,
     all_tasks,
-    current_manifest,
-    manifest,
+    range_ends,
     tables,
-    window_ends,
 )
+from metaenv.molecules.task_tables import read_json
 from metaenv.tasks import TaskBatch
 
 LIBRARIES = libraries()
@@ -77,31 +76,32 @@ def test_the_mask_allows_exactly_what_the_library_has():
 
 
 def test_frozen_lists_and_libraries_are_those_of_the_manifest():
-    assert current_manifest() == manifest()
+    assert DISTRIBUTION.sizes() == DISTRIBUTION.manifest()
+    assert lead_libraries().items() <= read_json("lead_frozen.json").items()
     assert len(DISTRIBUTION.frozen("test")) == 500
 
 
-def test_windows_hold_a_tenth_of_the_library_each():
+def test_ranges_hold_a_tenth_of_the_library_each():
     values = LIBRARIES.values[LIBRARIES.of(0)]
-    j = WINDOWED.index("logp")
-    ends = window_ends(values)[j, 1:]
+    j = PROPERTIES.index("logp")
+    ends = range_ends(values)[j, 1:]
     shares = [((low <= values[:, j]) & (values[:, j] <= high)).mean() for low, high in ends]
     np.testing.assert_allclose(shares, 0.098, atol=0.01)
     assert all(a[1] == b[0] for a, b in pairwise(ends))
 
 
-def test_certificates_meet_their_windows_by_rdkit():
+def test_certificates_meet_their_ranges_by_rdkit():
     for task in DISTRIBUTION.frozen("test").tasks.take(np.arange(40)).tasks():
-        values = dict(zip(WINDOWED, by_rdkit(to_mol(task.certificate_smiles()))[COLUMNS], strict=True))
-        assert len(task.windows()) == 3
-        for name, (low, high) in task.windows().items():
+        values = dict(zip(PROPERTIES, by_rdkit(to_mol(task.certificate_smiles()))[COLUMNS], strict=True))
+        assert len(task.property_ranges()) == 3
+        for name, (low, high) in task.property_ranges().items():
             assert low - 1e-9 <= values[name] <= high + 1e-9
 
 
 def objective_codes(tasks: TaskBatch) -> set[tuple[int, ...]]:
-    """Which window, counted along its property's bins, each task asks for, whatever the scaffold."""
+    """Which range, counted along its property's bins, each task asks for, whatever the scaffold."""
     found = set()
-    ends = [window_ends(LIBRARIES.values[LIBRARIES.of(s)]) for s in range(len(LIBRARIES.smiles))]
+    ends = [range_ends(LIBRARIES.values[LIBRARIES.of(s)]) for s in range(len(LIBRARIES.smiles))]
     for s, wanted, low, high in zip(tasks.scaffold.astype(int), tasks.wanted, tasks.low, tasks.high, strict=True):
         same = (ends[s] == np.stack([low, high], axis=1)[:, None]).all(axis=2)
         same[:, 0] = False
@@ -132,8 +132,8 @@ def by_hand(values: np.ndarray, task: LeadTask) -> np.ndarray:
     """Scores from the documented formula."""
     softness = dict(mw=25, logp=0.45, tpsa=11, hbd=0.6, rotatable=0.8, aromatic_rings=0.6, fsp3=0.09)
     score = np.ones(len(values))
-    for name, (low, high) in task.windows().items():
-        x = values[:, WINDOWED.index(name)]
+    for name, (low, high) in task.property_ranges().items():
+        x = values[:, PROPERTIES.index(name)]
         away = np.where(x < low, low - x, np.where(x > high, x - high, 0)) / softness[name]
         score *= np.exp(-(away**2) / 2)
     return score
@@ -168,15 +168,15 @@ def test_labelled_examples_carry_their_scores():
 
 
 def test_a_task_of_ones_own():
-    task = LeadTask.from_windows(BENZENE, {"mw": (139, 141), "hbd": (0, 0)})
+    task = LeadTask.from_ranges(BENZENE, {"mw": (139, 141), "hbd": (0, 0)})
     assert LeadTask.from_json(task.to_json()) == task
     assert 139 <= by_rdkit(to_mol(task.certificate_smiles()))[0] <= 141
     with pytest.raises(TaskError, match="widen one"):
-        LeadTask.from_windows(BENZENE, {"mw": (10, 20)})
+        LeadTask.from_ranges(BENZENE, {"mw": (10, 20)})
     with pytest.raises(TaskError, match="Did you mean 'logp'"):
-        LeadTask.from_windows(BENZENE, {"logP": (1, 2)})
+        LeadTask.from_ranges(BENZENE, {"logP": (1, 2)})
     with pytest.raises(TaskError, match="no scaffold"):
-        LeadTask.from_windows("c1ccccc1", {"logp": (1, 2)})
+        LeadTask.from_ranges("c1ccccc1", {"logp": (1, 2)})
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_a_task_of_ones_own():
         ({"scaffold": 1.5}, "scaffold must be 0 to 10"),
         ({"low": (0.0,)}, "must have 7 numbers"),
         ({"certificate": (0.0, 0.0, 32.0)}, "R-groups from 0 to 31"),
-        ({"certificate": (0.0, 0.0, 0.0)}, "outside the task's window"),
+        ({"certificate": (0.0, 0.0, 0.0)}, "outside the task's range"),
     ],
 )
 def test_impossible_tasks_are_refused(change, message):
-    task = LeadTask.from_windows(BENZENE, {"mw": (139, 141)})
+    task = LeadTask.from_ranges(BENZENE, {"mw": (139, 141)})
     with pytest.raises(TaskError, match=message):
         LeadTask.from_dict({**task.to_dict(), **change})

@@ -1,4 +1,4 @@
-"""Real molecules taken apart: reading, standardising and cutting them into fragments; kinds of attachments."""
+"""Fragmentation of real molecules: reading, standardising and cutting them; classes of attachments."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""How the files in ``data/`` were made: the vocabulary from real molecules, then what is computed of them."""

@@ -1,0 +1,149 @@
+"""Ranges of properties, which every hidden objective of this package asks for: drawing, checking, splits and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.errors import TaskError, nearest
+from metaenv.molecules.chem.properties import PROPERTIES, properties_of
+from metaenv.molecules.chem.smiles import to_smiles
+from metaenv.typing import Bools, Floats, Index
+
+CENTRE = np.array([328.0, 2.95, 60.5, 0.98, 4.4, 1.97, 0.37])
+SPREAD = np.array([110.0, 2.3, 40.0, 1.5, 2.6, 1.7, 0.42])
+"""(7,) mean and twice the standard deviation of the 6,000 real molecules, rounded: the scale on which policies see
+properties."""
+SPLIT_TENTHS = {"train": (0, 7), "validation": (7, 8), "test": (8, 10)}
+"""From which tenth of the objectives (and of the scaffolds), and up to which, a split has them; splits out of
+distribution have those of ``test``."""
+
+
+class PropertyRanges:
+    """A task that asks for ranges of some of the seven `PROPERTIES`, with a molecule that meets it.
+
+    In the order of `PROPERTIES`, numbers are: mw / Da, logp, tpsa / Å², hbd, rotatable, aromatic_rings, fsp3.
+    """
+
+    wanted: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    certificate: tuple[float, ...]
+
+    def property_ranges(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value that is asked for, by name of the property."""
+        return {n: (self.low[j], self.high[j]) for j, n in enumerate(PROPERTIES) if self.wanted[j]}
+
+    def certificate_smiles(self) -> str:
+        """The certificate as a canonical SMILES; needs RDKit."""
+        return to_smiles(np.array([self.certificate], np.int16))[0]
+
+    def certificate_properties(self) -> Floats:
+        """(7,) properties of the certificate. Raises TaskError for a build sequence that is none."""
+        return replayed(self.certificate, f"{type(self).__name__}.certificate")
+
+    def check(self, **lengths: int) -> None:
+        """Refuse a task with a field of the wrong length, or a certificate outside the ranges.
+
+        Args:
+            lengths: how many numbers fields have, besides ``wanted``, ``low`` and ``high``.
+
+        Raises:
+            TaskError: says which field, or which property.
+        """
+        kind = type(self).__name__
+        for name, length in {"wanted": 7, "low": 7, "high": 7, **lengths}.items():
+            given = getattr(self, name)
+            if not isinstance(given, tuple) or len(given) != length:
+                raise TaskError(f"{kind}.{name} must have {length} numbers, got {given!r}")
+        for j, value in enumerate(self.certificate_properties()):
+            slack = 1e-6 * max(1.0, abs(value))  # numbers may have been through single precision or text
+            if self.wanted[j] and not self.low[j] - slack <= value <= self.high[j] + slack:
+                raise TaskError(
+                    f"the certificate has {PROPERTIES[j]} = {value:.4g}, outside the task's range from "
+                    f"{self.low[j]:.4g} to {self.high[j]:.4g}; give a molecule that lies in all ranges "
+                    f"({kind}.from_ranges finds one)"
+                )
+
+
+def replayed(sequence: tuple[float, ...], name: str) -> Floats:
+    """(7,) properties of the build sequence in the field ``name``. Raises TaskError if it is none."""
+    try:
+        return properties_of(np.array([sequence], np.int16))[0]
+    except (ValueError, IndexError) as error:
+        raise TaskError(f"{name} is not a build sequence: {error}") from None
+
+
+def range_columns(ranges: Mapping[str, tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
+    """``wanted``, ``low`` and ``high``, each (7,), of ranges by name of the property.
+
+    Raises:
+        TaskError: an unknown name or an empty range.
+    """
+    wanted, low, high = np.zeros((3, len(PROPERTIES)))
+    for name, (least, most) in ranges.items():
+        if name not in PROPERTIES:
+            raise TaskError(f"there is no property {name!r}.{nearest(name, PROPERTIES)}")
+        if not least <= most:
+            raise TaskError(f"the range of {name!r} is empty: {least} to {most}")
+        j = PROPERTIES.index(name)
+        wanted[j], low[j], high[j] = 1, least, most
+    return wanted, low, high
+
+
+def inside(values: Floats, wanted: Floats, low: Floats, high: Floats) -> Bools:
+    """(m, 7) which properties (m, 7) lie in the ranges (7,), or need not."""
+    return ((low <= values) & (values <= high)) | (wanted == 0)
+
+
+def counts_inside(within: Bools, wanted: Floats) -> str:
+    """How many molecules lie in each range, for messages; ``within`` as `inside` gives it."""
+    return ", ".join(f"{name}: {within[:, j].sum()}" for j, name in enumerate(PROPERTIES) if wanted[j])
+
+
+def scaled(values: Floats) -> Floats:
+    """(…, 7) properties, centred on real molecules and divided by twice their standard deviation."""
+    return (values - CENTRE) / SPREAD
+
+
+# OBJECTIVES BY NUMBER
+
+
+def pack(bins: Index, radix: Index) -> NDArray[np.int64]:
+    """(n,) one code for the bins (n, 7) of the properties, of which there are ``radix`` (7,), 0 (none) included."""
+    return bins.astype(np.int64) @ _strides(radix)
+
+
+def unpack(codes: NDArray[np.int64], radix: Index) -> Index:
+    """(n, 7) the bins that `pack` made into codes (n,)."""
+    return codes[:, None] // _strides(radix) % radix
+
+
+def _strides(radix: Index) -> NDArray[np.int64]:
+    return np.append(np.cumprod(radix[:0:-1], dtype=np.int64)[::-1], 1)
+
+
+def columns_of(bins: Index, edges: Floats) -> dict[str, Floats]:
+    """``wanted``, ``low`` and ``high``, each (n, 7), of objectives.
+
+    Args:
+        bins: (n, 7) the bin that is asked for of each property, 0 for none.
+        edges: (7, b, 2) ends of the bins; those of bin 0 are zeros.
+    """
+    low, high = np.moveaxis(edges[np.arange(len(PROPERTIES)), bins], 2, 0)
+    return {"wanted": (bins > 0).astype(np.float64), "low": low, "high": high}
+
+
+def tenth_of(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) 0 to 9: the tenth of all objectives that a code belongs to (Fibonacci hashing, Knuth vol. 3, section
+    6.4)."""
+    mixed = (codes.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    return ((mixed >> np.uint64(32)) % np.uint64(10)).astype(np.int64)
+
+
+def in_split(tenth: NDArray[np.integer], split: str) -> Bools:
+    """(n,) which objectives (or scaffolds) belong to a split, by the tenth that each is in."""
+    first, last = SPLIT_TENTHS.get(split, SPLIT_TENTHS["test"])
+    return (first <= tenth) & (tenth < last)
