@@ -1,6 +1,0 @@
-"""Leaves the tests of this folder out where what they need is not installed."""
-
-from importlib.util import find_spec
-
-# Without the agents extra there is nothing here to test; without scikit-learn nothing to compare with.
-collect_ignore_glob = [] if find_spec("torch") and find_spec("sklearn") else ["test_*.py"]
