@@ -17,11 +17,13 @@ from toy_locks import Locksmith, locks
 from toy_trials import Bandit, StopAt
 
 from metaenv.agents.belief import Belief
-from metaenv.agents.pearl import PEARL, PEARLConfig
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.classic.bandit.env import BernoulliBanditVectorEnv
 from metaenv.classic.bandit.exact import bayes_optimal_value
+from metaenv.experiments.settings import preset
 from metaenv.experiments.speed.pearl import drawn_batch, looped_step, prepared_agent
-from metaenv.runs.training import TrainConfig, preset
+from metaenv.runs.training import TrainConfig
 from metaenv.trial import VectorTrial, make_trials
 
 SMALL = PEARLConfig(
@@ -120,7 +122,7 @@ def test_acting_step_by_step_believes_what_the_whole_context_tells(make: Callabl
     env = make()
     agent = sharpened(PEARL(env, SMALL, seed=0))
     observations, states = played(agent, env)
-    d, latent = agent.spaces.observation_size, SMALL.latent_size
+    d, latent = agent.dims.episode_size, SMALL.latent_size
     assert len(states) == STEPS[make]
     for t, state in enumerate(states):
         mean, std = agent.posterior(observations[: t + 1])
@@ -139,7 +141,7 @@ def test_acting_with_a_mixture_believes_what_the_whole_context_tells(make: Calla
     agent = PEARL(env, MIXED, seed=0)
     assert agent.mixture is not None
     observations, states = played(agent, env)
-    d, pool = agent.spaces.observation_size, MIXED.pool_size
+    d, pool = agent.dims.episode_size, MIXED.pool_size
     for t, state in enumerate(states):
         mean, std = agent.posterior(observations[: t + 1])
         with torch.no_grad():
@@ -151,7 +153,7 @@ def test_acting_with_a_mixture_believes_what_the_whole_context_tells(make: Calla
 
 def test_one_observation_alone_tells_nothing() -> None:
     agent = PEARL(materials(), SMALL, seed=0)
-    mean, std = agent.posterior(np.ones((1, 5, agent.spaces.trial_size), np.float32))
+    mean, std = agent.posterior(np.ones((1, 5, agent.dims.observation_size), np.float32))
     assert mean.tolist() == [[0, 0]] * 5 and std.tolist() == [[1, 1]] * 5
     with pytest.raises(ValueError, match="Expected a context of shape"):
         agent.posterior(np.ones((3, 4), np.float32))
@@ -242,7 +244,7 @@ def test_z_comes_from_the_prior_in_the_first_episodes() -> None:
         with torch.no_grad():  # each step of a context says the same, with precision 10,000
             agent.encoder.network[-1].weight.zero_()
             agent.encoder.network[-1].bias[:2], agent.encoder.network[-1].bias[2:] = 3.0, 1e4
-        assert agent.spaces.observation_size == 10
+        assert agent.dims.episode_size == 10
         spread = [state[:, 14:16].std() for state in played(agent, materials(200))[1]]
         assert 0.8 < spread[0] < 1.2 and max(spread[1:]) < 0.05, "predict trusts its belief from the second episode on"
         spread = [float(state[:, 14:16].std()) for state in training_states(agent, materials(200))]
@@ -277,7 +279,7 @@ def test_z_may_be_the_mean_of_the_belief(config: PEARLConfig) -> None:
     env = point()
     agent = sharpened(PEARL(env, replace(config, sample_latent=False, prior_episodes=0), seed=0))
     observations, states = played(agent, env)
-    start = agent.spaces.observation_size + agent._evidence_size
+    start = agent.dims.episode_size + agent._evidence_size
     z = np.stack([state[:, start : start + 2] for state in states])
     for t in (0, 20):  # where episodes begin
         np.testing.assert_allclose(z[t], agent.posterior(observations[: t + 1])[0], rtol=1e-3, atol=1e-5)
@@ -295,7 +297,7 @@ def test_of_context_ends_acting_believes_what_the_whole_context_tells(
     env = make()
     agent = sharpened(PEARL(env, config, seed=0))
     observations, states = played(agent, env)
-    d, steps = agent.spaces.observation_size, STEPS[make] // 2
+    d, steps = agent.dims.episode_size, STEPS[make] // 2
     evidence = np.stack([state[:, d : d + agent._evidence_size] for state in states])
     assert (evidence[:steps] == 0).all(), "nothing is learned before the first episode ends"
     assert (evidence[steps:] == evidence[steps]).all() and (evidence[steps] != 0).any()
@@ -328,19 +330,19 @@ def test_of_context_ends_training_sees_what_acting_sees() -> None:
 
 def test_predict_takes_one_observation_or_many() -> None:
     agent = PEARL(bandit(), SMALL, seed=0)
-    size = agent.spaces.observation_size + 3 * SMALL.latent_size + 2
-    action, state = agent.predict(np.zeros(agent.spaces.trial_size, np.float32))
+    size = agent.dims.episode_size + 3 * SMALL.latent_size + 2
+    action, state = agent.predict(np.zeros(agent.dims.observation_size, np.float32))
     assert action.shape == () and action.dtype == np.int64 and state.shape == (1, size)
-    action, state = agent.predict(np.zeros(agent.spaces.trial_size, np.float32), state)
+    action, state = agent.predict(np.zeros(agent.dims.observation_size, np.float32), state)
     assert action.shape == ()
     agent = PEARL(point(), SMALL, seed=0)
-    action, state = agent.predict(np.zeros((4, agent.spaces.trial_size)))
+    action, state = agent.predict(np.zeros((4, agent.dims.observation_size)))
     assert action.shape == (4, 2) and action.dtype == np.float32 and (np.abs(action) < 1).all()
 
 
 def test_episode_start_clears_the_rows_it_names() -> None:
     agent = sharpened(PEARL(bandit(), SMALL, seed=0))
-    first, second = np.random.default_rng(0).normal(size=(2, 2, agent.spaces.trial_size)).astype(np.float32)
+    first, second = np.random.default_rng(0).normal(size=(2, 2, agent.dims.observation_size)).astype(np.float32)
     _, state = agent.predict(first)
     _, mixed = agent.predict(second, state, episode_start=np.array([True, False]))
     believed = slice(0, 1 + 2 * SMALL.latent_size)  # without z, which is drawn
@@ -358,7 +360,7 @@ def test_masked_actions_are_never_chosen() -> None:
     assert agent.iteration == 6 and env.innermost.forbidden == 0
     masks = np.tile(np.array([0, 1, 0, 1], np.int8), (500, 1))
     for deterministic in (True, False):
-        observations = np.zeros((500, agent.spaces.trial_size))
+        observations = np.zeros((500, agent.dims.observation_size))
         actions, _ = agent.predict(observations, action_masks=masks, deterministic=deterministic)
         assert set(actions.tolist()) <= {1, 3}
     single, _ = agent.predict(observations[0], action_masks=masks[0])
@@ -593,7 +595,7 @@ def test_the_task_is_predicted_from_what_was_seen() -> None:
 
 def test_the_prediction_is_no_path_for_the_gradients_of_critics_and_actor() -> None:
     agent = PEARL(locks(3), TOLD, seed=0)
-    assert agent.predictor is not None and agent.spaces.task_size == 4
+    assert agent.predictor is not None and agent.dims.task_size == 4
     z = torch.zeros(2, SMALL.latent_size, requires_grad=True)
     told = agent._told(z)
     assert told.shape == (2, SMALL.latent_size + 4) and ((told[:, -4:] > 0) & (told[:, -4:] < 1)).all()
@@ -731,7 +733,7 @@ def test_an_env_given_after_loading_resumes_exactly_too(tmp_path: Path) -> None:
 def test_what_is_done_elsewhere_does_not_change_training() -> None:
     class Meddler(BaseCallback):
         def _on_step(self) -> bool:
-            self.model.predict(np.zeros((4, self.model.spaces.trial_size), np.float32))
+            self.model.predict(np.zeros((4, self.model.dims.observation_size), np.float32))
             torch.rand(3)
             np.random.default_rng(0).random()
             return True
@@ -741,7 +743,7 @@ def test_what_is_done_elsewhere_does_not_change_training() -> None:
     for make in (bandit, point):
         before = torch.get_rng_state()
         agent = PEARL(make(), SMALL, seed=4).learn(3 * STEPS[make] * 3)
-        agent.predict(np.zeros(agent.spaces.trial_size))
+        agent.predict(np.zeros(agent.dims.observation_size))
         assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -749,12 +751,12 @@ def test_a_loaded_agent_acts_alike(tmp_path: Path) -> None:
     agent = PEARL(point(), SMALL, seed=0).learn(120 * 3)
     agent.save(tmp_path / "agent.pt")
     loaded = PEARL.load(tmp_path / "agent.pt")
-    observation = np.ones((5, agent.spaces.trial_size), np.float32)
+    observation = np.ones((5, agent.dims.observation_size), np.float32)
     np.testing.assert_array_equal(agent.predict(observation)[0], loaded.predict(observation)[0])
     np.testing.assert_array_equal(
         agent.posterior(np.stack([observation] * 3))[0], loaded.posterior([observation] * 3)[0]
     )
-    assert loaded.config == agent.config and loaded.spaces == agent.spaces
+    assert loaded.config == agent.config and loaded.dims == agent.dims
     with pytest.raises(ValueError, match="Expected an env to learn on"):
         loaded.learn(10)
 

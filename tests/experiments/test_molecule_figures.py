@@ -8,12 +8,13 @@ pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
 
 from rdkit import Chem
 
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.experiments.molecule_figures import play, write_gallery
 from metaenv.policies import AgentPolicy, play_trials
 from metaenv.runs.training import TrainConfig
 
-CONFIG = TrainConfig(env="MoleculeDesign-v0", num_envs=4, agent=RL2Config(embedding_sizes=(8,), hidden_size=8))
+CONFIG = TrainConfig(env="MoleculeDesign-v0", num_envs=4, agent=RL2Config(network=Network((8,), 8)))
 
 
 def test_the_molecules_drawn_are_those_that_evaluation_scores(tmp_path):
