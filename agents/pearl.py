@@ -316,7 +316,7 @@ class PEARL(Agent):
         loss = critic_loss + self._kl_coef * kl + decoder_loss
         metrics = {"critic_loss": critic_loss, "kl": kl, "reward_error": decoder_loss, "value": value}
         if self.task_head is not None and self.config.task_prediction is not None and truth is not None:
-            metrics["task_prediction_loss"] = prediction_loss = self.task_head.error(z, truth).mean()
+            metrics["task_prediction_loss"] = prediction_loss = self.task_head.mean_error(z, truth)
             loss = loss + self.config.task_prediction.coef * prediction_loss
         self._apply("critic", loss)
         with frozen(self.sac.critic):

@@ -1,15 +1,15 @@
-"""RL²: a recurrent policy whose memory does the learning.
+"""RL²: a recurrent policy that learns within a trial by its memory alone.
 
 Duan, Schulman, Chen, Bartlett, Sutskever and Abbeel 2016, "RL²: Fast Reinforcement Learning via Slow
 Reinforcement Learning", https://arxiv.org/abs/1611.02779; the same idea at the same time in Wang et al. 2016,
 "Learning to reinforcement learn", https://arxiv.org/abs/1611.05763.
 
 One environment episode is a whole *trial*: several inner episodes of one hidden task, with the previous action,
-reward and episode boundary in the observation. The recurrent state is cleared between trials only, so whatever
-the policy finds out about the task it must keep there. The weights are trained over many tasks by PPO (Schulman
-et al. 2017, https://arxiv.org/abs/1707.06347), where the paper used TRPO, on whole trials: every minibatch is a
-set of complete trials, played through the network in one recurrent call from a zero state, with the gradient
-flowing back through the entire trial. No hidden state is stored and none goes stale.
+reward and episode boundary in the observation. The recurrent state is cleared between trials only, so the policy must
+keep there whatever it finds out about the task. The weights are trained over many tasks by PPO (Schulman et al. 2017,
+https://arxiv.org/abs/1707.06347), where the paper used TRPO, on whole trials: every minibatch is a set of complete
+trials, played through the network in one recurrent call from a zero state, with the gradient flowing back through the
+entire trial. No hidden state is stored, so none is out of date.
 """
 
 from __future__ import annotations

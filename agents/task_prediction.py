@@ -38,6 +38,11 @@ class TaskHead(nn.Linear):
             return binary_cross_entropy_with_logits(output, vectors, reduction="none").mean(-1)
         return (output - vectors).square().mean(-1)
 
+    def mean_error(self, features: Tensor, vectors: Tensor) -> Tensor:
+        """The mean of `error` over all rows."""
+        output = self(features)
+        return binary_cross_entropy_with_logits(output, vectors) if self.binary else (output - vectors).square().mean()
+
     def check(self, vectors: NDArray[np.float32]) -> None:
         """Raise ValueError where indicators are predicted and a vector (..., task_dim) lies outside [0, 1]."""
         if self.binary and not ((vectors >= 0) & (vectors <= 1)).all():

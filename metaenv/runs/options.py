@@ -32,7 +32,8 @@ def _with_optional_groups(info: StructTypeInfo) -> StructConstructorSpec | None:
     flags = {name: _flags(group) for name, group in groups.items()}
 
     def make(**values: Any) -> Any:
-        return kind(**{name: _group(groups[name], v) if name in groups else v for name, v in values.items()})
+        given = {name: _group(groups[name], values[name], getattr(now, name)) for name in groups}
+        return kind(**{**values, **given})
 
     specs: list[StructFieldSpec] = []
     for f in fields(kind):
@@ -56,14 +57,15 @@ def _flags(group: type[Any]) -> type[Any]:
     return make_dataclass(group.__name__, parts, bases=(group,), namespace=skip_checks, frozen=True)
 
 
-def _group(group: type[Any], flags: Any) -> Any:
+def _group(group: type[Any], flags: Any, now: Any) -> Any:
+    """The group that was asked for, or None."""
     first, *others = fields(group)
     if getattr(flags, first.name) is not None:
         return group(**vars(flags))
-    given = [f.name for f in others if getattr(flags, f.name) != f.default]
+    given = [f.name for f in others if now is None and getattr(flags, f.name) != f.default]
     if given:
         raise ValueError(
-            f"Expected the {first.name} of {group.__name__} beside its {', '.join(given)}: give the option of the "
-            "group itself, too."
+            f"Expected the {first.name} of the {group.__name__} as well as its {', '.join(given)}: the option that is "
+            "named as the group."
         )
     return None

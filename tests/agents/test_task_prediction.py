@@ -45,6 +45,13 @@ def test_errors_by_hand() -> None:
     assert constant_head("bce").error(features, vectors)[0].tolist() == pytest.approx([entropies] * 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["mse", "bce"])
+def test_the_mean_error_is_the_mean_over_the_rows(loss: str) -> None:
+    head, generator = TaskHead(4, 3, loss), torch.Generator().manual_seed(0)  # type: ignore[arg-type]
+    features, vectors = torch.randn(5, 4, generator=generator), torch.rand(5, 3, generator=generator)
+    torch.testing.assert_close(head.mean_error(features, vectors), head.error(features, vectors).mean())
+
+
 def test_predictions_are_vectors_or_probabilities_without_gradient() -> None:
     features = torch.zeros(4, requires_grad=True)
     for loss, expected in (("mse", OUTPUT), ("bce", [0.6899745, 0.4255575, 0.5])):

@@ -113,7 +113,7 @@ def test_belief_figure_shows_widths_and_errors(env_id, points, label):
     left, right = belief_figure(agent, env, tasks).axes
     assert left.get_xlabel() == right.get_xlabel() == label
     widths = [line.get_ydata() for line in left.lines if line.get_label().startswith("$")]
-    assert len(widths) == TINY.latent_size
+    assert len(widths) == TINY.belief.latent_size
     for width in widths:
         assert len(width) == points
         assert width[0] == pytest.approx(1), "the prior's"
