@@ -1,11 +1,11 @@
-"""A memory that looks back: causal self-attention over the steps of the trial, in place of a recurrent cell.
+"""Causal self-attention over the steps of the trial, as a memory in place of a recurrent cell.
 
 Vaswani et al. 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762, with layer norm before each block
 (Xiong et al. 2020, https://arxiv.org/abs/2002.04745). Mishra et al. 2018, "A Simple Neural Attentive Meta-Learner"
 (https://arxiv.org/abs/1707.03141), brought attention into RL². A recurrent cell must learn to write each of, say, fifty
-facts into its state and to find it again; attention finds the step at which the present situation was met before. For
-that each token is made of two steps, this one and the one before, so that what was done in a situation, and what came
-of it, stand together.
+facts into its state and to find it again; attention finds the step at which the present situation was met before. To
+this end each token is made of two steps, this one and the one before, so that it holds both the action taken in a
+situation and its result.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ class AttentionMemory(nn.Module):
                 module.reset_parameters()
 
     def forward(self, x: Tensor, state: Tensor | None, keep_state: bool = True) -> tuple[Tensor, Tensor]:
-        """Look back from each of the steps x (T, N, input_size).
+        """Attend from each of the steps x (T, N, input_size) to all steps up to it.
 
         Args:
             x: the steps.
             state: (N, state_size), which is *changed in place* and returned, without gradient: for acting. None at the
                 start of a trial.
-            keep_state: whether the state is wanted; if not, the one returned is empty.
+            keep_state: whether the state is needed; if not, the one returned is empty.
 
         Returns:
-            What was found, (T, N, hidden_size), and the state.
+            The output (T, N, hidden_size), and the state.
 
         Raises:
             ValueError: more steps than the span.

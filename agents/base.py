@@ -101,7 +101,7 @@ class Agent(ABC):
     @property
     @abstractmethod
     def _state_size(self) -> int:
-        """Length of what the agent remembers of one trial while acting; it begins as zeros."""
+        """Size of the recurrent state, which is initially zero."""
 
     @abstractmethod
     def _predict(

@@ -1,195 +1,138 @@
-"""What an agent believes of the hidden task: a Gaussian over a latent vector, inferred from a set of steps.
+"""What PEARL believes of the hidden task, as evidence comes in: a distribution over the latent vector z.
 
-Rakelly et al. 2019, "Efficient Off-Policy Meta-Reinforcement Learning via Probabilistic Context Variables", section 4,
-https://arxiv.org/abs/1903.08254. Every step of the context contributes one Gaussian factor, so the belief does not
-depend on their order, takes any number of them, and can be kept up to date in a few numbers. Unlike the paper's, the
-product here includes the prior N(0, I): it is what nothing has been seen of, and each factor can only sharpen it.
-
-A product of Gaussians cannot say "anywhere but here". `MixtureEncoder` can: it makes a mixture of Gaussians (Bishop
-1994, "Mixture Density Networks") from features pooled over the steps (Zaheer et al. 2017, "Deep Sets",
-https://arxiv.org/abs/1703.06114; Qi et al. 2017, "PointNet", https://arxiv.org/abs/1612.00593), which is also kept up
-to date step by step and independent of their order.
+The strategies are `GaussianBelief`, the paper's product of Gaussians; and `MixtureBelief`, with which acting believes a
+mixture of Gaussians that predicts what the product would say in hindsight.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
 
+import numpy as np
 import torch
-from stable_baselines3.common.torch_layers import create_mlp
 from torch import Tensor, nn
 
-from metaenv.agents import numerics
+from metaenv.agents.context import Context
+from metaenv.agents.context_encoder import ContextEncoder, Gaussian, Mixture, MixtureEncoder
+from metaenv.agents.pearl_config import BeliefConfig, MixtureConfig
 
-MAX_PRECISION = 1e7
-"""Largest precision of one factor, so that a variance of 1e-7 is the smallest (as in the paper's own code)."""
-INITIAL_PRECISION = -3.0
-"""Bias of a factor's precision before softplus: a factor begins with a precision of 0.05, against the prior's 1, so
-that a context of 20 steps is worth as much as the prior (chosen)."""
-
-MIN_LOG_STD, MAX_LOG_STD = -4.0, 1.0
-"""Bounds of a mixture's component's log standard deviation (chosen): from 1/50 of the prior's to about 3 times it."""
+BEGINNINGS, HINTED, MOST_HINTS = 8, 0.25, 4
+"""Beginnings of each context that one update of a mixture learns from, which cost little more than one; the share of
+them that are joined by steps of hindsight; and by how many at most. All chosen."""
 
 
-@dataclass(frozen=True)
-class Belief:
-    """A Gaussian over the latent task with independent coordinates.
+class TaskBelief(nn.Module):
+    """A belief about the latent task z, and its encoder.
 
-    Attributes:
-        precision: (..., L) one over the variance.
-        weighted_mean: (..., L) precision times mean. Both add up when evidence is combined.
-    """
-
-    precision: Tensor
-    weighted_mean: Tensor
-
-    @classmethod
-    def prior(cls, n: int, latent_size: int) -> Belief:
-        """N(0, I), n times."""
-        return cls(torch.ones(n, latent_size), torch.zeros(n, latent_size))
-
-    @property
-    def mean(self) -> Tensor:
-        """(..., L)."""
-        return self.weighted_mean / self.precision
-
-    @property
-    def std(self) -> Tensor:
-        """(..., L)."""
-        return self.precision.rsqrt()
-
-    def repeated(self, n: int) -> Belief:
-        """(..., n, L): n times the same, without gradient."""
-        parts = (x.detach().unsqueeze(-2) for x in (self.precision, self.weighted_mean))
-        return Belief(*(x.expand(*x.shape[:-2], n, x.shape[-1]) for x in parts))
-
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """One latent task of each row, (..., L), differentiable in the belief."""
-        return self.mean + self.std * torch.empty_like(self.precision).normal_(generator=generator)
-
-    def kl_to_prior(self) -> Tensor:
-        """Kullback-Leibler divergence to N(0, I) in nats, summed over the coordinates, (...)."""
-        variance = 1 / self.precision
-        return 0.5 * (variance + self.mean.square() - 1 + self.precision.log()).sum(-1)
-
-    def updated(self, factors: Belief, mask: Tensor) -> Belief:
-        """Combined with the masked factors (..., w, L) of w steps; `mask` (..., w) says which count."""
-        weight = mask.unsqueeze(-1).to(self.precision.dtype)
-        precision = self.precision + (factors.precision * weight).sum(-2)
-        return Belief(precision, self.weighted_mean + (factors.weighted_mean * weight).sum(-2))
-
-
-class ContextEncoder(nn.Module):
-    """One Gaussian factor for each step of a context.
+    Acting keeps the *evidence* of each trial, (n, evidence_size), which is zero before the first step.
 
     Args:
-        input_size: length of a step: what was seen, done and paid, what was seen next, and the boundary flag.
-        sizes: widths of the hidden layers.
-        latent_size: L.
+        settings: sizes, and whether z is drawn from the belief or its mean.
+        encoder: the context encoder that critics learn through.
+        evidence_size: numbers that hold all that steps have told of the task.
     """
 
-    def __init__(self, input_size: int, sizes: Sequence[int], latent_size: int) -> None:
+    def __init__(self, settings: BeliefConfig, encoder: ContextEncoder, evidence_size: int) -> None:
         super().__init__()
-        self.network = nn.Sequential(*create_mlp(input_size, 2 * latent_size, list(sizes)))
-        last = self.network[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.constant_(last.bias[latent_size:], INITIAL_PRECISION)
+        self.settings, self.encoder, self.evidence_size = settings, encoder, evidence_size
 
-    def forward(self, steps: Tensor) -> Belief:
-        """Factors (..., L) of steps (..., input_size)."""
-        mean, raw = self.network(steps).chunk(2, -1)
-        precision = nn.functional.softplus(raw).clamp(max=MAX_PRECISION)
-        return Belief(precision, precision * mean)
+    def infer(self, context: Context) -> Gaussian:
+        """The belief (b, L) that critics, actor and encoder learn with: the product of the context's factors."""
+        prior = Gaussian.prior(len(context.counts), self.settings.latent_size)
+        return prior.updated(self.encoder(context.steps), context.counts)
 
+    def latent(self, belief: Gaussian | Mixture, generator: torch.Generator) -> Tensor:
+        """z (..., L) for a belief: a sample, or its mean."""
+        return belief.sample(generator) if self.settings.sample else belief.mean
 
-@dataclass(frozen=True)
-class Mixture:
-    """A mixture of K Gaussians over the latent task, each with independent coordinates.
+    @abstractmethod
+    def prior(self, n: int) -> Gaussian | Mixture:
+        """The belief of acting (n, L) before any step."""
 
-    Attributes:
-        log_weights: (..., K) logs of the components' probabilities.
-        means: (..., K, L).
-        stds: (..., K, L).
-    """
+    @abstractmethod
+    def after(self, context: Context) -> Gaussian | Mixture:
+        """The belief of acting (b, L) after a context."""
 
-    log_weights: Tensor
-    means: Tensor
-    stds: Tensor
-
-    @property
-    def mean(self) -> Tensor:
-        """Of the whole mixture, (..., L)."""
-        return (self.log_weights.exp().unsqueeze(-1) * self.means).sum(-2)
-
-    @property
-    def std(self) -> Tensor:
-        """Of the whole mixture, (..., L)."""
-        spread = self.stds.square() + (self.means - self.mean.unsqueeze(-2)).square()
-        return (self.log_weights.exp().unsqueeze(-1) * spread).sum(-2).sqrt()
-
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """One latent task of each row, (..., L), without gradient."""
-        chosen = numerics.sample_categorical(self.log_weights, generator)[..., None, None]
-        chosen = chosen.expand(*self.means.shape[:-2], 1, self.means.shape[-1])
-        mean, std = (x.gather(-2, chosen).squeeze(-2) for x in (self.means, self.stds))
-        return mean + std * torch.empty_like(mean).normal_(generator=generator)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log-density (...) of latent tasks (..., L)."""
-        away = ((z.unsqueeze(-2) - self.means) / self.stds).square() + 2 * self.stds.log() + math.log(2 * math.pi)
-        return (self.log_weights - 0.5 * away.sum(-1)).logsumexp(-1)
+    @abstractmethod
+    def updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Gaussian | Mixture]:
+        """Evidence (n, evidence_size) and belief (n, L) after a further step (n, step_size), where it counts (n,)."""
 
 
-class MixtureEncoder(nn.Module):
-    """A mixture over the latent task from features that are pooled over the steps of a context.
+class GaussianBelief(TaskBelief):
+    """A product of Gaussians, one factor per step. The evidence is precision (beyond the prior's) and weighted mean."""
 
-    Of half of the features the pool is the sum, which counts; of the others it is the maximum, in which one telling
-    step is not drowned by hundreds of others.
+    def __init__(self, step_size: int, settings: BeliefConfig) -> None:
+        encoder = ContextEncoder(step_size, settings.encoder_sizes, settings.latent_size)
+        super().__init__(settings, encoder, 2 * settings.latent_size)
+
+    def prior(self, n: int) -> Gaussian:
+        """See `TaskBelief`."""
+        return Gaussian.prior(n, self.settings.latent_size)
+
+    def after(self, context: Context) -> Gaussian:
+        """See `TaskBelief`."""
+        return self.infer(context)
+
+    def updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Gaussian]:
+        """See `TaskBelief`."""
+        precision, weighted = evidence.chunk(2, -1)
+        factor = self.encoder(step.unsqueeze(-2))
+        belief = Gaussian(precision + 1, weighted).updated(factor, counts.unsqueeze(-1))
+        return torch.cat([belief.precision - 1, belief.weighted_mean], -1), belief
+
+
+class MixtureBelief(TaskBelief):
+    """A mixture of Gaussians for acting, and the product of Gaussians, in hindsight, for learning.
+
+    The evidence is the pooled features of the steps.
 
     Args:
-        input_size: as in `ContextEncoder`.
-        sizes: widths of the hidden layers, before the pool and after it.
-        latent_size: L.
-        pool_size: features of a step.
-        components: K.
+        step_size: length of a step.
+        hindsight: the product of Gaussians, whose encoder is used.
+        mixture: sizes of the mixture.
     """
 
-    def __init__(
-        self, input_size: int, sizes: Sequence[int], latent_size: int, pool_size: int, components: int
-    ) -> None:
-        super().__init__()
-        self.components, self.latent_size, self.summed = components, latent_size, pool_size // 2
-        self.network = nn.Sequential(*create_mlp(input_size, pool_size, list(sizes)), nn.ReLU())
-        self.head = nn.Sequential(*create_mlp(pool_size, components * (2 * latent_size + 1), list(sizes)))
-        last = self.head[-1]
-        assert isinstance(last, nn.Linear)
-        # Components begin apart from each other, spread as the prior is.
-        nn.init.normal_(last.bias[components : components * (latent_size + 1)])
+    def __init__(self, step_size: int, hindsight: GaussianBelief, mixture: MixtureConfig) -> None:
+        settings = hindsight.settings
+        super().__init__(settings, hindsight.encoder, mixture.pool_size)
+        self.hindsight_steps = mixture.hindsight_steps
+        self.mixture = MixtureEncoder(
+            step_size, settings.encoder_sizes, settings.latent_size, mixture.pool_size, mixture.n_mixture_components
+        )
 
-    def evidence(self, steps: Tensor) -> Tensor:
-        """Evidence (..., pool_size) of single steps (..., input_size); none of it is negative, zeros say nothing."""
-        return self.network(steps)
+    def prior(self, n: int) -> Mixture:
+        """See `TaskBelief`."""
+        return self.mixture(torch.zeros(n, self.evidence_size))
 
-    def merged(self, first: Tensor, second: Tensor) -> Tensor:
-        """Evidence (..., pool_size) of two sets of steps together."""
-        k = self.summed
-        return torch.cat([first[..., :k] + second[..., :k], torch.maximum(first[..., k:], second[..., k:])], -1)
+    def after(self, context: Context) -> Mixture:
+        """See `TaskBelief`."""
+        steps, counts = context
+        evidence, whole = self.mixture.evidence(steps), torch.full((len(steps), 1), steps.shape[1])
+        return self.mixture(self.mixture.beginnings(evidence * counts.unsqueeze(-1), whole).squeeze(1))
 
-    def beginnings(self, evidence: Tensor, lengths: Tensor) -> Tensor:
-        """Evidence (b, m, pool_size) of the first `lengths` (b, m) of steps whose evidence is (b, w, pool_size)."""
-        k = self.summed
-        sums, largest = evidence[..., :k].cumsum(1), evidence[..., k:].cummax(1).values
-        grown = nn.functional.pad(torch.cat([sums, largest], -1), (0, 0, 1, 0))
-        return grown.gather(1, lengths.unsqueeze(-1).expand(-1, -1, grown.shape[-1]))
+    def updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Mixture]:
+        """See `TaskBelief`."""
+        evidence = self.mixture.merged(evidence, self.mixture.evidence(step) * counts.unsqueeze(-1))
+        return evidence, self.mixture(evidence)
 
-    def forward(self, evidence: Tensor) -> Mixture:
-        """What to believe (...) after evidence (..., pool_size); zeros stand for nothing seen."""
-        # The log keeps sums over hundreds of steps within the range of the other features.
-        pooled = torch.cat([evidence[..., : self.summed].log1p(), evidence[..., self.summed :]], -1)
-        k, size = self.components, self.latent_size
-        logits, means, log_stds = self.head(pooled).split([k, k * size, k * size], -1)
-        shape = (*evidence.shape[:-1], k, size)
-        stds = log_stds.reshape(shape).clamp(MIN_LOG_STD, MAX_LOG_STD).exp()
-        return Mixture(logits.log_softmax(-1), means.reshape(shape), stds)
+    def loss(
+        self, context: Context, hindsight: Context, rng: np.random.Generator, generator: torch.Generator
+    ) -> Tensor:
+        """Minus the log-density of hindsight's z after beginnings of the contexts.
+
+        The share of a context that is a beginning is the square of a uniform number, since beliefs change most early.
+        Some beginnings are joined by a few of the steps that hindsight knows, so that what rewards tell is learned even
+        while few are found.
+        """
+        mixture, (steps, counts) = self.mixture, context
+        with torch.no_grad():
+            target = self.infer(hindsight).repeated(BEGINNINGS)
+        evidence = mixture.evidence(steps[counts])
+        evidence = evidence.new_zeros(*counts.shape, evidence.shape[-1]).index_put((counts,), evidence)
+        size = (len(counts), BEGINNINGS)
+        share = torch.from_numpy(rng.random(size) ** 2)
+        seen = mixture.beginnings(evidence, (share * (counts.sum(1, keepdim=True) + 1)).long())
+        hints = np.where(rng.random(size) < HINTED, rng.integers(1, MOST_HINTS + 1, size), 0)
+        hints = torch.minimum(torch.from_numpy(hints), hindsight.counts.sum(1, keepdim=True))
+        seen = mixture.merged(seen, mixture.beginnings(mixture.evidence(hindsight.steps), hints))
+        return -mixture(seen).log_prob(target.sample(generator)).mean()

@@ -1,8 +1,9 @@
-"""Policies over items: observations that list things of one kind, of which an action picks one.
+"""Set encoder and pointer head: for observations that list entities of one kind, one of which an action chooses.
 
-The network treats the list as a set (Zaheer et al. 2017, "Deep Sets", https://arxiv.org/abs/1703.06114): every item
-goes through the same layer, the memory sees their mean, and an item's logit is the scalar product of its embedding
-with a query from the memory. To reorder the items reorders the actions' probabilities and changes nothing else.
+The list is encoded as a set (Zaheer et al. 2017, "Deep Sets", https://arxiv.org/abs/1703.06114): the same layer embeds
+every entity, the rest of the network receives the mean of the embeddings, and an entity's logit is the scalar product
+of its embedding with a query (a pointer head, after Vinyals et al. 2015, https://arxiv.org/abs/1506.03134). Reordering
+the entities reorders the probabilities of the actions and changes nothing else.
 """
 
 from __future__ import annotations
@@ -19,114 +20,115 @@ TRIAL_NUMBERS = 3
 """Numbers behind the previous action in a trial's observation: reward, flag and progress."""
 
 
-class Seen(NamedTuple):
-    """What `ItemEncoder` makes of observations (T, N, o)."""
+class EncodedSet(NamedTuple):
+    """What `SetEncoder` makes of observations (T, N, o)."""
 
     summary: Tensor
-    """(T, N, summary_size) for the memory."""
+    """(T, N, summary_size), the input of the recurrent cell."""
     embeddings: Tensor
-    """(T, N, items, item_size)."""
+    """(T, N, entities, entity_size)."""
 
 
-class ItemView:
-    """Where items lie in an observation, and which of them an action picks.
+class EntityLayout:
+    """Where entities lie in an observation, and which of them an action chooses.
 
-    The observation (..., d) begins with the items: features x items numbers, a feature after the other. Action
-    ``j * items + i`` does thing j to item i; the last ``n_actions % items`` actions concern no item.
+    The observation (..., d) begins with the entities: features x entities numbers, one feature after the other. Action
+    ``j * n + i`` applies verb j to entity i; the last ``n_actions % n`` actions concern no entity.
 
     Args:
-        layout: features of an item, and number of items.
-        n_actions: of the environment.
+        layout: features of an entity, and the number n of entities.
+        n_actions: number of actions of the environment.
     """
 
     def __init__(self, layout: tuple[int, int], n_actions: int) -> None:
-        self.features, self.items = layout
-        self.end = self.features * self.items
+        self.features, self.n_entities = layout
+        self.end = self.features * self.n_entities
         self.n_actions = n_actions
-        self.kinds, self.others = divmod(n_actions, self.items)
-        self.picked_size = self.features + self.kinds + self.others
+        self.n_verbs, self.n_others = divmod(n_actions, self.n_entities)
+        self.choice_size = self.features + self.n_verbs + self.n_others
 
-    def listed(self, observations: Tensor) -> Tensor:
-        """(..., items, features)."""
-        rows = observations[..., : self.end].unflatten(-1, (self.features, self.items))
+    def entities(self, observations: Tensor) -> Tensor:
+        """The entities (..., n, features) of observations (..., d)."""
+        rows = observations[..., : self.end].unflatten(-1, (self.features, self.n_entities))
         return rows.transpose(-1, -2).contiguous()
 
-    def picked(self, listed: Tensor, actions: Tensor) -> Tensor:
-        """The item (zeros for none), what is done to it, and the actions without an item: (..., picked_size).
+    def choice(self, entities: Tensor, actions: Tensor) -> Tensor:
+        """The chosen entity (zeros if there is none), the verb, and the actions without entity: (..., choice_size).
 
         Args:
-            listed: (..., items, features).
-            actions: (..., n_actions) one-hot, or zeros for none.
+            entities: (..., n, features).
+            actions: (..., n_actions) one-hot, or zeros for no action.
         """
-        things = actions[..., : self.kinds * self.items].unflatten(-1, (self.kinds, self.items))
-        item = (things.sum(-2).unsqueeze(-2) @ listed).squeeze(-2)
-        return torch.cat([item, things.sum(-1), actions[..., self.kinds * self.items :]], -1)
+        split = self.n_verbs * self.n_entities
+        chosen = actions[..., :split].unflatten(-1, (self.n_verbs, self.n_entities))
+        entity = (chosen.sum(-2).unsqueeze(-2) @ entities).squeeze(-2)
+        return torch.cat([entity, chosen.sum(-1), actions[..., split:]], -1)
 
 
-class ItemEncoder(nn.Module):
-    """Reads the observation of a trial: items, the rest of the environment's, previous action and three numbers more.
+class SetEncoder(nn.Module):
+    """Encodes a trial's observation: entities, the rest of the environment's, previous action and three numbers more.
 
     Args:
-        view: of the environment's observation.
-        observation_size: of the trial.
-        item_size: width of an item's embedding.
+        layout: of the environment's observation.
+        observation_size: length of the trial's observation.
+        entity_size: width of an entity's embedding.
     """
 
-    def __init__(self, view: ItemView, observation_size: int, item_size: int) -> None:
+    def __init__(self, layout: EntityLayout, observation_size: int, entity_size: int) -> None:
         super().__init__()
-        self.view = view
-        self.embedding = nn.Linear(view.features, item_size)
-        self.summary_size = observation_size - view.end - view.n_actions + view.picked_size + item_size
+        self.layout = layout
+        self.embedding = nn.Linear(layout.features, entity_size)
+        self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + entity_size
 
-    def forward(self, observations: Tensor) -> Seen:
-        """Embed (T, N, o). The summary has the item that the previous action picked as it is now."""
-        view, action = self.view, observations.shape[-1] - TRIAL_NUMBERS - self.view.n_actions
-        listed = view.listed(observations)
-        embeddings = silu(self.embedding(listed))
-        before, previous, trial = observations[..., view.end :].split(
-            [action - view.end, view.n_actions, TRIAL_NUMBERS], -1
+    def forward(self, observations: Tensor) -> EncodedSet:
+        """Encode (T, N, o). The summary shows the entity that the previous action chose as it is now."""
+        layout, action = self.layout, observations.shape[-1] - TRIAL_NUMBERS - self.layout.n_actions
+        entities = layout.entities(observations)
+        embeddings = silu(self.embedding(entities))
+        rest, previous, trial = observations[..., layout.end :].split(
+            [action - layout.end, layout.n_actions, TRIAL_NUMBERS], -1
         )
-        summary = torch.cat([before, trial, view.picked(listed, previous), embeddings.mean(-2)], -1)
-        return Seen(summary, embeddings)
+        summary = torch.cat([rest, trial, layout.choice(entities, previous), embeddings.mean(-2)], -1)
+        return EncodedSet(summary, embeddings)
 
 
-class ItemHead(nn.Module):
-    """Logits (T, N, n_actions) from the features of the memory (T, N, f) and the items' embeddings."""
+class PointerHead(nn.Module):
+    """Logits (..., n_actions) from features (..., f) and the embeddings of the entities (..., n, entity_size)."""
 
-    def __init__(self, feature_size: int, item_size: int, view: ItemView) -> None:
+    def __init__(self, feature_size: int, entity_size: int, layout: EntityLayout) -> None:
         super().__init__()
-        self.kinds = view.kinds
-        self.query = nn.Linear(feature_size, view.kinds * item_size)
-        self.other = nn.Linear(feature_size, view.others) if view.others else None
-        self.bias = nn.Parameter(torch.zeros(view.kinds))
+        self.n_verbs = layout.n_verbs
+        self.query = nn.Linear(feature_size, layout.n_verbs * entity_size)
+        self.other = nn.Linear(feature_size, layout.n_others) if layout.n_others else None
+        self.bias = nn.Parameter(torch.zeros(layout.n_verbs))
 
     def forward(self, features: Tensor, embeddings: Tensor) -> Tensor:
-        """Logits of doing thing j to item i, then those of the actions that concern no item."""
-        query = self.query(features).unflatten(-1, (self.kinds, -1))
+        """Logits of applying verb j to entity i, then those of the actions that concern no entity."""
+        query = self.query(features).unflatten(-1, (self.n_verbs, -1))
         logits = (query @ embeddings.transpose(-1, -2) + self.bias.unsqueeze(-1)).flatten(-2)
         return logits if self.other is None else torch.cat([logits, self.other(features)], -1)
 
 
-class ItemNetwork(nn.Module):
-    """From an observation, and what stands behind it, to a number for every action: actors and critics over items.
+class SetNetwork(nn.Module):
+    """One number for every action, from an observation and what follows it: actors and critics over entities.
 
     Args:
-        view: of the observation, with which the input begins.
-        input_size: of the observation and what follows it.
+        layout: of the observation, with which the input begins.
+        input_size: length of the observation and what follows it.
         sizes: widths of the layers between the summary and the query.
-        item_size: width of an item's embedding.
+        entity_size: width of an entity's embedding.
     """
 
-    def __init__(self, view: ItemView, input_size: int, sizes: Sequence[int], item_size: int) -> None:
+    def __init__(self, layout: EntityLayout, input_size: int, sizes: Sequence[int], entity_size: int) -> None:
         super().__init__()
-        self.view = view
-        self.embedding = nn.Linear(view.features, item_size)
-        widths = [input_size - view.end + item_size, *sizes]
+        self.layout = layout
+        self.embedding = nn.Linear(layout.features, entity_size)
+        widths = [input_size - layout.end + entity_size, *sizes]
         self.layers = nn.Sequential(*(part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())))
-        self.head = ItemHead(widths[-1], item_size, view)
+        self.head = PointerHead(widths[-1], entity_size, layout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_actions) for inputs (n, input_size)."""
-        embeddings = silu(self.embedding(self.view.listed(x)))
-        summary = torch.cat([x[..., self.view.end :], embeddings.mean(-2)], -1)
+        embeddings = silu(self.embedding(self.layout.entities(x)))
+        summary = torch.cat([x[..., self.layout.end :], embeddings.mean(-2)], -1)
         return self.head(self.layers(summary), embeddings)

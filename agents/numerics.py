@@ -1,4 +1,4 @@
-"""Small numerical pieces that the agents share: advantages, and log-probabilities of the two action laws.
+"""Small numerical pieces that the agents share: advantages, and log-probabilities of the two action distributions.
 
 Arrays over time are time-major: axis 0 is the step within the trial, axis 1 the trial.
 """
@@ -6,11 +6,13 @@ Arrays over time are time-major: axis 0 is the step within the trial, axis 1 the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 MASKED_LOGIT = -1e9
 """Logit of a forbidden action. Finite, so that 0 * log(0) in an entropy stays 0 and gradients stay numbers (chosen)."""
@@ -57,7 +59,7 @@ def explained_variance(predicted: NDArray[np.float32], target: NDArray[np.float3
 
 
 def masked_log_softmax(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Log-probabilities of a categorical law over the allowed actions.
+    """Log-probabilities of a categorical distribution over the allowed actions.
 
     Args:
         logits: (..., k).
@@ -79,7 +81,7 @@ def categorical_entropy(log_probs: Tensor) -> Tensor:
 def sample_categorical(log_probs: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one index from each row, int64 of shape (...,), from log-probabilities (..., k).
 
-    The Gumbel-max trick: the argmax of log p + Gumbel noise has law p. Exponential draws give the noise,
+    The Gumbel-max trick: the argmax of log p + Gumbel noise is distributed as p. Exponential draws give the noise,
     because -log E is Gumbel where E is exponential.
     """
     noise = torch.empty_like(log_probs).exponential_(generator=generator)
@@ -95,3 +97,13 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 def gaussian_entropy(log_std: Tensor) -> Tensor:
     """Differential entropy in nats, shape (...,), of a diagonal Gaussian with log_std (..., d)."""
     return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Let gradients flow through a module without computing those of its weights."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

@@ -74,21 +74,21 @@ class TaskReplay:
     def sample(self, tasks: Index, size: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """`size` steps of each of `tasks` (b,), drawn with replacement: arrays (b, size, ...).
 
-        Where there is a field "taught", steps in which it is true are left out, unless a task has no others.
+        Where there is a field "assisted", steps in which it is true are left out, unless a task has no others.
         """
         kept = np.minimum(self.written[tasks], self.capacity)
         drawn = rng.random((len(tasks), size))
-        if "taught" not in self._arrays:
+        if "assisted" not in self._arrays:
             return self._rows(tasks, (drawn * kept[:, None]).astype(np.int64))
         used = int(kept.max())
         here = np.arange(used) < kept[:, None]
-        own = here & ~self._arrays["taught"][tasks, :used]
+        own = here & ~self._arrays["assisted"][tasks, :used]
         counted = np.where(own.any(1, keepdims=True), own, here).cumsum(1)
         place = (drawn * counted[:, -1:]).astype(np.int64)
         return self._rows(tasks, (counted[:, None, :] <= place[:, :, None]).sum(-1))
 
     def paid(self, tasks: Index, size: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        """As `sample`, but of the steps whose reward, as a context shows it, is not 0, where a task has any."""
+        """As `sample`, but only of steps whose reward, as a context shows it, is not 0, where a task has such steps."""
         slot = np.empty((len(tasks), size), np.int64)
         for row, task in enumerate(tasks):
             kept = min(int(self.written[task]), self.capacity)
@@ -98,11 +98,11 @@ class TaskReplay:
         return self._rows(tasks, slot)
 
     def contexts(
-        self, tasks: Index, size: int, shortest: float, rng: np.random.Generator
+        self, tasks: Index, size: int, min_fraction: float, rng: np.random.Generator
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
         """Contexts of different lengths: beginnings of one of each task's latest trials, as a policy meets them.
 
-        The length of a beginning is uniform from `shortest` (a fraction of the trial) to all of it. One longer than
+        The length of a beginning is uniform from the fraction `min_fraction` of the trial to all of it. One longer than
         `size` is thinned to that many random steps of it.
 
         Returns:
@@ -113,7 +113,7 @@ class TaskReplay:
         whole = (lengths > 0) & (self.written[tasks][:, None] - starts <= self.capacity)
         chosen = np.where(whole, rng.random(whole.shape), -1.0).argmax(1)[:, None]
         start, latest = (np.take_along_axis(a, chosen, 1)[:, 0] for a in (starts, lengths * whole))
-        least = np.ceil(shortest * latest).astype(np.int64)
+        least = np.ceil(min_fraction * latest).astype(np.int64)
         length = least + (rng.random(len(tasks)) * (latest - least + 1)).astype(np.int64)
         width = max(1, min(size, int(length.max())))
         kept = np.arange(width) < np.minimum(length, width)[:, None]

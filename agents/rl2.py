@@ -1,15 +1,15 @@
-"""RL²: a recurrent policy whose memory does the learning.
+"""RL²: a recurrent policy that learns within a trial by its memory alone.
 
 Duan, Schulman, Chen, Bartlett, Sutskever and Abbeel 2016, "RL²: Fast Reinforcement Learning via Slow
 Reinforcement Learning", https://arxiv.org/abs/1611.02779; the same idea at the same time in Wang et al. 2016,
 "Learning to reinforcement learn", https://arxiv.org/abs/1611.05763.
 
 One environment episode is a whole *trial*: several inner episodes of one hidden task, with the previous action,
-reward and episode boundary in the observation. The recurrent state is cleared between trials only, so whatever
-the policy finds out about the task it must keep there. The weights are trained over many tasks by PPO (Schulman
-et al. 2017, https://arxiv.org/abs/1707.06347), where the paper used TRPO, on whole trials: every minibatch is a
-set of complete trials, played through the network in one recurrent call from a zero state, with the gradient
-flowing back through the entire trial. No hidden state is stored and none goes stale.
+reward and episode boundary in the observation. The recurrent state is cleared between trials only, so the policy must
+keep there whatever it finds out about the task. The weights are trained over many tasks by PPO (Schulman et al. 2017,
+https://arxiv.org/abs/1707.06347), where the paper used TRPO, on whole trials: every minibatch is a set of complete
+trials, played through the network in one recurrent call from a zero state, with the gradient flowing back through the
+entire trial. No hidden state is stored, so none is out of date.
 """
 
 from __future__ import annotations
@@ -27,17 +27,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from metaenv.agents.base import Agent
-from metaenv.agents.imitation import Teacher, faded, find_teacher, note_what_counts, played
+from metaenv.agents.config import anneal, settings_from_dict
+from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
+from metaenv.agents.imitation import Expert, add_loss_masks, assisted_actions, find_expert
 from metaenv.agents.networks import Categorical, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
-from metaenv.agents.rl2_config import RL2Config, check_settings
+from metaenv.agents.rl2_config import RL2Config
 from metaenv.agents.rollouts import TrialBuffer
-from metaenv.agents.trial_spaces import TrialSpaces, check_binary, find_attribute, resolve_spaces
 from metaenv.policies import NO_ADVICE
-from metaenv.runs.allocator import keep_freed_memory
-
-MAX_LOG_STD_ROWS = 32
-"""Stages of a long trial that get an exploration noise of their own by default (chosen)."""
 
 RETURN_SPREAD = 0.1
 """Standard deviation that returns are scaled to by default (chosen; 0.02 to 0.2 learn alike on bandits)."""
@@ -55,15 +52,15 @@ class RL2(Agent):
         seed: of weights, actions, minibatches and tasks; None draws one.
         verbose: 1 prints the log to the terminal.
         tensorboard_log: folder for TensorBoard.
-        trial_spaces: sizes of the environment, where there is no `env`; with one, they must agree.
+        dims: sizes of the environment, where there is no `env`; with one, they must agree.
 
     Raises:
-        ValueError: the env's spaces or its autoreset mode are not as above, or settings contradict each other.
+        ValueError: the env's spaces or its autoreset mode are not as above.
 
-    What it logs of trials, `rollout/return` and the like, is of those that the policy played without help: not by the
-    teacher, and not with the task revealed. nan where there were none.
+    The metrics `rollout/return` and `rollout/trial_length` are means over the trials that the policy played without the
+    teacher's help; nan where there were none.
 
-    The state that `predict` passes on is that of `RecurrentActorCritic`: the memory's, and in the last column the steps
+    The state that `predict` passes on is that of `RecurrentActorCritic`: the cell's, and in the last column the steps
     played.
     """
 
@@ -77,29 +74,26 @@ class RL2(Agent):
         seed: int | None = None,
         verbose: int = 0,
         tensorboard_log: str | None = None,
-        trial_spaces: TrialSpaces | None = None,
+        dims: EnvDims | None = None,
     ) -> None:
         self.config = config or RL2Config()
-        check_settings(self.config)
         super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
-        self.spaces = resolve_spaces(env, trial_spaces, self.config.task_prediction_coef > 0, self.config.items)
-        self.policy = self._make_network()
+        self.dims = self._resolve_dims(env, dims)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.policy = RecurrentActorCritic(self.dims, self.config.network, self.config.task_prediction)
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = self.config.reward_scale
         self._generator = torch.Generator().manual_seed(self.seed)
-        self._observations: NDArray[np.float32] | None = None
         self._buffer: TrialBuffer | None = None
-        self._teacher: Teacher | None = None
+        self._expert: Expert | None = None
 
-    # ---------------------------------------------------------------- learning
+    # ---------------------------------------------------------------- playing
 
     def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:
-        self._observations = None
         self._buffer = self._make_buffer(env)
         if self.config.teacher is not None:
-            self._teacher = find_teacher(env, self.spaces, self.config.teacher, self.config.trials_per_env)
-        if self.config.keep_freed_memory:
-            keep_freed_memory()
+            self._expert = find_expert(env, self.config.teacher.name, self.config.trials_per_env)
 
     def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
         assert self._buffer is not None, "made before learning"
@@ -112,52 +106,58 @@ class RL2(Agent):
         """Play `trials_per_env` whole trials in every environment; None if a callback stopped it."""
         callbacks.on_rollout_start()
         buffer.clear()
-        allowed, context = find_attribute(env, "action_masks"), find_attribute(env, "task_vector")
-        observations, ends, state = self._first_observations(env), np.zeros(env.num_envs, np.bool_), None
-        teacher, lots = self._teacher if self._teacher_coef > 0 else None, self._draw_lots(env.num_envs)
-        if teacher is not None:
-            teacher.start(np.random.default_rng([self.seed, self.iteration]))
+        # An iteration's tasks depend on the seed and its number alone, so that a resumed training goes on exactly.
+        env_seed = np.random.SeedSequence([self.seed, self.iteration]).generate_state(1)[0]
+        observations, ends, state = env.reset(seed=int(env_seed))[0], np.zeros(env.num_envs, np.bool_), None
+        allowed, task_vector = find_attribute(env, "action_masks"), find_attribute(env, "task_vector")
+        expert, assistance = self._expert if self._imitation_coef > 0 else None, self._draw_assistance(env.num_envs)
+        if expert is not None:
+            expert.start(np.random.default_rng([self.seed, self.iteration]))
         while not self._collected(buffer):
-            step: dict[str, NDArray[Any]] = {"observations": observations, **lots}
-            if self.spaces.context_size:
-                step["contexts"] = context()
-            if allowed is not None and self.spaces.n_actions:
+            step: dict[str, NDArray[Any]] = {"observations": observations, **assistance}
+            if self.dims.task_dim:
+                step["task_vectors"] = task_vector()
+            if allowed is not None and self.dims.n_actions:
                 step["masks"] = np.asarray(allowed(), np.bool_)
-            if self._teacher is not None:
-                advice = teacher.advise(observations, step["masks"]) if teacher else NO_ADVICE
-                step["taught"] = np.broadcast_to(advice, env.num_envs)
-            choices, state = self._act(step, state, ends)
-            actions = played(choices, step)
+            if self._expert is not None:
+                advice = expert.advise(observations, step["masks"]) if expert else NO_ADVICE
+                step["advice"] = np.broadcast_to(advice, env.num_envs)
+            actions, state = self._act(step, state, ends)
+            if "assisted" in step:
+                # "samples" stay the policy's own, so that probability ratios are finite where they do not count.
+                actions = assisted_actions(actions, step["advice"], step["assisted"])
             observations, rewards, terminated, truncated, _ = env.step(actions)
             ends = terminated | truncated
-            if teacher is not None:
-                teacher.watch(actions, ends)
+            if expert is not None:
+                expert.watch(actions, ends)
             buffer.add(ends, rewards=rewards, **step)
             self.num_timesteps += env.num_envs
             callbacks.update_locals(locals())
             if not callbacks.on_step():
                 return None
-        self._observations = observations
         callbacks.on_rollout_end()
-        if self.spaces.trial_length is None:
+        if self.dims.trial_length is None:
             return buffer.padded_trials(self.config.trials_per_env)
-        return buffer.fixed_trials(self.spaces.trial_length)
+        return buffer.fixed_trials(self.dims.trial_length)
 
-    def _draw_lots(self, n: int) -> dict[str, NDArray[np.bool_]]:
-        """Which of the n environments get which help in this iteration, (n,) each."""
-        lots: dict[str, NDArray[np.bool_]] = {}
-        if self.config.teacher_acts > 0:
-            lots["played_by_teacher"] = self._draw(self._fade(self.config.teacher_acts, self.config.teacher_share), n)
-        if self.config.reveal_share > 0:
-            lots["revealed"] = self._draw(self._fade(self.config.reveal_share, self.config.reveal_until), n)
-        return lots
+    def _draw_assistance(self, n: int) -> dict[str, NDArray[np.bool_]]:
+        """The assistance mask "assisted" (n,): in which environments the expert plays in this iteration."""
+        teacher = self.config.teacher
+        if teacher is None or teacher.rollout_fraction == 0:
+            return {}
+        fraction = teacher.rollouts(self.num_timesteps, self._total_timesteps)
+        return {"assisted": (torch.rand(n, generator=self._generator) < fraction).numpy()}
 
-    def _draw(self, share: float, n: int) -> NDArray[np.bool_]:
-        return (torch.rand(n, generator=self._generator) < share).numpy()
+    @property
+    def _imitation_coef(self) -> float:
+        """Present weight of -log pi(the expert's action)."""
+        teacher = self.config.teacher
+        return 0.0 if teacher is None else teacher.imitation(self.num_timesteps, self._total_timesteps)
 
-    def _fade(self, start: float, share: float) -> float:
-        """`start`, falling linearly to 0 in that share of the training."""
-        return faded(start, self.num_timesteps, self._total_timesteps * share)
+    def _collected(self, buffer: TrialBuffer) -> bool:
+        if self.dims.trial_length is not None:
+            return len(buffer) >= self.dims.trial_length * self.config.trials_per_env
+        return bool((buffer.finished >= self.config.trials_per_env).all())
 
     @torch.no_grad()
     def _act(
@@ -166,23 +166,36 @@ class RL2(Agent):
         """Sample the actions (n, ...) of one step, and note in `step` what the update needs to know of them."""
         if state is not None and ends.any():
             state = state * torch.from_numpy(~ends).unsqueeze(-1)
-        inputs = {name: torch.from_numpy(step[name])[None] for name in _OPTIONAL_INPUTS if name in step}
-        law, values, _, new_state = self.policy(torch.from_numpy(step["observations"])[None], state, **inputs)
-        samples = law.sample(self._generator)
-        step["samples"], step["log_probs"] = samples[0].numpy(), law.log_prob(samples)[0].numpy()
+        masks = torch.from_numpy(step["masks"])[None] if "masks" in step else None
+        dist, values, _, new_state = self.policy(torch.from_numpy(step["observations"])[None], state, masks)
+        samples = dist.sample(self._generator)
+        step["samples"], step["log_probs"] = samples[0].numpy(), dist.log_prob(samples)[0].numpy()
         step["values"] = values[0].numpy()
-        return law.action(samples)[0].numpy(), new_state
+        return dist.action(samples)[0].numpy(), new_state
+
+    def _predict(
+        self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        dist, _, _, state = self.policy(observations[None], state, None if masks is None else masks[None])
+        samples = dist.mode() if deterministic else dist.sample(self._predict_generator)
+        return dist.action(samples)[0], state
+
+    @property
+    def _state_size(self) -> int:
+        return self.policy.state_size
+
+    # ---------------------------------------------------------------- learning
 
     def _update(self, batch: dict[str, NDArray[Any]]) -> dict[str, float]:
         """PPO on the batch; returns what is logged."""
-        config, remaining = self.config, max(0.0, 1 - self.num_timesteps / self._total_timesteps)
-        learning_rate = _anneal(config.learning_rate, config.learning_rate_final, remaining)
-        ent_coef = _anneal(config.ent_coef, config.entropy_coef_final, remaining)
+        config, progress = self.config, min(1.0, self.num_timesteps / self._total_timesteps)
+        learning_rate = anneal(config.learning_rate, config.learning_rate_final, progress)
+        ent_coef = anneal(config.ent_coef, config.ent_coef_final, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        if config.task_prediction_loss == "bce" and "contexts" in batch:
-            check_binary(batch["contexts"])
-        on_policy = note_what_counts(batch)
+        if self.policy.task_head is not None:
+            self.policy.task_head.check(batch["task_vectors"])
+        on_policy = add_loss_masks(batch)
         self._add_advantages(batch, on_policy)
         tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name not in _NOT_TRAINED_ON}
         metrics: list[dict[str, Tensor]] = []
@@ -228,66 +241,76 @@ class RL2(Agent):
         return self._reward_scale
 
     def _minibatches(self, trials: int) -> Iterator[Tensor]:
-        for _ in range(self.config.epochs):
+        for _ in range(self.config.n_epochs):
             order = torch.randperm(trials, generator=self._generator)
-            yield from order.tensor_split(min(self.config.minibatches, trials))
+            yield from order.tensor_split(min(self.config.n_minibatches, trials))
 
     def _loss(self, batch: dict[str, Tensor], ent_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
         """PPO's clipped objective (its equation 9, without clipping the value), averaged over the steps played."""
-        inputs = {name: batch[name] for name in _OPTIONAL_INPUTS if name in batch}
-        law, values, features, _ = self.policy(batch["observations"], keep_state=False, **inputs)
+        dist, values, features, _ = self.policy(batch["observations"], masks=batch.get("masks"), keep_state=False)
         average = _average_over(batch.get("on_policy", batch.get("valid")))
-        log_ratio = law.log_prob(batch["samples"]) - batch["log_probs"]
+        log_ratio = dist.log_prob(batch["samples"]) - batch["log_probs"]
         ratio, advantages = log_ratio.exp(), batch["advantages"]
         clip = self.config.clip_range
         clipped = ratio.clamp(1 - clip, 1 + clip)
         policy_loss = -average(torch.minimum(ratio * advantages, clipped * advantages))
         value_loss = average((values - batch["returns"]).square())
-        entropy = average(law.entropy())
+        entropy = average(dist.entropy())
         loss = policy_loss + self.config.vf_coef * value_loss - ent_coef * entropy
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
-        for name, (weight, extra) in self._lesson_losses(batch, law, features).items():
+        for name, (weight, extra) in self._auxiliary_losses(batch, dist, features).items():
             loss, metrics[name] = loss + weight * extra, extra
         metrics["approx_kl"] = average(ratio - 1 - log_ratio)
         metrics["clip_fraction"] = average((ratio != clipped).float())
         return loss, {name: value.detach() for name, value in metrics.items()}
 
-    def _lesson_losses(
-        self, batch: dict[str, Tensor], law: Categorical | SquashedGaussian, features: Tensor
+    def _auxiliary_losses(
+        self, batch: dict[str, Tensor], dist: Categorical | SquashedGaussian, features: Tensor
     ) -> dict[str, tuple[float, Tensor]]:
-        """Weights and values of the losses beyond PPO's."""
+        """Weights and values of the losses beyond PPO's: prediction of the task, imitation of the expert."""
         losses: dict[str, tuple[float, Tensor]] = {}
-        if self.policy.context_head is not None:
-            average = _average_over(batch.get("valid"))
-            error = self.policy.context_error(features, batch["contexts"])
-            losses["task_prediction_loss"] = self.config.task_prediction_coef, average(error)
-        if "taught" in batch and self._teacher_coef > 0:
-            average = _average_over(batch.get("advised", batch.get("valid")))
-            losses["teacher_loss"] = self._teacher_coef, -average(law.log_prob(batch["taught"].clamp(min=0)))
+        if self.config.task_prediction is not None and self.policy.task_head is not None:
+            error = self.policy.task_head.error(features, batch["task_vectors"])
+            losses["task_prediction_loss"] = self.config.task_prediction.coef, _average_over(batch.get("valid"))(error)
+        if "advice" in batch and self._imitation_coef > 0:
+            average = _average_over(batch.get("imitated", batch.get("valid")))
+            losses["imitation_loss"] = self._imitation_coef, -average(dist.log_prob(batch["advice"].clamp(min=0)))
         return losses
 
-    # ---------------------------------------------------------------- acting
+    # ---------------------------------------------------------------- making and saving
 
-    @property
-    def _state_size(self) -> int:
-        return self.policy.state_size
+    def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
+        dims, teacher = self.dims, self.config.teacher
+        fields: dict[str, tuple[tuple[int, ...], Any]] = {
+            "observations": ((dims.observation_size,), np.float32),
+            "samples": ((), np.int64) if dims.n_actions else ((dims.action_size,), np.float32),
+            **{name: ((), np.float32) for name in ("log_probs", "values", "rewards")},
+        }
+        if dims.n_actions and find_attribute(env, "action_masks") is not None:
+            fields["masks"] = ((dims.n_actions,), np.bool_)
+        if teacher is not None:
+            fields["advice"] = ((), np.int64)
+        if teacher is not None and teacher.rollout_fraction > 0:
+            fields["assisted"] = ((), np.bool_)
+        if dims.task_dim:
+            fields["task_vectors"] = ((dims.task_dim,), np.float32)
+        return TrialBuffer((dims.trial_length or 1) * self.config.trials_per_env, env.num_envs, fields)
 
-    def _predict(
-        self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
-    ) -> tuple[Tensor, Tensor]:
-        law, _, _, state = self.policy(observations[None], state, None if masks is None else masks[None])
-        samples = law.mode() if deterministic else law.sample(self._predict_generator)
-        return law.action(samples)[0], state
+    def _resolve_dims(self, env: VectorEnv[Any, Any, Any] | None, expected: EnvDims | None) -> EnvDims:
+        config = self.config
+        predicts_task = config.task_prediction is not None
+        return resolve_dims(env, expected, predicts_task=predicts_task, entities=config.network.entities)
 
-    # ---------------------------------------------------------------- saving
+    def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
+        self._resolve_dims(env, self.dims)
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
-        config, trial_spaces = RL2Config(**state["config"]), TrialSpaces(**state["spaces"])
-        return cls(env, config, seed=state["seed"], verbose=verbose, trial_spaces=trial_spaces)
+        config, dims = settings_from_dict(RL2Config, state["config"]), EnvDims(**state["dims"])
+        return cls(env, config, seed=state["seed"], verbose=verbose, dims=dims)
 
     def _fixed_state(self) -> dict[str, Any]:
-        return {"config": asdict(self.config), "spaces": asdict(self.spaces)}
+        return {"config": asdict(self.config), "dims": asdict(self.dims)}
 
     def _learner_state(self) -> dict[str, Any]:
         return {
@@ -303,101 +326,27 @@ class RL2(Agent):
         self._reward_scale = state["reward_scale"]
         self._generator.set_state(state["generator"])
 
-    def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
-        resolve_spaces(env, self.spaces, self.config.task_prediction_coef > 0, self.config.items)
 
-    # ---------------------------------------------------------------- making
-
-    def _make_network(self) -> RecurrentActorCritic:
-        config, rows = self.config, self.config.log_std_rows
-        if rows is None:
-            rows = min(self.spaces.trial_length or 1, MAX_LOG_STD_ROWS)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return RecurrentActorCritic(
-                self.spaces,
-                config.embedding_sizes,
-                config.hidden_size,
-                config.head_sizes,
-                config.cell,
-                config.shared,
-                config.skip,
-                config.memory,
-                rows,
-                config.log_std_init,
-                config.belief,
-                config.task_prediction_loss == "bce",
-                config.item_size,
-                config.half_precision,
-            )
-
-    @property
-    def _teacher_coef(self) -> float:
-        """Weight of the teacher's lesson now."""
-        config = self.config
-        return 0.0 if config.teacher is None else self._fade(config.teacher_coef, config.teacher_share)
-
-    def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
-        sizes, n_actions = self.spaces, self.spaces.n_actions
-        layout: dict[str, tuple[tuple[int, ...], Any]] = {
-            "observations": ((sizes.observation_size,), np.float32),
-            "samples": ((), np.int64) if n_actions else ((sizes.action_size,), np.float32),
-            **{name: ((), np.float32) for name in ("log_probs", "values", "rewards")},
-        }
-        if n_actions and find_attribute(env, "action_masks") is not None:
-            layout["masks"] = ((n_actions,), np.bool_)
-        if self.config.teacher is not None:
-            layout["taught"] = ((), np.int64)
-        if self.config.teacher_acts > 0:
-            layout["played_by_teacher"] = ((), np.bool_)
-        if self.config.reveal_share > 0:
-            layout["revealed"] = ((), np.bool_)
-        if sizes.context_size:
-            layout["contexts"] = ((sizes.context_size,), np.float32)
-        return TrialBuffer((sizes.trial_length or 1) * self.config.trials_per_env, env.num_envs, layout)
-
-    def _collected(self, buffer: TrialBuffer) -> bool:
-        if self.spaces.trial_length is not None:
-            return len(buffer) >= self.spaces.trial_length * self.config.trials_per_env
-        return bool((buffer.finished >= self.config.trials_per_env).all())
-
-    def _first_observations(self, env: VectorEnv[Any, Any, Any]) -> NDArray[np.float32]:
-        if self.config.reseed_each_iteration:
-            sequence = np.random.SeedSequence([self.seed, self.iteration])
-            return env.reset(seed=int(sequence.generate_state(1)[0]))[0]
-        if self._observations is None:
-            return env.reset(seed=self.seed)[0]
-        return self._observations if self.spaces.trial_length is not None else env.reset()[0]
-
-
-_OPTIONAL_INPUTS = ("masks", "contexts", "revealed")
-_NOT_TRAINED_ON = ("rewards", "values", "played_by_teacher")
+_NOT_TRAINED_ON = ("rewards", "values", "assisted")
 
 
 def _trial_metrics(batch: dict[str, NDArray[Any]], on_policy: NDArray[np.bool_]) -> dict[str, float]:
-    """How the trials went that the policy played without help; nan if there are none."""
+    """Metrics over unassisted trials; nan where there are none."""
     names = ("rollout/return", "rollout/trial_length", "train/explained_variance")
     metrics: dict[str, float] = dict.fromkeys(names, math.nan)
-    if on_policy.any():
+    unassisted = on_policy[0]  # every trial has a first step
+    if unassisted.any():
         metrics["train/explained_variance"] = explained_variance(
             batch["values"][on_policy], batch["returns"][on_policy]
         )
-    unaided = on_policy[0]  # every trial has a first step
-    if "revealed" in batch:
-        unaided = unaided & ~batch["revealed"][0]
-    if unaided.any():
-        metrics["rollout/return"] = float(batch["rewards"][:, unaided].sum(0).mean())
-        metrics["rollout/trial_length"] = float(on_policy[:, unaided].sum(0).mean())
+        metrics["rollout/return"] = float(batch["rewards"][:, unassisted].sum(0).mean())
+        metrics["rollout/trial_length"] = float(on_policy[:, unassisted].sum(0).mean())
     return metrics
 
 
-def _average_over(valid: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """Mean over the steps that were played, not over padding."""
-    if valid is None:
+def _average_over(mask: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """Mean over the steps in the mask (T, trials), or over all of them."""
+    if mask is None:
         return torch.mean
-    weights = valid / valid.sum().clamp(min=1)
+    weights = mask / mask.sum().clamp(min=1)
     return lambda x: (x * weights).sum()
-
-
-def _anneal(start: float, end: float, remaining: float) -> float:
-    return end + (start - end) * remaining

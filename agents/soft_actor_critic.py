@@ -22,13 +22,16 @@ from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 
 from metaenv.agents import numerics
+from metaenv.agents.dims import EnvDims
 
+CONTINUOUS_TARGET_ENTROPY, DISCRETE_TARGET_ENTROPY = -1.0, 0.2
+"""Default target entropies: SAC's own; chosen."""
 TANH_EPSILON = 1e-6
 """Keeps the log of tanh's Jacobian finite at saturated actions; the value Stable-Baselines3 uses."""
 
 
 class SoftActorCritic(nn.Module):
-    """Actor, two critics and their slow copies, and the weight of the entropy.
+    """Actor, two critics, two target critics, and the weight of the entropy.
 
     Args:
         actor: the policy's network.
@@ -59,7 +62,7 @@ class SoftActorCritic(nn.Module):
 
     @abstractmethod
     def soft_value(self, x: Tensor, masks: Tensor | None, generator: torch.Generator) -> Tensor:
-        """(n,) the slow critics' value of the policy, with its entropy bonus; without gradient."""
+        """(n,) the target critics' value of the policy, with its entropy bonus; without gradient."""
 
     @abstractmethod
     def actor_loss(self, x: Tensor, masks: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,7 +73,7 @@ class SoftActorCritic(nn.Module):
         return self.log_ent_coef * (entropy - target).mean()
 
     def update_target(self, tau: float) -> None:
-        """Move the slow critics a step of `tau` towards the critics."""
+        """Move the target critics a step of `tau` towards the critics."""
         polyak_update(self.critic.parameters(), self.target_critic.parameters(), tau)
 
 
@@ -199,3 +202,28 @@ class _TwoCritics(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.first(x), self.second(x)
+
+
+def make_soft_actor_critic(
+    dims: EnvDims,
+    input_size: int,
+    sizes: Sequence[int],
+    ent_coef: float | None,
+    target_entropy: float | None,
+    network: Callable[[], nn.Module] | None = None,
+) -> SoftActorCritic:
+    """The soft actor-critic for the actions of an environment.
+
+    Args:
+        dims: sizes of the environment.
+        input_size: length of the flat input.
+        sizes: widths of the hidden layers of every network.
+        ent_coef: see `SoftActorCritic`.
+        target_entropy: see the two classes; None for the default.
+        network: see `DiscreteSoftActorCritic`.
+    """
+    if dims.n_actions is not None:
+        target = DISCRETE_TARGET_ENTROPY if target_entropy is None else target_entropy
+        return DiscreteSoftActorCritic(input_size, dims.n_actions, sizes, ent_coef, target, network)
+    target = CONTINUOUS_TARGET_ENTROPY if target_entropy is None else target_entropy
+    return ContinuousSoftActorCritic(input_size, dims.action_size, sizes, ent_coef, target)

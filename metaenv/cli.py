@@ -123,9 +123,10 @@ def _demo(args: list[str]) -> int:
 
 
 def _train(args: list[str]) -> int:
+    from metaenv.experiments.settings import preset
     from metaenv.runs.command import train_command
 
-    return train_command(args)
+    return train_command(args, preset)
 
 
 def _resume(args: list[str]) -> int:

@@ -9,7 +9,16 @@ pytest.importorskip("torch", reason="agents need torch")
 
 from metaenv.cli import main
 
-TINY = ["--steps", "2000", "--num-envs", "20", "--agent.hidden-size", "8", "--agent.embedding-sizes", "8"]
+TINY = [
+    "--steps",
+    "2000",
+    "--num-envs",
+    "20",
+    "--agent.network.hidden-size",
+    "8",
+    "--agent.network.embedding-sizes",
+    "8",
+]
 
 
 def test_help_names_every_command(capsys):
@@ -111,7 +120,7 @@ def test_settings_reach_the_environment(tmp_path):
 
     config, agent = load_run(folder)
     assert config.make_env().single_action_space.n == 3
-    assert agent.spaces.n_actions == 3
+    assert agent.dims.n_actions == 3
 
 
 FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--n-shot", "3", "--query", "4", "--no-floors"]

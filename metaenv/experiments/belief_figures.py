@@ -126,7 +126,7 @@ def held_out_queries(agent: PEARL, env: VectorTrial, tasks: TaskBatch, seed: int
     policies: list[Policy] = [AgentPolicy(agent), *baselines_of(env)[0].values()]
     each = -(-size // len(policies))
     traces = (record_trials(policy, env, tasks, seed + 1) for policy in policies)
-    parts = [_some_steps(trace, agent.spaces.observation_size, each, rng) for trace in traces]
+    parts = [_some_steps(trace, agent.dims.episode_size, each, rng) for trace in traces]
     return Queries(*(np.concatenate([getattr(p, k) for p in parts], axis=1) for k in Queries.__dataclass_fields__))
 
 

@@ -22,11 +22,12 @@ from metaenv.experiments.molecules import molecules
 from metaenv.experiments.omniglot import omniglot
 from metaenv.experiments.paper_tables import rl2_bandits, rl2_mdps
 from metaenv.experiments.pearl import gridnavi, pearl_bandit, pearl_materials, pearl_point_robot
+from metaenv.experiments.settings import preset
 from metaenv.experiments.telescope import telescope
 from metaenv.policies import AgentPolicy, Policy
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import seconds_spent, train_set
-from metaenv.runs.training import TrainConfig, parsed, preset, replace
+from metaenv.runs.training import TrainConfig, parsed, replace
 
 RESULTS = (
     "bandit-rl2", "materials-rl2", "rl2-bandits", "rl2-mdps",

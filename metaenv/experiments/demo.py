@@ -11,13 +11,14 @@ import numpy as np
 from metaenv.agents.base import Agent
 from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.experiments.evaluate import AGENT, compare, save, show
+from metaenv.experiments.settings import preset
 from metaenv.materials.baselines import portfolio
 from metaenv.materials.env import LAYOUT, PHASES_SEEN
 from metaenv.materials.recipes import from_action
 from metaenv.materials.render import campaign_figure, recipe_text
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, play_trials
-from metaenv.runs.training import TrainConfig, preset, replace, train
+from metaenv.runs.training import TrainConfig, replace, train
 
 SHOWN = 8  # materials to choose the worked campaign from: the one nearest to the agent's median result
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from metaenv.evaluation import Evaluation, difference, write_text
 from metaenv.experiments.evaluate import compare, save
+from metaenv.experiments.settings import preset
 from metaenv.policies import AgentPolicy, Policy
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset
+from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed
 
 CONDITIONED, BLIND, RL2_TITLE, PEARL_TITLE = "PPO, told the task", "PPO, context-blind", TITLES["rl2"], TITLES["pearl"]
 SHORT = {RL2_TITLE: "rl2", PEARL_TITLE: "pearl", BLIND: "blind", CONDITIONED: "conditioned"}

@@ -24,7 +24,7 @@ class PaperTable:
 
     Attributes:
         title: what it shows.
-        preset: name of the settings in ``agents/runs`` for a row, with ``{}`` for the row's name.
+        preset: name of the settings (`metaenv.experiments.settings`) for a row, with ``{}`` for the row's name.
         policies: the paper's columns but the last, which is RL², and the policy of ours that stands for each.
         rows: the paper's numbers by row, in the order of the columns; RL² last.
         ours: columns that the paper does not have, and our policies for them.

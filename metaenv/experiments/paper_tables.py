@@ -16,16 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import RL2Config
 from metaenv.baselines import baselines_of
 from metaenv.classic.bandit.exact import bayes_optimal_value
 from metaenv.classic.mdp import baselines as mdp_baselines
 from metaenv.evaluation import first_tasks, package_versions, write_text
 from metaenv.experiments.paper_numbers import BANDITS, INSTANCES, MDPS, BanditCell, MDPCell, PaperTable
+from metaenv.experiments.settings import preset
 from metaenv.policies import AgentPolicy, Policy, play_trials
 from metaenv.runs.parallel import Engine, map_runs
 from metaenv.runs.sets import is_complete, seconds_spent, train_set
-from metaenv.runs.training import TrainConfig, parsed, preset, read_config, replace
+from metaenv.runs.training import TrainConfig, parsed, read_config, replace
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.tasks import FrozenTasks
 from metaenv.trial import VectorTrial
@@ -362,12 +364,11 @@ def _settings(config: TrainConfig) -> dict[str, str]:
     assert isinstance(agent, RL2Config), "the tables of the RL² paper are of RL²"
     told: list[str] = []
     if agent.teacher:
-        told.append(f"the actions of {agent.teacher}, fading over the first {agent.teacher_share:.0%}")
-    if agent.reveal_share:
-        told.append(f"the task itself in some trials, fading over the first {agent.reveal_until:.0%}")
-    if agent.task_prediction_coef:
+        fraction = agent.teacher.anneal_fraction
+        told.append(f"the actions of {agent.teacher.name}, fading over the first {fraction:.0%}")
+    if agent.task_prediction:
         told.append("predicting the hidden task")
-    return {"memory": f"{agent.cell} {agent.hidden_size}", "told": "; ".join(told) or "nothing"}
+    return {"memory": f"{agent.network.cell} {agent.network.hidden_size}", "told": "; ".join(told) or "nothing"}
 
 
 def _notes(result: Result) -> list[str]:

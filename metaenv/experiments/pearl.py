@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.agents.pearl import PEARL, PEARLConfig
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.baselines import RANDOM, baselines_of
 from metaenv.evaluation import CHUNK, Evaluation, difference, first_tasks, make_row, oracle_row, write_text
 from metaenv.experiments.belief_figures import write_pictures
 from metaenv.experiments.evaluate import compare, save
+from metaenv.experiments.settings import preset
 from metaenv.plots import curves
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy, RandomPolicy, play_trials
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import is_complete, seconds_spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset, replace
+from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, replace
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.tasks import FrozenTasks, Reference
 from metaenv.trial import VectorTrial, make_trials
@@ -441,19 +443,25 @@ def _training_lines(runs: Mapping[str, tuple[TrainConfig, Sequence[Path]]]) -> l
         plural = "s" * (len(folders) > 1)
         text = f"- {name}: {len(folders)} training run{plural} of {config.steps:,} steps, "
         text += f"{'-'.join(sorted({f'{m:.1f}' for m in (min(minutes), max(minutes))}, key=float))} min each, one core."
-        if isinstance(config.agent, PEARLConfig) and config.agent.critic_reward:
-            text += (
-                f" In training its critics learned from `{config.agent.critic_reward}`; its context held the reward."
-            )
-        if isinstance(config.agent, PEARLConfig) and config.agent.mixture:
-            text += (
-                " Unlike in the paper, encoder, critics and actor learned with what is known of a task in hindsight, "
-                f"and acting draws z from a mixture of {config.agent.mixture} Gaussians that learned to predict it."
-            )
-        if isinstance(config.agent, PEARLConfig) and config.agent.resample_every:
-            text += f" It draws z anew every {config.agent.resample_every} steps of an episode."
+        if isinstance(config.agent, PEARLConfig):
+            text += _departures(config.agent)
         lines.append(text)
     return lines
+
+
+def _departures(agent: PEARLConfig) -> str:
+    """How PEARL's training differed from the paper's."""
+    text, mixture, every = "", agent.belief.mixture, agent.exploration.resample_every
+    if agent.critic_reward:
+        text += f" In training its critics learned from `{agent.critic_reward}`; its context held the reward."
+    if mixture:
+        text += (
+            " Unlike in the paper, encoder, critics and actor learned with what is known of a task in hindsight, "
+            f"and acting draws z from a mixture of {mixture.n_mixture_components} Gaussians that learned to predict it."
+        )
+    if every:
+        text += f" It draws z anew every {every} steps of an episode."
+    return text
 
 
 def _of_each_seed(totals: Mapping[str, Floats]) -> list[str]:

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.evaluation import Evaluation, Row, ratio_interval, write_text
 from metaenv.experiments.evaluate import compare
+from metaenv.experiments.settings import preset
 from metaenv.plots import COLOURS, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset
+from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed
 from metaenv.stats import Interval
 from metaenv.telescope.baselines import BEST_FIXED
 from metaenv.telescope.references import informed_policies
@@ -86,7 +87,7 @@ def _config(kind: str) -> TrainConfig:
         return preset(name, kind.removeprefix("depth-"))
     config = preset(name)
     agent = cast(RL2Config, config.agent)
-    hidden = replace(agent, memory=False, teacher=None)
+    hidden = replace(agent, network=replace(agent.network, recurrent=False), teacher=None)
     return replace(config, steps=BLIND_STEPS, hide_history=True, agent=hidden)
 
 

@@ -12,7 +12,8 @@ import tyro
 
 from metaenv.agents.base import Agent
 from metaenv.errors import nearest
-from metaenv.runs.training import AGENTS, TITLES, RunError, TrainConfig, preset, read_config, resume, train
+from metaenv.runs.options import OPTIONS
+from metaenv.runs.training import AGENTS, TITLES, RunError, TrainConfig, read_config, resume, train
 
 TRAIN_HELP = """\
 usage: metaenv train rl2|pearl ENV [options]
@@ -22,16 +23,17 @@ folder (runs/ENV-SEED or runs/ENV-pearl-SEED by default). ENV is an environment 
 the repository, such as MaterialsSynthesis, materials-demo, bandit-10-5.
 
   metaenv train rl2 MaterialsSynthesis --steps 2000000 --seed 1 --out runs/first
-  metaenv train rl2 MaterialsSynthesis --settings variant full feedback yield --agent.epochs 3
-  metaenv train pearl SparsePointRobot --agent.latent-size 3
+  metaenv train rl2 MaterialsSynthesis --settings variant full feedback yield --agent.n-epochs 3
+  metaenv train pearl SparsePointRobot --agent.belief.latent-size 3
+  metaenv train rl2 TargetSelection --agent.teacher Bayes-UCB --agent.network.hidden-size 64
   metaenv train rl2 ENV --help       all options, with their defaults for that environment
 
 Ctrl-C keeps what was learned; `metaenv resume RUN` goes on to the same result.
 """
 
 
-def train_command(args: list[str]) -> int:
-    """Parse ``rl2|pearl ENV [options]`` and train."""
+def train_command(args: list[str], preset: Callable[[str, str], TrainConfig]) -> int:
+    """Parse ``rl2|pearl ENV [options]`` and train; `preset` finds settings by name and algorithm."""
     if not args or args[0] in ("-h", "--help"):
         print(TRAIN_HELP, end="")
         return 0
@@ -63,7 +65,8 @@ def train_command(args: list[str]) -> int:
             lambda: train(config, folder, progress_bar=not verbose, verbose=verbose, tensorboard=tensorboard), folder
         )
 
-    return tyro.cli(run, args=args[2:], prog=f"metaenv train {algorithm} {name}", description=TITLES[algorithm])
+    with OPTIONS:
+        return tyro.cli(run, args=args[2:], prog=f"metaenv train {algorithm} {name}", description=TITLES[algorithm])
 
 
 def resume_command(args: list[str]) -> int:

@@ -66,5 +66,5 @@ def spent(configs: Mapping[str, TrainConfig], folders: Mapping[str, Sequence[Pat
             f"- {name}: {len(minutes)} runs of {config.steps:,} steps, {min(minutes):.1f}-{max(minutes):.1f} min each"
         )
         teacher = getattr(config.agent, "teacher", None)
-        lines.append(text + (f"; in training, {teacher} as a fading teacher." if teacher else "."))
+        lines.append(text + (f"; in training, {teacher.name} as a fading teacher." if teacher else "."))
     return lines

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,11 +19,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
 from metaenv.agents.base import Agent
-from metaenv.agents.pearl import PEARL, PEARLConfig
-from metaenv.agents.rl2 import RL2, RL2Config
-from metaenv.errors import nearest, nearest_of
+from metaenv.agents.config import settings_from_dict
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.pearl_config import PEARLConfig
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import RL2Config
+from metaenv.errors import nearest
 from metaenv.evaluation import package_versions, write_text
-from metaenv.registry import NAMESPACE, full_id, names, vector_class
 from metaenv.trial import VectorTrial, make_trials
 
 A = TypeVar("A", bound=Agent)
@@ -110,13 +111,14 @@ class TrainConfig:
         algorithm = values.get("algorithm", "rl2")
         if algorithm not in AGENTS:
             raise RunError(f"no agent {algorithm!r}.{nearest(algorithm, AGENTS)}")
-        settings = AGENTS[algorithm][1]
-        for kind, part in ((cls, given), (settings, given.get("agent", {}))):
-            known = {f.name for f in fields(kind)}
-            for name in part.keys() - known:
-                raise RunError(f"{kind.__name__} has no setting {name!r}.{nearest(name, known)}")
-        agent: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.pop("agent", {}).items()}
-        return cls(**given, agent=settings(**agent))
+        known = {f.name for f in fields(cls)}
+        for name in given.keys() - known:
+            raise RunError(f"{cls.__name__} has no setting {name!r}.{nearest(name, known)}")
+        try:
+            agent = settings_from_dict(AGENTS[algorithm][1], given.pop("agent", {}))
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        return cls(**given, agent=agent)
 
 
 def parsed(settings: Mapping[str, str]) -> dict[str, Any]:
@@ -129,43 +131,6 @@ def parsed(settings: Mapping[str, str]) -> dict[str, Any]:
             return text
 
     return {name.replace("-", "_"): value(text) for name, text in settings.items()}
-
-
-def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
-    """Settings that are kept in the repository: of a published run, or the default ones of an environment.
-
-    Args:
-        name: of a file in ``agents/runs`` without its ending, or of an environment. PEARL's files end in ``-pearl``,
-            which may be left off.
-        algorithm: "rl2" or "pearl".
-
-    Raises:
-        RunError: there is neither; the nearest name is suggested.
-    """
-    folder = resources.files("metaenv.agents") / "runs"
-    files = {entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")}
-    ending = "" if algorithm == "rl2" else f"-{algorithm}"
-    known = {file for file in files if _algorithm_of(file) == algorithm}
-    short = name.rpartition("/")[2].rpartition("-v")[0] or name.rpartition("/")[2]
-    for candidate in (name, f"{name}{ending}", f"{short}{ending}"):
-        if candidate in known:
-            return TrainConfig.from_dict(json.loads((folder / f"{candidate}.json").read_text()))
-    try:
-        env = full_id(name)
-    except ValueError as error:
-        kinds = {"Environments": names(), "Kept settings": known - set(names())}
-        raise RunError(f"no environment and no kept settings {name!r}.{nearest_of(name, kinds)}") from error
-    start = {"num_envs": 20} if algorithm == "pearl" else {}
-    declared = getattr(vector_class(env), "training_settings", {}).get(algorithm, {})
-    # Another project's id is kept whole: without its module it is not found.
-    known_as = env.rpartition("/")[2] if env.startswith(f"{NAMESPACE}:") else env
-    return TrainConfig.from_dict({"env": known_as, "algorithm": algorithm, **start, **declared})
-
-
-def _algorithm_of(file: str) -> str:
-    """Which agent a file of settings is for, by its name."""
-    ending = file.rpartition("-")[2]
-    return ending if ending in AGENTS else "rl2"
 
 
 def train(
@@ -296,4 +261,4 @@ def _lines_until(path: Path, step: int) -> list[str]:
     return kept
 
 
-__all__ = ["RunError", "TrainConfig", "load_run", "preset", "read_config", "replace", "resume", "train"]
+__all__ = ["RunError", "TrainConfig", "load_run", "read_config", "replace", "resume", "train"]

@@ -10,9 +10,10 @@ import torch
 from toy_trials import Bandit, StopAt, VaryingRecall
 
 from metaenv.agents.attention import AttentionMemory
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 
-SMALL = RL2Config(cell="attention", hidden_size=16, embedding_sizes=(16,), epochs=2, minibatches=2)
+SMALL = RL2Config(n_epochs=2, n_minibatches=2, network=Network((16,), 16, cell="attention"))
 
 
 def memory(span: int = 12) -> AttentionMemory:
@@ -64,7 +65,9 @@ def test_trials_of_varying_length_are_refused() -> None:
 
 def test_it_learns_a_bandit() -> None:
     # 10 pulls of 5 arms: random play earns 5, the Bayes optimum 6.66.
-    agent = RL2(Bandit(128), RL2Config(cell="attention", hidden_size=32, learning_rate=2e-3), seed=0).learn(150_000)
+    agent = RL2(
+        Bandit(128), RL2Config(learning_rate=2e-3, network=Network(cell="attention", hidden_size=32)), seed=0
+    ).learn(150_000)
     env, returns, state = Bandit(2000), np.zeros(2000), None
     observation, _ = env.reset(seed=9)
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What RL² is told in training: a teacher's actions, in trials of any length, and trials that the teacher plays."""
+"""RL² with an expert in training: advice in trials of any length, and trials that the expert plays."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from toy_locks import KEYS, OBSERVATION_SIZE, PREVIOUS_ACTION, Locksmith, locks
 from toy_trials import StopAt
 
-from metaenv.agents import imitation as lessons
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents import imitation
+from metaenv.agents.config import TaskPrediction, Teacher
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.policies import RandomPolicy
 
-SMALL = RL2Config(hidden_size=16, embedding_sizes=(16,), epochs=2, minibatches=2, task_prediction_coef=0.1)
-TAUGHT = replace(SMALL, teacher="locksmith", teacher_acts=0.5, trials_per_env=2)
+LOCKSMITH = Teacher("locksmith", rollout_fraction=0.5)
+SMALL = RL2Config(
+    n_epochs=2, n_minibatches=2, network=Network((16,), 16), task_prediction=TaskPrediction(0.1, feed_to_policy=True)
+)
+TAUGHT = replace(SMALL, teacher=LOCKSMITH, trials_per_env=2, task_prediction=TaskPrediction(0.1))
 
 
 class WithoutRestart:
@@ -38,7 +43,7 @@ class Forbidden(Locksmith):
 @pytest.fixture(autouse=True)
 def _policies(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"locksmith": Locksmith(), "random": RandomPolicy(), "old": WithoutRestart(), "forbidden": Forbidden()}
-    monkeypatch.setattr(lessons, "baselines_of", lambda env: (known, "random"))
+    monkeypatch.setattr(imitation, "baselines_of", lambda env: (known, "random"))
 
 
 def batches(agent: RL2, steps: int, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, NDArray[Any]]]:
@@ -75,17 +80,17 @@ def obedience(agent: RL2) -> float:
 
 
 def test_a_teacher_begins_anew_where_a_trial_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = batches(RL2(locks(50), replace(TAUGHT, teacher_acts=0.0), seed=0), 100, monkeypatch)[0]
+    batch = batches(RL2(locks(50), replace(TAUGHT, teacher=Teacher("locksmith")), seed=0), 100, monkeypatch)[0]
     assert batch["rewards"].shape == (6, 100) and not batch["valid"].all()
-    right, known = batch["contexts"].argmax(-1), np.cumsum(batch["rewards"], 0) - batch["rewards"] > 0
-    np.testing.assert_array_equal(batch["taught"][batch["valid"]], np.where(known, right, -1)[batch["valid"]])
+    right, known = batch["task_vectors"].argmax(-1), np.cumsum(batch["rewards"], 0) - batch["rewards"] > 0
+    np.testing.assert_array_equal(batch["advice"][batch["valid"]], np.where(known, right, -1)[batch["valid"]])
 
 
-@pytest.mark.parametrize("teacher_acts", [0.0, 0.5])
-def test_a_teacher_is_enough_to_learn_from_in_trials_of_different_lengths(teacher_acts: float) -> None:
+@pytest.mark.parametrize("rollout_fraction", [0.0, 0.5])
+def test_a_teacher_is_enough_to_learn_from_in_trials_of_different_lengths(rollout_fraction: float) -> None:
     # A reward scale of 0 leaves PPO nothing to learn from.
-    config = RL2Config(hidden_size=32, embedding_sizes=(32,), learning_rate=5e-3, reward_scale=0.0)
-    taught = replace(config, teacher="locksmith", teacher_acts=teacher_acts, teacher_share=1.0)
+    config = RL2Config(network=Network((32,), 32), learning_rate=5e-3, reward_scale=0.0)
+    taught = replace(config, teacher=Teacher("locksmith", 1.0, rollout_fraction))
     assert obedience(RL2(locks(64), taught, seed=0).learn(12_000)) > 0.95
     # An agent that learns nothing keeps to four keys at random.
     assert obedience(RL2(locks(64), config, seed=0).learn(1_000)) == pytest.approx(0.25, abs=0.1)
@@ -94,22 +99,22 @@ def test_a_teacher_is_enough_to_learn_from_in_trials_of_different_lengths(teache
 def test_the_teacher_plays_a_share_of_the_trials_that_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     n = 400
     seen = batches(RL2(locks(n), replace(TAUGHT, trials_per_env=1), seed=0), n * 6 * 8, monkeypatch)
-    shares = [batch["played_by_teacher"][0].mean() for batch in seen]
+    shares = [batch["assisted"][0].mean() for batch in seen]
     # Half at the start; four standard errors are 4 * sqrt(1 / 4 / 400).
     assert shares[0] == pytest.approx(0.5, abs=0.1)
     assert shares[2] < shares[0] and shares[-1] == 0
     for batch in seen[:2]:
         going_on = batch["valid"][1:]
         shown = batch["observations"][1:, :, PREVIOUS_ACTION].argmax(-1)
-        by_teacher = (batch["played_by_teacher"] & (batch["taught"] >= 0))[:-1]
-        expected = np.where(by_teacher, batch["taught"][:-1], batch["samples"][:-1])
+        by_teacher = (batch["assisted"] & (batch["advice"] >= 0))[:-1]
+        expected = np.where(by_teacher, batch["advice"][:-1], batch["samples"][:-1])
         np.testing.assert_array_equal(shown[going_on], expected[going_on])
-        # Whole trials: a row's lot does not change on the way.
-        assert (batch["played_by_teacher"] == batch["played_by_teacher"][0])[batch["valid"]].all()
+        # Whole trials: whether a row is assisted does not change on the way.
+        assert (batch["assisted"] == batch["assisted"][0])[batch["valid"]].all()
 
 
 def test_all_trials_may_be_the_teachers() -> None:
-    agent = RL2(locks(16), replace(TAUGHT, teacher_acts=1.0), seed=0)
+    agent = RL2(locks(16), replace(TAUGHT, teacher=replace(LOCKSMITH, rollout_fraction=1.0)), seed=0)
     before = agent.policy.value_head[-1].weight.clone()
     agent.learn(16)
     assert torch.isfinite(weights(agent)).all()
@@ -138,8 +143,8 @@ def two_trials() -> dict[str, torch.Tensor]:
         "log_probs": torch.full((3, 2), math.log(0.2)),
         "advantages": torch.tensor([[1.0, 5.0], [2.0, 6.0], [-3.0, 7.0]]),
         "returns": torch.tensor([[1.0, 8.0], [2.0, 9.0], [3.0, 10.0]]),
-        "contexts": torch.eye(KEYS)[torch.tensor([[0, 1]] * 3)],
-        "taught": torch.tensor([[-1, 3], [0, 3], [-1, -1]]),
+        "task_vectors": torch.eye(KEYS)[torch.tensor([[0, 1]] * 3)],
+        "advice": torch.tensor([[-1, 3], [0, 3], [-1, -1]]),
     }
     return batch
 
@@ -153,11 +158,11 @@ def gradient(agent: RL2, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 def test_losses_by_hand() -> None:
     agent = constant_agent(TAUGHT)
     batch = two_trials()
-    batch["advised"] = batch["taught"] >= 0
+    batch["imitated"] = batch["advice"] >= 0
     batch["on_policy"] = torch.tensor([[True, False]] * 3)
     _, metrics = agent._loss(batch, 0.01)
     # The three pieces of advice have probabilities 0.4, 0.1, 0.4.
-    assert metrics["teacher_loss"].item() == pytest.approx(-(2 * math.log(0.4) + math.log(0.1)) / 3)
+    assert metrics["imitation_loss"].item() == pytest.approx(-(2 * math.log(0.4) + math.log(0.1)) / 3)
     # Trial 0 alone: ratios 0.1, 0.2, 0.4 over 0.2; the smaller of ratio * A and clip(ratio, 0.8, 1.2) * A.
     assert metrics["policy_loss"].item() == pytest.approx(-(0.5 * 1 + 1 * 2 - 2 * 3) / 3)
     assert metrics["value_loss"].item() == pytest.approx((1 + 4 + 9) / 3)
@@ -165,10 +170,10 @@ def test_losses_by_hand() -> None:
 
 
 def test_a_step_without_advice_teaches_nothing() -> None:
-    agent, batch = constant_agent(replace(TAUGHT, task_prediction_coef=0.1, vf_coef=0.0)), two_trials()
+    agent, batch = constant_agent(replace(TAUGHT, vf_coef=0.0)), two_trials()
     batch["advantages"].zero_()
-    batch["taught"].fill_(-1)
-    batch["advised"] = batch["taught"] >= 0
+    batch["advice"].fill_(-1)
+    batch["imitated"] = batch["advice"] >= 0
     agent._loss(batch, 0.0)[0].backward()
     for head in (agent.policy.policy_head, agent.policy.value_head):
         assert all((p.grad == 0).all() for p in head.parameters())
@@ -176,8 +181,8 @@ def test_a_step_without_advice_teaches_nothing() -> None:
 
 def test_ppo_learns_nothing_from_what_the_teacher_played() -> None:
     agent, batch = constant_agent(TAUGHT), two_trials()
-    batch["taught"][:, 1] = -1
-    batch["advised"] = batch["taught"] >= 0
+    batch["advice"][:, 1] = -1
+    batch["imitated"] = batch["advice"] >= 0
     batch["on_policy"] = torch.tensor([[True, False]] * 3)
     both = gradient(agent, batch)
     other = {name: x.clone() for name, x in batch.items()}
@@ -197,7 +202,7 @@ def test_ppo_learns_nothing_from_what_the_teacher_played() -> None:
 # ---------------------------------------------------------------- resuming, refusing
 
 
-@pytest.mark.parametrize("config", [TAUGHT, replace(TAUGHT, belief=True, reveal_share=0.5)])
+@pytest.mark.parametrize("config", [TAUGHT, replace(SMALL, teacher=LOCKSMITH)])
 def test_training_with_help_resumes_exactly(config: RL2Config, tmp_path: Path) -> None:
     steps = 32 * 12 * 8
     unbroken = RL2(locks(32), config, seed=3).learn(steps)
@@ -212,12 +217,11 @@ def test_training_with_help_resumes_exactly(config: RL2Config, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"teacher": "old"}, "restart"),
-        ({"teacher": "forbidden"}, "Expected allowed actions in 0..3"),
-        ({"teacher": None}, "teacher_acts"),
-        ({"teacher_acts": 1.5}, r"teacher_acts in \[0, 1\]"),
+        ({"name": "old"}, "restart"),
+        ({"name": "forbidden"}, "Expected allowed actions in 0..3"),
+        ({"rollout_fraction": 1.5}, r"rollout_fraction in \[0, 1\]"),
     ],
 )
 def test_help_that_cannot_be_given_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RL2(locks(4), replace(TAUGHT, **changes), seed=0).learn(40)
+        RL2(locks(4), replace(TAUGHT, teacher=replace(LOCKSMITH, **changes)), seed=0).learn(40)

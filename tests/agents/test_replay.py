@@ -27,7 +27,7 @@ def filled(capacity: int = 20, context_trials: int = 1) -> TaskReplay:
     return replay
 
 
-def test_steps_of_a_task_are_its_latest_and_equally_likely():
+def test_steps_of_a_task_are_its_latest_and_equally_likely() -> None:
     sample = filled().sample(np.array([3, 0]), 4000, np.random.default_rng(0))
     assert sample["where"].shape == (2, 4000, 3) and sample["half"].dtype == np.float32
     np.testing.assert_array_equal(sample["where"][..., 2] / 2, sample["half"])
@@ -40,7 +40,7 @@ def test_steps_of_a_task_are_its_latest_and_equally_likely():
 
 
 @pytest.mark.parametrize(("context_trials", "expected"), [(1, {3}), (2, {2, 3}), (3, {1, 2, 3})])
-def test_contexts_are_beginnings_of_latest_trials(context_trials: int, expected: set[int]):
+def test_contexts_are_beginnings_of_latest_trials(context_trials: int, expected: set[int]) -> None:
     replay, rng = filled(100, context_trials), np.random.default_rng(0)
     tasks, lengths = np.array([1, 0, 3]), {0: (5, 7, 6, 9), 1: (8, 2, 6, 4), 3: (3, 9, 6, 1)}
     seen: dict[int, set[tuple[int, int]]] = {0: set(), 1: set(), 3: set()}
@@ -59,7 +59,7 @@ def test_contexts_are_beginnings_of_latest_trials(context_trials: int, expected:
         assert found == every, "all lengths of all remembered trials, and nothing else"
 
 
-def test_lengths_of_contexts_are_uniform_from_the_shortest_on():
+def test_lengths_of_contexts_are_uniform_from_the_shortest_on() -> None:
     replay, rng = TaskReplay(1, 10, FIELDS), np.random.default_rng(0)
     add(replay, [0], [9])
     for shortest, lowest in ((0.0, 0), (0.5, 5), (1.0, 9)):
@@ -71,7 +71,7 @@ def test_lengths_of_contexts_are_uniform_from_the_shortest_on():
         assert max(lengths) <= 9, "no more steps than the trial has"
 
 
-def test_long_contexts_are_thinned():
+def test_long_contexts_are_thinned() -> None:
     replay, rng = TaskReplay(2, 100, FIELDS), np.random.default_rng(0)
     add(replay, [0, 1], [100, 6])
     reached = set()
@@ -84,7 +84,7 @@ def test_long_contexts_are_thinned():
     assert max(reached) > 90 and len(reached) > 80, "steps from all over the beginning"
 
 
-def test_a_trial_overwritten_in_part_is_no_context():
+def test_a_trial_overwritten_in_part_is_no_context() -> None:
     replay, rng = TaskReplay(1, 10, FIELDS, context_trials=3), np.random.default_rng(0)
     for length in (4, 4, 4):  # the third overwrites half of the first
         add(replay, [0], [length])
@@ -95,7 +95,7 @@ def test_a_trial_overwritten_in_part_is_no_context():
     assert trials == {1, 2}
 
 
-def test_a_task_without_trials_gives_empty_contexts():
+def test_a_task_without_trials_gives_empty_contexts() -> None:
     replay, rng = filled(), np.random.default_rng(0)
     assert not replay.contexts(np.array([2]), 10, 1.0, rng)[1].any()
     replay.clear(np.array([0]))
@@ -103,7 +103,7 @@ def test_a_task_without_trials_gives_empty_contexts():
     assert not counts[0].any() and counts[1].sum() == 4
 
 
-def test_a_cleared_task_shows_only_what_comes_after():
+def test_a_cleared_task_shows_only_what_comes_after() -> None:
     replay, rng = filled(context_trials=3), np.random.default_rng(0)
     replay.clear(np.array([0]))
     add(replay, [0, 1], [3, 3])
@@ -113,7 +113,7 @@ def test_a_cleared_task_shows_only_what_comes_after():
         assert set(context["where"][0, counts[0], 1].tolist()) <= {4}
 
 
-def test_trials_longer_than_the_capacity_are_refused_before_anything_changes():
+def test_trials_longer_than_the_capacity_are_refused_before_anything_changes() -> None:
     replay = filled()
     before = replay.state()
     before = {name: value.copy() for name, value in before.items()}
@@ -125,7 +125,7 @@ def test_trials_longer_than_the_capacity_are_refused_before_anything_changes():
 
 
 @pytest.mark.parametrize("capacity", [20, 1000])
-def test_state_round_trip(capacity: int):
+def test_state_round_trip(capacity: int) -> None:
     replay = filled(capacity, 2)
     copy = TaskReplay(4, capacity, FIELDS, 2)
     copy.set_state({name: value.copy() for name, value in replay.state().items()})
@@ -139,7 +139,7 @@ def test_state_round_trip(capacity: int):
         np.testing.assert_array_equal(draw(replay), draw(copy))
 
 
-def test_paid_steps_are_those_with_a_reward_and_equally_likely():
+def test_paid_steps_are_those_with_a_reward_and_equally_likely() -> None:
     replay = TaskReplay(3, 10, {"step": ((), np.int64), "context_rewards": ((), np.float32)})
     rewards = np.zeros((14, 2), np.float32)
     rewards[[2, 5, 9, 12], 0] = 1, -1, 0.5, 2  # of task 0 the first four steps are overwritten; task 1 is never paid
@@ -154,7 +154,7 @@ def test_paid_steps_are_those_with_a_reward_and_equally_likely():
     assert set(paid["step"][0]) == set(range(4, 14)), "where nothing was paid, all steps that are kept"
 
 
-def test_contexts_of_ends_are_sets_of_last_steps():
+def test_contexts_of_ends_are_sets_of_last_steps() -> None:
     """Episodes of 3 steps: task 0 has 4 of them, task 1 has 1, task 2 nothing yet."""
     replay = TaskReplay(3, 12, {"where": ((), np.int64), "ended": ((), np.float32)})
     for tasks, length in (([0, 1], 3), ([0], 9), ([0], 3)):

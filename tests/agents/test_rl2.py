@@ -16,9 +16,11 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Check
 from stable_baselines3.common.logger import KVWriter, Logger
 from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTrials, VaryingRecall, rewards_per_step
 
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.config import TaskPrediction
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 
-SMALL = RL2Config(cell="gru", hidden_size=16, embedding_sizes=(16,), epochs=2, minibatches=2)
+SMALL = RL2Config(n_epochs=2, n_minibatches=2, network=Network((16,), 16, cell="gru"))
 
 
 # ---------------------------------------------------------------- learning
@@ -33,8 +35,8 @@ def test_learns_to_explore_a_bandit() -> None:
 
 def test_remembers_what_the_control_without_memory_cannot() -> None:
     scores = []
-    for memory in (True, False):
-        config = RL2Config(hidden_size=32, embedding_sizes=(32,), learning_rate=5e-3, memory=memory)
+    for recurrent in (True, False):
+        config = RL2Config(learning_rate=5e-3, network=Network((32,), 32, recurrent=recurrent))
         agent = RL2(Recall(256), config, seed=0).learn(60_000)
         scores.append(rewards_per_step(agent, Recall(5_000), seed=1).sum())
     # Best of 6 pulls on 4 arms: 1/4 + 5 with a memory, 1 + 5/4 without.
@@ -57,8 +59,8 @@ def test_learns_from_trials_of_different_lengths() -> None:
     assert score > 4.9
 
 
-def test_context_prediction_is_learned_and_needs_an_env_that_offers_it() -> None:
-    config = replace(SMALL, task_prediction_coef=1.0, learning_rate=5e-3)
+def test_task_prediction_is_learned_and_needs_an_env_that_offers_it() -> None:
+    config = replace(SMALL, task_prediction=TaskPrediction(1.0), learning_rate=5e-3)
     agent, losses = RL2(Bandit(64), config, seed=0), Losses("train/task_prediction_loss")
     agent.set_logger(Logger(None, [losses]))
     agent.learn(64 * 10 * 60)
@@ -201,19 +203,6 @@ def test_a_resumed_training_ends_bit_for_bit_where_an_unbroken_one_does(
     resumed.learn(resumed.remaining_timesteps, reset_num_timesteps=False)
     assert resumed.num_timesteps == unbroken.num_timesteps
     assert torch.equal(weights(resumed), weights(unbroken))
-
-
-def test_half_precision_learns_and_resumes_exactly(tmp_path: Path) -> None:
-    config = replace(SMALL, cell="lstm", half_precision=True)
-    unbroken = RL2(Bandit(32), config, seed=3).learn(32 * 10 * 4)
-    RL2(Bandit(32), config, seed=3).learn(32 * 10 * 4, callback=StopAt(32 * 10 * 2)).save(tmp_path / "half")
-    resumed = RL2.load(tmp_path / "half", env=Bandit(32))
-    resumed.learn(resumed.remaining_timesteps, reset_num_timesteps=False)
-    assert torch.equal(weights(resumed), weights(unbroken))
-    full = RL2(Bandit(32), replace(config, half_precision=False), seed=3).learn(32 * 10 * 4)
-    assert not torch.equal(weights(full), weights(unbroken))
-    with pytest.raises(ValueError, match='cell="lstm"'):
-        RL2(Bandit(32), replace(SMALL, half_precision=True))
 
 
 def test_resuming_in_a_fresh_process_is_exact_too(tmp_path: Path) -> None:
@@ -368,7 +357,7 @@ def test_step_size_is_annealed_over_the_whole_training() -> None:
     assert log.seen == pytest.approx([0.75, 0.5, 0.25, 0.0])
 
 
-def test_the_env_goes_on_by_itself_without_reseeding() -> None:
+def test_every_iteration_has_a_seed_of_its_own() -> None:
     seeds: list[int | None] = []
 
     class Counting(Bandit):
@@ -376,17 +365,14 @@ def test_the_env_goes_on_by_itself_without_reseeding() -> None:
             seeds.append(seed)
             return super().reset(seed=seed, options=options)
 
-    RL2(Counting(8), replace(SMALL, reseed_each_iteration=False), seed=5).learn(8 * 10 * 3)
-    assert seeds == [5]
-    seeds.clear()
     RL2(Counting(8), SMALL, seed=5).learn(8 * 10 * 3)
-    assert len(set(seeds)) == 3
+    assert len(seeds) == len(set(seeds)) == 3 and None not in seeds
 
 
 def test_wrapped_envs_keep_their_trial_length_and_masks() -> None:
     env = MaskedBandit(16)
     agent = RL2(gym.wrappers.vector.RecordEpisodeStatistics(env), SMALL, seed=0).learn(160)
-    assert agent.spaces.trial_length == 10 and env.forbidden == 0
+    assert agent.dims.trial_length == 10 and env.forbidden == 0
 
 
 def test_envs_that_do_not_fit_are_refused() -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from toy_trials import Bandit, StopAt
 
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.config import Teacher
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.classic.mdp.policies import baselines
 from metaenv.policies import AgentPolicy, play_trials
-from metaenv.trial import make_trials
+from metaenv.trial import VectorTrial, make_trials
 
-TAUGHT = RL2Config(teacher="Gittins index", hidden_size=32, embedding_sizes=(32,), learning_rate=5e-3)
+TAUGHT = RL2Config(teacher=Teacher("Gittins index"), network=Network((32,), 32), learning_rate=5e-3)
 
 
-def bandits(n: int, split: str = "train", pulls: int = 10):
+def bandits(n: int, split: str = "train", pulls: int = 10) -> VectorTrial:
     return make_trials("BernoulliBandit", n, episodes=pulls, n_arms=3, split=split)
 
 
@@ -39,7 +43,7 @@ def agreement(agent: RL2) -> float:
     return float(np.mean(same[1:]))  # the first pull is a tie
 
 
-def test_a_pupil_does_as_its_teacher() -> None:
+def test_an_agent_does_as_its_teacher() -> None:
     taught = RL2(bandits(128), TAUGHT, seed=0).learn(60_000)
     env = bandits(500, "test")
     tasks = env.distribution.frozen("test").tasks.take(np.arange(4000))
@@ -49,7 +53,7 @@ def test_a_pupil_does_as_its_teacher() -> None:
     assert agreement(taught) > 0.75
 
 
-def test_a_lesson_ends_with_its_share_and_is_logged_until_then() -> None:
+def test_imitation_ends_with_its_fraction_of_the_training() -> None:
     class Metrics(BaseCallback):
         seen: list[bool] = []  # noqa: RUF012
 
@@ -57,12 +61,12 @@ def test_a_lesson_ends_with_its_share_and_is_logged_until_then() -> None:
             return True
 
         def _on_rollout_start(self) -> None:
-            self.seen.append(self.model._teacher_coef > 0)  # type: ignore[attr-defined]
+            self.seen.append(self.model._imitation_coef > 0)  # type: ignore[attr-defined]
 
     metrics = Metrics()
     agent = RL2(bandits(64), TAUGHT, seed=0).learn(64 * 10 * 8, metrics)
     assert metrics.seen == [True] * 4 + [False] * 4
-    assert agent._teacher_coef == 0
+    assert agent._imitation_coef == 0
 
 
 def test_taught_training_resumes_exactly(tmp_path: Path) -> None:
@@ -74,7 +78,7 @@ def test_taught_training_resumes_exactly(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-def test_a_teacher_of_mdps_watches_what_its_pupil_plays() -> None:
+def test_a_teacher_of_mdps_watches_what_the_agent_plays() -> None:
     env = make_trials("TabularMDP", 4, episodes=2)
     teacher = baselines()["greedy"]
     observation, _ = env.reset(seed=0)
@@ -93,12 +97,12 @@ def test_a_teacher_of_mdps_watches_what_its_pupil_plays() -> None:
 @pytest.mark.parametrize(
     ("make", "config", "message"),
     [
-        (lambda: bandits(4), RL2Config(teacher="Gittin index"), "Gittins index"),
-        (lambda: Bandit(4), RL2Config(teacher="Gittins index"), "Expected a VectorTrial"),
-        (lambda: make_trials("MaterialsSynthesis", 4), RL2Config(teacher="random"), "discrete actions"),
-        (lambda: bandits(4), RL2Config(teacher="Gittins index", trials_per_env=2), "trials_per_env=1"),
+        (lambda: bandits(4), RL2Config(teacher=Teacher("Gittin index")), "Gittins index"),
+        (lambda: Bandit(4), RL2Config(teacher=Teacher("Gittins index")), "Expected a VectorTrial"),
+        (lambda: make_trials("MaterialsSynthesis", 4), RL2Config(teacher=Teacher("random")), "discrete actions"),
+        (lambda: bandits(4), RL2Config(teacher=Teacher("Gittins index"), trials_per_env=2), "trials_per_env=1"),
     ],
 )
-def test_a_teacher_that_cannot_teach_is_refused(make, config, message) -> None:
+def test_a_teacher_that_cannot_teach_is_refused(make: Callable[[], VectorEnv], config: RL2Config, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RL2(make(), config, seed=0).learn(40)

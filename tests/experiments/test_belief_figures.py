@@ -6,8 +6,9 @@ import pytest
 pytest.importorskip("torch", reason="agents need torch")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
-from metaenv.agents.pearl import PEARL, PEARLConfig
-from metaenv.agents.rl2 import RL2Config
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
+from metaenv.agents.rl2_config import RL2Config
 from metaenv.classic.point_robot.env import GOAL_RADIUS, STEP
 from metaenv.evaluation import first_tasks
 from metaenv.experiments import belief_figures as belief_plots
@@ -25,7 +26,9 @@ from metaenv.policies import AgentPolicy
 from metaenv.runs.training import TrainConfig, train
 from metaenv.trial import make_trials
 
-TINY = PEARLConfig(n_tasks=6, latent_size=3, encoder_sizes=(16,), network_sizes=(16,), gradient_steps=2)
+TINY = PEARLConfig(
+    n_tasks=6, belief=BeliefConfig(latent_size=3, encoder_sizes=(16,)), network=PEARLNetwork((16,)), gradient_steps=2
+)
 
 
 def trials(env_id, n, **settings):
@@ -71,7 +74,7 @@ def test_a_trace_holds_what_the_agent_remembers(env_id, length):
     for observation in trace.observations.swapaxes(0, 1):
         _, state = agent.predict(observation, state)
     mean, std = beliefs(agent, trace, np.full((4, 1), length))
-    d = agent.spaces.observation_size
+    d = agent.dims.episode_size
     precision, weighted = 1 + state[:, d : d + 3], state[:, d + 3 : d + 6]
     np.testing.assert_allclose(std[:, 0], precision**-0.5, rtol=1e-4)
     np.testing.assert_allclose(mean[:, 0], weighted / precision, rtol=1e-3, atol=1e-5)
@@ -110,7 +113,7 @@ def test_belief_figure_shows_widths_and_errors(env_id, points, label):
     left, right = belief_figure(agent, env, tasks).axes
     assert left.get_xlabel() == right.get_xlabel() == label
     widths = [line.get_ydata() for line in left.lines if line.get_label().startswith("$")]
-    assert len(widths) == TINY.latent_size
+    assert len(widths) == TINY.belief.latent_size
     for width in widths:
         assert len(width) == points
         assert width[0] == pytest.approx(1), "the prior's"
@@ -182,7 +185,7 @@ def test_evaluating_a_run_of_pearl_draws_its_beliefs(tmp_path, capsys):
     assert "evaluation-test.png, belief.png, reward_map.png" in capsys.readouterr().out
     for name in ("belief.png", "reward_map.png"):
         assert (tmp_path / "pearl" / name).read_bytes().startswith(b"\x89PNG")
-    rl2 = TrainConfig(env="GridNavi-v0", steps=480, num_envs=8, agent=RL2Config(minibatches=2))
+    rl2 = TrainConfig(env="GridNavi-v0", steps=480, num_envs=8, agent=RL2Config(n_minibatches=2))
     train(rl2, tmp_path / "rl2", progress_bar=False)
     evaluate_run(tmp_path / "rl2", tasks=3)
     assert not (tmp_path / "rl2" / "belief.png").exists()

@@ -8,19 +8,24 @@ pytest.importorskip("torch", reason="agents need torch")
 pytest.importorskip("matplotlib", reason="results are drawn")
 pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
 
-from metaenv.agents.pearl import PEARLConfig
-from metaenv.agents.rl2 import RL2Config
+from metaenv.agents.config import TaskPrediction, Teacher
+from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.experiments import molecules as reproduce_molecules
 from metaenv.experiments.command import RESULTS
-from metaenv.runs.training import TrainConfig, preset
+from metaenv.experiments.settings import preset
+from metaenv.runs.training import TrainConfig, replace
 
-TINY = {"embedding_sizes": (8,), "hidden_size": 8, "minibatches": 2, "epochs": 1}
-TAUGHT = {"teacher": "Bayes adapter", "task_prediction_coef": 1.0, "task_prediction_loss": "bce", "belief": True}
+TINY = RL2Config(n_minibatches=2, n_epochs=1, network=Network((8,), 8))
 AGENTS = {
-    "MoleculeDesign": RL2Config(**TINY, **TAUGHT, teacher_acts=0.5),
-    "molecules-plain": RL2Config(**TINY),
+    "MoleculeDesign": replace(
+        TINY,
+        teacher=Teacher("Bayes adapter", rollout_fraction=0.5),
+        task_prediction=TaskPrediction(1.0, "bce", feed_to_policy=True),
+    ),
+    "molecules-plain": TINY,
     "MoleculeDesign-pearl": PEARLConfig(
-        n_tasks=10, latent_size=2, encoder_sizes=(8,), network_sizes=(8,), gradient_steps=2
+        n_tasks=10, gradient_steps=2, belief=BeliefConfig(latent_size=2, encoder_sizes=(8,)), network=PEARLNetwork((8,))
     ),
 }
 
@@ -55,6 +60,7 @@ def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys
 def test_the_settings_in_the_repository_are_those_of_the_result():
     assert "molecules" in RESULTS
     taught, plain, pearl = preset("MoleculeDesign"), preset("molecules-plain"), preset("MoleculeDesign", "pearl")
-    assert taught.agent.teacher == "Bayes adapter" and taught.agent.belief and not taught.settings
-    assert plain.agent.teacher is None and plain.agent.task_prediction_coef == 0
+    assert taught.agent.teacher.name == "Bayes adapter" and not taught.settings
+    assert taught.agent.task_prediction.feed_to_policy
+    assert plain.agent.teacher is None and plain.agent.task_prediction is None
     assert {c.env for c in (taught, plain, pearl)} == {"MoleculeDesign-v0"}

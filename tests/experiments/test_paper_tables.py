@@ -12,8 +12,8 @@ from metaenv.experiments import paper_tables
 from metaenv.experiments.command import RESULTS
 from metaenv.experiments.paper_numbers import BANDITS, MDPS
 from metaenv.experiments.paper_tables import rl2_bandits, rl2_mdps
+from metaenv.experiments.settings import preset
 from metaenv.policies import RandomPolicy
-from metaenv.runs.training import preset
 
 
 @pytest.mark.parametrize("table, rows", [(BANDITS, 9), (MDPS, 5)])

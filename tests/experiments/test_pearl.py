@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="agents need torch")
 pytest.importorskip("matplotlib", reason="results are drawn")
 
-from metaenv.agents.pearl import PEARLConfig
-from metaenv.agents.rl2 import RL2Config
+from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.evaluation import evaluate
 from metaenv.experiments import pearl as reproduce_pearl
 from metaenv.experiments.command import RESULTS, reproduce_command
@@ -19,9 +19,9 @@ from metaenv.runs.sets import is_complete, train_one
 from metaenv.runs.training import TrainConfig, replace
 
 PEARL = PEARLConfig(
-    n_tasks=20, latent_size=2, encoder_sizes=(8,), network_sizes=(8,), gradient_steps=2, critic_reward=None
+    n_tasks=20, gradient_steps=2, belief=BeliefConfig(latent_size=2, encoder_sizes=(8,)), network=PEARLNetwork((8,))
 )
-RL2 = RL2Config(embedding_sizes=(8,), hidden_size=8, minibatches=2)
+RL2 = RL2Config(n_minibatches=2, network=Network((8,), 8))
 ENVS = {
     "SparsePointRobot": ("SparsePointRobot-v0", 8000, None, {}),
     "GridNavi": ("GridNavi-v0", 2400, None, {}),

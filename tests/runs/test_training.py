@@ -9,13 +9,14 @@ pytest.importorskip("torch", reason="agents need torch")
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.runs import training
 from metaenv.runs.parallel import map_runs
 from metaenv.runs.sets import train_one
-from metaenv.runs.training import RunError, TrainConfig, load_run, preset, resume, train
+from metaenv.runs.training import RunError, TrainConfig, load_run, resume, train
 
-CONFIG = TrainConfig("BernoulliBandit-v0", 3000, 30, agent=RL2Config(embedding_sizes=(8,), hidden_size=8))
+CONFIG = TrainConfig("BernoulliBandit-v0", 3000, 30, agent=RL2Config(network=Network((8,), 8)))
 
 
 def weights(agent):
@@ -70,19 +71,15 @@ def test_settings_survive_their_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"stps": 3}, "Did you mean 'steps'"), ({"agent": {"epoch": 3}}, "Did you mean 'epochs'")],
+    [
+        ({"stps": 3}, "Did you mean 'steps'"),
+        ({"agent": {"epochs": 3}}, "Did you mean 'n_epochs'"),
+        ({"agent": {"network": {"hiden_size": 3}}}, "Network has no setting .* Did you mean 'hidden_size'"),
+    ],
 )
 def test_unknown_settings_are_refused(values, message):
     with pytest.raises(RunError, match=message):
         TrainConfig.from_dict(values)
-
-
-def test_presets():
-    assert preset("MaterialsSynthesis").env == "MaterialsSynthesis-v0"
-    assert preset("metaenv/MaterialsSynthesis-v0") == preset("MaterialsSynthesis")
-    assert preset("FurnaceControl").env == "FurnaceControl-v0"
-    with pytest.raises(RunError, match="Did you mean 'materials-demo'"):
-        preset("material-demo")
 
 
 def test_a_folder_that_is_no_run(tmp_path):

@@ -23,6 +23,7 @@ from metaenv.trial import make_trials
 if TYPE_CHECKING:
     import torch
 
+    from metaenv.agents.context import Context
     from metaenv.agents.pearl import PEARL
 
 TASKS = 16  # of `prepared_agent`, unless said otherwise
@@ -49,32 +50,30 @@ def prepared_agent(env_id: str, batch_size: int, tasks: int = TASKS, **settings:
         tasks: number of training tasks, all of them in each update.
         **settings: more of `PEARLConfig`.
     """
-    from metaenv.agents.pearl import PEARL, PEARLConfig
+    from metaenv.agents.pearl import PEARL
+    from metaenv.agents.pearl_config import ContextConfig, PEARLConfig
 
     config = PEARLConfig(
-        n_tasks=tasks, meta_batch=tasks, batch_size=batch_size, context_size=batch_size, initial_trials=1, **settings
+        n_tasks=tasks, meta_batch=tasks, batch_size=batch_size, context=ContextConfig(size=batch_size), **settings
     )
     env = make_trials(env_id, tasks, **PROBLEMS[env_id])
     return PEARL(env, config, seed=0).learn(1)
 
 
-def drawn_batch(agent: PEARL, seed: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
-    """Steps (b, m, ...), contexts (b, w, ...) and which of their entries count (b, w), of all tasks."""
+def drawn_batch(agent: PEARL, seed: int) -> tuple[dict[str, torch.Tensor], Context]:
+    """Steps (b, m, ...) and contexts of all tasks."""
     import torch
 
-    config, replay, rng = agent.config, agent._training_replay, np.random.default_rng(seed)
+    replay, rng = agent._training_tasks.replay, np.random.default_rng(seed)
     tasks = np.arange(len(agent._training_tasks))
-    steps = replay.sample(tasks, config.batch_size, rng)
-    context, counts = replay.contexts(tasks, config.context_size, config.shortest_context, rng)
-    return _tensors(steps), _tensors(context), torch.from_numpy(counts)
+    steps = {name: torch.from_numpy(x) for name, x in replay.sample(tasks, agent.config.batch_size, rng).items()}
+    return steps, agent._contexts.sample(replay, tasks, rng)
 
 
-def looped_step(
-    agent: PEARL, steps: dict[str, torch.Tensor], context: dict[str, torch.Tensor], counts: torch.Tensor
-) -> dict[str, float]:
+def looped_step(agent: PEARL, steps: dict[str, torch.Tensor], context: Context) -> dict[str, float]:
     """What `PEARL._gradient_step` does, task by task; returns the losses."""
     optimizers, sac = agent._optimizers, agent.sac
-    tasks = [({k: v[i] for k, v in steps.items()}, _context(context, counts, i)) for i in range(len(counts))]
+    tasks = [({k: v[i] for k, v in steps.items()}, _context(context, i)) for i in range(len(context.counts))]
     optimizers["critic"].zero_grad()
     seen: list[torch.Tensor] = []
     losses: dict[str, float] = {}
@@ -90,12 +89,12 @@ def looped_step(
 
 
 def _critic_pass(
-    agent: PEARL, rows: dict[str, torch.Tensor], shown: dict[str, torch.Tensor], n: int
+    agent: PEARL, rows: dict[str, torch.Tensor], shown: Context, n: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Add one task's gradients of encoder, critics and decoder; the actor's input (m, d + L) and the losses."""
     import torch
 
-    belief = agent._infer(shown, torch.ones(shown["rewards"].shape, dtype=torch.bool))
+    belief = agent.belief.infer(shown)
     latent = belief.sample(agent._generator).expand(len(rows["rewards"]), -1)
     x = torch.cat([rows["observations"], latent], -1)
     critic_loss, _ = agent._critic_loss(x, rows, latent.detach())
@@ -125,15 +124,10 @@ def _actor_update(agent: PEARL, tasks: list[dict[str, torch.Tensor]], seen: list
     return total
 
 
-def _context(context: dict[str, torch.Tensor], counts: torch.Tensor, task: int) -> dict[str, torch.Tensor]:
+def _context(context: Context, task: int) -> Context:
     """One task's context (1, w, ...) without padding."""
-    return {name: x[task, counts[task]].unsqueeze(0) for name, x in context.items()}
-
-
-def _tensors(arrays: dict[str, Any]) -> dict[str, torch.Tensor]:
-    import torch
-
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    steps, counts = (x[task, context.counts[task]].unsqueeze(0) for x in context)
+    return type(context)(steps, counts)
 
 
 def updates_per_second(env_id: str, tasks: int, batch_size: int) -> tuple[float, float]:

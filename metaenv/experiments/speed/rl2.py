@@ -6,9 +6,7 @@ shared LSTM-64 with the same layers: 36,000), the same batch of 10,000 steps, 4 
 is measured twice: with few environments, as its users run it, and with one trial for each environment, the layout that
 suits RL2. With the large nets RL2 spends four fifths of its time in oneDNN's LSTM kernel, near what a core can compute,
 so that the ratio is RecurrentPPO's overhead: it grows with the trials' length, which RecurrentPPO walks through step by
-step. RL2 is measured once more with the LSTM's products in bfloat16 (`half_precision`; all else stays float32), which a
-processor with such instructions computes faster. RecurrentPPO's default settings and RL2 with small shared memories are
-measured too.
+step. RecurrentPPO's default settings and RL2 with small shared memories are measured too.
 """
 
 from __future__ import annotations
@@ -40,9 +38,10 @@ def trials(num_envs: int, pulls: int) -> VectorTrial:
 
 def rl2_steps_per_second(pulls: int, iterations: int = 2, **settings: Any) -> float:
     """Environment steps per second of RL2, collecting and learning, after one iteration to warm up."""
-    from metaenv.agents.rl2 import RL2, RL2Config
+    from metaenv.agents.rl2 import RL2
+    from metaenv.agents.rl2_config import Network, RL2Config
 
-    config = RL2Config(epochs=EPOCHS, minibatches=MINIBATCHES, **settings)
+    config = RL2Config(n_epochs=EPOCHS, n_minibatches=MINIBATCHES, network=Network(**settings))
     agent = RL2(trials(BATCH // pulls, pulls), config, seed=0)
     agent.learn(BATCH)
     return _speed(lambda: agent.learn(iterations * BATCH), iterations * BATCH)
@@ -85,18 +84,17 @@ def run() -> dict[str, float]:
     torch.set_num_threads(1)
     results: dict[str, float] = {}
     print(f"{ARMS}-armed bandit, batch {BATCH:,}, {MINIBATCHES} minibatches, {EPOCHS} epochs; steps/s\n")
-    row = "{:<14}{:>6}{:>9}{:>10}{:>14}{:>10}{:>18}{:>10}"
-    print(row.format("nets", "pulls", "float32", "bfloat16", "RecurrentPPO", "ratios", "one trial an env", "ratios"))
+    row = "{:<14}{:>6}{:>9}{:>14}{:>7}{:>18}{:>7}"
+    print(row.format("nets", "pulls", "RL2", "RecurrentPPO", "ratio", "one trial an env", "ratio"))
     for name, nets, nets_there, lengths in CASES:
         for pulls in lengths:
             ours = rl2_steps_per_second(pulls, cell="lstm", **nets)
-            half = rl2_steps_per_second(pulls, cell="lstm", half_precision=True, **nets)
             usual = recurrent_ppo_steps_per_second(pulls, USUAL_ENVS[pulls], **nets_there)
             aligned = recurrent_ppo_steps_per_second(pulls, BATCH // pulls, **nets_there)
-            ratios = [f"{ours / theirs:.1f}, {half / theirs:.1f}" for theirs in (usual, aligned)]
-            speeds = [f"{speed:.0f}" for speed in (ours, half, usual, aligned)]
-            print(row.format(name, pulls, *speeds[:3], ratios[0], speeds[3], ratios[1]), flush=True)
-            results |= {f"RL2, {name}, {pulls}": ours, f"RL2, {name}, {pulls}, bfloat16": half}
+            ratios = [f"{ours / theirs:.1f}" for theirs in (usual, aligned)]
+            speeds = [f"{speed:.0f}" for speed in (ours, usual, aligned)]
+            print(row.format(name, pulls, *speeds[:2], ratios[0], speeds[2], ratios[1]), flush=True)
+            results[f"RL2, {name}, {pulls}"] = ours
             results |= {f"RecurrentPPO, {name}, {pulls}": usual, f"RecurrentPPO, {name}, {pulls}, aligned": aligned}
     print("\n100 pulls, other settings")
     results["RecurrentPPO, its defaults"] = recurrent_ppo_defaults_steps_per_second(100)

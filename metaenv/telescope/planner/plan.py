@@ -226,7 +226,7 @@ def _variant(policy: Policy) -> Variant | None:
         return None
     agent = policy.agent
     space = getattr(agent, "action_space", None)
-    actions = getattr(getattr(agent, "spaces", None), "n_actions", None) or getattr(space, "n", None)
+    actions = getattr(getattr(agent, "dims", None), "n_actions", None) or getattr(space, "n", None)
     known: dict[int, Variant] = {len(p.lengths) * p.targets + 1: name for name, p in NIGHT_SETUPS.items()}
     if actions is None or int(actions) not in known:
         raise TaskError(
@@ -248,7 +248,7 @@ def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int)
     """The exposures of the last of ``nights``."""
     trials = VectorTrial(env, episodes=nights, **getattr(policy, "trial_options", {}))
     observation, _ = trials.reset(seed=seed)
-    size = getattr(getattr(getattr(policy, "agent", None), "spaces", None), "observation_size", len(observation[0]))
+    size = getattr(getattr(getattr(policy, "agent", None), "dims", None), "observation_size", len(observation[0]))
     if size != len(observation[0]):
         raise TaskError(f"the agent expects observations of {size} numbers, trials here have {len(observation[0])}")
     policy.start(trials, np.random.default_rng(seed))

@@ -112,7 +112,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         """Of the targets, where a user gave them."""
 
     @property
-    def item_layout(self) -> tuple[int, int]:
+    def entity_layout(self) -> tuple[int, int]:
         """Features of a target and number of targets: the observation begins with them, a feature after the other."""
         return self.layout.rows, self.layout.targets
 

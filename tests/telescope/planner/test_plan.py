@@ -39,11 +39,11 @@ class First:
     """Stands for a trained agent: takes the first allowed action and remembers how often it was asked."""
 
     def __init__(self, n_actions, observation_size):
-        self.spaces = SimpleNamespace(n_actions=n_actions, observation_size=observation_size)
+        self.dims = SimpleNamespace(n_actions=n_actions, observation_size=observation_size)
         self.asked = 0
 
     def predict(self, observation, state, episode_start, deterministic, action_masks):
-        assert observation.shape[1] == self.spaces.observation_size
+        assert observation.shape[1] == self.dims.observation_size
         self.asked += 1
         return action_masks.argmax(axis=1), state
 

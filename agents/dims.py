@@ -1,4 +1,4 @@
-"""What an agent must know of the trials it plays, and the checks that an env delivers such trials."""
+"""The sizes of an environment that an agent's networks are made for, and checks that it delivers whole trials."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, cast
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from numpy.typing import NDArray
+
+from metaenv.trial import VectorTrial
 
 
 @dataclass(frozen=True)
-class TrialSpaces:
-    """What a network must know of the environment it was made for; all of it is stored in checkpoints."""
+class EnvDims:
+    """Sizes of an environment of trials; checkpoints hold them."""
 
     observation_size: int
     """Length of the flat observation of the trial."""
@@ -22,16 +23,28 @@ class TrialSpaces:
     action_size: int
     """Dimensions of a continuous action in [-1, 1]; 0 for discrete actions."""
     trial_length: int | None
-    """Steps in every trial; None where trials end early or late."""
-    context_size: int = 0
-    """Length of the hidden task's context vector, where it is used as a training signal; else 0."""
-    items: tuple[int, int] | None = None
-    """Features of an item, and number of items, where the observation begins with a list that is used as one (see
-    `metaenv.agents.entities`); else None."""
+    """Steps in every trial; None where they differ, or where the agent does not need to know."""
+    task_dim: int = 0
+    """Length of the hidden task's vector, where it is a training signal; else 0."""
+    entities: tuple[int, int] | None = None
+    """Features of an entity and number of entities, where the observation begins with a list of them that is encoded as
+    a set (`metaenv.agents.entities`); else None."""
+    episode_size: int = 0
+    """Length d of the observation of an episode, with which the trial's observation begins; 0 where the agent does not
+    tell the two apart."""
+    reports_at_end: bool = False
+    """Whether the trial's observation repeats the last observation of the episode before."""
+    hide_history: bool = False
+    """Whether the trial hides previous actions and rewards."""
 
     def __post_init__(self) -> None:
-        if self.items is not None:  # a checkpoint has it as a list
-            object.__setattr__(self, "items", tuple(self.items))
+        if self.entities is not None:  # a checkpoint holds a list
+            object.__setattr__(self, "entities", tuple(self.entities))
+
+    @property
+    def action_vector_size(self) -> int:
+        """Length of an action as the trial's observation shows it: one-hot, or the action itself."""
+        return self.action_size if self.n_actions is None else self.n_actions
 
 
 def find_attribute(env: VectorEnv[Any, Any, Any], name: str) -> Any:
@@ -42,35 +55,47 @@ def find_attribute(env: VectorEnv[Any, Any, Any], name: str) -> Any:
     return None if layer is None else getattr(layer, name)
 
 
-def resolve_spaces(
+def resolve_dims(
     env: VectorEnv[Any, Any, Any] | None,
-    expected: TrialSpaces | None,
-    predicts_context: bool,
-    lists_items: bool = False,
-) -> TrialSpaces:
-    """The sizes of the env's spaces, checked.
+    expected: EnvDims | None,
+    *,
+    predicts_task: bool = False,
+    entities: bool = False,
+    replays: bool = False,
+) -> EnvDims:
+    """The sizes of the env, checked.
 
     Args:
-        env: the env; None returns what is expected.
-        expected: what they must be, or None.
-        predicts_context: whether the env must tell its hidden task's context vector.
-        lists_items: whether the env must say how its observation lists items.
+        env: an environment of trials; None returns `expected`.
+        expected: what the sizes must be, or None.
+        predicts_task: whether the env must offer the hidden task's vector.
+        entities: whether the env must say how its observation lists entities.
+        replays: whether the agent replays single steps of episodes, for which the env must be a `VectorTrial`.
 
     Raises:
-        ValueError: the spaces or the autoreset mode are not those of trials, or not what was expected.
+        ValueError: spaces, autoreset mode or type of the env do not fit, or the sizes are not those expected.
     """
     if env is None:
         if expected is None:
-            raise ValueError("Expected an env to take the sizes of the spaces from, or `trial_spaces`; got neither.")
+            raise ValueError("Expected an env to take the sizes from, or `dims`; got neither.")
         return expected
+    if replays and not isinstance(env, VectorTrial):
+        raise ValueError(
+            f"Expected a VectorTrial, whose steps PEARL can tell apart and replay; got {type(env).__name__}. Make one "
+            "with metaenv.trial.make_trials(env_id, num_envs)."
+        )
     _check_env(env)
-    found = TrialSpaces(
+    state = cast(VectorTrial, env).trial_state if replays else None
+    found = EnvDims(
         observation_size=int(np.prod(cast(tuple[int, ...], env.single_observation_space.shape))),
         n_actions=int(env.single_action_space.n) if isinstance(env.single_action_space, Discrete) else None,
         action_size=env.single_action_space.shape[0] if isinstance(env.single_action_space, Box) else 0,
-        trial_length=find_attribute(env, "trial_length"),
-        context_size=_context_size(env) if predicts_context else 0,
-        items=_items(env) if lists_items else None,
+        trial_length=None if state else find_attribute(env, "trial_length"),
+        task_dim=_task_dim(env) if predicts_task else 0,
+        entities=_entities(env) if entities else None,
+        episode_size=state.episode_size if state else 0,
+        reports_at_end=state is not None and state.reports_at_end,
+        hide_history=state is not None and state.hide_history,
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")
@@ -116,31 +141,22 @@ def _has_trials(env: VectorEnv[Any, Any, Any]) -> bool:
     return False
 
 
-def _context_size(env: VectorEnv[Any, Any, Any]) -> int:
+def _task_dim(env: VectorEnv[Any, Any, Any]) -> int:
     task_vector = find_attribute(env, "task_vector")
     if task_vector is None:
         raise ValueError(
-            "Expected an env with task_vector() -> (n, c), because task_prediction_coef > 0. Set it to 0, or use an "
-            "env that offers its hidden task's context vector."
+            "Expected an env with task_vector() -> (n, c), because task_prediction is set. Set it to None, or use an "
+            "env that offers its hidden task's vector."
         )
     env.reset(seed=0)
     return int(task_vector().shape[1])
 
 
-def _items(env: VectorEnv[Any, Any, Any]) -> tuple[int, int]:
-    layout = find_attribute(env, "item_layout")
+def _entities(env: VectorEnv[Any, Any, Any]) -> tuple[int, int]:
+    layout = find_attribute(env, "entity_layout")
     if layout is None or not isinstance(env.single_action_space, Discrete):
         raise ValueError(
-            "Expected an env with discrete actions and item_layout -> (features, items), because items is True. Set it "
-            "to False, or use an env whose observation lists items, such as TargetSelection."
+            "Expected an env with discrete actions and entity_layout -> (features, entities), because entities is "
+            "True. Set it to False, or use an env whose observation lists entities, such as TargetSelection."
         )
     return int(layout[0]), int(layout[1])
-
-
-def check_binary(contexts: NDArray[np.float32]) -> None:
-    """Raise ValueError unless all contexts (..., c) lie in [0, 1]."""
-    if not ((contexts >= 0) & (contexts <= 1)).all():
-        raise ValueError(
-            f'Expected contexts in [0, 1] with task_prediction_loss="bce", got {contexts.min():g} to '
-            f'{contexts.max():g} from task_vector(). Use "mse", or an env whose context is a vector of indicators.'
-        )

@@ -1,0 +1,151 @@
+"""Contexts: which steps of a task PEARL's context encoder sees, and how they are laid out for it.
+
+The strategies are `LatestTrials`, the paper's: beginnings of a task's latest trials, as a policy meets them; and
+`EpisodeEnds`: how its episodes ended. When acting, the encoder sees the same of every step of the trial so far.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from metaenv.agents.dims import EnvDims
+from metaenv.agents.entities import EntityLayout
+from metaenv.agents.pearl_config import ContextConfig
+from metaenv.agents.replay import Steps, TaskReplay
+from metaenv.typing import Index
+
+
+class Context(NamedTuple):
+    """Steps of b tasks."""
+
+    steps: Tensor
+    """(b, w, step_size) as the encoder takes them."""
+    counts: Tensor
+    """(b, w) bool: which of them count; the others are padding, or not to be seen."""
+
+
+def make_sampler(settings: ContextConfig, dims: EnvDims, layout: EntityLayout | None) -> ContextSampler:
+    """The strategy that the settings ask for."""
+    return (EpisodeEnds if settings.episode_ends else LatestTrials)(settings, dims, layout)
+
+
+def action_vector(actions: Tensor, n_actions: int | None) -> Tensor:
+    """Actions (...) one-hot, or continuous actions (..., d) as they are."""
+    if n_actions is None:
+        return actions.to(torch.float32)
+    return nn.functional.one_hot(actions.long(), n_actions).to(torch.float32)
+
+
+class ContextSampler(ABC):
+    """Draws contexts from the replay, and reads them from the observations of a trial.
+
+    A step's *outcome* is what the trial's observation shows after it: next observation (zeros where a new episode has
+    begun and the trial does not report the last one), action, reward, and the flag of an episode's end.
+
+    Args:
+        settings: sizes of contexts.
+        dims: sizes of the environment. Where its trials hide the history, no step counts.
+        layout: of the entities in the observation, None for a flat one.
+    """
+
+    def __init__(self, settings: ContextConfig, dims: EnvDims, layout: EntityLayout | None) -> None:
+        self.settings, self.dims, self.layout = settings, dims, layout
+
+    @property
+    @abstractmethod
+    def step_size(self) -> int:
+        """Length of a step as the encoder takes it."""
+
+    @abstractmethod
+    def sample(self, replay: TaskReplay, tasks: Index, rng: np.random.Generator) -> Context:
+        """A context of each of `tasks` (b,), to learn from."""
+
+    @abstractmethod
+    def _features(self, before: Tensor, outcome: Tensor) -> Tensor:
+        """Steps (..., step_size) from the observation before (..., d) and the outcome (..., d + k + 2)."""
+
+    @abstractmethod
+    def _counts(self, ended: Tensor) -> Tensor:
+        """Which steps count, given which of them ended an episode; both (...) bool."""
+
+    def hindsight(self, replay: TaskReplay, tasks: Index, size: int, rng: np.random.Generator) -> Context:
+        """`size` steps of each of `tasks` (b,), drawn from all that were paid for: what hindsight knows."""
+        rows = replay.paid(tasks, size, rng)
+        return self._context(rows, np.ones(rows["rewards"].shape, np.bool_))
+
+    def observed(self, before: Tensor, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Steps as the trial's observations show them.
+
+        Args:
+            before: (..., d) the episodes' observations before the steps.
+            observations: (..., o) the trials' observations after them.
+
+        Returns:
+            The steps (..., step_size), which of them count (...), and which ended an episode (...).
+        """
+        d, k = self.dims.episode_size, self.dims.action_vector_size
+        report = d if self.dims.reports_at_end else 0
+        now, reported, done = observations[..., :d], observations[..., d : d + report], observations[..., d + report :]
+        flag = done[..., k + 1 : k + 2]
+        following = now * (1 - flag) + (reported * flag if report else 0)
+        ended = flag[..., 0] > 0
+        steps = self._features(before, torch.cat([following, done[..., : k + 2]], -1))
+        return steps, self._counts(ended) & (not self.dims.hide_history), ended
+
+    def _context(self, rows: Steps, counts: NDArray[np.bool_]) -> Context:
+        tensors = {name: torch.from_numpy(array) for name, array in rows.items()}
+        ended, following = tensors["ended"].unsqueeze(-1), tensors["next_observations"]
+        if not self.dims.reports_at_end:
+            following = following * (1 - ended)
+        played, paid = action_vector(tensors["actions"], self.dims.n_actions), tensors["context_rewards"].unsqueeze(-1)
+        steps = self._features(tensors["observations"], torch.cat([following, played, paid, ended], -1))
+        return Context(steps, torch.from_numpy(counts) & (not self.dims.hide_history))
+
+
+class LatestTrials(ContextSampler):
+    """Beginnings of a task's latest trials, from nothing to all of one; every step counts."""
+
+    @property
+    def step_size(self) -> int:
+        """Observation, next observation, action, reward and flag; of entities the chosen one alone."""
+        d, k = self.dims.episode_size, self.dims.action_vector_size
+        return 2 * d + k + 2 if self.layout is None else d - self.layout.end + self.layout.choice_size + 2
+
+    def sample(self, replay: TaskReplay, tasks: Index, rng: np.random.Generator) -> Context:
+        """See `ContextSampler`."""
+        return self._context(*replay.contexts(tasks, self.settings.size, self.settings.min_fraction, rng))
+
+    def _features(self, before: Tensor, outcome: Tensor) -> Tensor:
+        if self.layout is None:
+            return torch.cat([before, outcome], -1)
+        following, action, paid = outcome.split([self.dims.episode_size, self.layout.n_actions, 2], -1)
+        choice = self.layout.choice(self.layout.entities(before), action)
+        return torch.cat([choice, following[..., self.layout.end :], paid], -1)
+
+    def _counts(self, ended: Tensor) -> Tensor:
+        return torch.ones_like(ended)
+
+
+class EpisodeEnds(ContextSampler):
+    """Last steps of a task's episodes: the last observation, and the reward."""
+
+    @property
+    def step_size(self) -> int:
+        """Last observation and reward."""
+        return self.dims.episode_size + 1
+
+    def sample(self, replay: TaskReplay, tasks: Index, rng: np.random.Generator) -> Context:
+        """See `ContextSampler`."""
+        return self._context(*replay.ends(tasks, self.settings.size, rng))
+
+    def _features(self, before: Tensor, outcome: Tensor) -> Tensor:
+        return torch.cat([outcome[..., : self.dims.episode_size], outcome[..., -2:-1]], -1)
+
+    def _counts(self, ended: Tensor) -> Tensor:
+        return ended

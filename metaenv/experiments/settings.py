@@ -1,0 +1,298 @@
+"""Settings of training runs that are kept by name: those of the published runs, and tried ones of environments.
+
+Each entry says only what differs from the defaults of `TrainConfig`, `RL2Config` and `PEARLConfig`, or from an entry
+that it extends. Names of PEARL's settings end in ``-pearl``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from metaenv.agents.config import TaskPrediction, Teacher
+from metaenv.agents.pearl_config import (
+    BeliefConfig,
+    ContextConfig,
+    Exploration,
+    MixtureConfig,
+    PEARLConfig,
+    PEARLNetwork,
+)
+from metaenv.agents.rl2_config import Network, RL2Config
+from metaenv.errors import nearest_of
+from metaenv.registry import NAMESPACE, full_id, names, vector_class
+from metaenv.runs.training import AgentConfig, RunError, TrainConfig
+
+SETTINGS: dict[str, TrainConfig] = {}
+"""Settings by name."""
+
+
+def _keep(
+    name: str, env: str, steps: int, num_envs: int, agent: AgentConfig | None = None, **others: Any
+) -> TrainConfig:
+    SETTINGS[name] = TrainConfig(f"{env}-v0", steps, num_envs, agent=agent or RL2Config(), **others)
+    return SETTINGS[name]
+
+
+# ---------------------------------------------------------------- bandits and MDPs of the RL² paper
+
+GITTINS = Teacher("Gittins index", anneal_fraction=0.7)
+PULLS_100 = RL2Config(
+    n_epochs=3,
+    n_minibatches=12,
+    gamma=1.0,
+    gae_lambda=0.98,
+    ent_coef=0.02,
+    network=Network(hidden_size=128),
+    teacher=GITTINS,
+)
+PULLS_500 = RL2Config(
+    n_epochs=3, n_minibatches=8, gamma=1.0, gae_lambda=0.996, ent_coef=0.02, task_prediction=TaskPrediction(0.5)
+)
+for arms in (5, 10, 50):
+    bandit = {"n_arms": str(arms)}
+    bonus = 0.008 if arms == 50 else 0.02  # with 50 arms a bonus of 0.02 keeps the policy exploring for too long
+    _keep(f"bandit-10-{arms}", "BernoulliBandit", 6_000_000, 512, episodes=10, settings=bandit)
+    agent = replace(PULLS_100, ent_coef=bonus)
+    _keep(f"bandit-100-{arms}", "BernoulliBandit", 20_000_000, 1024, agent, episodes=100, settings=bandit)
+    agent = replace(PULLS_500, ent_coef=bonus)
+    _keep(f"bandit-500-{arms}", "BernoulliBandit", 150_000_000, 256, agent, episodes=500, settings=bandit)
+
+_keep(
+    "bandit-100-5-pearl",
+    "BernoulliBandit",
+    1_000_000,
+    50,
+    PEARLConfig(
+        n_tasks=2000,
+        replay_capacity=500,
+        gradient_steps=50,
+        meta_batch=64,
+        batch_size=8,
+        gamma=0.0,
+        ent_coef=0.02,
+        context=ContextConfig(size=100),
+        belief=BeliefConfig(latent_size=8, encoder_sizes=(64,), kl_coef=0.003),
+        network=PEARLNetwork(sizes=(64, 64)),
+    ),
+    episodes=100,
+    settings={"n_arms": "5"},
+)
+
+MDP = RL2Config(
+    n_epochs=3,
+    n_minibatches=8,
+    learning_rate=1e-3,
+    gamma=1.0,
+    ent_coef=0.003,
+    network=Network(cell="attention", embedding_sizes=(), skip=False),
+    teacher=Teacher("BEB (every step)", anneal_fraction=0.9),
+)
+for episodes, num_envs, million_steps in ((10, 256, 6), (25, 128, 8), (50, 64, 16), (75, 48, 24), (100, 32, 32)):
+    _keep(f"mdp-{episodes}", "TabularMDP", million_steps * 1_000_000, num_envs, MDP, episodes=episodes)
+
+# ---------------------------------------------------------------- GridNavi and SparsePointRobot
+
+_keep("GridNavi", "GridNavi", 6_000_000, 256, RL2Config(n_minibatches=8, ent_coef=0.02))
+_keep(
+    "GridNavi-pearl",
+    "GridNavi",
+    400_000,
+    21,
+    PEARLConfig(
+        n_tasks=21,
+        gradient_steps=50,
+        meta_batch=21,
+        learning_rate=2e-3,
+        gamma=0.9,
+        ent_coef=0.02,
+        context=ContextConfig(size=60, latest_trials=10, min_fraction=0.1),
+        belief=BeliefConfig(encoder_sizes=(64, 64), kl_coef=0.001),
+        exploration=Exploration(random_trials=20, random_action_repeat=4, resample_every=5),
+        network=PEARLNetwork(sizes=(64, 64)),
+    ),
+)
+_keep(
+    "SparsePointRobot-pearl",
+    "SparsePointRobot",
+    4_480_000,
+    80,
+    PEARLConfig(
+        n_tasks=80,
+        replay_capacity=20_000,
+        gradient_steps=150,
+        meta_batch=16,
+        gamma=0.9,
+        critic_reward="dense_reward",
+        ent_coef=0.01,
+        context=ContextConfig(size=400, latest_trials=5),
+        belief=BeliefConfig(
+            latent_size=3, encoder_sizes=(64, 64), kl_coef=0.003, kl_coef_final=0.0005, mixture=MixtureConfig(16)
+        ),
+        exploration=Exploration(random_trials=5, random_action_repeat=20, prior_episodes=0, resample_every=12),
+    ),
+    episodes=20,
+)
+
+# ---------------------------------------------------------------- materials
+
+MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
+_keep("MaterialsSynthesis", "MaterialsSynthesis", 9_000_000, 512, MATERIALS)
+_keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS)
+_keep("materials-full", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"variant": "full"})
+_keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"noise": "2"})
+_keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"feedback": "yield"})
+_keep(
+    "MaterialsSynthesis-pearl",
+    "MaterialsSynthesis",
+    240_000,
+    200,
+    PEARLConfig(
+        n_tasks=2000,
+        replay_capacity=300,
+        gradient_steps=50,
+        meta_batch=64,
+        batch_size=16,
+        gamma=0.0,
+        reward_scale=5.0,
+        context=ContextConfig(size=10),
+        belief=BeliefConfig(latent_size=10),
+    ),
+)
+_keep(
+    "FurnaceControl",
+    "FurnaceControl",
+    12_000_000,
+    256,
+    RL2Config(
+        learning_rate=1e-3,
+        gamma=0.998,
+        gae_lambda=0.97,
+        ent_coef=0.02,
+        network=Network(embedding_sizes=(128,), hidden_size=128),
+    ),
+)
+
+# ---------------------------------------------------------------- molecules
+
+MOLECULES = RL2Config(
+    n_epochs=3,
+    n_minibatches=8,
+    gamma=1.0,
+    gae_lambda=0.97,
+    ent_coef=0.005,
+    network=Network(embedding_sizes=(128,), hidden_size=128, head_sizes=(128,)),
+    teacher=Teacher("Bayes adapter", anneal_fraction=0.4, rollout_fraction=0.9),
+    task_prediction=TaskPrediction(2.0, "bce", feed_to_policy=True),
+)
+_keep("MoleculeDesign", "MoleculeDesign", 12_000_000, 512, MOLECULES)
+_keep(
+    "molecules-plain",
+    "MoleculeDesign",
+    3_000_000,
+    512,
+    replace(
+        MOLECULES,
+        ent_coef=0.01,
+        network=replace(MOLECULES.network, hidden_size=64),
+        teacher=None,
+        task_prediction=None,
+    ),
+)
+_keep(
+    "MoleculeDesign-pearl",
+    "MoleculeDesign",
+    1_500_000,
+    256,
+    PEARLConfig(
+        n_tasks=2000,
+        replay_capacity=300,
+        gradient_steps=50,
+        meta_batch=256,
+        batch_size=4,
+        reward_scale=5.0,
+        ent_coef=0.01,
+        context=ContextConfig(size=6, episode_ends=True),
+        belief=BeliefConfig(latent_size=64, sample=False, kl_coef=0.0),
+        exploration=Exploration(random_trials=2),
+        teacher=Teacher("Bayes adapter", anneal_fraction=0.6, rollout_fraction=0.4),
+        task_prediction=TaskPrediction(10.0, "bce", feed_to_policy=True),
+    ),
+)
+_keep(
+    "LeadOptimization",
+    "LeadOptimization",
+    8_000_000,
+    512,
+    replace(
+        MOLECULES,
+        gae_lambda=0.95,
+        teacher=Teacher("hill climbing, remembering", anneal_fraction=0.5, rollout_fraction=0.8),
+        task_prediction=TaskPrediction(1.0, feed_to_policy=True),
+    ),
+)
+
+# ---------------------------------------------------------------- telescopes
+
+TELESCOPE = RL2Config(
+    n_epochs=2,
+    n_minibatches=16,
+    gamma=0.95,
+    gae_lambda=0.9,
+    ent_coef=0.005,
+    network=Network(embedding_sizes=(128,), hidden_size=128, head_sizes=(128,), entities=True, entity_size=32),
+    teacher=Teacher("Bayes-UCB", anneal_fraction=0.3),
+)
+_keep("TargetSelection", "TargetSelection", 4_000_000, 256, TELESCOPE)
+_keep("telescope-depth", "TargetSelection", 3_000_000, 256, TELESCOPE, settings={"variant": "depth"})
+TELESCOPE_PEARL = PEARLConfig(
+    n_tasks=500,
+    refresh_tasks=32,
+    replay_capacity=120,
+    batch_size=16,
+    gamma=0.5,
+    reward_scale=10.0,
+    ent_coef=0.1,
+    belief=BeliefConfig(latent_size=16, sample=False, kl_coef=0.001),
+    exploration=Exploration(prior_episodes=0, resample_every=1),
+    network=PEARLNetwork(sizes=(128,), entities=True, entity_size=32),
+    teacher=Teacher("Bayes-UCB", anneal_fraction=0.7, rollout_fraction=0.5),
+    task_prediction=TaskPrediction(3.0, feed_to_policy=True),
+)
+_keep("TargetSelection-pearl", "TargetSelection", 300_000, 32, TELESCOPE_PEARL)
+_keep(
+    "telescope-depth-pearl",
+    "TargetSelection",
+    300_000,
+    32,
+    replace(TELESCOPE_PEARL, replay_capacity=144),
+    settings={"variant": "depth"},
+)
+
+
+def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
+    """Settings that are kept by name, or the default ones of an environment.
+
+    Args:
+        name: a key of `SETTINGS`, where the ending ``-pearl`` may be left off, or the id of an environment.
+        algorithm: "rl2" or "pearl".
+
+    Raises:
+        RunError: there is neither; the nearest name is suggested.
+    """
+    ending = "" if algorithm == "rl2" else f"-{algorithm}"
+    known = {key: config for key, config in SETTINGS.items() if config.algorithm == algorithm}
+    short = name.rpartition("/")[2].rpartition("-v")[0] or name.rpartition("/")[2]
+    for candidate in (name, f"{name}{ending}", f"{short}{ending}"):
+        if candidate in known:
+            return known[candidate]
+    try:
+        env = full_id(name)
+    except ValueError as error:
+        kinds = {"Environments": names(), "Kept settings": known.keys() - set(names())}
+        raise RunError(f"no environment and no kept settings {name!r}.{nearest_of(name, kinds)}") from error
+    start = {"num_envs": 20} if algorithm == "pearl" else {}
+    declared = getattr(vector_class(env), "training_settings", {}).get(algorithm, {})
+    # Another project's id is kept whole: without its module it is not found.
+    known_as = env.rpartition("/")[2] if env.startswith(f"{NAMESPACE}:") else env
+    return TrainConfig.from_dict({"env": known_as, "algorithm": algorithm, **start, **declared})
