@@ -4,7 +4,7 @@
 
     train = Episodes(TaskSampler(SolidStateDistribution(), "train", seed=0), n_shot=10, n_query=20)
     test = frozen_episodes(Episodes(TaskSampler(SolidStateDistribution(), "test", seed=1), n_shot=10, n_query=50))
-    learners = {name: make_learner(name, train.problem).meta_fit(train, 2_000) for name in ("maml", "zero-shot")}
+    learners = {name: make_learner(name, train.problem).meta_fit(train, 2_000) for name in ("maml", "no-adaptation")}
     print(evaluate(learners, test).markdown())
 
 Importing this package imports no torch; using it does (`metaenv[agents]`).
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from metaenv.supervised.data.problem import Problem
     from metaenv.supervised.evaluation import Report, evaluate
     from metaenv.supervised.learner import Learner, LearnerConfig, Prediction, Predictor
-    from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
+    from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
 
 __all__ = [
-    "FLOORS",
+    "BASELINES",
     "LEARNERS",
     "Dataset",
     "EpisodeBatch",
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "FLOORS": "registry",
+    "BASELINES": "registry",
     "LEARNERS": "registry",
     "Dataset": "data.datasets",
     "EpisodeBatch": "data.episodes",

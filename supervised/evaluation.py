@@ -172,7 +172,7 @@ def evaluate(
     for name, learner in ((name, learner) for name, each in seeds.items() for learner in each):
         mine, theirs = learner.problem, episodes.problem
         same = (mine.kind, mine.x_shape) == (theirs.kind, theirs.x_shape)
-        if not same or (mine.n_outputs != theirs.n_outputs and not learner.any_way):
+        if not same or (mine.n_outputs != theirs.n_outputs and not learner.variable_n_way):
             raise ValueError(f"{name} was made for {mine}, and the episodes are {theirs}")
     with torch_threads_of(torch_threads):
         scores = {

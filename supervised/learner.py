@@ -131,7 +131,7 @@ class Learner(ABC):
 
     config_class: ClassVar[type[LearnerConfig]] = LearnerConfig
     kinds: ClassVar[tuple[Kind, ...]] = ("classification", "regression", "anomaly")
-    any_way: ClassVar[bool] = False
+    variable_n_way: ClassVar[bool] = False
     """Whether it can be adapted to another number of classes than it was trained on."""
     trained: ClassVar[bool] = True
     """Whether `meta_fit` trains anything beyond the scaling."""
@@ -317,7 +317,7 @@ class Learner(ABC):
 
     def _check_episodes(self, episodes: Episodes) -> None:
         expected, got = self.problem, episodes.problem
-        same_ways = expected.n_outputs == got.n_outputs or self.any_way
+        same_ways = expected.n_outputs == got.n_outputs or self.variable_n_way
         if (expected.kind, expected.x_shape) != (got.kind, got.x_shape) or not same_ways:
             raise ValueError(f"expected episodes of {expected}, got {got}; make a learner with episodes.problem")
 
@@ -376,7 +376,7 @@ class Learner(ABC):
             )
         if kind != "classification":
             return
-        ways = int(y.max()) + 1 if self.any_way else self.problem.n_outputs
+        ways = int(y.max()) + 1 if self.variable_n_way else self.problem.n_outputs
         counts = torch.stack([(y == label).sum(1) for label in range(ways)], 1)
         if y.min() < 0 or y.max() >= ways or ways < 2 or (counts == 0).any():
             raise ValueError(

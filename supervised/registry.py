@@ -29,14 +29,14 @@ LEARNERS: dict[str, str] = {
 }
 """Learners of this field, "module:Class"."""
 
-FLOORS: dict[str, str] = {
+BASELINES: dict[str, str] = {
     "gp": "metaenv.supervised.baselines.gp:TaskGP",
     "isolation-forest": "metaenv.supervised.baselines.forests:OutlierForest",
     "knn": "metaenv.supervised.baselines.simple:NearestNeighbours",
     "linear": "metaenv.supervised.baselines.simple:LinearModel",
     "nearest-centroid": "metaenv.supervised.baselines.simple:NearestCentroid",
     "random-forest": "metaenv.supervised.baselines.forests:RandomForest",
-    "zero-shot": "metaenv.supervised.baselines.simple:ZeroShot",
+    "no-adaptation": "metaenv.supervised.baselines.simple:NoAdaptation",
 }
 """What every learner must be held against."""
 
@@ -45,12 +45,12 @@ REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telesc
 
 
 def learner_class(name: str) -> type[Learner]:
-    """The class of this name in `LEARNERS`, `FLOORS` or `REFERENCES`.
+    """The class of this name in `LEARNERS`, `BASELINES` or `REFERENCES`.
 
     Raises:
         ValueError: there is none; the message says which there are.
     """
-    return named("learner", name, {**LEARNERS, **FLOORS, **REFERENCES})
+    return named("learner", name, {**LEARNERS, **BASELINES, **REFERENCES})
 
 
 def named(what: str, name: str, known: Mapping[str, str]) -> Any:

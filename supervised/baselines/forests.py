@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metaenv.supervised.baselines.simple import Floor
+from metaenv.supervised.baselines.simple import UntrainedBaseline
 from metaenv.supervised.learner import Adapted, LearnerConfig
 
 SMALLEST_SHARE = 1e-3  # of votes, before its logarithm (chosen)
@@ -36,7 +36,7 @@ def _ensemble() -> Any:
         raise ImportError("forests need scikit-learn: pip install scikit-learn, or leave them out") from error
 
 
-class _Forest(Floor):
+class _Forest(UntrainedBaseline):
     config_class = ForestConfig
     config: ForestConfig
 

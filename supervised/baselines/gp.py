@@ -1,4 +1,4 @@
-"""A Gaussian process for each task, fitted to its support set alone: the floor that few-shot regression must beat.
+"""A Gaussian process for each task, fitted to its support set alone: the baseline that few-shot regression must beat.
 
 Carl Edward Rasmussen, Christopher Williams, "Gaussian Processes for Machine Learning", MIT Press 2006,
 https://gaussianprocess.org/gpml: prediction by equations 2.25 and 2.26, marginal likelihood by equation 5.8.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metaenv.supervised.baselines.simple import Floor
+from metaenv.supervised.baselines.simple import UntrainedBaseline
 from metaenv.supervised.learner import Adapted, LearnerConfig, Prediction
 from metaenv.supervised.learners.prototypical import squared_distances
 
@@ -27,7 +27,7 @@ class TaskGPConfig(LearnerConfig):
     """To choose from: variance of the noise over that of the signal (chosen)."""
 
 
-class TaskGP(Floor):
+class TaskGP(UntrainedBaseline):
     """Squared-exponential kernel and constant mean; length scale and noise of greatest marginal likelihood on a grid.
 
     The signal's variance follows in closed form. A grid, because with five samples the likelihood has several

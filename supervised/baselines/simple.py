@@ -19,10 +19,10 @@ NEWTON_STEPS = 200  # of the logistic regression (chosen: logits are then right 
 PENALTIES = tuple(10.0**e for e in range(-3, 5))  # that ridge regression chooses from (chosen)
 
 
-class Floor(Learner):
+class UntrainedBaseline(Learner):
     """A method that is not meta-trained; `meta_fit` only takes the scaling from the episodes."""
 
-    any_way = True
+    variable_n_way = True
     trained = False
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
@@ -30,7 +30,7 @@ class Floor(Learner):
         return nn.Identity()
 
 
-class NearestCentroid(Floor):
+class NearestCentroid(UntrainedBaseline):
     """The class whose mean is nearest; for regression the mean y, for anomalies the distance to the mean."""
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
@@ -50,7 +50,7 @@ class NeighboursConfig(LearnerConfig):
     """Neighbours that vote, at most all there are (chosen)."""
 
 
-class NearestNeighbours(Floor):
+class NearestNeighbours(UntrainedBaseline):
     """Votes, or the mean y, of the k nearest; for anomalies the distance to the k-th. Ties go to the nearer."""
 
     config_class = NeighboursConfig
@@ -82,7 +82,7 @@ class LinearConfig(LearnerConfig):
     """Of the logistic regression: one half of it times the squared weights is added to the sum of the losses."""
 
 
-class LinearModel(Floor):
+class LinearModel(UntrainedBaseline):
     """Logistic regression on the support set; for regression ridge, its penalty chosen by leaving one out."""
 
     config_class = LinearConfig
@@ -154,7 +154,7 @@ def best_ridge(x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([weights, y_mean[..., None] - x_mean @ weights], 1)
 
 
-class ZeroShot(Learner):
+class NoAdaptation(Learner):
     """One network trained on all tasks at once, which does not adapt: what is known without the support set.
 
     In N-way classification, where labels are numbered anew in each task, it must stay at chance.

@@ -29,7 +29,7 @@ from metaenv.supervised.families.light_curve_survey import (
     SHALLOW,
     WIDE,
     Photometry,
-    Representation,
+    Variant,
     features,
     found_objects,
     sequences,
@@ -81,7 +81,7 @@ class LightCurves(Family):
     """Light curves of variable stars, supernovae and other transients in six bands.
 
     Args:
-        view: ``"features"``, 46 statistics, or ``"sequence"``, 11 channels over 128 visits.
+        variant: ``"features"``, 46 statistics, or ``"sequence"``, 11 channels over 128 visits.
         per_class: objects simulated of each of the classes.
         data: files of real objects instead, see `read_plasticc`: then classes are split at random, 60/20/20 %, and
             there is no ood split.
@@ -98,13 +98,13 @@ class LightCurves(Family):
 
     def __init__(
         self,
-        view: Representation = "features",
+        variant: Variant = "features",
         per_class: int = PER_CLASS,
         data: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
     ) -> None:
-        if view not in ("features", "sequence"):
-            raise ValueError(f"expected 'features' or 'sequence' as view of light curves, got {view!r}")
-        self.view: Representation = view
+        if variant not in ("features", "sequence"):
+            raise ValueError(f"expected 'features' or 'sequence' as the variant of light curves, got {variant!r}")
+        self.variant: Variant = variant
         self.per_class = per_class
         self._real = None if data is None else _split_real(*data)
         if data is not None:
@@ -113,11 +113,11 @@ class LightCurves(Family):
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         """The split's data set; for rare transients mixtures of them."""
         if kind == "anomaly":
-            return TaskSampler(RareTransients(self.view, self.per_class, split), split, seed)
+            return TaskSampler(RareTransients(self.variant, self.per_class, split), split, seed)
         if self._real is not None:
             photometry, classes = self._real[split]
-            return Dataset(represent(photometry, self.view), classes)
-        return _dataset(split, self.view, self.per_class)
+            return Dataset(represent(photometry, self.variant), classes)
+        return _dataset(split, self.variant, self.per_class)
 
     def threshold(self, kind: Kind) -> float | None:
         """An anomaly has y = 1."""
@@ -132,15 +132,15 @@ class LightCurves(Family):
             _draw_curves(figure, batch, objects(split, split, self.per_class)[0])
 
 
-def represent(photometry: Photometry, view: Representation) -> NDArray[np.float32]:
+def represent(photometry: Photometry, variant: Variant) -> NDArray[np.float32]:
     """What a learner sees of light curves."""
-    return features(photometry) if view == "features" else sequences(photometry)
+    return features(photometry) if variant == "features" else sequences(photometry)
 
 
 @lru_cache(maxsize=8)
-def _dataset(split: str, view: Representation, per_class: int) -> Dataset:
+def _dataset(split: str, variant: Variant, per_class: int) -> Dataset:
     photometry, classes, names = objects(split, split, per_class)
-    return Dataset(represent(photometry, view), classes, names)
+    return Dataset(represent(photometry, variant), classes, names)
 
 
 # RARE TRANSIENTS
@@ -163,7 +163,7 @@ class RareTransients(TaskDistribution):
     """Mixtures of common families with a rare one; ``labelled`` has y = 1 for the rare, a quarter of all."""
 
     task_type: ClassVar[type[Task]] = MixtureTask
-    view: Representation = "features"
+    variant: Variant = "features"
     per_class: int = PER_CLASS
     objects_of: str = "train"
     """The split whose objects are shown: no object is in two of them."""
@@ -189,7 +189,7 @@ class RareTransients(TaskDistribution):
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """``n`` different objects of each task."""
-        bank, start, size = _bank(self.view, self.per_class, self.objects_of)
+        stock, start, size = _stock(self.variant, self.per_class, self.objects_of)
         if n > size or (start[tasks.rare.astype(np.intp)] < 0).any():
             raise ValueError(
                 f"expected at most {size} objects of families that the split {self.objects_of} has, got {n} of "
@@ -199,7 +199,7 @@ class RareTransients(TaskDistribution):
         common = np.take_along_axis(tasks.common, rng.integers(COMMON, size=(len(tasks), n)), axis=1)
         family = np.where(anomalous, tasks.rare[:, None], common).astype(np.intp)
         rows = start[family] + distinct(np.full(len(tasks), size), n, rng)  # another object each time
-        return Labelled(bank[rows].astype(np.float64), anomalous.astype(np.float64), tasks.ids)
+        return Labelled(stock[rows].astype(np.float64), anomalous.astype(np.float64), tasks.ids)
 
     def context(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 2 * families) -1 or 1: which families are common, which is rare."""
@@ -209,12 +209,12 @@ class RareTransients(TaskDistribution):
 
 
 @lru_cache(maxsize=4)
-def _bank(view: Representation, per_class: int, split: str) -> tuple[NDArray[np.float32], NDArray[np.intp], int]:
+def _stock(variant: Variant, per_class: int, split: str) -> tuple[NDArray[np.float32], NDArray[np.intp], int]:
     """All objects that mixtures are made of, where each family starts (-1: not there), and objects of a family."""
     start, parts, at = np.full(len(FAMILIES), -1), [], 0
     size = SIDE * SIDE * per_class
     for held in dict.fromkeys(["train", "test" if split == "ood-survey" else split]):
-        parts.append(represent(objects(split, held, per_class)[0], view))
+        parts.append(represent(objects(split, held, per_class)[0], variant))
         for i in families_of(held):
             start[i] = at
             at += size

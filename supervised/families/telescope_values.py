@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metaenv.supervised.baselines.simple import Floor
+from metaenv.supervised.baselines.simple import UntrainedBaseline
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
@@ -84,7 +84,7 @@ class PriorRidgeConfig(LearnerConfig):
     scale: Literal["meta", "none"] = "none"
 
 
-class PriorRidge(Floor):
+class PriorRidge(UntrainedBaseline):
     """Ridge regression with the true prior: the best linear predictor for programmes of the training split.
 
     Coefficients of a task are normal in it, with the mean and covariance that they have over programmes, and noise

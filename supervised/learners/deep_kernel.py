@@ -62,7 +62,7 @@ class DeepKernel(Learner):
 
     config_class = DeepKernelConfig
     kinds = ("classification", "regression")
-    any_way = True
+    variable_n_way = True
     config: DeepKernelConfig
 
     def _why_not(self) -> str:

@@ -44,7 +44,7 @@ class Matching(Learner):
     """Matching Networks; see the module's docstring."""
 
     config_class = MatchingConfig
-    any_way = True
+    variable_n_way = True
     config: MatchingConfig
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:

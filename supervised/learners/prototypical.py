@@ -39,7 +39,7 @@ class Prototypical(Learner):
     """
 
     config_class = PrototypicalConfig
-    any_way = True
+    variable_n_way = True
     config: PrototypicalConfig
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:

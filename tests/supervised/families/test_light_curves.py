@@ -28,10 +28,10 @@ def numbers(name: str) -> int:
 
 def test_microlensing_at_one_einstein_radius_gives_1_34():
     """A(u = 1) = 3 / sqrt 5 (Paczynski 1986)."""
-    view = models.View(np.array([[0.0, 450.0, 900.0]]), np.full((1, 3), 2), 900.0, 24.0)
+    visits = models.Visits(np.array([[0.0, 450.0, 900.0]]), np.full((1, 3), 2), 900.0, 24.0)
     unit = np.full((1, models.N_UNIT), 0.5)
     unit[0, 1], unit[0, 2], unit[0, 3] = 1.0, (0.5 + 0.1) / 1.1, 1.0  # u0 = 1, the peak at 450 days, no blend
-    light = models.microlensing(unit, view, np.random.default_rng(0))
+    light = models.microlensing(unit, visits, np.random.default_rng(0))
     assert light.flux[0, 1] / light.constant[0, 1] + 1 == pytest.approx(3 / np.sqrt(5), rel=1e-6)
     assert abs(light.flux[0, 0] / light.constant[0, 0]) < 1e-4
 
