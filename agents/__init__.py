@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metaenv.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from metaenv.agents.pearl import PEARL, PEARLConfig
@@ -11,19 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PEARL", "RL2", "PEARLConfig", "RL2Config"]
 
-_MODULES = {
-    "PEARL": "metaenv.agents.pearl",
-    "PEARLConfig": "metaenv.agents.pearl",
-    "RL2": "metaenv.agents.rl2",
-    "RL2Config": "metaenv.agents.rl2",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__, {"metaenv.agents.pearl": ["PEARL", "PEARLConfig"], "metaenv.agents.rl2": ["RL2", "RL2Config"]}
+)

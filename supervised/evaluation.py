@@ -24,7 +24,8 @@ from metaenv.evaluation import write_text
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
-from metaenv.supervised.learner import Learner, Prediction
+from metaenv.supervised.learner import Learner
+from metaenv.supervised.predictor import Prediction
 from metaenv.threads import torch_threads_of
 from metaenv.typing import Bools, Floats
 

@@ -228,7 +228,7 @@ def trained(plan: Plan, train: Dataset, checkpoint: Path) -> Learner:
     backbone = ConvNet((1, SIDE, SIDE), settings.width, batch_norm=plan.transductive)
     if checkpoint.exists():
         learner = learner_class(plan.learner).load(checkpoint, backbone)
-        return learner.resume(stream, progress_bar=True, checkpoint=checkpoint)
+        return learner.meta_fit(stream, resume=True, progress_bar=True, checkpoint=checkpoint)
     learner = make_learner(
         plan.learner,
         stream.problem,

@@ -105,7 +105,7 @@ def train(k: int, seed: int, updates: int, engine: Engine, out: Path, progress_b
             )
         if learner.iteration == updates:
             return learner, before
-        learner.resume(episodes, **how)
+        learner.meta_fit(episodes, resume=True, **how)
     else:
         learner = MAML(episodes.problem, MAMLConfig(**PAPER, engine=engine), seed=seed)
         learner.meta_fit(episodes, updates, **how)

@@ -470,7 +470,7 @@ def _trained(run: Run, cell: Path, method: str, seed: int, progress_bar: bool) -
         watch = _Watch(learner, cell, max(1, chosen.iterations // LOG_LINES), interrupted)
         shown = progress_bar and learner.trained
         if path.exists():
-            learner.resume(episodes, progress_bar=shown, callback=watch)
+            learner.meta_fit(episodes, resume=True, progress_bar=shown, callback=watch)
         else:
             learner.meta_fit(episodes, chosen.iterations, progress_bar=shown, callback=watch)
         watch.close()

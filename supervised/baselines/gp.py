@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from metaenv.supervised.baselines.simple import UntrainedBaseline
-from metaenv.supervised.learner import Adapted, LearnerConfig, Prediction
+from metaenv.supervised.learner import LearnerConfig
 from metaenv.supervised.learners.prototypical import squared_distances
+from metaenv.supervised.predictor import Adapted, Prediction
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,8 @@ class TaskGP(UntrainedBaseline):
 
     config_class = TaskGPConfig
     kinds = ("regression",)
+    alternative = "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
     config: TaskGPConfig
-
-    def _why_not(self) -> str:
-        return "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         x, mean = support_x.flatten(2), support_y.mean(1, keepdim=True)

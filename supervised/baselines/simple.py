@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.prototypical import prototypes, squared_distances
+from metaenv.supervised.predictor import Adapted
 
 NEWTON_STEPS = 200  # of the logistic regression (chosen: logits are then right to 0.01)
 PENALTIES = tuple(10.0**e for e in range(-3, 5))  # that ridge regression chooses from (chosen)
@@ -87,10 +88,8 @@ class LinearModel(UntrainedBaseline):
 
     config_class = LinearConfig
     kinds = ("classification", "regression")
+    alternative = "one class cannot be separated from none; choose nearest-centroid, knn or isolation-forest"
     config: LinearConfig
-
-    def _why_not(self) -> str:
-        return "one class cannot be separated from none; choose nearest-centroid, knn or isolation-forest"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         features = _with_constant(support_x)

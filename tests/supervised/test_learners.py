@@ -94,10 +94,22 @@ def test_training_resumes_to_the_same_result(case, tmp_path):
     broken.meta_fit(episodes_of(kind, 1), 6, callback=lambda i, _: i < 3, checkpoint=tmp_path / "part")
     resumed = type(broken).load(tmp_path / "part.pt")
     assert resumed.iteration == (3 if resumed.trained else 0)
-    resumed.resume(episodes_of(kind, 1))
+    resumed.meta_fit(episodes_of(kind, 1), resume=True)
     assert resumed.iteration == whole.iteration
     for k, v in whole.network.state_dict().items():
         assert torch.equal(v, resumed.network.state_dict()[k])
+
+
+def test_a_training_is_lengthened_when_it_is_resumed(tmp_path):
+    learner = build("prototypical", sines().problem, lr_decay="linear").meta_fit(sines(), 4)
+    learner.save(tmp_path / "part")
+    longer = type(learner).load(tmp_path / "part").meta_fit(sines(), 6, resume=True)
+    assert (longer.iteration, longer.iterations) == (6, 6)
+    assert longer.optimizer.param_groups[0]["lr"] == pytest.approx(longer.config.learning_rate / 6)
+    with pytest.raises(ValueError, match="at least the 6 iterations that are done, got 5"):
+        longer.meta_fit(sines(), 5, resume=True)
+    with pytest.raises(ValueError, match="has not been trained"):
+        build("prototypical", sines().problem).meta_fit(sines(), resume=True)
 
 
 def test_bad_support_sets_and_queries_are_refused(case):
@@ -176,9 +188,8 @@ def test_seeds(name):
     assert any(not torch.equal(v, states[2][k]) for k, v in states[0].items())
 
 
-@pytest.mark.parametrize("name", ["no-adaptation", *sorted(set(LEARNERS) - {"reptile"})])
+@pytest.mark.parametrize("name", ["no-adaptation", *LEARNERS])
 def test_meta_gradients_are_cut_to_the_greatest_length_allowed(name, monkeypatch):
-    """Reptile has none: it moves its weights a share of the way to the adapted ones."""
     episodes = sines()
     learner, norms = build(name, episodes.problem, max_grad_norm=1e-4), []
     step = learner.optimizer.step
