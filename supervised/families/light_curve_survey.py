@@ -8,14 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.families.light_curve_models import (
-    BANDS,
-    FAMILIES,
-    N_UNIT,
-    Light,
-    Visits,
-    flux_of,
-)
+from metaenv.supervised.families.light_curve_light import BANDS, N_UNIT, Light, Visits, flux_of
+from metaenv.supervised.families.light_curve_models import FAMILIES
 from metaenv.typing import Bools, Floats
 
 N_VISITS = 128  # PLAsTiCC's wide survey has a median of 129 points an object

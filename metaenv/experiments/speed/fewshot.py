@@ -134,7 +134,8 @@ def sampler() -> dict[str, float]:
 
 def light_curves() -> dict[str, float]:
     """Simulated objects a second, as measured by a survey, in the mean over all kinds."""
-    from metaenv.supervised.families.light_curve_models import FAMILIES, N_UNIT
+    from metaenv.supervised.families.light_curve_light import N_UNIT
+    from metaenv.supervised.families.light_curve_models import FAMILIES
     from metaenv.supervised.families.light_curve_survey import BLOCK, WIDE, simulate
 
     print("\nLight curves a second, six bands, 128 visits\n", flush=True)
