@@ -193,7 +193,10 @@ class Learner(ABC):
             ValueError: the episodes are of another problem, or there is no training to resume.
             FloatingPointError: 100 updates in a row gave a loss that was not finite.
         """
-        self.check_problem(episodes.problem)
+        if not self.fits(episodes.problem):
+            raise ValueError(
+                f"expected episodes of {self.problem}, got {episodes.problem}; make a learner with episodes.problem"
+            )
         self._begin(episodes, iterations, resume)
         with torch_threads_of(torch_threads):
             if self.config.scale == "meta" and not self.scaling.fitted:
@@ -250,11 +253,10 @@ class Learner(ABC):
         """Fraction of the iterations of the last `meta_fit` that is done, in [0, 1]."""
         return (self.iteration - self._start) / max(1, self.iterations - self._start)
 
-    def check_problem(self, problem: Problem) -> None:
-        """Check that the learner was made for a problem. Raises ValueError if it was not."""
-        mine, n_way_fits = self.problem, self.problem.n_outputs == problem.n_outputs or self.variable_n_way
-        if (mine.kind, mine.x_shape) != (problem.kind, problem.x_shape) or not n_way_fits:
-            raise ValueError(f"expected episodes of {mine}, got {problem}; make a learner with episodes.problem")
+    def fits(self, problem: Problem) -> bool:
+        """Whether the learner can be used on a problem."""
+        same_n_way = self.problem.n_outputs == problem.n_outputs or self.variable_n_way
+        return (self.problem.kind, self.problem.x_shape) == (problem.kind, problem.x_shape) and same_n_way
 
     # ADAPTING
 

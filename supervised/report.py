@@ -1,9 +1,9 @@
-"""What a few-shot run found: tables of every method by shot count, the gap to the best baseline, a picture, JSON."""
+"""The report of a few-shot run: every method by shot count, the gap to the best baseline, a picture, and JSON."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,19 @@ from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
 from metaenv.supervised.data.problem import Problem
-from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, finite_numbers
+from metaenv.supervised.evaluation import (
+    LOWER_IS_BETTER,
+    METRICS,
+    Report,
+    Scores,
+    finite_numbers,
+    interval_text,
+    markdown_table,
+)
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,7 @@ class FewShotReport:
         """A table of the ranking metric: a row a method, best first, a column a shot count."""
         head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best baseline"]
         head += ["diverged", "training s", "evaluation s"]
-        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-        lines += ["| " + " | ".join(self._row(m)) + " |" for m in self.methods]
-        return "\n".join([*lines, "", self.caption])
+        return f"{markdown_table(head, [self._row(m) for m in self.methods])}\n\n{self.caption}"
 
     @property
     def shots(self) -> list[int]:
@@ -108,7 +112,7 @@ class FewShotReport:
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
         forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
         better = "lower" if self.lower_is_better else "higher"
-        known = "".join(f" {m} is told how tasks are distributed." for m in self.methods if m in REFERENCES)
+        known = "".join(f" {m} knows the distribution of tasks." for m in self.methods if m in REFERENCES)
         gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
         return (
             f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
@@ -122,7 +126,9 @@ class FewShotReport:
 
     def _row(self, method: str) -> list[str]:
         baseline = self.best_baseline
-        gap = "" if method not in LEARNERS or baseline is None else cell(self.gain(method, baseline), sign=True)
+        gap = (
+            "" if method not in LEARNERS or baseline is None else interval_text(self.gain(method, baseline), sign=True)
+        )
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
@@ -130,7 +136,7 @@ class FewShotReport:
         done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
         if done < self.seeds and self.updates.get(method):
             name += f" ({done} of {self.seeds} seeds)"
-        cells = [cell(self.interval(method, k)) for k in self.shots]
+        cells = [interval_text(self.interval(method, k)) for k in self.shots]
         return [name, *cells, gap, str(diverged), trained, f"{sum(s.seconds for s in found):.1f}"]
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,27 +178,12 @@ class FewShotReport:
         save_figure(figure, folder / "picture.png")
 
     def _by_metric(self, metric: str) -> str:
-        lines = ["| method | " + " | ".join(f"{metric}, {_shots(k)}" for k in self.shots) + " |"]
-        lines.append("|---|" + "---:|" * len(self.shots))
-        for m in self.methods:
-            lines.append(f"| {m} | " + " | ".join(cell(self.interval(m, k, metric)) for k in self.shots) + " |")
-        return "\n".join(lines)
-
-    def only(self, methods: list[str]) -> FewShotReport:
-        """With some of the methods."""
-        return replace(self, scores={k: {m: s for m, s in v.items() if m in methods} for k, v in self.scores.items()})
+        rows = [[m, *(interval_text(self.interval(m, k, metric)) for k in self.shots)] for m in self.methods]
+        return markdown_table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows)
 
 
 def _shots(k: int) -> str:
     return "1 shot" if k == 1 else f"{k} shots"
-
-
-def cell(interval: Interval, sign: bool = False) -> str:
-    """Mean and half-width of an interval."""
-    if interval.estimate != interval.estimate:
-        return "–"
-    half = (interval.high - interval.low) / 2
-    return f"{interval.estimate:+.3f} ± {half:.3f}" if sign else f"{interval.estimate:.3f} ± {half:.3f}"
 
 
 def draw(axes: Axes, report: FewShotReport) -> None:

@@ -15,10 +15,10 @@ from metaenv.evaluation import write_text
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
 from metaenv.runs.fewshot import Run, RunError, begin, do_cells, plan, read_report
-from metaenv.supervised.evaluation import finite_numbers
+from metaenv.supervised.evaluation import finite_numbers, interval_text
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, learner_class
-from metaenv.supervised.report import FewShotReport, cell, draw
+from metaenv.supervised.report import FewShotReport, draw
 
 YARDSTICKS = ("no-adaptation", "nearest-centroid")
 """Baselines that each learner should beat somewhere, or it has learned nothing there."""
@@ -124,7 +124,7 @@ def summary(reports: dict[str, FewShotReport]) -> str:
 def _cell(report: FewShotReport, method: str) -> str:
     if method not in report.methods:
         return "–"
-    text = cell(report.interval(method))
+    text = interval_text(report.interval(method))
     if method not in LEARNERS:
         return text
     beaten, baselines = report.beats(method), [m for m in report.methods if m in BASELINES]

@@ -1,4 +1,4 @@
-"""A Gaussian process for each task, fitted to its support set alone: the baseline that few-shot regression must beat.
+"""A Gaussian process for each task, fitted to its support set alone.
 
 Carl Edward Rasmussen, Christopher Williams, "Gaussian Processes for Machine Learning", MIT Press 2006,
 https://gaussianprocess.org/gpml: prediction by equations 2.25 and 2.26, marginal likelihood by equation 5.8.

@@ -1,4 +1,4 @@
-"""What every learner must be held against: methods that look at the support set only, and one that does not look at it.
+"""Baselines: methods that use the support set only, and one network for all tasks that does not use it.
 
 They work on samples flattened to vectors and scaled as for the learners (see `Scaling`), and are batched over tasks.
 """
@@ -154,7 +154,7 @@ def best_ridge(x: Tensor, y: Tensor) -> Tensor:
 
 
 class NoAdaptation(Learner):
-    """One network trained on all tasks at once, which does not adapt: what is known without the support set.
+    """One network that is trained on all tasks at once and does not adapt to the support set.
 
     In N-way classification, where labels are numbered anew in each task, it must stay at chance.
     """
