@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metaenv.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from metaenv.agents.config import TaskPrediction, Teacher
@@ -14,22 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PEARL", "RL2", "Network", "PEARLConfig", "RL2Config", "TaskPrediction", "Teacher"]
 
-_MODULES = {
-    "Network": "metaenv.agents.rl2_config",
-    "PEARL": "metaenv.agents.pearl",
-    "PEARLConfig": "metaenv.agents.pearl_config",
-    "RL2": "metaenv.agents.rl2",
-    "RL2Config": "metaenv.agents.rl2_config",
-    "TaskPrediction": "metaenv.agents.config",
-    "Teacher": "metaenv.agents.config",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "metaenv.agents.config": ["TaskPrediction", "Teacher"],
+        "metaenv.agents.pearl": ["PEARL"],
+        "metaenv.agents.pearl_config": ["PEARLConfig"],
+        "metaenv.agents.rl2": ["RL2"],
+        "metaenv.agents.rl2_config": ["Network", "RL2Config"],
+    },
+)

@@ -30,6 +30,6 @@ print(evaluate(learners, frozen_episodes(test, 500)).markdown())
 
 # One problem: three labelled samples of each of five new kinds, and samples to be told apart.
 episode = test.draw(1)
-told = learners["prototypical"].adapt(episode.support_x[0], episode.support_y[0])(episode.query_x[0])
-print("told:", told.output.argmax(-1).tolist())
+predicted = learners["prototypical"].adapt(episode.support_x[0], episode.support_y[0])(episode.query_x[0])
+print("predicted:", predicted.output.argmax(-1).tolist())
 print("true:", episode.query_y[0].tolist())

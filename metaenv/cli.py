@@ -13,7 +13,7 @@ metaenv: meta-reinforcement learning on distributions of scientific problems
   metaenv demo                    train RL² on simulated materials and show it adapt to unseen ones (3 minutes)
   metaenv train rl2 ENV           train an agent in a new run folder
   metaenv resume RUN              go on with an interrupted run, to the same result
-  metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the floors; `fewshot all`
+  metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the baselines; `fewshot all`
   metaenv evaluate RUN            play a run's agent on held-out tasks, beside the classical methods
   metaenv envs [ENV|MODULE]       list the environments, ours or a module's, or print the page of one
   metaenv bench WHAT              measure speed: envs, rl2, fewshot and more

@@ -4,7 +4,7 @@
 
     train = Episodes(TaskSampler(SolidStateDistribution(), "train", seed=0), n_shot=10, n_query=20)
     test = frozen_episodes(Episodes(TaskSampler(SolidStateDistribution(), "test", seed=1), n_shot=10, n_query=50))
-    learners = {name: make_learner(name, train.problem).meta_fit(train, 2_000) for name in ("maml", "zero-shot")}
+    learners = {name: make_learner(name, train.problem).meta_fit(train, 2_000) for name in ("maml", "no-adaptation")}
     print(evaluate(learners, test).markdown())
 
 Importing this package imports no torch; using it does (`metaenv[agents]`).
@@ -12,19 +12,21 @@ Importing this package imports no torch; using it does (`metaenv[agents]`).
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metaenv.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from metaenv.supervised.data.datasets import Dataset
     from metaenv.supervised.data.episodes import EpisodeBatch, Episodes, FrozenEpisodes, frozen_episodes
     from metaenv.supervised.data.problem import Problem
     from metaenv.supervised.evaluation import Report, evaluate
-    from metaenv.supervised.learner import Learner, LearnerConfig, Prediction, Predictor
-    from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
+    from metaenv.supervised.learner import Learner, LearnerConfig
+    from metaenv.supervised.predictor import Prediction, Predictor
+    from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
 
 __all__ = [
-    "FLOORS",
+    "BASELINES",
     "LEARNERS",
     "Dataset",
     "EpisodeBatch",
@@ -42,31 +44,15 @@ __all__ = [
     "make_learner",
 ]
 
-_MODULES = {
-    "FLOORS": "registry",
-    "LEARNERS": "registry",
-    "Dataset": "data.datasets",
-    "EpisodeBatch": "data.episodes",
-    "Episodes": "data.episodes",
-    "FrozenEpisodes": "data.episodes",
-    "Learner": "learner",
-    "LearnerConfig": "learner",
-    "Prediction": "learner",
-    "Predictor": "learner",
-    "Problem": "data.problem",
-    "Report": "evaluation",
-    "evaluate": "evaluation",
-    "frozen_episodes": "data.episodes",
-    "learner_class": "registry",
-    "make_learner": "registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"metaenv.supervised.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "metaenv.supervised.data.datasets": ["Dataset"],
+        "metaenv.supervised.data.episodes": ["EpisodeBatch", "Episodes", "FrozenEpisodes", "frozen_episodes"],
+        "metaenv.supervised.data.problem": ["Problem"],
+        "metaenv.supervised.evaluation": ["Report", "evaluate"],
+        "metaenv.supervised.learner": ["Learner", "LearnerConfig"],
+        "metaenv.supervised.predictor": ["Prediction", "Predictor"],
+        "metaenv.supervised.registry": ["BASELINES", "LEARNERS", "learner_class", "make_learner"],
+    },
+)

@@ -24,7 +24,8 @@ from metaenv.evaluation import write_text
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
-from metaenv.supervised.learner import Learner, Prediction
+from metaenv.supervised.learner import Learner
+from metaenv.supervised.predictor import Prediction
 from metaenv.threads import torch_threads_of
 from metaenv.typing import Bools, Floats
 
@@ -37,6 +38,7 @@ METRICS: dict[Kind, tuple[str, ...]] = {
 each task's mean), over all episodes together: by episode, one task of constant y would decide it."""
 LOWER_IS_BETTER = ("log_loss", "rmse", "mse")
 INTERVAL_SEED = 0  # of the resampling (chosen)
+NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))  # where no episode is valid
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Report:
         rng = np.random.default_rng(INTERVAL_SEED)
         columns = {name: v[..., found.valid] for name, v in found.by_episode.items()}
         if not found.valid.any():
-            return Interval(float("nan"), float("-inf"), float("inf"))
+            return NO_INTERVAL
         if metric == "r2":
             return bootstrap_interval(columns["error"], _r2, rng=rng, paired=(_one_seed(columns["spread"]),))
         return bootstrap_interval(columns[metric], rng=rng)
@@ -90,7 +92,7 @@ class Report:
         n = min(len(self.scores[a].valid), len(self.scores[b].valid))
         both = np.flatnonzero(self.scores[a].valid[:n] & self.scores[b].valid[:n])
         if not len(both):
-            return Interval(float("nan"), float("-inf"), float("inf"))
+            return NO_INTERVAL
         first, second = ({k: v[..., both] for k, v in self.scores[x].by_episode.items()} for x in (a, b))
         rng = np.random.default_rng(INTERVAL_SEED)
         if metric == "r2":
@@ -120,16 +122,14 @@ class Report:
     def markdown(self) -> str:
         """A table: mean and half-width of the 95 % interval of each metric."""
         metrics = METRICS[self.problem.kind]
-        head = ["learner", *metrics, f"median {metrics[0]}", "diverged", "s"]
-        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        rows = []
         for row in self.rows():
-            cells = [_cell(row[m]) for m in metrics]
             median = "–" if row["median"] is None else f"{row['median']:.3f}"
-            lines.append(
-                f"| {row['learner']} | {' | '.join(cells)} | {median} | {row['diverged']} | {row['seconds']:.1f} |"
-            )
+            cells = [interval_text(Interval(**row[m])) for m in metrics]
+            rows.append([row["learner"], *cells, median, str(row["diverged"]), f"{row['seconds']:.1f}"])
+        table = markdown_table(["learner", *metrics, f"median {metrics[0]}", "diverged", "s"], rows)
         count = max(len(found.valid) for found in self.scores.values())
-        return "\n".join([*lines, "", f"{count} episodes, SHA-256 {self.sha256[:16]}…; ± half the 95 % interval."])
+        return f"{table}\n\n{count} episodes, SHA-256 {self.sha256[:16]}…; ± half the 95 % interval."
 
     def to_dict(self) -> dict[str, Any]:
         """All of the table, the problem and the episodes' hash."""
@@ -170,10 +170,8 @@ def evaluate(
     """
     seeds = {n: [found] if isinstance(found, Learner) else list(found) for n, found in learners.items()}
     for name, learner in ((name, learner) for name, each in seeds.items() for learner in each):
-        mine, theirs = learner.problem, episodes.problem
-        same = (mine.kind, mine.x_shape) == (theirs.kind, theirs.x_shape)
-        if not same or (mine.n_outputs != theirs.n_outputs and not learner.any_way):
-            raise ValueError(f"{name} was made for {mine}, and the episodes are {theirs}")
+        if not learner.fits(episodes.problem):
+            raise ValueError(f"{name} was made for {learner.problem}, and the episodes are {episodes.problem}")
     with torch_threads_of(torch_threads):
         scores = {
             n: [_scores(x, episodes, first, tasks_at_once, diverged_above) for x in each] for n, each in seeds.items()
@@ -254,9 +252,18 @@ def _r2(error: Floats, spread: Floats) -> Floats:
     return 1 - error.mean(axis=(-2, -1)) / spread.mean(axis=-1)
 
 
-def _cell(interval: dict[str, float]) -> str:
-    half = (interval["high"] - interval["low"]) / 2
-    return f"{interval['estimate']:.3f} ± {half:.3f}"
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells; the first column is aligned to the left, the others to the right."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---|" + "---:|" * (len(head) - 1), *lines[1:]])
+
+
+def interval_text(interval: Interval, sign: bool = False) -> str:
+    """Mean and half of the width of an interval; a dash if there is none."""
+    if interval.estimate != interval.estimate:
+        return "–"
+    half = (interval.high - interval.low) / 2
+    return f"{interval.estimate:+.3f} ± {half:.3f}" if sign else f"{interval.estimate:.3f} ± {half:.3f}"
 
 
 def finite_numbers(value: Any) -> Any:

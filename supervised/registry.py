@@ -1,6 +1,6 @@
-"""Every learner by its name. Looking a name up imports that learner's module only.
+"""The few-shot learners, their baselines and references, by name. A module is imported when its name is looked up.
 
-To add one: a file, a line here; `tests/supervised/test_learners.py` then tests it, and `evaluation` tables it.
+A new learner needs a file and a line in `LEARNERS`; `tests/supervised/test_learners.py` then tests it.
 """
 
 from __future__ import annotations
@@ -27,30 +27,31 @@ LEARNERS: dict[str, str] = {
     "reptile": "metaenv.supervised.learners.reptile:Reptile",
     "snail": "metaenv.supervised.learners.snail:SNAIL",
 }
-"""Learners of this field, "module:Class"."""
+"""Few-shot learners, as "module:Class"."""
 
-FLOORS: dict[str, str] = {
+BASELINES: dict[str, str] = {
     "gp": "metaenv.supervised.baselines.gp:TaskGP",
     "isolation-forest": "metaenv.supervised.baselines.forests:OutlierForest",
     "knn": "metaenv.supervised.baselines.simple:NearestNeighbours",
     "linear": "metaenv.supervised.baselines.simple:LinearModel",
     "nearest-centroid": "metaenv.supervised.baselines.simple:NearestCentroid",
     "random-forest": "metaenv.supervised.baselines.forests:RandomForest",
-    "zero-shot": "metaenv.supervised.baselines.simple:ZeroShot",
+    "no-adaptation": "metaenv.supervised.baselines.simple:NoAdaptation",
 }
-"""What every learner must be held against."""
+"""Baselines that every learner is compared with."""
 
 REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telescope_values:PriorRidge"}
-"""What knows more than a learner may, and is shown beside them: of the families that name them."""
+"""References that know more than a learner may, such as the distribution of tasks. A family names those that are shown
+beside its learners."""
 
 
 def learner_class(name: str) -> type[Learner]:
-    """The class of this name in `LEARNERS`, `FLOORS` or `REFERENCES`.
+    """The class of this name in `LEARNERS`, `BASELINES` or `REFERENCES`.
 
     Raises:
         ValueError: there is none; the message says which there are.
     """
-    return named("learner", name, {**LEARNERS, **FLOORS, **REFERENCES})
+    return named("learner", name, {**LEARNERS, **BASELINES, **REFERENCES})
 
 
 def named(what: str, name: str, known: Mapping[str, str]) -> Any:

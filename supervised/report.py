@@ -1,9 +1,9 @@
-"""What a few-shot run found: tables of every method by shot count, the gap to the best floor, a picture, JSON."""
+"""The report of a few-shot run: every method by shot count, the gap to the best baseline, a picture, and JSON."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,24 @@ from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
 from metaenv.supervised.data.problem import Problem
-from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, finite_numbers
-from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES
+from metaenv.supervised.evaluation import (
+    LOWER_IS_BETTER,
+    METRICS,
+    Report,
+    Scores,
+    finite_numbers,
+    interval_text,
+    markdown_table,
+)
+from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))
-
 
 @dataclass(frozen=True)
 class FewShotReport:
-    """Learners and floors on one problem, by shot count."""
+    """Learners and baselines on one problem, by shot count."""
 
     name: str
     problem: Problem
@@ -65,9 +71,9 @@ class FewShotReport:
             self._intervals[key] = self.at(key[0]).interval(method, key[2])
         return self._intervals[key]
 
-    def gain(self, method: str, floor: str, k: int | None = None) -> Interval:
+    def gain(self, method: str, baseline: str, k: int | None = None) -> Interval:
         """How much better a method is than another, paired by episode; positive is better, whatever the metric."""
-        difference = self.at(self.n_shot if k is None else k).difference(method, floor, self.metric)
+        difference = self.at(self.n_shot if k is None else k).difference(method, baseline, self.metric)
         if not self.lower_is_better:
             return difference
         return Interval(-difference.estimate, -difference.high, -difference.low)
@@ -80,21 +86,19 @@ class FewShotReport:
         return sorted(found, key=lambda m: (found[m] != found[m], sign * found[m]))
 
     @property
-    def best_floor(self) -> str | None:
+    def best_baseline(self) -> str | None:
         """The best method that is no few-shot learner."""
-        return next((m for m in self.methods if m in FLOORS), None)
+        return next((m for m in self.methods if m in BASELINES), None)
 
     def beats(self, method: str) -> list[str]:
-        """The floors that a method is better than, outside the 95 % interval of the paired difference."""
-        return [m for m in self.methods if m in FLOORS and m != method and self.gain(method, m).low > 0]
+        """The baselines that a method is better than, outside the 95 % interval of the paired difference."""
+        return [m for m in self.methods if m in BASELINES and m != method and self.gain(method, m).low > 0]
 
     def markdown(self) -> str:
         """A table of the ranking metric: a row a method, best first, a column a shot count."""
-        head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best floor"]
+        head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best baseline"]
         head += ["diverged", "training s", "evaluation s"]
-        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-        lines += ["| " + " | ".join(self._row(m)) + " |" for m in self.methods]
-        return "\n".join([*lines, "", self.caption])
+        return f"{markdown_table(head, [self._row(m) for m in self.methods])}\n\n{self.caption}"
 
     @property
     def shots(self) -> list[int]:
@@ -104,12 +108,12 @@ class FewShotReport:
     @property
     def caption(self) -> str:
         """What the numbers of the table are."""
-        floor, n = self.best_floor, max(len(s.valid) for s in self.scores[self.n_shot].values())
+        baseline, n = self.best_baseline, max(len(s.valid) for s in self.scores[self.n_shot].values())
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
         forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
         better = "lower" if self.lower_is_better else "higher"
-        known = "".join(f" {m} is told how tasks are distributed." for m in self.methods if m in REFERENCES)
-        gap = f" Over the best floor ({floor}): positive is better, paired by episode." if floor else ""
+        known = "".join(f" {m} knows the distribution of tasks." for m in self.methods if m in REFERENCES)
+        gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
         return (
             f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
             f"interval. Better is {better}.{gap}{known} SHA-256 of the episodes: "
@@ -121,8 +125,10 @@ class FewShotReport:
         return min(len(s.valid) for s in self.scores[self.n_shot].values())
 
     def _row(self, method: str) -> list[str]:
-        floor = self.best_floor
-        gap = "" if method not in LEARNERS or floor is None else cell(self.gain(method, floor), sign=True)
+        baseline = self.best_baseline
+        gap = (
+            "" if method not in LEARNERS or baseline is None else interval_text(self.gain(method, baseline), sign=True)
+        )
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
@@ -130,7 +136,7 @@ class FewShotReport:
         done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
         if done < self.seeds and self.updates.get(method):
             name += f" ({done} of {self.seeds} seeds)"
-        cells = [cell(self.interval(method, k)) for k in self.shots]
+        cells = [interval_text(self.interval(method, k)) for k in self.shots]
         return [name, *cells, gap, str(diverged), trained, f"{sum(s.seconds for s in found):.1f}"]
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,34 +178,19 @@ class FewShotReport:
         save_figure(figure, folder / "picture.png")
 
     def _by_metric(self, metric: str) -> str:
-        lines = ["| method | " + " | ".join(f"{metric}, {_shots(k)}" for k in self.shots) + " |"]
-        lines.append("|---|" + "---:|" * len(self.shots))
-        for m in self.methods:
-            lines.append(f"| {m} | " + " | ".join(cell(self.interval(m, k, metric)) for k in self.shots) + " |")
-        return "\n".join(lines)
-
-    def only(self, methods: list[str]) -> FewShotReport:
-        """With some of the methods."""
-        return replace(self, scores={k: {m: s for m, s in v.items() if m in methods} for k, v in self.scores.items()})
+        rows = [[m, *(interval_text(self.interval(m, k, metric)) for k in self.shots)] for m in self.methods]
+        return markdown_table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows)
 
 
 def _shots(k: int) -> str:
     return "1 shot" if k == 1 else f"{k} shots"
 
 
-def cell(interval: Interval, sign: bool = False) -> str:
-    """Mean and half-width of an interval."""
-    if interval.estimate != interval.estimate:
-        return "–"
-    half = (interval.high - interval.low) / 2
-    return f"{interval.estimate:+.3f} ± {half:.3f}" if sign else f"{interval.estimate:.3f} ± {half:.3f}"
-
-
 def draw(axes: Axes, report: FewShotReport) -> None:
-    """Every method's curve over the shot counts, in the same style in every picture: floors are dashed."""
+    """Every method's curve over the shot counts, in the same style in every picture: baselines are dashed."""
     plot: Any = axes
     for method in report.methods:
-        i = list(LEARNERS if method in LEARNERS else {**FLOORS, **REFERENCES}).index(method)
+        i = list(LEARNERS if method in LEARNERS else {**BASELINES, **REFERENCES}).index(method)
         found = [report.interval(method, k) for k in report.shots]
         mean = [x.estimate for x in found]
         low, high = [x.estimate - x.low for x in found], [x.high - x.estimate for x in found]

@@ -1,8 +1,7 @@
-"""Settings that `metaenv fewshot` trains each learner with, unless told otherwise. Tuned on validation episodes only.
+"""The default training settings of `metaenv fewshot`. They were tuned on validation episodes only.
 
-A recipe is looked up from the general to the particular: what suits a learner anywhere, what suits it on samples of a
-shape (vectors, sequences, images: on one core a convolution costs what a hundred small layers do), what suits it on a
-family. What these leave open is the learner's own default.
+Defaults are merged: those of the learner, then those for the shape of a sample (on one core a convolution costs as much
+as a hundred small layers), then those of the family. Everything else is the default of the learner's config.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from metaenv.supervised.data.problem import Problem
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingSettings:
     """How a learner is trained."""
 
     iterations: int
     """Meta-updates."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the learner, by name."""
-    query: int | None = None
-    """Queries of a training episode, for each class in classification; None for as many as in evaluations."""
-    bank: int | None = None
-    """Regression on simulated tasks: draw so many training tasks once, with `BANK_EXAMPLES` examples each, and make all
-    training episodes of these. None simulates new tasks for every update, which can take longer than learning."""
+    """Fields of the learner's config, by name."""
+    n_query: int | None = None
+    """Queries of a training episode, for each class in classification; None means as many as in evaluations."""
+    task_cache: int | None = None
+    """For regression on simulated tasks: the number of training tasks that are simulated once, with `CACHED_EXAMPLES`
+    examples each, and that all training episodes are drawn from. None simulates new tasks for every update, which can
+    take longer than learning."""
 
 
 ANYWHERE: dict[str, tuple[int, dict[str, Any]]] = {
@@ -37,17 +37,17 @@ ANYWHERE: dict[str, tuple[int, dict[str, Any]]] = {
     "prototypical": (3_000, {"lr_decay": "linear"}),
     "reptile": (3_000, {}),
     "snail": (800, {"lr_decay": "linear"}),
-    "zero-shot": (2_000, {"lr_decay": "linear"}),
+    "no-adaptation": (2_000, {"lr_decay": "linear"}),
 }
 """By learner: meta-updates and settings (chosen: a minute or so on one core with vectors)."""
 
-BANK_EXAMPLES = 40  # of a task, at least those that an episode takes (chosen)
-BANKS = {("materials-synthesis", "regression"): 8_192}
+CACHED_EXAMPLES = 40  # of a cached task; more if an episode takes more (chosen)
+CACHED_TASKS = {("materials-synthesis", "regression"): 8_192}
 """Tasks, by family and kind of problem (chosen: a quarter of a minute, then an update takes a fifth of the time)."""
 
 CONVOLUTIONS: dict[str, Any] = {"sizes": (32,), "tasks_per_batch": 8}
 CONVOLUTION_SHARE = 0.2  # of the meta-updates, so that a learner takes minutes and not an hour on one core (chosen)
-CONVOLUTION_QUERY = 5
+CONVOLUTION_N_QUERY = 5
 
 FAMILY: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = {
     # Classification stays at chance for the first 700 updates; nine and three minutes on one core.
@@ -70,15 +70,15 @@ FAMILY: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = {
 """By family, kind of problem and learner."""
 
 
-def recipe(family: str, problem: Problem, learner: str) -> Recipe:
-    """The stored recipe of a learner for a family; floors that are not trained have one of no updates."""
+def training_settings(family: str, problem: Problem, learner: str) -> TrainingSettings:
+    """The stored settings of a learner for a family; untrained baselines have zero iterations."""
     vectors = len(problem.x_shape) == 1
     iterations, settings = ANYWHERE.get(learner, (0, {}))
     if iterations and not vectors:
         iterations, settings = round(CONVOLUTION_SHARE * iterations), {**settings, **CONVOLUTIONS}
     if learner == "maml":
-        # Named, not timed: a run that is interrupted shall end as one that is not. The loop wins with convolutions.
+        # The loop is faster with convolutions.
         settings = {**settings, "engine": "vmap" if vectors else "loop"}
     better, more = FAMILY.get((family, problem.kind, learner), (iterations, {}))
-    query = None if vectors or not iterations else CONVOLUTION_QUERY
-    return Recipe(better, {**settings, **more}, query, BANKS.get((family, problem.kind)))
+    n_query = None if vectors or not iterations else CONVOLUTION_N_QUERY
+    return TrainingSettings(better, {**settings, **more}, n_query, CACHED_TASKS.get((family, problem.kind)))

@@ -123,7 +123,7 @@ def test_settings_reach_the_environment(tmp_path):
     assert agent.dims.n_actions == 3
 
 
-FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--n-shot", "3", "--query", "4", "--no-floors"]
+FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--n-shot", "3", "--n-query", "4", "--no-baselines"]
 
 
 def test_fewshot_trains_tables_and_resumes(tmp_path, capsys):

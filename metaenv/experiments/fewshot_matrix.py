@@ -1,4 +1,4 @@
-"""`metaenv fewshot all`: every family and kind of problem with every learner and floor, as one table.
+"""`metaenv fewshot all`: every family and kind of problem with every learner and baseline, as one table.
 
 Each problem is a run in a folder of its own, so that a matrix which was stopped goes on cell by cell.
 """
@@ -15,13 +15,13 @@ from metaenv.evaluation import write_text
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
 from metaenv.runs.fewshot import Run, RunError, begin, do_cells, plan, read_report
-from metaenv.supervised.evaluation import finite_numbers
+from metaenv.supervised.evaluation import finite_numbers, interval_text
 from metaenv.supervised.families import FAMILIES, family_class, make_family
-from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES, learner_class
-from metaenv.supervised.report import FewShotReport, cell, draw
+from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, learner_class
+from metaenv.supervised.report import FewShotReport, draw
 
-YARDSTICKS = ("zero-shot", "nearest-centroid")
-"""Floors that each learner should beat somewhere, or it has learned nothing there."""
+YARDSTICKS = ("no-adaptation", "nearest-centroid")
+"""Baselines that each learner should beat somewhere, or it has learned nothing there."""
 
 
 def matrix(
@@ -105,7 +105,7 @@ def _finished(out: Path, runs: dict[str, Run]) -> dict[str, FewShotReport]:
 
 def summary(reports: dict[str, FewShotReport]) -> str:
     """One table: a row a method, a column a problem, at the shot count of its training."""
-    names = [m for m in [*LEARNERS, *FLOORS, *REFERENCES] if any(m in r.methods for r in reports.values())]
+    names = [m for m in [*LEARNERS, *BASELINES, *REFERENCES] if any(m in r.methods for r in reports.values())]
     head = [f"{name} ({r.metric})" for name, r in reports.items()]
     lines = ["| method | " + " | ".join(head) + " | training s |", "|---|" + "---:|" * (len(head) + 1)]
     for method in names:
@@ -115,7 +115,8 @@ def summary(reports: dict[str, FewShotReport]) -> str:
     lines.append("| shots of training | " + " | ".join(str(r.n_shot) for r in reports.values()) + " | |")
     note = (
         "Mean ± half the 95 % interval over episodes and seeds; rmse: lower is better. **Bold**: better than every "
-        "floor outside the interval of the paired difference; *: better than zero-shot and nearest centroid outside it."
+        "baseline outside the interval of the paired difference; *: better than no-adaptation and nearest centroid "
+        "outside it."
     )
     return "\n".join([*lines, "", note])
 
@@ -123,11 +124,11 @@ def summary(reports: dict[str, FewShotReport]) -> str:
 def _cell(report: FewShotReport, method: str) -> str:
     if method not in report.methods:
         return "–"
-    text = cell(report.interval(method))
+    text = interval_text(report.interval(method))
     if method not in LEARNERS:
         return text
-    beaten, floors = report.beats(method), [m for m in report.methods if m in FLOORS]
-    if floors and set(floors) <= set(beaten):
+    beaten, baselines = report.beats(method), [m for m in report.methods if m in BASELINES]
+    if baselines and set(baselines) <= set(beaten):
         return f"**{text}**"
     return f"{text} *" if set(YARDSTICKS) <= set(beaten) else text
 

@@ -29,7 +29,7 @@ from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
 
 Split = Literal["validation", "test"]
 Name = Literal["deep-kernel", "maml", "mann", "matching", "meta-lstm", "prototypical", "reptile", "snail"]
-FLOOR = "nearest-centroid"
+BASELINE = "nearest-centroid"
 EPISODE_SEED = 423  # of the frozen episodes (chosen)
 TEST_QUERIES = 5  # of each class (chosen; ProtoNet's code has 5, and 20 drawers allow 15 at 5 shots)
 
@@ -91,20 +91,20 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingSettings:
     """How a learner is trained for a cell of the table."""
 
     iterations: int
     settings: dict[str, Any] = field(default_factory=dict)
     width: int = 64
     """Channels of the four blocks of convolution."""
-    query: int = 5
+    n_query: int = 5
     """Queries of each class in training."""
     ways: int | None = None
     """Classes of a training episode; None for as many as in tests."""
 
 
-def recipe(learner: str, ways: int, shots: int) -> Recipe:
+def training_settings(learner: str, ways: int, shots: int) -> TrainingSettings:
     """Settings of the papers where they say and a cell is theirs; else chosen.
 
     MAML: section 5.2 and appendix A.1. Reptile: table 5 and the code's README, in which a training task has 10 samples
@@ -113,18 +113,20 @@ def recipe(learner: str, ways: int, shots: int) -> Recipe:
     five = ways == 5
     if learner == "maml":
         inner = {"inner_lr": 0.4, "inner_steps": 1, "test_steps": 3} if five else {"inner_lr": 0.1, "inner_steps": 5}
-        return Recipe(60_000, {**inner, "tasks_per_batch": 32 if five else 16, "engine": "loop"}, query=1)
+        return TrainingSettings(60_000, {**inner, "tasks_per_batch": 32 if five else 16, "engine": "loop"}, n_query=1)
     if learner == "reptile":
         inner = {"inner_lr": 1e-3, "inner_batch": 10, "inner_steps": 5} if five else {
             "inner_lr": 5e-4, "inner_batch": 20, "inner_steps": 10
         }  # fmt: skip
-        return Recipe(100_000 if five else 200_000, {**inner, "tasks_per_batch": 5, "test_steps": 50}, query=10 - shots)
+        return TrainingSettings(
+            100_000 if five else 200_000, {**inner, "tasks_per_batch": 5, "test_steps": 50}, n_query=10 - shots
+        )
     if learner == "prototypical":
-        return Recipe(20_000, {"tasks_per_batch": 1, "lr_decay": "linear"}, ways=60)
+        return TrainingSettings(20_000, {"tasks_per_batch": 1, "lr_decay": "linear"}, ways=60)
     if learner == "meta-lstm":  # 32 channels, and 12 steps for one sample of a class but 5 for five, as there
-        return Recipe(20_000, {"tasks_per_batch": 1, "inner_steps": 12 if shots == 1 else 5}, width=32)
+        return TrainingSettings(20_000, {"tasks_per_batch": 1, "inner_steps": 12 if shots == 1 else 5}, width=32)
     more = SNAIL_PAPER if learner == "snail" else {}
-    return Recipe(40_000, {"tasks_per_batch": 16, "lr_decay": "linear", **more}, query=1)
+    return TrainingSettings(40_000, {"tasks_per_batch": 16, "lr_decay": "linear", **more}, n_query=1)
 
 
 def omniglot(
@@ -161,7 +163,7 @@ def omniglot(
         test = frozen_episodes(
             Episodes(parts[split], cell[1], TEST_QUERIES, n_way=cell[0], seed=EPISODE_SEED), episodes
         )
-        found.setdefault(FLOOR, {})[cell] = _percent(_floor(parts["train"], cell, test))
+        found.setdefault(BASELINE, {})[cell] = _percent(_baseline(parts["train"], cell, test))
         for name in learners:
             for transductive in transduction:
                 runs = []
@@ -187,16 +189,16 @@ class Plan:
     shots: int
     transductive: bool
     seed: int
-    recipe: Recipe
+    settings: TrainingSettings
 
 
 def _plan(
     name: str, cell: tuple[int, int], transductive: bool, seed: int, iterations: int | None, train: Dataset
 ) -> Plan:
-    chosen = asdict(recipe(name, *cell))
+    chosen = asdict(training_settings(name, *cell))
     chosen["iterations"] = chosen["iterations"] if iterations is None else iterations
     chosen["ways"] = min(chosen["ways"] or cell[0], len(np.unique(train.y)))
-    return Plan(name, *cell, transductive, seed, Recipe(**chosen))
+    return Plan(name, *cell, transductive, seed, TrainingSettings(**chosen))
 
 
 def _folder(plan: Plan) -> str:
@@ -221,12 +223,12 @@ def _accuracy(plan: Plan, train: Dataset, test: FrozenEpisodes, folder: Path) ->
 
 def trained(plan: Plan, train: Dataset, checkpoint: Path) -> Learner:
     """The learner of a plan, trained, or resumed from the checkpoint if there is one."""
-    settings = plan.recipe
-    stream = Episodes(train, plan.shots, settings.query, n_way=settings.ways or plan.ways, seed=plan.seed)
+    settings = plan.settings
+    stream = Episodes(train, plan.shots, settings.n_query, n_way=settings.ways or plan.ways, seed=plan.seed)
     backbone = ConvNet((1, SIDE, SIDE), settings.width, batch_norm=plan.transductive)
     if checkpoint.exists():
         learner = learner_class(plan.learner).load(checkpoint, backbone)
-        return learner.resume(stream, progress_bar=True, checkpoint=checkpoint)
+        return learner.meta_fit(stream, resume=True, progress_bar=True, checkpoint=checkpoint)
     learner = make_learner(
         plan.learner,
         stream.problem,
@@ -239,9 +241,9 @@ def trained(plan: Plan, train: Dataset, checkpoint: Path) -> Learner:
     return learner.meta_fit(stream, settings.iterations, progress_bar=True, checkpoint=checkpoint)
 
 
-def _floor(train: Dataset, cell: tuple[int, int], test: FrozenEpisodes) -> np.ndarray[Any, Any]:
+def _baseline(train: Dataset, cell: tuple[int, int], test: FrozenEpisodes) -> np.ndarray[Any, Any]:
     stream = Episodes(train, cell[1], 1, n_way=cell[0], seed=0)
-    learner = make_learner(FLOOR, stream.problem, scale="none").meta_fit(stream, 0)
+    learner = make_learner(BASELINE, stream.problem, scale="none").meta_fit(stream, 0)
     return evaluate({"it": learner}, test).scores["it"].by_episode["accuracy"][None]
 
 

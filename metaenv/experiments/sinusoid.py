@@ -18,9 +18,8 @@ from metaenv.evaluation import package_versions, write_text
 from metaenv.stats import Interval, bootstrap_interval
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.sinusoid import PAPER, SinusoidDistribution
-from metaenv.supervised.evaluation import Scores, evaluate
+from metaenv.supervised.evaluation import Scores, evaluate, interval_text
 from metaenv.supervised.learners.maml import MAML, Engine, MAMLConfig
-from metaenv.supervised.report import cell
 from metaenv.tasks import TaskSampler
 
 UPDATES = 70_000  # of the paper's code
@@ -105,7 +104,7 @@ def train(k: int, seed: int, updates: int, engine: Engine, out: Path, progress_b
             )
         if learner.iteration == updates:
             return learner, before
-        learner.resume(episodes, **how)
+        learner.meta_fit(episodes, resume=True, **how)
     else:
         learner = MAML(episodes.problem, MAMLConfig(**PAPER, engine=engine), seed=seed)
         learner.meta_fit(episodes, updates, **how)
@@ -135,5 +134,5 @@ def _row(k: int, steps: int, scores: Scores) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     paper = "–" if row["paper"] is None else f"{row['paper']:.2f}"
-    error = cell(Interval(**row["mse"]))
+    error = interval_text(Interval(**row["mse"]))
     return f"| K = {row['n_shot']} | {row['steps']} | {error} | {row['median']:.3f} | {row['diverged']} | {paper} |"

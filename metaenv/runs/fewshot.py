@@ -1,4 +1,4 @@
-"""A few-shot run and its folder: learners and floors on one problem of a family, resumable at any time.
+"""A few-shot run and its folder: learners and baselines on one problem of a family, resumable at any time.
 
     run = plan("light-curves", ["prototypical"], seeds=3)
     report = carry_out(run, "runs/curves")              # the same call again goes on where it stopped
@@ -37,9 +37,9 @@ from metaenv.supervised.evaluation import Scores, evaluate
 from metaenv.supervised.families import make_family
 from metaenv.supervised.families.family import Family
 from metaenv.supervised.learner import Learner, config_names
-from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
+from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
 from metaenv.supervised.report import FewShotReport
-from metaenv.supervised.settings import BANK_EXAMPLES, Recipe, recipe
+from metaenv.supervised.settings import CACHED_EXAMPLES, TrainingSettings, training_settings
 from metaenv.tasks import TaskSampler
 
 EVALUATION_SEED = 8_128  # of the frozen episodes; training streams have the seeds of the runs (chosen)
@@ -56,7 +56,7 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """Learners and floors on one problem, everything resolved. A value; JSON in and out."""
+    """Learners and baselines on one problem, everything resolved. A value; JSON in and out."""
 
     family: str
     options: dict[str, Any]
@@ -65,7 +65,7 @@ class Run:
     n_way: int
     n_shot: int
     """Samples to learn from in training: of each class in classification."""
-    query: int
+    n_query: int
     seed: int
     seeds: int
     """Trainings of each learner, with seeds ``seed``, ``seed + 1``, …"""
@@ -75,8 +75,8 @@ class Run:
     episodes: int
     """Frozen episodes of each shot count."""
     forest_episodes: int
-    methods: dict[str, Recipe]
-    """Learners and floors."""
+    methods: dict[str, TrainingSettings]
+    """Learners and baselines."""
 
     @property
     def name(self) -> str:
@@ -84,10 +84,10 @@ class Run:
         ways = f"{self.stream('train').problem.n_classes}-way " if self.kind == "classification" else ""
         return f"{self.family}, {ways}{self.kind}"
 
-    def stream(self, split: str, k: int | None = None, query: int | None = None, seed: int = 0) -> Episodes:
+    def stream(self, split: str, k: int | None = None, n_query: int | None = None, seed: int = 0) -> Episodes:
         """Episodes of a split, by default with the shots and queries of the run."""
-        k, query = self.n_shot if k is None else k, self.query if query is None else query
-        return self._made.episodes(split, k, query, kind=self.kind, n_way=self.n_way, seed=seed)
+        k, n_query = self.n_shot if k is None else k, self.n_query if n_query is None else n_query
+        return self._made.episodes(split, k, n_query, kind=self.kind, n_way=self.n_way, seed=seed)
 
     @cached_property
     def _made(self) -> Family:
@@ -96,11 +96,11 @@ class Run:
     def training(self, method: str, seed: int) -> Episodes:
         """The training episodes of a method, with a seed."""
         chosen = self.methods[method]
-        if chosen.bank is None:
-            return self.stream("train", query=chosen.query, seed=seed)
-        examples = max(BANK_EXAMPLES, self.n_shot + self.query)
-        data = _bank(self.family, json.dumps(self.options), self.kind, chosen.bank, examples, seed)
-        return Episodes(data, self.n_shot, chosen.query or self.query, kind=self.kind, seed=seed)
+        if chosen.task_cache is None:
+            return self.stream("train", n_query=chosen.n_query, seed=seed)
+        examples = max(CACHED_EXAMPLES, self.n_shot + self.n_query)
+        data = _task_cache(self.family, json.dumps(self.options), self.kind, chosen.task_cache, examples, seed)
+        return Episodes(data, self.n_shot, chosen.n_query or self.n_query, kind=self.kind, seed=seed)
 
     def frozen(self, k: int) -> FrozenEpisodes:
         """The evaluation episodes with ``k`` samples to learn from."""
@@ -111,7 +111,7 @@ class Run:
         return make_learner(method, self.stream("train").problem, seed=seed, **self.methods[method].settings)
 
     def cells(self) -> list[tuple[str, int]]:
-        """Every method with the first seed, then with the next; floors that are not trained have one."""
+        """Every method with the first seed, then with the next; baselines that are not trained have one."""
         seeds = range(self.seed, self.seed + self.seeds)
         return [(m, s) for s in seeds for m in self.methods if s == self.seed or learner_class(m).trained]
 
@@ -127,7 +127,9 @@ class Run:
         if missing := known - given.keys():
             raise RunError(f"expected a few-shot run's settings, but {', '.join(sorted(missing))} are missing")
         methods = {
-            name: Recipe(r["iterations"], {k: _tuples(v) for k, v in r["settings"].items()}, r["query"], r["bank"])
+            name: TrainingSettings(
+                r["iterations"], {k: _tuples(v) for k, v in r["settings"].items()}, r["n_query"], r["task_cache"]
+            )
             for name, r in given.pop("methods").items()
         }
         given["options"] = {k: _tuples(v) for k, v in given["options"].items()}
@@ -141,14 +143,14 @@ def plan(
     kind: Kind | None = None,
     n_way: int = 5,
     n_shot: int | None = None,
-    query: int | None = None,
+    n_query: int | None = None,
     iterations: int | None = None,
     seed: int = 0,
     seeds: int = 1,
     shots: Sequence[int] = (),
     split: str = "test",
     episodes: int = 1_000,
-    floors: bool = True,
+    baselines: bool = True,
     quick: bool = False,
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
@@ -157,21 +159,21 @@ def plan(
 
     Args:
         family: name of a family, see `metaenv.supervised.families.FAMILIES`.
-        learners: names of learners or floors; None for every learner that does such problems.
+        learners: names of learners or baselines; None for every learner that does such problems.
         kind: "classification", "regression" or "anomaly"; by default the family's first.
         n_way: classes of an episode, for families of many classes.
         n_shot: samples to learn from (of each class in classification); the family's default.
-        query: samples to be judged on, likewise.
+        n_query: samples to be judged on, likewise.
         iterations: meta-updates, instead of those stored in `metaenv.supervised.settings`.
         seed: of the first training.
         seeds: trainings of each learner.
         shots: counts of samples to evaluate with; by default a half or one, once and twice ``n_shot``.
         split: of the evaluation.
         episodes: frozen episodes of each shot count.
-        floors: also evaluate every floor that does such problems.
+        baselines: also evaluate every baseline that does such problems.
         quick: a twentieth of the meta-updates, 50 episodes; to see that it works.
         settings: of the learners, over the stored ones.
-        options: of the family, such as ``{"view": "sequence"}``.
+        options: of the family, such as ``{"variant": "sequence"}``.
 
     Raises:
         ValueError: no such family, learner, kind, split or setting; or a learner that does not do such problems.
@@ -180,12 +182,14 @@ def plan(
     kind = made.check(split, kind)
     if seeds < 1 or episodes < 1 or (iterations is not None and iterations < 0):
         raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {seeds}, {episodes}, {iterations}")
-    k, q = made.shots[0] if n_shot is None else n_shot, made.shots[1] if query is None else query
+    k, q = made.shots[0] if n_shot is None else n_shot, made.shots[1] if n_query is None else n_query
     problem = made.episodes("train", k, q, kind=kind, n_way=n_way).problem
-    names = _methods(problem, learners, [*FLOORS, *made.references] if floors else [])
+    names = _methods(problem, learners, [*BASELINES, *made.references] if baselines else [])
     asked = learners or names
     methods = {
-        name: _resolved(recipe(family, problem, name), name, name in asked, iterations, settings or {}, quick)
+        name: _resolved(
+            training_settings(family, problem, name), name, name in asked, iterations, settings or {}, quick
+        )
         for name in names
     }
     for name in methods:  # refuses settings that do not exist before anything is trained
@@ -199,18 +203,18 @@ def plan(
 
 
 def _resolved(
-    stored: Recipe, name: str, asked: bool, iterations: int | None, settings: Mapping[str, Any], quick: bool
-) -> Recipe:
+    stored: TrainingSettings, name: str, asked: bool, iterations: int | None, settings: Mapping[str, Any], quick: bool
+) -> TrainingSettings:
     trained = learner_class(name).trained
     updates = stored.iterations if iterations is None else iterations
     mine = config_names(learner_class(name).config_class)
-    # A floor beside a learner takes of its settings what it knows too, such as the sizes of the network.
+    # A baseline beside a learner takes of its settings what it knows too, such as the sizes of the network.
     more = {k: v for k, v in settings.items() if (asked and name in LEARNERS) or k in mine}
-    return Recipe(
+    return TrainingSettings(
         (max(1, updates // QUICK_SHARE) if quick and updates else updates) if trained else 0,
         {**stored.settings, **{k: _tuples(v) for k, v in more.items()}},
-        stored.query,
-        stored.bank if trained else None,
+        stored.n_query,
+        stored.task_cache if trained else None,
     )
 
 
@@ -259,10 +263,10 @@ def _frozen(run_json: str, k: int) -> FrozenEpisodes:
 
 
 @lru_cache(maxsize=1)
-def _bank(family: str, options: str, kind: Kind, n_tasks: int, n_examples: int, seed: int) -> Dataset:
+def _task_cache(family: str, options: str, kind: Kind, n_tasks: int, n_examples: int, seed: int) -> Dataset:
     """Examples of training tasks, a group each."""
     sampler = _family(family, options).source("train", kind, seed)
-    assert isinstance(sampler, TaskSampler), "banks are for families of tasks"
+    assert isinstance(sampler, TaskSampler), "task caches are for families of tasks"
     seen = sampler.distribution.labelled(sampler.draw(n_tasks), n_examples, np.random.default_rng([seed, n_tasks]))
     x = seen.x.reshape(n_tasks * n_examples, *seen.x.shape[2:])
     return Dataset(x, seen.y.reshape(-1).astype(np.float64), np.repeat(np.arange(n_tasks), n_examples))
@@ -330,7 +334,7 @@ def load_learner(folder: str | Path, method: str, seed: int | None = None) -> Le
 
     Args:
         folder: of the run.
-        method: a learner or a trained floor.
+        method: a learner or a trained baseline.
         seed: of its training; by default the first.
     """
     run = read_run(folder)
@@ -466,7 +470,7 @@ def _trained(run: Run, cell: Path, method: str, seed: int, progress_bar: bool) -
         watch = _Watch(learner, cell, max(1, chosen.iterations // LOG_LINES), interrupted)
         shown = progress_bar and learner.trained
         if path.exists():
-            learner.resume(episodes, progress_bar=shown, callback=watch)
+            learner.meta_fit(episodes, resume=True, progress_bar=shown, callback=watch)
         else:
             learner.meta_fit(episodes, chosen.iterations, progress_bar=shown, callback=watch)
         watch.close()

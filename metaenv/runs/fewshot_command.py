@@ -14,7 +14,7 @@ from metaenv.errors import nearest
 from metaenv.runs.fewshot import Run, carry_out, plan, read_run
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families import FAMILIES, family_class, make_family
-from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class
+from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class
 
 FEWSHOT_HELP = """\
 usage: metaenv fewshot FAMILY LEARNER [options]
@@ -24,11 +24,11 @@ usage: metaenv fewshot FAMILY LEARNER [options]
 
 Train a few-shot learner on a family of problems, and compare it, on problems it has never seen, with what one would use
 without: nearest centroid, nearest neighbours, a linear model, a random forest, a Gaussian process, and one network for
-all problems that does not adapt (zero-shot). A table and a picture by the number of samples to learn from.
+all problems that does not adapt (no-adaptation). A table and a picture by the number of samples to learn from.
 
 families:  {families}
 learners:  {learners}
-floors:    {floors} (may be named as learners, too)
+baselines: {baselines} (may be named as learners, too)
 
   metaenv fewshot light-curves prototypical                     5 kinds of star, 5 samples of each
   metaenv fewshot light-curves prototypical --kind anomaly      rare transients
@@ -63,12 +63,16 @@ def fewshot_command(args: list[str]) -> int:
 
 
 def _help() -> str:
-    names = {"families": ", ".join(sorted(FAMILIES)), "learners": ", ".join(LEARNERS), "floors": ", ".join(FLOORS)}
+    names = {
+        "families": ", ".join(sorted(FAMILIES)),
+        "learners": ", ".join(LEARNERS),
+        "baselines": ", ".join(BASELINES),
+    }
     return FEWSHOT_HELP.format(**names)
 
 
 def _methods() -> list[str]:
-    return [*LEARNERS, *FLOORS]
+    return [*LEARNERS, *BASELINES]
 
 
 def describe(name: str) -> str:
@@ -89,44 +93,44 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
         kind: Kind | None = None,
         n_way: int = 5,
         n_shot: int | None = None,
-        query: int | None = None,
+        n_query: int | None = None,
         iterations: int | None = None,
         seed: int = 0,
         seeds: int = 1,
         shots: tuple[int, ...] = (),
         split: str = "test",
         episodes: int = 1_000,
-        floors: bool = True,
+        baselines: bool = True,
         quick: bool = False,
         settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
         options: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
         workers: int = 1,
         out: Path | None = None,
     ) -> int:
-        """Train a few-shot learner, and compare it with the floors on problems that it has never seen.
+        """Train a few-shot learner, and compare it with the baselines on problems that it has never seen.
 
         Args:
             kind: of problem; by default the family's first.
             n_way: classes of an episode, for families of many classes.
             n_shot: samples to learn from, of each class in classification; by default the family's.
-            query: samples to be judged on, likewise.
+            n_query: samples to be judged on, likewise.
             iterations: meta-updates; by default what is stored for the learner and the family.
             seed: of the first training.
             seeds: trainings of each learner, with one seed after the other.
             shots: numbers of samples to evaluate with; by default a half (or one), once and twice k-shot.
             split: of the evaluation: validation while settings are tuned, test, or one of the ood splits.
             episodes: of the evaluation, frozen, for each number of samples.
-            floors: also evaluate every floor.
+            baselines: also evaluate every baseline.
             quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
             settings: of the learner, over the stored ones.
-            options: of the family, such as --options view sequence.
+            options: of the family, such as --options variant sequence.
             workers: processes that train at once.
             out: the run folder; runs/fewshot/FAMILY-KIND-LEARNER-SEED by default.
         """
         planned = plan(
-            family, None if learner == "all" else [learner], kind=kind, n_way=n_way, n_shot=n_shot, query=query,
-            iterations=iterations, seed=seed, seeds=seeds, shots=shots, split=split, episodes=episodes, floors=floors,
-            quick=quick, settings=parsed(settings), options=parsed(options),
+            family, None if learner == "all" else [learner], kind=kind, n_way=n_way, n_shot=n_shot, n_query=n_query,
+            iterations=iterations, seed=seed, seeds=seeds, shots=shots, split=split, episodes=episodes,
+            baselines=baselines, quick=quick, settings=parsed(settings), options=parsed(options),
         )  # fmt: skip
         name = f"{family}-{planned.kind}-{learner}-{seed}" + ("-quick" if quick else "")
         return _carry_out(planned, out or Path("runs/fewshot") / name, workers)
@@ -156,7 +160,7 @@ def _matrix_command(args: list[str]) -> int:
         workers: int = 1,
         out: Path | None = None,
     ) -> int:
-        """Every learner and floor on every family and kind of problem: one table, with a section a family.
+        """Every learner and baseline on every family and kind of problem: one table, with a section a family.
 
         Args:
             families: some only.

@@ -1,1 +1,1 @@
-"""What every few-shot learner is compared with."""
+"""Baselines that every few-shot learner is compared with."""

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metaenv.supervised.baselines.simple import Floor
-from metaenv.supervised.learner import Adapted, LearnerConfig
+from metaenv.supervised.baselines.simple import UntrainedBaseline
+from metaenv.supervised.learner import LearnerConfig
+from metaenv.supervised.predictor import Adapted
 
 SMALLEST_SHARE = 1e-3  # of votes, before its logarithm (chosen)
 
@@ -36,7 +37,7 @@ def _ensemble() -> Any:
         raise ImportError("forests need scikit-learn: pip install scikit-learn, or leave them out") from error
 
 
-class _Forest(Floor):
+class _Forest(UntrainedBaseline):
     config_class = ForestConfig
     config: ForestConfig
 
@@ -54,9 +55,7 @@ class RandomForest(_Forest):
     """A random forest on the support set; a Python loop over tasks, about 0.1 s each."""
 
     kinds = ("classification", "regression")
-
-    def _why_not(self) -> str:
-        return "choose isolation-forest"
+    alternative = "choose isolation-forest"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         ensemble = _ensemble()
@@ -76,9 +75,7 @@ class OutlierForest(_Forest):
     """An isolation forest on the support set of normal samples."""
 
     kinds = ("anomaly",)
-
-    def _why_not(self) -> str:
-        return "choose random-forest"
+    alternative = "choose random-forest"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         del support_y

@@ -1,4 +1,4 @@
-"""A Gaussian process for each task, fitted to its support set alone: the floor that few-shot regression must beat.
+"""A Gaussian process for each task, fitted to its support set alone.
 
 Carl Edward Rasmussen, Christopher Williams, "Gaussian Processes for Machine Learning", MIT Press 2006,
 https://gaussianprocess.org/gpml: prediction by equations 2.25 and 2.26, marginal likelihood by equation 5.8.
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metaenv.supervised.baselines.simple import Floor
-from metaenv.supervised.learner import Adapted, LearnerConfig, Prediction
+from metaenv.supervised.baselines.simple import UntrainedBaseline
+from metaenv.supervised.learner import LearnerConfig
 from metaenv.supervised.learners.prototypical import squared_distances
+from metaenv.supervised.predictor import Adapted, Prediction
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TaskGPConfig(LearnerConfig):
     """To choose from: variance of the noise over that of the signal (chosen)."""
 
 
-class TaskGP(Floor):
+class TaskGP(UntrainedBaseline):
     """Squared-exponential kernel and constant mean; length scale and noise of greatest marginal likelihood on a grid.
 
     The signal's variance follows in closed form. A grid, because with five samples the likelihood has several
@@ -36,10 +37,8 @@ class TaskGP(Floor):
 
     config_class = TaskGPConfig
     kinds = ("regression",)
+    alternative = "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
     config: TaskGPConfig
-
-    def _why_not(self) -> str:
-        return "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         x, mean = support_x.flatten(2), support_y.mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""What every learner must be held against: methods that look at the support set only, and one that does not look at it.
+"""Baselines: methods that use the support set only, and one network for all tasks that does not use it.
 
 They work on samples flattened to vectors and scaled as for the learners (see `Scaling`), and are batched over tasks.
 """
@@ -12,17 +12,18 @@ from torch import Tensor, nn
 
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.prototypical import prototypes, squared_distances
+from metaenv.supervised.predictor import Adapted
 
 NEWTON_STEPS = 200  # of the logistic regression (chosen: logits are then right to 0.01)
 PENALTIES = tuple(10.0**e for e in range(-3, 5))  # that ridge regression chooses from (chosen)
 
 
-class Floor(Learner):
+class UntrainedBaseline(Learner):
     """A method that is not meta-trained; `meta_fit` only takes the scaling from the episodes."""
 
-    any_way = True
+    variable_n_way = True
     trained = False
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
@@ -30,7 +31,7 @@ class Floor(Learner):
         return nn.Identity()
 
 
-class NearestCentroid(Floor):
+class NearestCentroid(UntrainedBaseline):
     """The class whose mean is nearest; for regression the mean y, for anomalies the distance to the mean."""
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
@@ -50,7 +51,7 @@ class NeighboursConfig(LearnerConfig):
     """Neighbours that vote, at most all there are (chosen)."""
 
 
-class NearestNeighbours(Floor):
+class NearestNeighbours(UntrainedBaseline):
     """Votes, or the mean y, of the k nearest; for anomalies the distance to the k-th. Ties go to the nearer."""
 
     config_class = NeighboursConfig
@@ -82,15 +83,13 @@ class LinearConfig(LearnerConfig):
     """Of the logistic regression: one half of it times the squared weights is added to the sum of the losses."""
 
 
-class LinearModel(Floor):
+class LinearModel(UntrainedBaseline):
     """Logistic regression on the support set; for regression ridge, its penalty chosen by leaving one out."""
 
     config_class = LinearConfig
     kinds = ("classification", "regression")
+    alternative = "one class cannot be separated from none; choose nearest-centroid, knn or isolation-forest"
     config: LinearConfig
-
-    def _why_not(self) -> str:
-        return "one class cannot be separated from none; choose nearest-centroid, knn or isolation-forest"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         features = _with_constant(support_x)
@@ -154,8 +153,8 @@ def best_ridge(x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([weights, y_mean[..., None] - x_mean @ weights], 1)
 
 
-class ZeroShot(Learner):
-    """One network trained on all tasks at once, which does not adapt: what is known without the support set.
+class NoAdaptation(Learner):
+    """One network that is trained on all tasks at once and does not adapt to the support set.
 
     In N-way classification, where labels are numbered anew in each task, it must stay at chance.
     """

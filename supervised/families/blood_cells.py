@@ -15,9 +15,8 @@ import numpy as np
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
-from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.blood_cell_images import N_CLASSES, class_name, draw_cells, smears
-from metaenv.supervised.families.family import Family, split_real
+from metaenv.supervised.families.family import ClassFamily, split_real
 from metaenv.supervised.families.image_files import load_images
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "oo
 SLIDES = 20  # in each split (chosen)
 
 
-class BloodCells(Family):
+class BloodCells(ClassFamily):
     """Pictures of blood cells, RGB, as (3, height, width).
 
     Args:
@@ -46,7 +45,6 @@ class BloodCells(Family):
         "Drawn by a generator; colours set by eye beside crops of BCCD (Shenggan, MIT licence), all else chosen. Real "
         "pictures by path carry the licence of who made them."
     )
-    kinds = ("classification", "anomaly")
     splits = SPLITS
 
     def __init__(
@@ -57,16 +55,13 @@ class BloodCells(Family):
         split_by: str = "class",
         least: int = 1,
     ) -> None:
-        self.per_class = per_class
-        self._real: dict[str, Dataset] | None = None
-        if data is not None:
-            self._real = split_real(load_images(data, side), split_by, SEED, least)
-            self.splits = tuple(self._real)
+        super().__init__(
+            per_class, None if data is None else split_real(load_images(data, side), split_by, SEED, least)
+        )
 
-    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
-        """The split's pictures."""
-        del kind, seed
-        return drawn(split, self.per_class) if self._real is None else self._real[split]
+    def generated(self, split: str) -> Dataset:
+        """The pictures of a split."""
+        return drawn(split, self.per_class)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Support pictures on the left, some queries on the right, a class a row."""

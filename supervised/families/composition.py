@@ -1,40 +1,31 @@
 """Material properties from compositions: what is a compound worth, from a few that were measured?
 
-Without a file, properties are simulated (`composition_laws`). With one, any table of formulas and measured numbers or
-classes does, and its tasks are chemical systems, or properties. A composition is described by 93 numbers (`formulas`).
+Without a file, properties are simulated (`compounds`, `alloys`). With one, any table of formulas and measured numbers
+or classes will do; its tasks are chemical systems, or properties. A composition is described by 93 numbers
+(`formulas`).
 """
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.composition_laws import SPLITS, AlloyLaws, CompoundLaws
-from metaenv.supervised.families.elements import PROPERTIES, SYMBOLS
-from metaenv.supervised.families.family import SHARES, Family
-from metaenv.supervised.families.formulas import FEATURES, describe, parse_formula
+from metaenv.supervised.families.alloys import AlloyProperties
+from metaenv.supervised.families.compounds import SPLITS, CompoundProperties
+from metaenv.supervised.families.elements import PROPERTIES
+from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.formulas import FEATURES, describe
+from metaenv.supervised.families.property_tables import By, Paths, Table, are_classes, divided, read_properties
 from metaenv.tasks import TaskSampler
 from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-By = Literal["property", "system"]
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-SEED = 22  # of the division of real tables (chosen)
-MOST_CLASSES = 10  # whole numbers with at most so many values are classes (chosen)
-HELD_OUT_SHARE = 0.15  # of the rows, at most, that contain an element which is held out (chosen)
-DIGITS = 6  # of an atomic fraction, beyond which two compositions are the same (chosen)
 
 
 class MaterialProperties(Family):
@@ -43,7 +34,7 @@ class MaterialProperties(Family):
     ============  ==========================================  ==================================================
     by            without a file                              with one
     ============  ==========================================  ==================================================
-    "property"    a hidden law over charge-balanced           a property; with three or more, they are new in tests,
+    "property"    a hidden property of charge-balanced        a property; with three or more, they are new in tests,
                   compounds; both its terms and chemical      else chemical systems are
                   systems are new in tests
     "system"      a system of three metals with hidden        a chemical system, of which there are at least
@@ -70,8 +61,8 @@ class MaterialProperties(Family):
 
     name: ClassVar[str] = "material-properties"
     provenance: ClassVar[str] = (
-        "Simulated laws over charge-balanced compounds and ternary alloys, in textbook descriptors; weights and noise "
-        "are chosen. Elements: Magpie's tables (Ward et al. 2016) by matminer, BSD licence. Real tables by "
+        "Simulated properties of charge-balanced compounds and ternary alloys, in textbook descriptors; weights and "
+        "noise are chosen. Elements: Magpie's tables (Ward et al. 2016) by matminer, BSD licence. Real tables by "
         "path carry the licence of their study."
     )
     kinds = ("regression", "classification")
@@ -99,7 +90,7 @@ class MaterialProperties(Family):
 
     def _use(self, table: Table) -> None:
         """The kinds of problem that a table has."""
-        self._classes = _are_classes(table.numbers)
+        self._classes = are_classes(table.numbers)
         if self._classes:
             self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
         self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2
@@ -107,8 +98,8 @@ class MaterialProperties(Family):
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         """The split's tasks, or its part of the table."""
         if self._parts is None:
-            laws = CompoundLaws(split) if self.by == "property" else AlloyLaws()
-            return TaskSampler(laws, split, seed)
+            simulated = CompoundProperties(split) if self.by == "property" else AlloyProperties()
+            return TaskSampler(simulated, split, seed)
         part = self._parts[split]
         x, groups = describe(part.share), part.systems if self.by == "system" else part.names
         if kind == "regression":
@@ -125,189 +116,6 @@ class MaterialProperties(Family):
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """The two features that tell most, coloured by what was measured."""
         draw_telling_features(figure, batch)
-
-
-# TABLES
-
-
-@dataclass(frozen=True)
-class Table:
-    """Compositions and what was measured of them: a row for each composition and property."""
-
-    share: Floats
-    """(n, 97) atomic fractions."""
-    y: NDArray[np.str_]
-    """(n,) as written."""
-    names: NDArray[np.str_]
-    """(n,) property."""
-    numbers: Floats | None
-    """(n,) the same as numbers; None if one is none."""
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    @property
-    def systems(self) -> NDArray[np.str_]:
-        """(n,) chemical systems: symbols of the elements, sorted."""
-        return np.array(["-".join(sorted(SYMBOLS[i] for i in np.flatnonzero(row))) for row in self.share])
-
-    def needed(self) -> Floats:
-        """The numbers, where there must be some."""
-        assert self.numbers is not None
-        return self.numbers
-
-    def take(self, rows: NDArray[np.bool_]) -> Table:
-        """Some of the rows."""
-        numbers = None if self.numbers is None else self.numbers[rows]
-        return Table(self.share[rows], self.y[rows], self.names[rows], numbers)
-
-
-def read_properties(paths: Paths, formula: str = "formula", target: str | Sequence[str] | None = None) -> Table:
-    """Tables of formulas and properties; see `MaterialProperties`.
-
-    Rows of the same property and composition become one: the mean of numbers, the most frequent class.
-    """
-    files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    wanted = [target] if isinstance(target, str) else target
-    cells = [cell for file in files for cell in _cells(Path(file), formula, wanted, len(files) > 1)]
-    if not cells:
-        raise ValueError(f"expected formulas with a property in {', '.join(map(str, files))}, found no row of them")
-    share = np.zeros((len(cells), len(SYMBOLS)))
-    for row, cell in zip(share, cells, strict=True):
-        row[[SYMBOLS.index(symbol) for symbol in cell.amounts]] = list(cell.amounts.values())
-    share /= share.sum(axis=1, keepdims=True)
-    y, names = np.array([c.value for c in cells]), np.array([c.name for c in cells])
-    return _merged(share, y, names, _as_numbers(cells))
-
-
-@dataclass(frozen=True)
-class _Cell:
-    amounts: dict[str, float]
-    value: str
-    name: str
-    where: str
-
-
-def _cells(path: Path, formula: str, wanted: Sequence[str] | None, several: bool) -> list[_Cell]:
-    if not path.exists():
-        raise FileNotFoundError(f"no table at {path}: expected a .csv file with a column {formula!r} of formulas")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        head = list(reader.fieldnames or ())
-        columns = [c for c in head if c and c != formula] if wanted is None else list(wanted)
-        if missing := [c for c in (formula, *columns) if c not in head]:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(head) or 'no header'}")
-        found: list[_Cell] = []
-        for number, row in enumerate(reader, start=2):
-            where = f"{path}, row {number}"
-            try:
-                amounts = parse_formula(row[formula] or "")
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}; leave the row out") from error
-            for column in columns:
-                value = (row[column] or "").strip()
-                if value:
-                    found.append(_Cell(amounts, value, f"{path.stem} {column}" if several else column, where))
-    return found
-
-
-def _as_numbers(cells: list[_Cell]) -> Floats | None:
-    """Values as numbers, None if most are none: then they are classes. One that is none among numbers is refused."""
-    numbers = np.full(len(cells), np.nan)
-    bad: list[_Cell] = []
-    for i, cell in enumerate(cells):
-        try:
-            numbers[i] = float(cell.value)
-        except ValueError:
-            bad.append(cell)
-    if 2 * len(bad) > len(cells):
-        return None
-    if bad or not np.isfinite(numbers).all():
-        cell = bad[0] if bad else cells[int(np.argmin(np.isfinite(numbers)))]
-        raise ValueError(f"{cell.where}: expected a finite number as {cell.name}, got {cell.value!r}; leave it out")
-    return numbers
-
-
-def _are_classes(numbers: Floats | None) -> bool:
-    return numbers is None or (len(np.unique(numbers)) <= MOST_CLASSES and bool((numbers % 1 == 0).all()))
-
-
-def _merged(share: Floats, y: NDArray[np.str_], names: NDArray[np.str_], numbers: Floats | None) -> Table:
-    same: dict[tuple[bytes, str], list[int]] = {}
-    for i, row in enumerate(np.round(share, DIGITS) + 0.0):
-        same.setdefault((row.tobytes(), str(names[i])), []).append(i)
-    first = [rows[0] for rows in same.values()]
-    if _are_classes(numbers):
-        often = [np.unique(y[rows], return_counts=True) for rows in same.values()]
-        kept = np.array([values[np.argmax(counts)] for values, counts in often])
-        return Table(share[first], kept, names[first], None if numbers is None else kept.astype(np.float64))
-    assert numbers is not None
-    means = np.array([numbers[rows].mean() for rows in same.values()])
-    return Table(share[first], np.array([f"{v:g}" for v in means]), names[first], means)
-
-
-# SPLITS
-
-
-def divided(table: Table, by: By, least: int) -> dict[str, Table]:
-    """Train, validation and test, and ``ood-element`` where there is enough; see `MaterialProperties`."""
-    properties = np.unique(table.names)
-    if by == "system" and len(properties) > 1:
-        raise ValueError(
-            f"expected one property for tasks that are chemical systems, got {', '.join(properties)}; choose by target"
-        )
-    if by == "property" and len(properties) > 2:
-        return _checked(_by_size(table, table.names), least)
-    if by == "system":
-        names, code, size = np.unique(table.systems, return_inverse=True, return_counts=True)
-        if (size >= least).sum() < len(SHARES):
-            raise ValueError(
-                f"expected at least {len(SHARES)} chemical systems with {least} compositions each, got "
-                f"{(size >= least).sum()} of {len(names)}, the largest {size.max()}; lower least, or say by='property'"
-            )
-        table = table.take(size[code] >= least)
-    held = held_out_elements(table.share)
-    outside = (table.share[:, held] > 0).sum(axis=1) > 0
-    enough = np.count_nonzero(outside) >= least
-    inside = table.take(~outside) if enough else table
-    parts = _checked(_by_size(inside, inside.systems), least)
-    return {**parts, "ood-element": table.take(outside)} if enough else parts
-
-
-def held_out_elements(share: Floats) -> list[int]:
-    """Rows of the table of elements to hold out: drawn, while they are in few enough of the compositions."""
-    held: list[int] = []
-    for i in np.random.default_rng(SEED).permutation(len(SYMBOLS)):
-        if (share[:, i] > 0).any() and (share[:, [*held, int(i)]] > 0).any(axis=1).mean() <= HELD_OUT_SHARE:
-            held.append(int(i))
-    return held
-
-
-def _by_size(table: Table, column: NDArray[np.str_]) -> dict[str, Table]:
-    """Groups go, the largest first, to the split that lacks most of its share of rows."""
-    names, code, size = np.unique(column, return_inverse=True, return_counts=True)
-    if len(names) < len(SHARES):
-        raise ValueError(
-            f"expected at least {len(SHARES)} chemical systems or properties to divide, got {', '.join(names)}; "
-            "no test is possible on what training has seen"
-        )
-    lacks = np.array(list(SHARES.values())) * len(table)
-    place = np.zeros(len(names), np.intp)
-    shuffled = np.random.default_rng(SEED).permutation(len(names))
-    for group in shuffled[np.argsort(-size[shuffled], kind="stable")]:
-        place[group] = int(np.argmax(lacks))
-        lacks[place[group]] -= size[group]
-    return {split: table.take(place[code] == i) for i, split in enumerate(SHARES)}
-
-
-def _checked(parts: dict[str, Table], least: int) -> dict[str, Table]:
-    for split, part in parts.items():
-        if len(part) < least:
-            raise ValueError(
-                f"expected at least {least} compositions in each split, got {len(part)} for {split}: chemical systems "
-                "or properties are too few, or too uneven; lower least"
-            )
-    return parts
 
 
 # PICTURES

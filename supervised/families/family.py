@@ -121,12 +121,12 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 
 def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:
-    """Real data, divided into train, validation and test so that none of their classes, or groups, is in two.
+    """Real data, divided into train, validation and test so that no class, or no group, is in two of them.
 
     Args:
         data: all of it.
         split_by: ``"class"`` or ``"group"``.
-        seed: of the division, which does not depend on anything else.
+        seed: of the division, which depends on nothing else.
         least: classes of fewer samples are left out.
 
     Raises:
@@ -137,3 +137,28 @@ def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[
     data = data.without_small(data.y, least) if least > 1 else data
     split = data.split_by_class if split_by == "class" else data.split_by_group
     return split(SHARES, np.random.default_rng(seed))
+
+
+class ClassFamily(Family):
+    """A family whose samples have classes and groups, and are made by a generator or read from files.
+
+    Args:
+        per_class: samples that are generated of each class.
+        real: the splits of real data instead, from `split_real`. They have no ood split.
+    """
+
+    kinds = ("classification", "anomaly")
+
+    def __init__(self, per_class: int, real: dict[str, Dataset] | None) -> None:
+        self.per_class, self._real = per_class, real
+        if real is not None:
+            self.splits = tuple(real)
+
+    @abstractmethod
+    def generated(self, split: str) -> Dataset:
+        """The generated samples of a split."""
+
+    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
+        """The samples of the split."""
+        del kind, seed
+        return self.generated(split) if self._real is None else self._real[split]

@@ -108,11 +108,6 @@ def fractions(formulas: Sequence[str]) -> Floats:
     return found / found.sum(axis=1, keepdims=True)
 
 
-def chemical_system(formula: str) -> str:
-    """Elements of a formula by their symbols, sorted: "Fe-O" for Fe2O3."""
-    return "-".join(sorted(parse_formula(formula)))
-
-
 def describe(share: Floats) -> Floats:
     """(n, 93) features of atomic fractions (n, 97); see `FEATURES`."""
     most = int((share > 0).sum(axis=1).max())

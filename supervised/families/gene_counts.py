@@ -52,11 +52,6 @@ class Biology:
     types: Bools
     """(types, programmes) which are on; no two rows are alike."""
 
-    @property
-    def n_types(self) -> int:
-        """Cell types."""
-        return len(self.types)
-
 
 def biology(n_types: int, rng: np.random.Generator) -> Biology:
     """A family with so many cell types."""

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
-from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import Family, split_real
+from metaenv.supervised.families.family import ClassFamily, split_real
 from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
 from metaenv.supervised.families.image_files import load_npz
 
@@ -33,7 +32,7 @@ BATCHES = 12  # in each split (chosen)
 WHEEL = "scanpy:pbmc68k_reduced"
 
 
-class GeneExpression(Family):
+class GeneExpression(ClassFamily):
     """Expression of 256 genes in single cells, as log(1 + counts a thousand).
 
     Args:
@@ -51,7 +50,6 @@ class GeneExpression(Family):
         "Simulated in the form of Splatter (Zappia et al. 2017); gene means and dropout slope are its defaults, all "
         "else chosen. Real cells by path carry the licence of their study."
     )
-    kinds = ("classification", "anomaly")
     splits = SPLITS
 
     def __init__(
@@ -64,17 +62,12 @@ class GeneExpression(Family):
         split_by: str = "class",
         least: int = 1,
     ) -> None:
-        self.per_class = per_class
-        self._real: dict[str, Dataset] | None = None
-        if data is not None:
-            parts = split_real(load_expression(data, label, group), split_by, SEED, least)
-            self._real = _most_variable(parts, n_genes)
-            self.splits = tuple(self._real)
+        real = None if data is None else split_real(load_expression(data, label, group), split_by, SEED, least)
+        super().__init__(per_class, None if real is None else _most_variable(real, n_genes))
 
-    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
-        """The split's cells."""
-        del kind, seed
-        return simulated(split, self.per_class) if self._real is None else self._real[split]
+    def generated(self, split: str) -> Dataset:
+        """The cells of a split."""
+        return simulated(split, self.per_class)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Support cells, then queries, by class; the genes that differ most between the classes."""

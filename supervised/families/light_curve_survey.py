@@ -8,14 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.families.light_curve_models import (
-    BANDS,
-    FAMILIES,
-    N_UNIT,
-    Light,
-    View,
-    flux_of,
-)
+from metaenv.supervised.families.light_curve_light import BANDS, N_UNIT, Light, Visits, flux_of
+from metaenv.supervised.families.light_curve_models import FAMILIES
 from metaenv.typing import Bools, Floats
 
 N_VISITS = 128  # PLAsTiCC's wide survey has a median of 129 points an object
@@ -44,14 +38,14 @@ class Survey:
         """From the first to the last night."""
         return 365.25 * (self.seasons - 1) + self.season_days
 
-    def view(self, n: int, rng: np.random.Generator) -> View:
+    def visits(self, n: int, rng: np.random.Generator) -> Visits:
         """When n objects are visited: pairs of visits in two bands, 22 minutes apart, with lognormal gaps."""
         gaps = np.exp(0.9 * rng.standard_normal((n, N_VISITS // 2)))
         nights = gaps.cumsum(axis=1) / (gaps.sum(axis=1, keepdims=True) * (1 + 0.02 * rng.random((n, 1))))
         open_days = nights * self.seasons * self.season_days
         t = open_days + (open_days // self.season_days) * (365.25 - self.season_days)
         band = rng.choice(len(BANDS), p=self.share, size=(n, N_VISITS))
-        return View(np.repeat(t, 2, axis=1) + np.tile([0.0, 0.015], N_VISITS // 2), band, self.days, self.limit)
+        return Visits(np.repeat(t, 2, axis=1) + np.tile([0.0, 0.015], N_VISITS // 2), band, self.days, self.limit)
 
 
 _SRD = np.array([56, 80, 184, 184, 160, 160]) / 824  # visits a band, LSST science requirements (Ivezic et al. 2019)
@@ -88,14 +82,14 @@ def simulate(family: int, unit: Floats, survey: Survey, rng: np.random.Generator
 
     Found is what exceeds 5 standard deviations three times (flares: twice), as in PLAsTiCC.
     """
-    view = survey.view(len(unit), rng)
-    light = FAMILIES[family].model(unit, view, rng)
+    visits = survey.visits(len(unit), rng)
+    light = FAMILIES[family].model(unit, visits, rng)
     total = np.maximum(light.flux + light.constant, 0)
-    sky = np.array(survey.noise)[view.band] * np.exp(0.35 * rng.standard_normal(view.t.shape))  # weather (chosen)
-    error = np.sqrt(sky**2 + PHOTON[view.band] * total + (0.005 * total) ** 2)  # calibration to 0.5 % (chosen)
+    sky = np.array(survey.noise)[visits.band] * np.exp(0.35 * rng.standard_normal(visits.t.shape))  # weather (chosen)
+    error = np.sqrt(sky**2 + PHOTON[visits.band] * total + (0.005 * total) ** 2)  # calibration to 0.5 % (chosen)
     flux = light.flux + error * rng.standard_normal(error.shape)
     found = (np.abs(flux) > 5 * error).sum(axis=1) >= (2 if "flares" in FAMILIES[family].name else 3)
-    measured = Photometry(view.t, view.band, flux, error, _photometric(light, rng), np.ones(flux.shape, bool))
+    measured = Photometry(visits.t, visits.band, flux, error, _photometric(light, rng), np.ones(flux.shape, bool))
     return measured, found
 
 
@@ -141,7 +135,7 @@ def _joined(parts: list[tuple[NDArray[np.intp], Photometry]], n: int) -> Photome
 
 # WHAT LEARNERS SEE
 
-Representation = Literal["features", "sequence"]
+Variant = Literal["features", "sequence"]
 N_CHANNELS = 11
 _BY_BAND = ("share of detections", "largest", "smallest", "scatter", "skew", "roughness")
 _OVERALL = (

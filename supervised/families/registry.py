@@ -34,5 +34,5 @@ def family_class(name: str) -> type[Family]:
 
 
 def make_family(name: str, **options: Any) -> Family:
-    """A family by name, with its options: ``make_family("light-curves", view="sequence")``."""
+    """A family by name, with its options: ``make_family("light-curves", variant="sequence")``."""
     return family_class(name)(**options)

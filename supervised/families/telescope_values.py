@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metaenv.supervised.baselines.simple import Floor
+from metaenv.supervised.baselines.simple import UntrainedBaseline
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family
-from metaenv.supervised.learner import Adapted, LearnerConfig
+from metaenv.supervised.learner import LearnerConfig
+from metaenv.supervised.predictor import Adapted
 from metaenv.tasks import TaskSampler
 from metaenv.telescope.sim.targets import CLASSES, CONFUSION, FEATURES, SHARES
 from metaenv.telescope.tasks import NIGHT_SETUPS, TargetSelectionDistribution, Variant
@@ -84,7 +85,7 @@ class PriorRidgeConfig(LearnerConfig):
     scale: Literal["meta", "none"] = "none"
 
 
-class PriorRidge(Floor):
+class PriorRidge(UntrainedBaseline):
     """Ridge regression with the true prior: the best linear predictor for programmes of the training split.
 
     Coefficients of a task are normal in it, with the mean and covariance that they have over programmes, and noise
@@ -95,9 +96,7 @@ class PriorRidge(Floor):
 
     config_class = PriorRidgeConfig
     kinds = ("regression",)
-
-    def _why_not(self) -> str:
-        return "choose linear for classification"
+    alternative = "choose linear for classification"
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         if self.problem.x_shape != (N_INPUTS,):

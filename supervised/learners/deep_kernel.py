@@ -29,8 +29,9 @@ from torch.nn.functional import normalize
 
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig, Prediction
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import embed
+from metaenv.supervised.predictor import Adapted, Prediction
 
 if TYPE_CHECKING:
     from gpytorch.kernels import Kernel
@@ -62,23 +63,17 @@ class DeepKernel(Learner):
 
     config_class = DeepKernelConfig
     kinds = ("classification", "regression")
-    any_way = True
+    alternative = "labels that are all the same say nothing of a kernel; choose prototypical, matching or maml"
+    variable_n_way = True
     config: DeepKernelConfig
-
-    def _why_not(self) -> str:
-        return "labels that are all the same say nothing of a kernel; choose prototypical, matching or maml"
+    network: _Process
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         name = self.config.kernel or ("rbf" if self.problem.kind == "regression" else "cosine")
         return _Process(backbone, features, name, self.config.noise)
 
-    @property
-    def _process(self) -> _Process:
-        assert isinstance(self.network, _Process)
-        return self.network
-
     def _embed(self, x: Tensor) -> Tensor:
-        return embed(self._process.backbone, x, self.config.transductive)
+        return embed(self.network.backbone, x, self.config.transductive)
 
     def _targets_of(self, y: Tensor) -> Tensor:
         """(tasks, samples, targets) what is regressed: y itself, or 1 and -1 for each class."""
@@ -90,10 +85,10 @@ class DeepKernel(Learner):
         """Minus the log marginal likelihood of all samples of a task, per sample and summed over classes."""
         z = self._embed(torch.cat([batch.support_x, batch.query_x], 1))
         targets = self._targets_of(torch.cat([batch.support_y, batch.query_y], 1))
-        return -self._process.log_likelihood(z, targets).sum(-1) / z.shape[1]
+        return -self.network.log_likelihood(z, targets).sum(-1) / z.shape[1]
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        process, z, targets = self._process, self._embed(support_x), self._targets_of(support_y)
+        process, z, targets = self.network, self._embed(support_x), self._targets_of(support_y)
         factor = process.factor(z)
 
         def predict(x: Tensor) -> Prediction:

@@ -15,10 +15,9 @@ Köpken and Tresp 2021, "Few-Shot One-Class Classification via Meta-Learning", h
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +25,11 @@ from torch.func import functional_call, grad, vmap
 
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.predictor import Adapted
 
 Weights = dict[str, Tensor]
-Engine = Literal["auto", "vmap", "chunked", "loop", "compiled"]
-CHUNK = 8  # tasks at once of the engine "chunked": bounds the memory of convolutions (chosen)
+Engine = Literal["vmap", "loop", "compiled"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,10 @@ class MAMLConfig(LearnerConfig):
     """Adapt the last layer only."""
     learn_rates: bool = False
     """Learn an inner step size for every weight, starting from ``inner_lr``."""
-    engine: Engine = "auto"
-    """How tasks are batched: all at once ("vmap"), 8 at a time ("chunked"), one by one ("loop"), or all at once and
-    compiled ("compiled": half a minute to start, then a multiple as fast on small networks; needs a C++ compiler).
-    "auto" times the first three at the first update and keeps the fastest. They agree up to rounding, so a run that
-    is to be repeated to the last bit should name one."""
+    engine: Engine = "vmap"
+    """How the tasks of a batch are computed: all at once ("vmap"), one by one ("loop": faster, and with less memory,
+    for convolutions), or all at once and compiled ("compiled": half a minute to start, then several times as fast on
+    small networks; needs a C++ compiler). The results agree up to rounding."""
 
 
 class MAML(Learner):
@@ -61,35 +59,31 @@ class MAML(Learner):
 
     Attributes:
         test_steps: gradient steps that `adapt` takes; may be set at any time.
-        engine: the one in use, see `MAMLConfig.engine`.
     """
 
     config_class = MAMLConfig
     config: MAMLConfig
+    network: _WithRates
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
-        self.engine: Engine = self.config.engine
+        if self.config.engine not in get_args(Engine):
+            raise ValueError(f"expected an engine among {', '.join(get_args(Engine))}, got {self.config.engine!r}")
         self.test_steps = self.config.inner_steps if self.config.test_steps is None else self.config.test_steps
         self._compiled: Callable[..., tuple[list[Tensor], Tensor, Tensor]] | None = None
         body = nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
         return _WithRates(body, self.config.inner_lr if self.config.learn_rates else None, self.config.anil)
 
-    @property
-    def _net(self) -> _WithRates:
-        assert isinstance(self.network, _WithRates)
-        return self.network
-
     # THE INNER LOOP, FOR ONE TASK
 
     def _output(self, weights: Weights, x: Tensor) -> Tensor:
-        return squeeze_output(self.problem.kind, functional_call(self._net.body, weights, (x,)))
+        return squeeze_output(self.problem.kind, functional_call(self.network.body, weights, (x,)))
 
     def _loss(self, fast: Weights, slow: Weights, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output({**slow, **fast}, x), y)
 
     def _inner(self, weights: Weights, rates: Weights, x: Tensor, y: Tensor, steps: int, constant: bool) -> Weights:
         """Weights after ``steps`` gradient steps on one support set; those that adapt only."""
-        fast = {name: weights[name] for name in self._net.adapting}
+        fast = {name: weights[name] for name in self.network.adapting}
         slow = {name: w for name, w in weights.items() if name not in fast}
         for _ in range(steps):
             gradient = grad(self._loss)(fast, slow, x, y)
@@ -106,26 +100,22 @@ class MAML(Learner):
     # THE META-UPDATE, FOR A BATCH OF TASKS
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
-        return self._losses("vmap" if self.engine == "auto" else self.engine, batch)
-
-    def _losses(self, engine: Engine, batch: EpisodeBatch) -> Tensor:
-        weights, rates = self._net.weights(), self._net.rates()
+        weights, rates = self.network.weights(), self.network.rates()
         data = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
-        if engine == "loop":
+        if self.config.engine == "loop":
             return torch.stack([self._task_loss(weights, rates, *task) for task in zip(*data, strict=True)])
-        chunk = CHUNK if engine == "chunked" else None
-        return vmap(self._task_loss, in_dims=(None, None, 0, 0, 0, 0), chunk_size=chunk)(weights, rates, *data)
+        return self._losses(weights, rates, *data)
+
+    def _losses(self, weights: Weights, rates: Weights, *data: Tensor) -> Tensor:
+        return vmap(self._task_loss, in_dims=(None, None, 0, 0, 0, 0))(weights, rates, *data)
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
-        if self.engine == "auto":
-            self.engine = self._fastest(batch)
-        return self._compiled_update(batch) if self.engine == "compiled" else super()._update(batch)
-
-    def _compiled_update(self, batch: EpisodeBatch) -> dict[str, float]:
-        """As `Learner._update`, with loss and clipped gradients from one compiled function."""
+        """As `Learner._update`; if compiled, with loss and clipped gradients from one compiled function."""
+        if self.config.engine != "compiled":
+            return super()._update(batch)
         if self._compiled is None:
             self._compiled = torch.compile(self._clipped_gradients)
-        weights, rates = self._net.weights(), self._net.rates()
+        weights, rates = self.network.weights(), self.network.rates()
         data = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
         with torch.no_grad():  # gradients are taken inside
             gradients, loss, norm = self._compiled(weights, rates, *data)
@@ -139,51 +129,35 @@ class MAML(Learner):
     def _clipped_gradients(
         self, weights: Weights, rates: Weights, *data: Tensor
     ) -> tuple[list[Tensor], Tensor, Tensor]:
-        found, loss = torch.func.grad_and_value(self._mean_loss, argnums=(0, 1))(weights, rates, *data)
+        def mean_loss(weights: Weights, rates: Weights) -> Tensor:
+            return self._losses(weights, rates, *data).mean()
+
+        found, loss = torch.func.grad_and_value(mean_loss, argnums=(0, 1))(weights, rates)
         gradients = [*found[0].values(), *found[1].values()]
         norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
         share = (self.config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
         return [g * share for g in gradients], loss, norm
 
-    def _mean_loss(self, weights: Weights, rates: Weights, *data: Tensor) -> Tensor:
-        return vmap(self._task_loss, in_dims=(None, None, 0, 0, 0, 0))(weights, rates, *data).mean()
-
-    def _fastest(self, batch: EpisodeBatch) -> Engine:
-        engines: tuple[Engine, ...] = ("vmap", "chunked", "loop")
-        return min(engines, key=lambda engine: self._seconds(engine, batch))
-
-    def _seconds(self, engine: Engine, batch: EpisodeBatch) -> float:
-        """Least time of two updates that are not made, after one to warm up."""
-        # On one thread, the processor's time is the same and does not count what other programs do meanwhile.
-        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-        times: list[float] = []
-        for _ in range(3):
-            start = clock()
-            torch.autograd.grad(self._losses(engine, batch).mean(), list(self.network.parameters()), allow_unused=True)
-            times.append(clock() - start)
-        return min(times[1:])
-
     # ADAPTING
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        weights, rates = self._net.weights(), self._net.rates()
+        weights, rates = self.network.weights(), self.network.rates()
 
         def inner(x: Tensor, y: Tensor) -> Weights:
             return self._inner(weights, rates, x, y, self.test_steps, constant=True)
 
-        slow = {name: w for name, w in weights.items() if name not in self._net.adapting}
-        if self.engine == "loop":
+        slow = {name: w for name, w in weights.items() if name not in self.network.adapting}
+        if self.config.engine == "loop":
             each = [inner(x, y) for x, y in zip(support_x, support_y, strict=True)]
             return lambda x: torch.stack([self._output({**slow, **w}, q) for w, q in zip(each, x, strict=True)])
-        chunk = CHUNK if self.engine == "chunked" else None
-        fast = vmap(inner, chunk_size=chunk)(support_x, support_y)
-        return lambda x: vmap(lambda w, q: self._output({**slow, **w}, q), chunk_size=chunk)(fast, x)
+        fast = vmap(inner)(support_x, support_y)
+        return lambda x: vmap(lambda w, q: self._output({**slow, **w}, q))(fast, x)
 
     def _more_state(self) -> dict[str, Any]:
-        return {"engine": self.engine, "test_steps": self.test_steps}
+        return {"test_steps": self.test_steps}
 
     def _set_more_state(self, state: dict[str, Any]) -> None:
-        self.engine, self.test_steps = state["engine"], state["test_steps"]
+        self.test_steps = state["test_steps"]
 
 
 class _WithRates(nn.Module):

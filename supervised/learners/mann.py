@@ -33,9 +33,10 @@ from torch.nn.functional import normalize, softplus
 
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.learners.sequence import label_input, reading_order
+from metaenv.supervised.predictor import Adapted, inference
 
 SMALL = 1e-6  # a slot shorter than this counts as empty (chosen; keys are in [-1, 1])
 
@@ -85,6 +86,7 @@ class MANN(Learner):
 
     config_class = MANNConfig
     config: MANNConfig
+    network: _Memory
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         settings = self.config
@@ -96,20 +98,15 @@ class MANN(Learner):
             raise ValueError(f"expected a slot for each of {settings.heads} heads, got {settings.slots} slots")
         return _Memory(backbone, features, self.problem.n_outputs, settings)
 
-    @property
-    def _memory(self) -> _Memory:
-        assert isinstance(self.network, _Memory)
-        return self.network
-
     def _embed(self, x: Tensor) -> Tensor:
-        return embed(self._memory.backbone, x, self.config.transductive)
+        return embed(self.network.backbone, x, self.config.transductive)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         order = reading_order(support_y.shape[1], self.seed)
         z, labels = self._embed(support_x[:, order]), label_input(self.problem, support_y[:, order])
-        state, last = self._memory.empty(len(z)), torch.zeros_like(labels[:, 0])
+        state, last = self.network.empty(len(z)), torch.zeros_like(labels[:, 0])
         for z_t, y_t in zip(z.unbind(1), labels.unbind(1), strict=True):
-            _, state = self._memory.step(self._token(z_t, y_t, last), state)
+            _, state = self.network.step(self._token(z_t, y_t, last), state)
             last = y_t
         return lambda x: squeeze_output(self.problem.kind, self._ask(self._embed(x), state, last))
 
@@ -123,7 +120,7 @@ class MANN(Learner):
         flag = torch.full_like(z[..., :1], float(self.config.labels == "together"))
         shown = last if self.config.labels == "shifted" else torch.zeros_like(last)
         tokens = torch.cat([z, shown[:, None].expand(-1, z.shape[1], -1), flag], -1)
-        return self._memory.look(tokens, state).output
+        return self.network.look(tokens, state).output
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
         """The query loss, or with shifted labels the loss of each step, support set first."""
@@ -135,9 +132,9 @@ class MANN(Learner):
     def _as_it_comes(self, x: Tensor, y: Tensor) -> Tensor:
         """What is said of each sample of a sequence from those before it, as `Problem` says; x and y scaled."""
         z, labels = self._embed(x), label_input(self.problem, y)
-        state, last, said = self._memory.empty(len(z)), torch.zeros_like(labels[:, 0]), list[Tensor]()
+        state, last, said = self.network.empty(len(z)), torch.zeros_like(labels[:, 0]), list[Tensor]()
         for z_t, y_t in zip(z.unbind(1), labels.unbind(1), strict=True):
-            output, after = self._memory.step(self._token(z_t, y_t, last), state)
+            output, after = self.network.step(self._token(z_t, y_t, last), state)
             if self.config.labels == "together":  # then that step was told the label
                 output = self._ask(z_t[:, None], state, last)[:, 0]
             said.append(output)
@@ -169,7 +166,7 @@ class MANN(Learner):
             x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
             order = reading_order(y.shape[1], self.seed)
             x, y = x[:, order], y[:, order]
-            with self._inference():
+            with inference(self.network):
                 right.append(self._as_it_comes(self.scaling.x(x), y).argmax(-1) == y)
             counts.append(presentation(y))
         return _share_by_count(torch.cat(right), torch.cat(counts), at)

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from metaenv.supervised.data.problem import one_hot
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import embed
+from metaenv.supervised.predictor import Adapted
 
 SMALLEST_SHARE = 1e-6  # of attention, before its logarithm (chosen)
 
@@ -44,15 +45,15 @@ class Matching(Learner):
     """Matching Networks; see the module's docstring."""
 
     config_class = MatchingConfig
-    any_way = True
+    variable_n_way = True
     config: MatchingConfig
+    network: _Space
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         return _Space(backbone, features, self.config)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         space = self.network
-        assert isinstance(space, _Space)
         support, contextual = self._embed(support_x), _plain
         if space.context is not None:
             support = space.context.of_support(support)
@@ -74,7 +75,6 @@ class Matching(Learner):
         return lambda x: (similarity(x).softmax(-1) @ values).clamp_min(SMALLEST_SHARE).log()
 
     def _embed(self, x: Tensor) -> Tensor:
-        assert isinstance(self.network, _Space)
         return embed(self.network.backbone, x, self.config.transductive)
 
 

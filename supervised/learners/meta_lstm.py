@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from metaenv.supervised.data.problem import squeeze_output, task_loss
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.predictor import Adapted
 
 LOG_RANGE = 10.0  # "p" of appendix A: numbers below exp(-10) are told by size, larger ones by logarithm
 FIRST_BIAS_OF_F = 5.0  # f = 0.993 at first (chosen: section 3.2 asks for "close to 1")
@@ -56,6 +57,7 @@ class MetaLSTM(Learner):
 
     config_class = MetaLSTMConfig
     config: MetaLSTMConfig
+    network: _Optimised
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         settings = self.config
@@ -64,20 +66,17 @@ class MetaLSTM(Learner):
         body = nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
         return _Optimised(body, UpdateRule(settings.hidden, settings.first_lr))
 
-    @property
-    def _net(self) -> _Optimised:
-        assert isinstance(self.network, _Optimised)
-        return self.network
-
     def _output(self, weights: Tensor, x: Tensor) -> Tensor:
         """Outputs of a network with these weights (n_weights,) for samples of one task."""
-        return squeeze_output(self.problem.kind, functional_call(self._net.body, self._net.as_dict(weights), (x,)))
+        return squeeze_output(
+            self.problem.kind, functional_call(self.network.body, self.network.as_dict(weights), (x,))
+        )
 
     def _loss(self, weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output(weights, x), y)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        at_once = max(1, NUMBERS_AT_ONCE // self._net.flat().numel())
+        at_once = max(1, NUMBERS_AT_ONCE // self.network.flat().numel())
         parts = zip(support_x.split(at_once), support_y.split(at_once), strict=True)
         weights = torch.cat([self._optimised(x, y) for x, y in parts])
         return lambda x: vmap(self._output, chunk_size=CHUNK if support_x.ndim > 3 else None)(weights, x)
@@ -85,11 +84,11 @@ class MetaLSTM(Learner):
     def _optimised(self, x: Tensor, y: Tensor) -> Tensor:
         """Weights (tasks, n_weights) after the inner steps."""
         each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
-        weights = self._net.flat().expand(len(y), -1)
-        state = self._net.rule.start(weights)
+        weights = self.network.flat().expand(len(y), -1)
+        state = self.network.rule.start(weights)
         for _ in range(self.config.inner_steps):
             gradient, loss = each(weights.detach(), x, y)
-            weights, state = self._net.rule(weights, gradient.detach(), loss.detach(), state)
+            weights, state = self.network.rule(weights, gradient.detach(), loss.detach(), state)
         return weights
 
 
@@ -135,8 +134,8 @@ class UpdateRule(nn.Module):
             Weights and state after the step.
         """
         i, f, hidden, cell = state
-        of_loss = (part[:, None].expand_as(gradient) for part in _logarithm_and_sign(loss))
-        seen = torch.stack([part.flatten() for part in (*_logarithm_and_sign(gradient), *of_loss)])
+        of_loss = (part[:, None].expand_as(gradient) for part in logarithm_and_sign(loss))
+        seen = torch.stack([part.flatten() for part in (*logarithm_and_sign(gradient), *of_loss)])
         if self.below is not None:
             seen, cell = hidden, cell = self._read(self.below, seen, hidden, cell)
         i = self._gate(self.input_gate, seen, weights, i)
@@ -163,13 +162,8 @@ def _tanh(x: Tensor) -> Tensor:
     return 2 * (2 * x).sigmoid() - 1
 
 
-def preprocessed(x: Tensor) -> Tensor:
-    """Numbers (…) as (…, 2): logarithm / p and sign if |x| >= exp(-p), else -1 and exp(p) x (appendix A, p = 10)."""
-    return torch.stack(_logarithm_and_sign(x), -1)
-
-
-def _logarithm_and_sign(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`preprocessed`, as two tensors like x."""
+def logarithm_and_sign(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithm / p and sign where |x| >= exp(-p), else -1 and exp(p) x (appendix A, p = 10)."""
     smallest = math.exp(-LOG_RANGE)
     size, sign = x.abs(), torch.where(x.abs() >= smallest, x.sign(), x / smallest)
     return torch.where(size >= smallest, size.clamp_min(smallest).log() / LOG_RANGE, -1.0), sign

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from metaenv.supervised.data.problem import one_hot
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import embed
+from metaenv.supervised.predictor import Adapted
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Prototypical(Learner):
     """
 
     config_class = PrototypicalConfig
-    any_way = True
+    variable_n_way = True
     config: PrototypicalConfig
+    network: _Space
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         return _Space(backbone, features, self.config.ridge)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         space = self.network
-        assert isinstance(space, _Space)
         z = self._embed(support_x)
         if self.problem.kind == "regression":
             weights, offset = ridge_head(z, support_y, space.log_ridge.exp())
@@ -59,7 +60,6 @@ class Prototypical(Learner):
         return lambda x: space.log_scale.exp() * squared_distances(self._embed(x), centres)[..., 0] - space.offset
 
     def _embed(self, x: Tensor) -> Tensor:
-        assert isinstance(self.network, _Space)
         return embed(self.network.backbone, x, self.config.transductive)
 
 

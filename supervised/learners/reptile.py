@@ -9,7 +9,6 @@ episodes need no split: support and queries alike are samples to train on, in mi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,7 +19,8 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.predictor import Adapted
 
 Weights = dict[str, Tensor]
 CHUNK = 8  # tasks at once when adapting: bounds the memory of convolutions (chosen)
@@ -36,7 +36,7 @@ class ReptileConfig(LearnerConfig):
     lr_decay: Literal["none", "linear"] = "linear"
     """As in the paper."""
     tasks_per_batch: int = 5
-    """Tasks whose moves are averaged."""
+    """Tasks whose moves are averaged. `max_grad_norm` clips the averaged move."""
     inner_lr: float = 1e-3
     """Step size of the inner loop."""
     inner_optimizer: Literal["adam", "sgd"] = "adam"
@@ -58,14 +58,12 @@ class Reptile(Learner):
 
     config_class = ReptileConfig
     kinds = ("classification", "regression")
+    alternative = "its inner loop sees one label only and learns to give that; choose maml, prototypical or matching"
     config: ReptileConfig
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         self.test_steps = self.config.test_steps
         return nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
-
-    def _why_not(self) -> str:
-        return "its inner loop sees one label only and learns to give that; choose maml, prototypical or matching"
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         # Moving a share of the way is a step of gradient descent, with the difference as gradient.
@@ -75,12 +73,9 @@ class Reptile(Learner):
         x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
         weights, loss = self._train_tasks(x, y, self.config.inner_steps, self.generator)
         moves = {name: w - weights[name].mean(0) for name, w in self.network.named_parameters()}
-        if not all(torch.isfinite(move).all() for move in moves.values()):
-            return {"loss": math.nan}
         for name, w in self.network.named_parameters():
             w.grad = moves[name].detach()
-        self.optimizer.step()
-        return {"loss": loss}
+        return self._clipped_step(loss)
 
     def _train_tasks(self, x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> tuple[Weights, float]:
         """Weights of each task (tasks, …) after so many steps on minibatches of its samples, and the mean loss."""

@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from metaenv.supervised.data.problem import squeeze_output
-from metaenv.supervised.learner import Adapted, Learner, LearnerConfig
+from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.learners.sequence import label_input, reading_order
+from metaenv.supervised.predictor import Adapted
 
 PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
 """Sizes usually quoted for Omniglot and miniImageNet there (not checked against its appendix), for
@@ -60,6 +61,7 @@ class SNAIL(Learner):
 
     config_class = SNAILConfig
     config: SNAILConfig
+    network: _Reader
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         settings, labels = self.config, self.problem.n_outputs
@@ -72,7 +74,6 @@ class SNAIL(Learner):
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         reader = self.network
-        assert isinstance(reader, _Reader)
         order = reading_order(support_y.shape[1], self.seed)
         labels = label_input(self.problem, support_y[:, order])
         past = reader.read(torch.cat([self._embed(support_x[:, order]), labels, torch.zeros_like(labels[..., :1])], -1))
@@ -85,7 +86,6 @@ class SNAIL(Learner):
         return ask
 
     def _embed(self, x: Tensor) -> Tensor:
-        assert isinstance(self.network, _Reader)
         return embed(self.network.embedding, x, self.config.transductive)
 
 

@@ -23,11 +23,11 @@ from metaenv.supervised.learner import Learner
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
 
 FAMILY = "materials-synthesis"
-TINY = {"iterations": 6, "episodes": 20, "n_shot": 4, "query": 5, "settings": {"sizes": [8, 8], "tasks_per_batch": 4}}
+TINY = {"iterations": 6, "episodes": 20, "n_shot": 4, "n_query": 5, "settings": {"sizes": [8, 8], "tasks_per_batch": 4}}
 
 
 def tiny(*learners: str, **more: object) -> Run:
-    return plan(FAMILY, learners or ("prototypical",), **{**TINY, "floors": False, **more})  # type: ignore[arg-type]
+    return plan(FAMILY, learners or ("prototypical",), **{**TINY, "baselines": False, **more})  # type: ignore[arg-type]
 
 
 def quiet(text: str) -> None:
@@ -90,7 +90,7 @@ def test_the_same_command_again_changes_nothing(whole: Path):
         carry_out(tiny("maml", "knn", seeds=3), whole, say=quiet)
 
 
-@pytest.mark.parametrize("method", ["prototypical", "maml", "reptile", "zero-shot"])
+@pytest.mark.parametrize("method", ["prototypical", "maml", "reptile", "no-adaptation"])
 def test_ctrl_c_and_going_on_give_the_same_result(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = tiny(method)
     expected = carry_out(run, tmp_path / "whole", say=quiet)
@@ -226,7 +226,7 @@ def test_a_cell_is_done_once(tmp_path: Path):
 def test_ctrl_c_with_two_workers_keeps_everything(tmp_path: Path):
     """A real Ctrl-C on a real command, with processes that train; then on to the same result."""
     command = [sys.executable, "-c", "import sys; from metaenv.cli import main; sys.exit(main(sys.argv[1:]))"]
-    command += ["fewshot", FAMILY, "all", "--workers", "2", "--iterations", "150", "--episodes", "20", "--no-floors"]
+    command += ["fewshot", FAMILY, "all", "--workers", "2", "--iterations", "150", "--episodes", "20", "--no-baselines"]
     command += ["--settings", "sizes", "[8,8]", "tasks_per_batch", "2", "--out"]
     broken = subprocess.Popen([*command, str(tmp_path / "broken")], start_new_session=True)
     while not list((tmp_path / "broken").rglob("log.jsonl")) and broken.poll() is None:

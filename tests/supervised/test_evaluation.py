@@ -8,7 +8,7 @@ from toy_problems import blobs, episodes_of, sines
 
 from metaenv.supervised.data.episodes import Episodes, frozen_episodes
 from metaenv.supervised.evaluation import auroc, average_precision, episode_metrics, evaluate
-from metaenv.supervised.learner import Prediction
+from metaenv.supervised.predictor import Prediction
 from metaenv.supervised.registry import make_learner
 
 

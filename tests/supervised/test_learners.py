@@ -9,7 +9,7 @@ from toy_problems import blobs, episodes_of, sines
 from metaenv.supervised.data.episodes import Episodes, frozen_episodes
 from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import evaluate
-from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
+from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
 
 QUICK = {
     "maml": {"engine": "vmap", "inner_lr": 0.2, "inner_steps": 3},
@@ -18,7 +18,7 @@ QUICK = {
 }
 """Settings for the small families here, where the defaults are for others."""
 VARIANTS = {"matching-fce": ("matching", {"full_context": True})}
-ALL = [*LEARNERS, *FLOORS, *VARIANTS]
+ALL = [*LEARNERS, *BASELINES, *VARIANTS]
 
 
 def build(name, problem, **more):
@@ -94,10 +94,22 @@ def test_training_resumes_to_the_same_result(case, tmp_path):
     broken.meta_fit(episodes_of(kind, 1), 6, callback=lambda i, _: i < 3, checkpoint=tmp_path / "part")
     resumed = type(broken).load(tmp_path / "part.pt")
     assert resumed.iteration == (3 if resumed.trained else 0)
-    resumed.resume(episodes_of(kind, 1))
+    resumed.meta_fit(episodes_of(kind, 1), resume=True)
     assert resumed.iteration == whole.iteration
     for k, v in whole.network.state_dict().items():
         assert torch.equal(v, resumed.network.state_dict()[k])
+
+
+def test_a_training_is_lengthened_when_it_is_resumed(tmp_path):
+    learner = build("prototypical", sines().problem, lr_decay="linear").meta_fit(sines(), 4)
+    learner.save(tmp_path / "part")
+    longer = type(learner).load(tmp_path / "part").meta_fit(sines(), 6, resume=True)
+    assert (longer.iteration, longer.iterations) == (6, 6)
+    assert longer.optimizer.param_groups[0]["lr"] == pytest.approx(longer.config.learning_rate / 6)
+    with pytest.raises(ValueError, match="at least the 6 iterations that are done, got 5"):
+        longer.meta_fit(sines(), 5, resume=True)
+    with pytest.raises(ValueError, match="has not been trained"):
+        build("prototypical", sines().problem).meta_fit(sines(), resume=True)
 
 
 def test_bad_support_sets_and_queries_are_refused(case):
@@ -168,7 +180,7 @@ def test_batch_statistics_are_refused(name):
         make_learner(name, sines().problem, backbone=network)
 
 
-@pytest.mark.parametrize("name", ["zero-shot", *LEARNERS])
+@pytest.mark.parametrize("name", ["no-adaptation", *LEARNERS])
 def test_seeds(name):
     episodes = sines()
     states = [build(name, episodes.problem, seed=s).meta_fit(sines(), 2).network.state_dict() for s in (0, 0, 1)]
@@ -176,9 +188,8 @@ def test_seeds(name):
     assert any(not torch.equal(v, states[2][k]) for k, v in states[0].items())
 
 
-@pytest.mark.parametrize("name", ["zero-shot", *sorted(set(LEARNERS) - {"reptile"})])
+@pytest.mark.parametrize("name", ["no-adaptation", *LEARNERS])
 def test_meta_gradients_are_cut_to_the_greatest_length_allowed(name, monkeypatch):
-    """Reptile has none: it moves its weights a share of the way to the adapted ones."""
     episodes = sines()
     learner, norms = build(name, episodes.problem, max_grad_norm=1e-4), []
     step = learner.optimizer.step
@@ -201,20 +212,20 @@ def test_training_helps_regression(name):
     train, test = sines(n_shot=10), frozen_episodes(sines("test", seed=9), 200)
     settings = {"learning_rate": 5e-3} if name != "reptile" else {}
     learner = build(name, train.problem, **settings).meta_fit(train, 150)
-    floor = build("nearest-centroid", train.problem).meta_fit(train, 0)
-    report = evaluate({"learner": learner, "mean": floor}, test)
+    baseline = build("nearest-centroid", train.problem).meta_fit(train, 0)
+    report = evaluate({"learner": learner, "mean": baseline}, test)
     ratio = report.interval("learner", "mse").estimate / report.interval("mean", "mse").estimate
     assert ratio < BEATS.get(name, 0.9)
 
 
 @pytest.mark.parametrize("name", [n for n in [*LEARNERS, *VARIANTS] if "classification" in kinds_of(n)])
 def test_training_helps_classification(name):
-    """Four of six features are noise: a learner that has seen other classes ignores them, a floor cannot."""
+    """Four of six features are noise: a learner that has seen other classes ignores them, a baseline cannot."""
     parts = blobs(60, noise=0.3).split_by_class({"train": 0.7, "test": 0.3}, np.random.default_rng(0))
     train = Episodes(parts["train"], 5, 6, n_way=3)
     test = frozen_episodes(Episodes(parts["test"], 5, 6, n_way=3), 300)
     settings = {"learning_rate": 5e-3} if name != "reptile" else {}
     learner = build(name, train.problem, **settings).meta_fit(train, 150)
-    floor = build("nearest-centroid", train.problem).meta_fit(train, 0)
-    report = evaluate({"learner": learner, "floor": floor}, test)
-    assert report.difference("learner", "floor", "accuracy").low > 0
+    baseline = build("nearest-centroid", train.problem).meta_fit(train, 0)
+    report = evaluate({"learner": learner, "baseline": baseline}, test)
+    assert report.difference("learner", "baseline", "accuracy").low > 0

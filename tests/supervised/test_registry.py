@@ -6,11 +6,11 @@ from toy_problems import sines
 
 import metaenv.supervised
 from metaenv.supervised.learner import Learner
-from metaenv.supervised.registry import FLOORS, LEARNERS, learner_class, make_learner
+from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
 
 
 def test_every_name_is_a_learner_whose_file_names_its_source():
-    for name in {**LEARNERS, **FLOORS}:
+    for name in {**LEARNERS, **BASELINES}:
         assert issubclass(learner_class(name), Learner)
     for name in LEARNERS:
         head = sys.modules[learner_class(name).__module__].__doc__

@@ -101,7 +101,7 @@ def test_gaussian_process_takes_the_likeliest_of_the_grid():
 
 def test_zero_shot_does_not_look_at_the_support_set():
     episodes = episodes_of("regression")
-    learner = make_learner("zero-shot", episodes.problem).meta_fit(episodes, 3)
+    learner = make_learner("no-adaptation", episodes.problem).meta_fit(episodes, 3)
     a, b = episodes.draw(2), episodes.draw(2)
     outputs = [learner.adapt(s.support_x, s.support_y)(a.query_x).output for s in (a, b)]
     assert torch.equal(*outputs)
@@ -110,7 +110,7 @@ def test_zero_shot_does_not_look_at_the_support_set():
 def test_zero_shot_learns_what_tasks_share():
     """The mean of A sin(x - phase) over the tasks of the paper: E[A] = 2.55, E[sin(x - phase)] = -2 cos(x) / pi."""
     episodes = episodes_of("regression")
-    learner = make_learner("zero-shot", episodes.problem, learning_rate=5e-3, tasks_per_batch=100)
+    learner = make_learner("no-adaptation", episodes.problem, learning_rate=5e-3, tasks_per_batch=100)
     learner.meta_fit(episodes, 300)
     x = torch.linspace(-4, 4, 30)[:, None]
     predicted = learner.adapt(torch.zeros(1, 1), torch.zeros(1))(x).output

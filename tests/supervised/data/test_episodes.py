@@ -8,8 +8,9 @@ from toy_problems import blobs, sines
 
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.supervised.data.datasets import Dataset
-from metaenv.supervised.data.episodes import Episodes, distinct, frozen_episodes
+from metaenv.supervised.data.episodes import Episodes, frozen_episodes
 from metaenv.supervised.data.sinusoid import SinusoidDistribution
+from metaenv.supervised.data.sources import distinct
 from metaenv.tasks import TaskSampler
 
 

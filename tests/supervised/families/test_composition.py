@@ -11,23 +11,23 @@ import pytest
 
 from metaenv.supervised import Dataset, evaluate, frozen_episodes, make_learner
 from metaenv.supervised.families import make_family
-from metaenv.supervised.families.composition import MaterialProperties, read_properties
-from metaenv.supervised.families.composition_laws import (
+from metaenv.supervised.families.alloys import AlloyProperties, alloy_systems
+from metaenv.supervised.families.composition import MaterialProperties
+from metaenv.supervised.families.compounds import (
     ANIONS,
     CATIONS,
     COLUMNS,
     DESCRIPTORS,
     HELD_OUT,
     SPLITS,
-    AlloyLaws,
-    CompoundLaws,
-    alloy_systems,
+    CompoundProperties,
     compounds,
-    law,
-    law_terms,
+    property_of,
+    relation_terms,
 )
 from metaenv.supervised.families.elements import SYMBOLS, column
-from metaenv.supervised.families.formulas import chemical_system, formula_features, parse_formula
+from metaenv.supervised.families.formulas import formula_features, parse_formula
+from metaenv.supervised.families.property_tables import read_properties
 from metaenv.tasks import TaskBatch
 
 TABLES = [Path(p) for p in os.environ.get("METAENV_COMPOSITION_TABLES", "").split(os.pathsep) if p]
@@ -66,11 +66,11 @@ def test_compounds_are_neutral_and_anions_attract_electrons_most():
     assert min(pauling[a] for a in ANIONS) > np.median([pauling[c] for c in CATIONS])
 
 
-def test_no_chemical_system_or_law_is_in_two_splits():
+def test_no_chemical_system_or_relation_is_in_two_splits():
     for pieces in (
-        {s: {chemical_system(f) for f in compounds(s).formulas} for s in SPLITS},
+        {s: {frozenset(parse_formula(f)) for f in compounds(s).formulas} for s in SPLITS},
         {s: {tuple(row) for row in alloy_systems(s).tolist()} for s in SPLITS},
-        {s: {tuple(row) for row in law_terms(s)[0].tolist()} for s in SPLITS[:3]},
+        {s: {tuple(row) for row in relation_terms(s)[0].tolist()} for s in SPLITS[:3]},
     ):
         names = list(pieces)
         assert not any(pieces[a] & pieces[b] for i, a in enumerate(names) for b in names[i + 1 :])
@@ -86,14 +86,16 @@ def test_held_out_elements_are_in_the_ood_split_only():
 
 def test_laws_have_three_terms_and_unit_weight_and_noise_as_told():
     rng = np.random.default_rng(0)
-    tasks = CompoundLaws().sample(200, "train", rng)
+    tasks = CompoundProperties().sample(200, "train", rng)
     assert ((tasks.weight != 0).sum(axis=1) == 3).all()
     assert (tasks.weight**2).sum(axis=1) + tasks.bend**2 == pytest.approx(np.ones(200))
     pool = compounds("train")
-    clean = law(tasks, np.broadcast_to(pool.descriptors, (200, *pool.descriptors.shape)))
+    clean = property_of(tasks, np.broadcast_to(pool.descriptors, (200, *pool.descriptors.shape)))
     assert clean.var(axis=1).mean() == pytest.approx(1, rel=0.25)  # descriptors are correlated
     # The same compounds measured again differ by the noise, with twice its variance.
-    again = [CompoundLaws().labelled(tasks.take(slice(0, 20)), len(pool), np.random.default_rng(s)) for s in (1, 2)]
+    again = [
+        CompoundProperties().labelled(tasks.take(slice(0, 20)), len(pool), np.random.default_rng(s)) for s in (1, 2)
+    ]
     ordered = [np.take_along_axis(a.y, np.argsort(a.x[..., COLUMNS[0]] + a.x[..., -2], axis=1), axis=1) for a in again]
     spread = np.median(np.abs(ordered[0] - ordered[1]), axis=1) / 0.6745 / np.sqrt(2)
     assert spread == pytest.approx(tasks.noise[:20], rel=0.2)
@@ -102,20 +104,20 @@ def test_laws_have_three_terms_and_unit_weight_and_noise_as_told():
 def test_a_law_by_hand():
     weight = np.zeros((1, len(DESCRIPTORS)))
     weight[0, [0, 6]] = 0.6, 0.4
-    tasks = TaskBatch(CompoundLaws.task_type, {"weight": weight, "peak": [0.5], "bend": [0.3], "noise": [0.1]})
+    tasks = TaskBatch(CompoundProperties.task_type, {"weight": weight, "peak": [0.5], "bend": [0.3], "noise": [0.1]})
     z = np.zeros((1, 1, len(DESCRIPTORS)))
     z[0, 0, [0, 6]] = 2.0, -1.0
-    assert law(tasks, z) == pytest.approx(0.6 * 2 - 0.4 - 0.3 * ((-1.5) ** 2 - 1 - 0.25) / np.sqrt(2))
+    assert property_of(tasks, z) == pytest.approx(0.6 * 2 - 0.4 - 0.3 * ((-1.5) ** 2 - 1 - 0.25) / np.sqrt(2))
 
 
 def test_alloys_depart_from_mixing_by_the_products_of_their_shares():
     """Without interactions and with one, of the first two metals: the difference is 4 x1 x2."""
     metals = np.array([[22.0, 26.0, 28.0]])  # Ti, Fe, Ni
     made = [
-        TaskBatch(AlloyLaws.task_type, {"metals": metals, "interaction": [[omega, 0.0, 0.0]], "noise": [0.0]})
+        TaskBatch(AlloyProperties.task_type, {"metals": metals, "interaction": [[omega, 0.0, 0.0]], "noise": [0.0]})
         for omega in (0.0, 4.0)
     ]
-    plain, excess = (AlloyLaws().labelled(t, 50, np.random.default_rng(3)) for t in made)
+    plain, excess = (AlloyProperties().labelled(t, 50, np.random.default_rng(3)) for t in made)
     x = np.random.default_rng(3).dirichlet(np.ones(3), (1, 50))
     assert excess.y - plain.y == pytest.approx(4 * x[..., 0] * x[..., 1])
     assert plain.x[0, :, COLUMNS[0]] == pytest.approx(x[0] @ column("weight")[[21, 25, 27]])

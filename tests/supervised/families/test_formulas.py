@@ -10,7 +10,7 @@ from rdkit.Chem import MolFromSmiles
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from metaenv.supervised.families.elements import PLACE, SYMBOLS, column
-from metaenv.supervised.families.formulas import FEATURES, chemical_system, formula_features, fractions, parse_formula
+from metaenv.supervised.families.formulas import FEATURES, formula_features, fractions, parse_formula
 
 AMOUNTS = st.dictionaries(st.sampled_from(SYMBOLS), st.integers(1, 99), min_size=1, max_size=6)
 
@@ -75,7 +75,6 @@ def test_molecular_formulas_of_rdkit_are_read():
 @given(AMOUNTS)
 def test_what_is_written_is_read(atoms: dict[str, int]):
     assert parse_formula("".join(f"{symbol}{n}" for symbol, n in atoms.items())) == atoms
-    assert chemical_system("".join(atoms)) == "-".join(sorted(atoms))
 
 
 def test_features_by_hand():

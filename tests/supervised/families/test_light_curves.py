@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metaenv.supervised.families import light_curve_models as models
+from metaenv.supervised.families import light_curve_light, light_curve_stars, light_curve_transients
+from metaenv.supervised.families.light_curve_files import read_plasticc
+from metaenv.supervised.families.light_curve_models import FAMILIES
 from metaenv.supervised.families.light_curve_survey import (
     FEATURES,
     N_CHANNELS,
@@ -19,19 +21,20 @@ from metaenv.supervised.families.light_curve_survey import (
     sequences,
     simulate,
 )
-from metaenv.supervised.families.light_curves import LightCurves, RareTransients, families_of, read_plasticc
+from metaenv.supervised.families.light_curves import LightCurves
+from metaenv.supervised.families.rare_transients import RareTransients, families_of
 
 
 def numbers(name: str) -> int:
-    return next(i for i, family in enumerate(models.FAMILIES) if family.name == name)
+    return next(i for i, family in enumerate(FAMILIES) if family.name == name)
 
 
 def test_microlensing_at_one_einstein_radius_gives_1_34():
     """A(u = 1) = 3 / sqrt 5 (Paczynski 1986)."""
-    view = models.View(np.array([[0.0, 450.0, 900.0]]), np.full((1, 3), 2), 900.0, 24.0)
-    unit = np.full((1, models.N_UNIT), 0.5)
+    visits = light_curve_light.Visits(np.array([[0.0, 450.0, 900.0]]), np.full((1, 3), 2), 900.0, 24.0)
+    unit = np.full((1, light_curve_light.N_UNIT), 0.5)
     unit[0, 1], unit[0, 2], unit[0, 3] = 1.0, (0.5 + 0.1) / 1.1, 1.0  # u0 = 1, the peak at 450 days, no blend
-    light = models.microlensing(unit, view, np.random.default_rng(0))
+    light = light_curve_stars.microlensing(unit, visits, np.random.default_rng(0))
     assert light.flux[0, 1] / light.constant[0, 1] + 1 == pytest.approx(3 / np.sqrt(5), rel=1e-6)
     assert abs(light.flux[0, 0] / light.constant[0, 0]) < 1e-4
 
@@ -39,13 +42,13 @@ def test_microlensing_at_one_einstein_radius_gives_1_34():
 def test_distances_are_those_of_flat_cosmology():
     """z = 0.1, 0.5, 1.0 with H0 70 and Omega_m 0.3: 460.3, 2832.9, 6607.7 Mpc (Wright's calculator)."""
     modulus = 5 * np.log10(np.array([460.3, 2832.9, 6607.7])) + 25
-    assert models.redshift_of(modulus) == pytest.approx([0.1, 0.5, 1.0], rel=3e-3)
+    assert light_curve_light.redshift_of(modulus) == pytest.approx([0.1, 0.5, 1.0], rel=3e-3)
 
 
 def test_supernovae_peak_where_bazin_says():
     t = np.linspace(-30, 90, 4001)[None]
     for rise, fall in ((4.0, 17.0), (5.0, 30.0)):
-        light = models.bazin(t, np.array([[rise]]), np.array([[fall]]))
+        light = light_curve_transients.bazin(t, np.array([[rise]]), np.array([[fall]]))
         assert light.max() == pytest.approx(1.0, abs=1e-3) and abs(t[0, light.argmax()]) < 0.1
 
 
@@ -54,13 +57,13 @@ def test_blackbodies_follow_planck():
     h, c, k = 6.62607015e-34, 299_792_458.0, 1.380649e-23
     nu = c / (np.array([868e-9, 481e-9]))
     law = nu**3 / np.expm1(h * nu / (k * 5772))
-    assert models.blackbody(np.array(868.0), np.array(5772.0)) == pytest.approx(law[0] / law[1], rel=1e-4)
+    assert light_curve_light.blackbody(np.array(868.0), np.array(5772.0)) == pytest.approx(law[0] / law[1], rel=1e-4)
 
 
 def test_noise_is_calibrated_and_seasons_have_gaps():
     """A supernova's flux before it explodes is noise of the errors stated."""
     rng = np.random.default_rng(0)
-    p, _ = simulate(numbers("kilonova"), rng.random((300, models.N_UNIT)), WIDE, rng)
+    p, _ = simulate(numbers("kilonova"), rng.random((300, light_curve_light.N_UNIT)), WIDE, rng)
     assert np.median(np.abs(p.flux / p.error)) == pytest.approx(0.6745, rel=0.05)  # of a standard normal
     assert (np.diff(p.t, axis=1) >= 0).all()
     assert ((p.t % 365.25) < 181).all() and p.t.max() > 800
@@ -68,9 +71,9 @@ def test_noise_is_calibrated_and_seasons_have_gaps():
 
 @pytest.mark.parametrize("survey", [WIDE, SHALLOW], ids=lambda s: s.name)
 def test_every_family_is_found_and_described(survey):
-    for i, family in enumerate(models.FAMILIES):
+    for i, family in enumerate(FAMILIES):
         rng = np.random.default_rng(i)
-        p, found = simulate(i, rng.random((160, models.N_UNIT)), survey, rng)
+        p, found = simulate(i, rng.random((160, light_curve_light.N_UNIT)), survey, rng)
         assert found.mean() > (0.01 if family.name == "kilonova" else 0.4), family.name
         described, sequence = features(p), sequences(p)
         assert described.shape == (160, len(FEATURES)) and np.isfinite(described).all(), family.name
@@ -97,12 +100,12 @@ def test_features_of_a_hand_made_curve():
 
 def test_whole_families_are_held_out():
     parts = [set(families_of(split)) for split in ("train", "validation", "test")]
-    assert sum(map(len, parts)) == len(set.union(*parts)) == len(models.FAMILIES) == 21
+    assert sum(map(len, parts)) == len(set.union(*parts)) == len(FAMILIES) == 21
 
 
 def test_rare_transients_are_of_held_out_families():
     tasks = RareTransients(per_class=2, objects_of="test").sample(40, "test", np.random.default_rng(0))
-    assert {models.FAMILIES[int(i)].name for i in tasks.rare} == {"microlensing", "tidal disruption", "kilonova"}
+    assert {FAMILIES[int(i)].name for i in tasks.rare} == {"microlensing", "tidal disruption", "kilonova"}
     assert not np.isin(tasks.common, families_of("test")).any()
 
 

@@ -63,7 +63,7 @@ def test_a_query_is_asked_as_the_next_sample_would_be(labels):
     problem = sines().problem
     learner = MANN(problem, MANNConfig(labels=labels, **SMALL))
     batch = sines(n_shot=4, n_query=3).draw(2)
-    memory, z = learner._memory, learner._embed(batch.query_x)
+    memory, z = learner.network, learner._embed(batch.query_x)
     state = memory.empty(2)
     for t in range(4):
         _, state = memory.step(torch.cat([learner._embed(batch.support_x)[:, t], torch.ones(2, 2)], -1), state)

@@ -36,6 +36,16 @@ def test_an_update_moves_towards_the_mean_of_the_adapted_weights():
     assert metrics["loss"] == pytest.approx((4 + 0.25) / 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("max_grad_norm", [0.1, 10.0])
+def test_the_move_is_clipped_where_it_is_long(max_grad_norm):
+    """The mean move is (0.45, 0.25), of length 0.515."""
+    learner = line(inner_optimizer="sgd", inner_lr=0.1, inner_steps=1, max_grad_norm=max_grad_norm)
+    learner._update(two_tasks())
+    share = min(1.0, max_grad_norm / (0.45**2 + 0.25**2) ** 0.5)
+    assert learner.network[1].weight.item() == pytest.approx(0.5 + share * 0.45, rel=1e-4)
+    assert learner.network[1].bias.item() == pytest.approx(share * 0.25, rel=1e-4)
+
+
 def test_inner_adam_is_that_of_torch_without_momentum():
     episodes = sines()
     batch = episodes.draw(3)

@@ -1,13 +1,9 @@
-"""Simulated properties of real kinds of compositions: what `MaterialProperties` learns from where there is no table.
+"""Simulated properties of charge-balanced compounds: a task is a hidden property that depends on a few descriptors.
 
-Two distributions of tasks. `CompoundLaws`: a task is a hidden property, that is a sparse law in a few descriptors, and
-its samples are charge-balanced compounds. `AlloyLaws`: a task is a chemical system of three metals with interactions
-that are hidden, and its samples are alloys of them; the law of mixing is one for all.
-
-Descriptors are those that textbook rules speak of: Vegard 1921 (Z. Phys. 5, 17: lattice parameters mix linearly), the
-size and electronegativity rules of Hume-Rothery 1934, Pauling's ionic character, the cohesion that melting points
-tell, and the Slater-Pauling curve over valence electrons. Weights, numbers of terms and noise are chosen; no law is
-that of a named property.
+The descriptors are those of textbook rules: Vegard 1921 (Z. Phys. 5, 17: lattice parameters mix linearly), the
+size and electronegativity rules of Hume-Rothery 1934, Pauling's ionic character, cohesion as seen in melting points,
+and the Slater-Pauling curve over valence electrons. Weights, numbers of terms and noise are chosen; no relation is that
+of a named property.
 """
 
 from __future__ import annotations
@@ -21,9 +17,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.data.episodes import distinct
-from metaenv.supervised.families.elements import PLACE, SYMBOLS
-from metaenv.supervised.families.formulas import FEATURES, describe_parts, formula_features
+from metaenv.supervised.data.sources import distinct
+from metaenv.supervised.families.formulas import FEATURES, formula_features
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index
 
@@ -48,31 +43,21 @@ BINARY = 0.15  # of all draws; the others have two cations (chosen)
 MOST_ATOMS = 24  # of a formula unit (chosen)
 COMPOUNDS = 9_000  # drawn; fewer are different (chosen)
 
-METALS = (
-    "Mg", "Al", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Y", "Zr", "Nb", "Mo", "Ru", "Pd", "Ag", "In",
-    "Sn", "La", "Hf", "Ta", "W", "Pt", "Au",
-)  # fmt: skip
-"""Of alloys (chosen)."""
-
 DESCRIPTORS = (
     "mean weight", "mean melting point", "mean covalent radius", "spread covalent radius", "mean electronegativity",
     "spread electronegativity", "mean valence", "mean volume", "mean unfilled", "entropy",
 )  # fmt: skip
-"""Features that laws are made of."""
+"""Features that hidden properties depend on."""
 COLUMNS = [FEATURES.index(name) for name in DESCRIPTORS]
 PEAKED = DESCRIPTORS.index("mean valence")
 RISING = np.array([0.7, 0.9, 0.3, 0.7, 0.5, 0.9, 0.5, 0.3, 0.5, 0.6])
 """Probability that a property rises with a descriptor (chosen: stiffness with cohesion, gaps with ionic character)."""
 OFTEN = np.array([1.0, 3.0, 2.0, 2.0, 1.0, 3.0, 2.0, 1.0, 1.0, 1.0])
-"""How readily a descriptor is in a law, relative to the others (chosen)."""
-TERMS = 3  # descriptors of a law (chosen)
-WEIGHT = (0.5, 1.5)  # of a term, before the law is scaled (chosen)
+"""Relative probability that a property depends on a descriptor (chosen)."""
+TERMS = 3  # descriptors that a property depends on (chosen)
+WEIGHT = (0.5, 1.5)  # of a term, before the relation is scaled (chosen)
 PEAK, BEND = (-1.0, 1.0), 0.6  # where the curve over valence electrons peaks, and its weight (chosen)
-NOISE = (0.1, 0.4)  # standard deviation of a measurement, of which the law itself has 1 over all compounds (chosen)
-
-MIXING = np.array([0.3, 0.9, -0.5, 0.5, 0.0, 0.4, 0.5, 0.0, 0.0, 0.3])
-"""Weights of the descriptors in the law of all alloys (chosen)."""
-INTERACTION = 3.0  # standard deviation of those between two metals (chosen); x (1 - x) is at most 1/4
+NOISE = (0.1, 0.4)  # standard deviation of a measurement, in units of that of the property over all compounds (chosen)
 
 
 # COMPOSITIONS
@@ -130,14 +115,14 @@ def _neutral(cations: list[tuple[str, int, int]], anion: str) -> str | None:
 def compounds(split: str) -> Compounds:
     """The compounds of a split; no chemical system is in two of them."""
     formulas, systems = compound_formulas()
-    chosen = [formulas[i] for i in _of_split(systems, split)]
+    chosen = [formulas[i] for i in rows_of_split(systems, split)]
     features = formula_features(chosen)
     raw = features[:, COLUMNS]
     base = raw if split == "train" else compounds("train").features[:, COLUMNS]
     return Compounds(tuple(chosen), features, (raw - base.mean(axis=0)) / base.std(axis=0))
 
 
-def _of_split(systems: NDArray[np.str_], split: str) -> Index:
+def rows_of_split(systems: NDArray[np.str_], split: str) -> Index:
     """Rows whose chemical system is in the split."""
     unique, code = np.unique(systems, return_inverse=True)
     held = np.array([any(symbol in HELD_OUT for symbol in name.split("-")) for name in unique])
@@ -154,10 +139,10 @@ def _of_split(systems: NDArray[np.str_], split: str) -> Index:
 
 
 @dataclass(frozen=True)
-class LawTask(Task):
+class PropertyTask(Task):
     """A hidden property of compounds."""
 
-    family: ClassVar[str] = "CompoundLaws"
+    family: ClassVar[str] = "CompoundLaws"  # a part of the task's id
 
     weight: tuple[float, ...]
     """(10,) of each scaled descriptor; all but three are 0. With ``bend`` their squares sum to 1."""
@@ -170,14 +155,14 @@ class LawTask(Task):
 
 
 @dataclass(frozen=True)
-class CompoundLaws(TaskDistribution):
+class CompoundProperties(TaskDistribution):
     """Hidden properties, sparse in the descriptors; samples are compounds of one split.
 
-    No three descriptors are those of laws in two splits, and no compound is in two. ``ood-element`` has the laws of
-    ``test``, on compounds with elements that no other split shows.
+    No combination of descriptors and no compound is in two splits. ``ood-element`` has the properties of ``test``, on
+    compounds with elements that no other split shows.
     """
 
-    task_type: ClassVar[type[Task]] = LawTask
+    task_type: ClassVar[type[Task]] = PropertyTask
     compounds_of: str = "train"
     """The split whose compounds are measured."""
     unit_dim: int = 4 + 2 * len(DESCRIPTORS)
@@ -185,7 +170,7 @@ class CompoundLaws(TaskDistribution):
 
     def from_unit(self, unit: Floats, split: str) -> TaskBatch:
         """Which descriptors; then peak, bend and noise; then sizes and signs of the weights."""
-        chosen, often = law_terms(split)
+        chosen, often = relation_terms(split)
         place = np.searchsorted(np.cumsum(often)[:-1], unit[:, 0], side="right")
         active = np.zeros((len(unit), len(DESCRIPTORS)))
         np.put_along_axis(active, chosen[place], 1.0, axis=1)
@@ -201,14 +186,14 @@ class CompoundLaws(TaskDistribution):
             "bend": bend / scale,
             "noise": NOISE[0] + (NOISE[1] - NOISE[0]) * noise,
         }
-        return TaskBatch(LawTask, drawn)
+        return TaskBatch(PropertyTask, drawn)
 
     def frozen(self, split: str) -> FrozenTasks:
         """256 properties."""
-        return _frozen(self, split)
+        return frozen_sample(self, split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
-        """R² of the mean, 0, and of the law itself."""
+        """R² of the mean, 0, and of the property without noise."""
         return Reference(np.zeros(len(tasks)), 1 / (1 + tasks.noise**2))
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
@@ -219,7 +204,7 @@ class CompoundLaws(TaskDistribution):
                 f"expected at most {len(pool)} compounds of split {self.compounds_of}, got {n}; take fewer"
             )
         rows = distinct(np.full(len(tasks), len(pool)), n, rng)
-        y = law(tasks, pool.descriptors[rows]) + tasks.noise[:, None] * rng.standard_normal(rows.shape)
+        y = property_of(tasks, pool.descriptors[rows]) + tasks.noise[:, None] * rng.standard_normal(rows.shape)
         return Labelled(pool.features[rows], y, tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
@@ -229,8 +214,8 @@ class CompoundLaws(TaskDistribution):
 
 
 @lru_cache(maxsize=8)
-def law_terms(split: str) -> tuple[Index, Floats]:
-    """(combinations, 3) descriptors of the laws of a split, and how often each combination is drawn."""
+def relation_terms(split: str) -> tuple[Index, Floats]:
+    """(combinations, 3) descriptors of the properties of a split, and the probability of each combination."""
     every = np.array(list(combinations(range(len(DESCRIPTORS)), TERMS)))
     place = np.random.default_rng(SEED + 2).permutation(len(every)) / len(every)
     first, end = ENDS["test" if split == "ood-element" else split]
@@ -239,7 +224,7 @@ def law_terms(split: str) -> tuple[Index, Floats]:
     return chosen, often / often.sum()
 
 
-def law(tasks: TaskBatch, descriptors: Floats) -> Floats:
+def property_of(tasks: TaskBatch, descriptors: Floats) -> Floats:
     """(tasks, n) properties without noise, of scaled descriptors (tasks, n, 10).
 
     w.z less bend times ((z_v - peak)^2 - 1 - peak^2) / sqrt 2, in which z_v is the number of valence electrons: the
@@ -249,86 +234,8 @@ def law(tasks: TaskBatch, descriptors: Floats) -> Floats:
     return (descriptors @ tasks.weight[:, :, None])[..., 0] - tasks.bend[:, None] * curve
 
 
-# HIDDEN INTERACTIONS IN ALLOYS
-
-
-@dataclass(frozen=True)
-class AlloyTask(Task):
-    """Three metals and how they interact."""
-
-    family: ClassVar[str] = "AlloyLaws"
-
-    metals: tuple[float, ...]
-    """(3,) atomic numbers, rising."""
-    interaction: tuple[float, ...]
-    """(3,) of the first two, the outer two and the last two metals, in the unit of y."""
-    noise: float
-    """Standard deviation of a measurement."""
-
-
-@dataclass(frozen=True)
-class AlloyLaws(TaskDistribution):
-    """Ternary alloys: a known law of mixing, and the excess of a regular solution with hidden parameters.
-
-    y = mixing law + sum of Omega_ij x_i x_j (Hardy 1953, Acta Metallurgica 1, 202, for the form). No chemical system is
-    in two splits; those of ``ood-element`` have a metal that the others lack.
-    """
-
-    task_type: ClassVar[type[Task]] = AlloyTask
-    unit_dim: int = 8
-    splits: tuple[str, ...] = SPLITS
-
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Which system of the split; three interactions by Box and Muller 1958; noise."""
-        systems = alloy_systems(split)
-        metals = systems[(unit[:, 0] * len(systems)).astype(np.intp)]
-        radius, angle = np.sqrt(-2 * np.log1p(-unit[:, 1:3])), 2 * np.pi * unit[:, 3:5]
-        normal = np.concatenate([radius * np.cos(angle), radius[:, :1] * np.sin(angle[:, :1])], axis=1)
-        noise = NOISE[0] + (NOISE[1] - NOISE[0]) * unit[:, 7]
-        return TaskBatch(AlloyTask, {"metals": metals, "interaction": INTERACTION * normal, "noise": noise})
-
-    def frozen(self, split: str) -> FrozenTasks:
-        """256 systems."""
-        return _frozen(self, split)
-
-    def reference(self, tasks: TaskBatch) -> Reference:
-        """R² of the mean, 0; an oracle's, 1 (it depends on the system how much of the variance is noise)."""
-        return Reference(np.zeros(len(tasks)), np.ones(len(tasks)))
-
-    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
-        """``n`` alloys of each system, evenly over the triangle of atomic fractions: ``x`` (tasks, n, 93)."""
-        m = len(tasks)
-        x = rng.dirichlet(np.ones(3), (m, n))
-        which = np.repeat(tasks.metals.astype(np.intp) - 1, n, axis=0)
-        features = describe_parts(which, x.reshape(m * n, 3)).reshape(m, n, -1)
-        mean, deviation = _alloy_scale()
-        excess = np.stack([x[..., 0] * x[..., 1], x[..., 0] * x[..., 2], x[..., 1] * x[..., 2]], axis=2)
-        y = ((features[:, :, COLUMNS] - mean) / deviation) @ MIXING + (excess @ tasks.interaction[:, :, None])[..., 0]
-        return Labelled(features, y + tasks.noise[:, None] * rng.standard_normal(y.shape), tasks.ids)
-
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 7) the task's numbers, scaled and cut at 1."""
-        rows = np.column_stack([tasks.metals / len(SYMBOLS), tasks.interaction / (3 * INTERACTION), tasks.noise])
-        return np.clip(rows, -1.0, 1.0).astype(np.float32)
-
-
-@lru_cache(maxsize=8)
-def alloy_systems(split: str) -> Index:
-    """(systems, 3) atomic numbers of the split's systems of three metals."""
-    triples = np.array(list(combinations(sorted(PLACE[m] + 1 for m in METALS), 3)))
-    names = np.array(["-".join(sorted(SYMBOLS[z - 1] for z in row)) for row in triples])
-    return triples[_of_split(names, split)]
-
-
-@lru_cache(maxsize=1)
-def _alloy_scale() -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the descriptors over alloys of training systems."""
-    systems, rng = alloy_systems("train"), np.random.default_rng(SEED)
-    found = describe_parts(systems - 1, rng.dirichlet(np.ones(3), len(systems)))[:, COLUMNS]
-    return found.mean(axis=0), found.std(axis=0)
-
-
-def _frozen(distribution: TaskDistribution, split: str) -> FrozenTasks:
+def frozen_sample(distribution: TaskDistribution, split: str) -> FrozenTasks:
+    """256 tasks of a split, always the same ones."""
     distribution.check_split(split)
     tasks = distribution.sample(256, split, np.random.default_rng([SEED, SPLITS.index(split)]))
     return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
