@@ -11,7 +11,8 @@ pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
 from metaenv.agents.pearl import PEARLConfig
 from metaenv.agents.rl2 import RL2Config
 from metaenv.experiments import molecules as reproduce_molecules
-from metaenv.experiments.command import RESULTS
+from metaenv.experiments import runner
+from metaenv.experiments.command import EXPERIMENTS
 from metaenv.runs.training import TrainConfig, preset
 
 TINY = {"embedding_sizes": (8,), "hidden_size": 8, "minibatches": 2, "epochs": 1}
@@ -32,9 +33,9 @@ def small(name, algorithm="rl2"):
 
 
 def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reproduce_molecules, "preset", small)
+    monkeypatch.setattr(runner, "preset", small)
     monkeypatch.setattr(reproduce_molecules, "SPLITS", ("test",))
-    reproduce_molecules.molecules(tmp_path, seeds=2, tasks=6, pearl=True)
+    reproduce_molecules.Molecules(tmp_path, seeds=2, tasks=6, pearl=True).run()
     found = json.loads((tmp_path / "evaluation-test.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert set(rows) == {
@@ -53,7 +54,7 @@ def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys
 
 
 def test_the_settings_in_the_repository_are_those_of_the_result():
-    assert "molecules" in RESULTS
+    assert "molecules" in EXPERIMENTS
     taught, plain, pearl = preset("MoleculeDesign"), preset("molecules-plain"), preset("MoleculeDesign", "pearl")
     assert taught.agent.teacher == "Bayes adapter" and taught.agent.belief and not taught.settings
     assert plain.agent.teacher is None and plain.agent.task_prediction_coef == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from metaenv.experiments.command import reproduce_command
-from metaenv.experiments.omniglot import PUBLISHED, recipe
+from metaenv.experiments.omniglot_papers import PUBLISHED, training_settings
 from metaenv.supervised.data.omniglot import FOLDERS, SHARES, load_omniglot
 
 image = pytest.importorskip("PIL.Image")
@@ -147,12 +147,12 @@ def test_incomplete_folders_are_refused(folder: Path):
 
 def test_recipes_are_those_of_the_papers():
     """Finn et al. 2017, section 5.2; Nichol et al. 2018, table 5."""
-    maml, reptile = recipe("maml", 5, 1), recipe("reptile", 20, 1)
+    maml, reptile = training_settings("maml", 5, 1), training_settings("reptile", 20, 1)
     assert (maml.settings["inner_lr"], maml.settings["inner_steps"], maml.settings["tasks_per_batch"]) == (0.4, 1, 32)
-    assert recipe("maml", 20, 5).settings["inner_lr"] == 0.1 and maml.iterations == 60_000
+    assert training_settings("maml", 20, 5).settings["inner_lr"] == 0.1 and maml.iterations == 60_000
     assert (reptile.settings["inner_batch"], reptile.settings["inner_steps"], reptile.iterations) == (20, 10, 200_000)
-    assert recipe("reptile", 5, 1).query + 1 == 10  # ten samples of a class in training
-    assert recipe("prototypical", 20, 1).ways == 60
+    assert training_settings("reptile", 5, 1).query + 1 == 10  # ten samples of a class in training
+    assert training_settings("prototypical", 20, 1).ways == 60
 
 
 def test_published_rows_say_where_they_are_from():

@@ -1,0 +1,192 @@
+"""The training runs of an experiment: which settings, where they lie, and what a reader must know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaenv.agents.pearl import PEARLConfig
+from metaenv.agents.rl2 import RL2Config
+from metaenv.markdown import table
+from metaenv.policies import AgentPolicy
+from metaenv.runs.parallel import Engine
+from metaenv.runs.sets import is_complete, seconds_spent, train_set
+from metaenv.runs.training import TITLES, TrainConfig, load_run, read_config
+
+RL2_TITLE, PEARL_TITLE = TITLES["rl2"], TITLES["pearl"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One kind of run: the same settings with several seeds."""
+
+    title: str
+    """Name of the row in tables."""
+    config: TrainConfig
+    """Settings of each run but its seed."""
+    control_of: str | None = None
+    """Key of the training to which this one is a control."""
+    seeds: int | None = None
+    """Number of runs; that of the experiment if None."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The finished runs of one kind."""
+
+    title: str
+    """Name of the row in tables."""
+    config: TrainConfig
+    """Settings of each run but its seed."""
+    folders: Sequence[Path]
+    """One run folder per seed."""
+    control_of: str | None = None
+    """Key of the runs to which these are a control."""
+
+    def policies(
+        self, deterministic: bool = True, cut_memory: bool = False, **trial_options: Any
+    ) -> Sequence[AgentPolicy]:
+        """The final policies, one per seed; see `AgentPolicy` for the arguments."""
+        loaded = [load_run(folder) for folder in self.folders]
+        return [
+            AgentPolicy(agent, deterministic, cut_memory, {**config.trial_options(), **trial_options})
+            for config, agent in loaded
+        ]
+
+    def seconds(self) -> list[float]:
+        """Seconds of training per seed."""
+        return [seconds_spent(folder) for folder in self.folders]
+
+
+def train(trainings: Mapping[str, Training], seeds: int, out: Path, engine: Engine, workers: int) -> dict[str, Runs]:
+    """Train what is not trained yet, in folders ``out/KEY/seed-S``.
+
+    Args:
+        trainings: by key, the name of their folder.
+        seeds: runs of each, where a training does not say otherwise.
+        out: folder of all runs.
+        engine: local processes or a Ray cluster.
+        workers: number of local processes.
+
+    Raises:
+        ValueError: fewer than one seed.
+    """
+    if seeds < 1:
+        raise ValueError(f"Expected seeds >= 1, got {seeds}. Each row of the table needs a training run.")
+    folders: dict[str, list[Path]] = {}
+    for count in dict.fromkeys(training.seeds or seeds for training in trainings.values()):
+        some = {key: t.config for key, t in trainings.items() if (t.seeds or seeds) == count}
+        folders |= train_set(some, count, out, engine, workers)
+    return {key: Runs(t.title, t.config, folders[key], t.control_of) for key, t in trainings.items()}
+
+
+def finished(title: str, where: Path) -> Runs | None:
+    """The complete runs ``where/seed-*`` that another experiment has left; None if there are none."""
+    folders = [folder for folder in sorted(where.glob("seed-*")) if is_complete(folder)]
+    return Runs(title, read_config(folders[0]), folders) if folders else None
+
+
+# ------------------------------------------------------------- what a reader must know
+
+
+def description(config: TrainConfig) -> dict[str, str]:
+    """Memory, observation and every privilege of a training, derived from its settings."""
+    agent = config.agent
+    observes = "the whole trial"
+    if config.hide_history:
+        observes = "the current step only"
+    if config.observe_task:
+        observes += ", and the true task"
+    dense = agent.critic_reward if isinstance(agent, PEARLConfig) else None
+    return {
+        "memory": _memory(agent),
+        "observes": observes,
+        "teacher": _teacher(agent),
+        "predicts the task": _task_prediction(agent),
+        "critics' reward": f"dense: `{dense}`" if dense else "the environment's",
+    }
+
+
+def _memory(agent: RL2Config | PEARLConfig) -> str:
+    if isinstance(agent, RL2Config):
+        return f"{agent.cell} of {agent.hidden_size} units" if agent.memory else "none"
+    text = f"belief over {agent.latent_size} numbers"
+    if not agent.sample_latent:
+        text += ", its mean without sampling"
+    return text if agent.kl_coef else f"{text}, no KL term"
+
+
+def _teacher(agent: RL2Config | PEARLConfig) -> str:
+    if not agent.teacher:
+        return "none"
+    text = f"{agent.teacher} as a fading teacher in the first {agent.teacher_share:.0%} of the training"
+    return text + (f", playing {agent.teacher_acts:.0%} of the trials at first" if agent.teacher_acts else "")
+
+
+def _task_prediction(agent: RL2Config | PEARLConfig) -> str:
+    if not agent.task_prediction_coef:
+        return "no"
+    acts_on_it = isinstance(agent, PEARLConfig) or agent.belief
+    return "in training, and acts on its prediction" if acts_on_it else "in training"
+
+
+def training_section(runs: Mapping[str, Runs]) -> list[str]:
+    """How every row was trained, as a section of Markdown; nothing where nothing was."""
+    if not runs:
+        return []
+    head = ["trained", "runs", "steps per run", "minutes per run", *description(next(iter(runs.values())).config)]
+    rows = [
+        [r.title, str(len(r.folders)), f"{r.config.steps:,}", minutes(r), *description(r.config).values()]
+        for r in runs.values()
+    ]
+    remarks = [f"- {r.title}: {remark}" for r in runs.values() for remark in _remarks(r.config.agent)]
+    lines = [
+        "## How the agents were trained",
+        "",
+        "A run takes one core. Teachers, predictions of the hidden task and dense rewards help in training "
+        "only. In the evaluation no agent has them; an agent that has learned to predict the task may act on its own "
+        "prediction.",
+        "",
+        *table(head, rows, text=(0, 4, 5, 6, 7, 8)),
+    ]
+    return [*lines, "", *remarks] if remarks else lines
+
+
+def _remarks(agent: RL2Config | PEARLConfig) -> list[str]:
+    """What else differs from the published algorithm."""
+    found: list[str] = []
+    if isinstance(agent, PEARLConfig) and agent.mixture:
+        found.append(
+            "unlike in the paper, encoder, critics and actor learned with what is known of a task in hindsight, and "
+            f"acting draws z from a mixture of {agent.mixture} Gaussians that learned to predict it."
+        )
+    if isinstance(agent, PEARLConfig) and agent.resample_every and agent.sample_latent:
+        found.append(f"it draws z anew every {agent.resample_every} steps of an episode.")
+    return found
+
+
+def control_lines(runs: Mapping[str, Runs]) -> list[str]:
+    """A line for each control: everything in which its training differs from that of the agent."""
+    lines: list[str] = []
+    for control in runs.values():
+        agent = runs.get(control.control_of or "")
+        if agent is None:
+            continue
+        mine, theirs = _facts(control), _facts(agent)
+        differences = [f"{name}: {mine[name]} (not {theirs[name]})" for name in mine if mine[name] != theirs[name]]
+        lines.append(
+            f"- {control.title} is a control of {agent.title}. Its training differs in {'; '.join(differences)}."
+        )
+    return lines
+
+
+def _facts(runs: Runs) -> dict[str, str]:
+    return {"runs": str(len(runs.folders)), "steps per run": f"{runs.config.steps:,}", **description(runs.config)}
+
+
+def minutes(runs: Runs) -> str:
+    """Minutes of training per run, from the fastest to the slowest run."""
+    spent = runs.seconds()
+    return "–".join(dict.fromkeys(f"{seconds / 60:.1f}" for seconds in (min(spent), max(spent))))
