@@ -14,7 +14,7 @@ from metaenv.experiments.evaluate import save
 from metaenv.experiments.paper_numbers import BANDITS, BanditCell
 from metaenv.experiments.paper_table import CHUNK, PaperExperiment, trial_returns
 from metaenv.experiments.runner import AgentExperiment, Policies, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Runs, Training, finished
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, finished
 from metaenv.markdown import table
 from metaenv.runs.training import TrainConfig, parsed
 from metaenv.stats import paired_difference
@@ -35,7 +35,7 @@ class BanditRL2(AgentExperiment):
     def trainings(self) -> dict[str, Training]:
         return {"rl2": Training(RL2_TITLE, self.settings("bandit-10-5"))}
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         evaluation = self.compare(runs["rl2"].config, final_policies(runs), "test")
         save(evaluation, self.folder)
         rows: list[list[str]] = []
@@ -99,10 +99,10 @@ class PEARLBandit(AgentExperiment):
             found["rl2"] = Training(RL2_TITLE, self.settings("bandit-100-5"))
         return found
 
-    def beside(self) -> dict[str, Runs | None]:
+    def beside(self) -> dict[str, Training | None]:
         return {} if self.rl2 else {"rl2": finished(RL2_TITLE, self.folder.parent / "rl2-bandits" / "100-5")}
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         # RL²'s actions are drawn from its policy, as in the table of its own paper.
         agents: Policies = {r.title: r.policies(deterministic=key == "pearl") for key, r in runs.items()}
         played = play_repeatedly(runs["pearl"].config, agents, self.tasks, 1)

@@ -6,7 +6,7 @@ same tasks and the same noise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import CHUNK, Evaluation, first_tasks, make_row, oracle_row
 from metaenv.experiments.runner import Policies
-from metaenv.experiments.trainings import Runs
+from metaenv.experiments.trainings import Trainings
 from metaenv.markdown import interval_cell
 from metaenv.policies import Policy, RandomPolicy, play_trials
 from metaenv.runs.training import TrainConfig, parsed
@@ -62,7 +62,7 @@ class Comparison:
         """(seeds, tasks) rewards of whole trials."""
         return {name: r.mean(axis=1).sum(axis=2) for name, r in self.readings.items()}
 
-    def evaluation(self, shots: Sequence[int], runs: Mapping[str, Runs]) -> Evaluation:
+    def evaluation(self, shots: Sequence[int], runs: Trainings) -> Evaluation:
         """Curves over episodes, as `metaenv.evaluation.evaluate` makes them, with intervals over what was drawn.
 
         Args:
@@ -70,8 +70,11 @@ class Comparison:
             runs: the trained rows, whose seconds of training are noted.
         """
         values, judged, axis = self.over_tasks(), self.test, 1
-        if self.closed:
-            values, judged, axis = self.over_draws(), self._as_one_task(), 2
+        if self.closed:  # the mean over all tasks is then as one task, once for each repetition
+            values, axis = self.over_draws(), 2
+            n = next(iter(values.values())).shape[1]
+            means = (np.full(n, x.mean()) for x in (judged.reference.random, judged.reference.oracle))
+            judged = FrozenTasks(judged.split, judged.tasks, Reference(*means), judged.sha256)
         index = np.array(shots) - 1
         kept = {name: v[:, :, index] for name, v in values.items()}
         fixed = None if self.best_fixed is None else kept[self.best_fixed].mean(axis=0)
@@ -81,13 +84,6 @@ class Comparison:
             parsed(self.config.settings), 0, [*rows, oracle_row(judged, len(shots))],
             notes={"training": asdict(self.config), **training_seconds(runs)},
         )  # fmt: skip
-
-    def _as_one_task(self) -> FrozenTasks:
-        """The mean over all tasks as if it were a task, once for each repetition."""
-        n = next(iter(self.scores.values())).shape[1]
-        random, oracle = self.test.reference.random, self.test.reference.oracle
-        means = Reference(np.full(n, random.mean()), np.full(n, oracle.mean()))
-        return FrozenTasks(self.test.split, self.test.tasks, means, self.test.sha256)
 
 
 def play_repeatedly(config: TrainConfig, agents: Policies, tasks: int | None, repetitions: int) -> Comparison:
@@ -107,21 +103,16 @@ def play_repeatedly(config: TrainConfig, agents: Policies, tasks: int | None, re
     env = _trials(config, RandomPolicy(), 1)
     test = first_tasks(env.distribution.frozen("test"), tasks)
     classical, best_fixed = baselines_of(env)
+    repeated = test.tasks.take(np.tile(np.arange(len(test)), repetitions))
     scores, readings = {}, {}
     for name, policy in {**classical, **agents}.items():
         group = policy if isinstance(policy, Sequence) else [policy]
-        both = np.stack([_play(config, p, test, repetitions) for p in group])
-        scores[name], readings[name] = both[:, 0], both[:, 1]
+        records = [play_trials(p, _trials(config, p, CHUNK), repeated) for p in group]
+        shape = len(group), repetitions, len(test), -1
+        scores[name] = np.stack([r.scores for r in records]).reshape(shape)
+        readings[name] = np.stack([r.readings for r in records]).reshape(shape)
     length = None if env.trial_length is None else env.trial_length // env.episodes
     return Comparison(config, test, scores, readings, best_fixed, env.distribution.closed, length)
-
-
-def _play(config: TrainConfig, policy: Policy, test: FrozenTasks, repetitions: int) -> Floats:
-    """True scores and readings of the episodes, (2, repetitions, tasks, K)."""
-    n = len(test)
-    repeated = test.tasks.take(np.tile(np.arange(n), repetitions))
-    record = play_trials(policy, _trials(config, policy, CHUNK), repeated)
-    return np.stack([record.scores, record.readings]).reshape(2, repetitions, n, -1)
 
 
 def _trials(config: TrainConfig, policy: Policy, num_envs: int) -> VectorTrial:
@@ -129,7 +120,7 @@ def _trials(config: TrainConfig, policy: Policy, num_envs: int) -> VectorTrial:
     return make_trials(config.env, num_envs, config.episodes, split="test", **options, **parsed(config.settings))
 
 
-def training_seconds(runs: Mapping[str, Runs]) -> dict[str, dict[str, list[float]]]:
+def training_seconds(runs: Trainings) -> dict[str, dict[str, list[float]]]:
     """Seconds of training per seed of each trained row, as a note for `Evaluation`."""
     return {"training_seconds": {group.title: group.seconds() for group in runs.values()}}
 

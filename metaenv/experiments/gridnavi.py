@@ -20,7 +20,7 @@ from metaenv.classic.gridnavi.exact import (
 from metaenv.experiments.comparison import mean_cells, play_repeatedly
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Runs, Training
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training
 from metaenv.markdown import table
 from metaenv.runs.training import replace
 from metaenv.typing import Floats
@@ -52,15 +52,11 @@ class GridNavi(AgentExperiment):
             found["blind"] = Training(BLIND, replace(rl2, hide_history=True, steps=steps), "rl2")
         return found
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         played = play_repeatedly(runs["rl2"].config, final_policies(runs), self.tasks, self.repetitions)
         evaluation = played.evaluation(range(1, played.episodes + 1), runs)
-        save(
-            evaluation,
-            self.folder,
-            f"{evaluation.env_id}: {evaluation.n_tasks} goals, {played.episodes} episodes to each",
-            "episode",
-        )
+        heading = f"{evaluation.env_id}: {evaluation.n_tasks} goals, {played.episodes} episodes to each"
+        save(evaluation, self.folder, heading, "episode")
         totals = {n: np.concatenate([s, s.sum(axis=2, keepdims=True)], axis=2) for n, s in played.over_draws().items()}
         exact = exact_returns() if played.episodes == PROBLEM.episodes and self.tasks is None else {}
         rows = [[name, *mean_cells(values, 4), _exact_total(exact, name)] for name, values in totals.items()]

@@ -13,7 +13,7 @@ from metaenv.evaluation import Evaluation, difference
 from metaenv.experiments.comparison import training_seconds
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, Policies, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Runs, Training, finished
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, finished
 from metaenv.materials.particle_bayes import ParticleBayes
 
 Variant = Literal["default", "yield", "noisy", "full"]
@@ -28,7 +28,7 @@ BLIND_SHARE = 3  # the control has a third of RL²'s steps (chosen: a list of te
 PORTFOLIO_SHOTS = (5, 10)  # after how many experiments PEARL is compared with the greedy portfolio
 SCALE = (
     "Fraction of the refined oracle's utility after k experiments, as a ratio of means, with the 95 % interval over "
-    "materials, and over seeds where there are several. 0 is a recipe of zero utility, not random play; 1 the oracle."
+    "materials, and over seeds where there are several. 0 is zero utility, not random play, and 1 is the oracle."
 )
 
 
@@ -58,7 +58,7 @@ class MaterialsRL2(AgentExperiment):
             trainings["blind"] = Training("PPO, context-blind", blind, "default")
         return trainings
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         bayesopt = self.bayesopt and _has_botorch()
         yield [SCALE]
         for variant in self.variants:
@@ -73,7 +73,7 @@ class MaterialsRL2(AgentExperiment):
                     evaluation.table("fraction"),
                 ]
 
-    def _policies(self, variant: Variant, runs: dict[str, Runs]) -> Policies:
+    def _policies(self, variant: Variant, runs: dict[str, Training]) -> Policies:
         agent = runs[variant]
         if variant != "default":
             return {RL2_TITLE: agent.policies()}
@@ -110,7 +110,7 @@ class PEARLMaterials(AgentExperiment):
             found["rl2"] = Training(RL2_TITLE, self.settings("MaterialsSynthesis"))
         return found
 
-    def beside(self) -> dict[str, Runs | None]:
+    def beside(self) -> dict[str, Training | None]:
         return {} if self.rl2 else {"rl2": finished(RL2_TITLE, self.folder.parent / "materials-rl2" / "default")}
 
     def run(self) -> None:
@@ -118,7 +118,7 @@ class PEARLMaterials(AgentExperiment):
             raise ImportError("GP-BO needs BoTorch: pip install -e '.[baselines]', or leave --bayesopt out")
         super().run()
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         evaluation = self.compare(runs["pearl"].config, final_policies(runs), "test", self.bayesopt)
         evaluation = replace(evaluation, notes={**evaluation.notes, **training_seconds(runs)})
         save(evaluation, self.folder)

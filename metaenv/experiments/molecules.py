@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from metaenv.evaluation import Evaluation, difference
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Runs, Training
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training
 from metaenv.markdown import interval_cell
 
 CONDITIONED, BLIND = "PPO, told the task", "PPO, context-blind"
@@ -38,7 +38,7 @@ class Molecules(AgentExperiment):
             found["conditioned"] = Training(CONDITIONED, replace(plain, observe_task=True), "rl2")
         return found
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         for split in SPLITS:
             evaluation = self.compare(runs["rl2"].config, final_policies(runs), split, shots=MOLECULES)
             save(evaluation, self.folder)

@@ -11,7 +11,7 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from metaenv.evaluation import first_tasks, package_versions, write_text
 from metaenv.experiments.comparison import mean_interval
 from metaenv.experiments.paper_numbers import INSTANCES, PaperTable
 from metaenv.experiments.runner import AgentExperiment
-from metaenv.experiments.trainings import RL2_TITLE, Runs, Training, description, finished
+from metaenv.experiments.trainings import RL2_TITLE, Training, description, finished
 from metaenv.markdown import interval_cell, table
 from metaenv.policies import AgentPolicy, Policy, play_trials
 from metaenv.runs.parallel import map_runs
@@ -44,24 +44,19 @@ class Number:
     """Total rewards of single trials, (seeds, tasks)."""
     interval: Interval
     """Their mean with its 95 % interval, over tasks, and over seeds where there are several."""
-    seconds: list[float]
-    """Of playing; of training per seed for RL²."""
-    steps: int = 0
-    """Trained for; 0 for a baseline."""
-    training: Mapping[str, str] = field(default_factory=dict)
-    """What a reader must know of the training."""
+    notes: Mapping[str, Any]
+    """Seconds of playing, or of training per seed; steps and settings of the training."""
 
     @classmethod
-    def of(cls, played: Sequence[Mapping[str, Any]], **more: Any) -> Number:
+    def of(cls, played: Sequence[Mapping[str, Any]], **notes: Any) -> Number:
         """From what was kept of each seed."""
         returns = np.array([data["returns"] for data in played], np.float64)
-        return cls(returns, mean_interval(returns), **{"seconds": [data["seconds"] for data in played], **more})
+        spent = {"seconds": [data["seconds"] for data in played], "steps": 0}
+        return cls(returns, mean_interval(returns), {**spent, **notes})
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single trials, as plain Python."""
-        given = {**self.interval._asdict(), "sd": float(self.returns.std())}
-        given |= {"seconds": self.seconds, "steps": self.steps}
-        return {**given, **({"training": dict(self.training)} if self.training else {})}
+        return {**self.interval._asdict(), "sd": float(self.returns.std()), **self.notes}
 
     def __str__(self) -> str:
         return _text(self.interval)
@@ -115,10 +110,10 @@ class PaperExperiment(AgentExperiment):
         wanted = self.train if self.train is not None else self.cells or shorter
         return {row: Training(_title(row), self.config(row)) for row in wanted}
 
-    def beside(self) -> dict[str, Runs | None]:
+    def beside(self) -> dict[str, Training | None]:
         return {row: finished(_title(row), self.folder / row) for row in self.rows}
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         self._play_baselines()
         tests = {row: frozen_tests(self.config(row), self.tasks) for row in self.rows}
         numbers = {row: self._numbers(row, test) for row, test in tests.items()}
@@ -177,8 +172,8 @@ class PaperExperiment(AgentExperiment):
             rows.append([row, *cells, *(str(found[c]) for c in ours), last])
         return [
             f"Mean total reward: the paper's number ({INSTANCES:,} instances), then ours with its 95 % interval over "
-            f"{n_tasks:,} frozen test tasks (and over seeds, where there are several), the same for all columns. The "
-            "paper's RL² had no teacher; below the notes stands what ours had. RL²: final policies.",
+            f"{n_tasks:,} frozen test tasks (and over seeds, where there are several), the same for all columns. RL²: "
+            "final policies. The paper's RL² had no teacher; how ours was trained stands at the end.",
             "",
             *table(["row", *columns, *ours, self.extra], rows, text=range(len(columns) + len(ours) + 2)),
         ]

@@ -11,7 +11,7 @@ from metaenv.evaluation import Evaluation
 from metaenv.experiments.comparison import cell, mean_cells, play_repeatedly
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, Runs, Training
+from metaenv.experiments.trainings import PEARL_TITLE, Training
 from metaenv.markdown import table
 
 SUMMARY = (0, 1, 2, 5, 10, 19)  # trajectories that the short table shows
@@ -30,7 +30,7 @@ class PointRobot(AgentExperiment):
     def trainings(self) -> dict[str, Training]:
         return {"pearl": Training(PEARL_TITLE, self.settings("SparsePointRobot", "pearl"))}
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         played = play_repeatedly(runs["pearl"].config, final_policies(runs), self.tasks, self.repetitions)
         shown = [k for k in SUMMARY if k < played.episodes]
         rows = [

@@ -12,7 +12,7 @@ from metaenv.agents.pearl import PEARL
 from metaenv.evaluation import SHOTS, Evaluation, write_text
 from metaenv.experiments.belief_figures import write_pictures
 from metaenv.experiments.evaluate import compare, drawn
-from metaenv.experiments.trainings import Runs, Training, control_lines, train, training_section
+from metaenv.experiments.trainings import Training, Trainings, control_lines, train, training_section
 from metaenv.policies import Policy
 from metaenv.runs.parallel import Engine
 from metaenv.runs.training import TrainConfig, load_run, parsed, preset, replace
@@ -73,10 +73,10 @@ class AgentExperiment(Experiment):
         """What to train, by the name of its folder."""
 
     @abstractmethod
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         """Play, and yield the sections of the table in Markdown, one after the other."""
 
-    def beside(self) -> dict[str, Runs | None]:
+    def beside(self) -> dict[str, Training | None]:
         """Complete runs that are shown although this call may not have trained them."""
         return {}
 
@@ -104,13 +104,13 @@ class AgentExperiment(Experiment):
         given = parsed(config.settings)
         return compare(config, dict(policies), split, self.tasks, 0, bayesopt, given, shots=shots)
 
-    def draw_beliefs(self, runs: Runs) -> None:
+    def draw_beliefs(self, training: Training) -> None:
         """Draw what the first of the runs believes in the course of a trial."""
-        config, agent = load_run(runs.folders[0])
+        config, agent = load_run(training.folders[0])
         if isinstance(agent, PEARL):
             drawn(lambda: write_pictures(config, agent, self.folder))
 
 
-def final_policies(runs: Mapping[str, Runs]) -> dict[str, Policy | Sequence[Policy]]:
+def final_policies(runs: Trainings) -> dict[str, Policy | Sequence[Policy]]:
     """The final policies of all runs, by their names in tables."""
     return {group.title: group.policies() for group in runs.values()}

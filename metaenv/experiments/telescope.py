@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +10,7 @@ from metaenv.agents.rl2_config import RL2Config
 from metaenv.evaluation import Evaluation, Row, ratio_interval
 from metaenv.experiments.evaluate import drawn
 from metaenv.experiments.runner import AgentExperiment, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Runs, Training
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, Trainings
 from metaenv.markdown import table
 from metaenv.plots import COLOURS, new_figure
 from metaenv.plots import save as save_figure
@@ -61,7 +61,7 @@ class Telescope(AgentExperiment):
             return Training(f"{KINDS[kind]}, variant depth", config)
         return Training(KINDS[kind], self.settings("TargetSelection", kind))
 
-    def sections(self, runs: dict[str, Runs]) -> Iterator[list[str]]:
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         for name in ("default", "depth"):
             chosen = {kind: runs[kind] for kind in self.kinds if kind.startswith("depth") == (name == "depth")}
             for split in self.splits if chosen else ():
@@ -71,7 +71,7 @@ class Telescope(AgentExperiment):
                 drawn(lambda e=evaluation, path=path: save_figure(nightly_figure(e), path))
                 yield [f"## {name}, split {split}", "", nightly_table(evaluation)]
 
-    def _evaluate(self, runs: Mapping[str, Runs], split: str) -> Evaluation:
+    def _evaluate(self, runs: Trainings, split: str) -> Evaluation:
         config: TrainConfig = next(iter(runs.values())).config
         agents = final_policies({kind: replace(group, title=KINDS[kind]) for kind, group in runs.items()})
         nights = config.make_env(num_envs=1).episodes

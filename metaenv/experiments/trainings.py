@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,45 +30,28 @@ class Training:
     """Key of the training to which this one is a control."""
     seeds: int | None = None
     """Number of runs; that of the experiment if None."""
+    folders: Sequence[Path] = ()
+    """The run folders, one per seed, once they are trained."""
 
-
-@dataclass(frozen=True)
-class Runs:
-    """The finished runs of one kind."""
-
-    title: str
-    """Name of the row in tables."""
-    config: TrainConfig
-    """Settings of each run but its seed."""
-    folders: Sequence[Path]
-    """One run folder per seed."""
-    control_of: str | None = None
-    """Key of the runs to which these are a control."""
-
-    def policies(
-        self, deterministic: bool = True, cut_memory: bool = False, **trial_options: Any
-    ) -> Sequence[AgentPolicy]:
-        """The final policies, one per seed; see `AgentPolicy` for the arguments."""
+    def policies(self, deterministic: bool = True, cut_memory: bool = False, **options: Any) -> list[AgentPolicy]:
+        """The final policies, one per seed; see `AgentPolicy`. ``options`` are of their trials."""
         loaded = [load_run(folder) for folder in self.folders]
-        return [
-            AgentPolicy(agent, deterministic, cut_memory, {**config.trial_options(), **trial_options})
-            for config, agent in loaded
-        ]
+        return [AgentPolicy(agent, deterministic, cut_memory, {**c.trial_options(), **options}) for c, agent in loaded]
 
     def seconds(self) -> list[float]:
         """Seconds of training per seed."""
         return [seconds_spent(folder) for folder in self.folders]
 
 
-def train(trainings: Mapping[str, Training], seeds: int, out: Path, engine: Engine, workers: int) -> dict[str, Runs]:
-    """Train what is not trained yet, in folders ``out/KEY/seed-S``.
+Trainings = Mapping[str, Training]
+"""By key, the name of their folder."""
 
-    Args:
-        trainings: by key, the name of their folder.
-        seeds: runs of each, where a training does not say otherwise.
-        out: folder of all runs.
-        engine: local processes or a Ray cluster.
-        workers: number of local processes.
+
+def train(trainings: Trainings, seeds: int, out: Path, engine: Engine, workers: int) -> dict[str, Training]:
+    """Train what is not trained yet, with ``seeds`` runs each where a training does not say otherwise.
+
+    Returns:
+        The trainings with their folders, ``out/KEY/seed-S``.
 
     Raises:
         ValueError: fewer than one seed.
@@ -79,13 +62,13 @@ def train(trainings: Mapping[str, Training], seeds: int, out: Path, engine: Engi
     for count in dict.fromkeys(training.seeds or seeds for training in trainings.values()):
         some = {key: t.config for key, t in trainings.items() if (t.seeds or seeds) == count}
         folders |= train_set(some, count, out, engine, workers)
-    return {key: Runs(t.title, t.config, folders[key], t.control_of) for key, t in trainings.items()}
+    return {key: replace(training, folders=folders[key]) for key, training in trainings.items()}
 
 
-def finished(title: str, where: Path) -> Runs | None:
-    """The complete runs ``where/seed-*`` that another experiment has left; None if there are none."""
+def finished(title: str, where: Path) -> Training | None:
+    """The complete runs ``where/seed-*`` of an earlier call or another experiment; None if there are none."""
     folders = [folder for folder in sorted(where.glob("seed-*")) if is_complete(folder)]
-    return Runs(title, read_config(folders[0]), folders) if folders else None
+    return Training(title, read_config(folders[0]), folders=folders) if folders else None
 
 
 # ------------------------------------------------------------- what a reader must know
@@ -121,8 +104,8 @@ def _memory(agent: RL2Config | PEARLConfig) -> str:
 def _teacher(agent: RL2Config | PEARLConfig) -> str:
     if not agent.teacher:
         return "none"
-    text = f"{agent.teacher} as a fading teacher in the first {agent.teacher_share:.0%} of the training"
-    return text + (f", playing {agent.teacher_acts:.0%} of the trials at first" if agent.teacher_acts else "")
+    text = f"{agent.teacher} as a fading teacher in the first {100 * agent.teacher_share:.0f} % of the training"
+    return text + (f", playing {100 * agent.teacher_acts:.0f} % of the trials at first" if agent.teacher_acts else "")
 
 
 def _task_prediction(agent: RL2Config | PEARLConfig) -> str:
@@ -132,13 +115,13 @@ def _task_prediction(agent: RL2Config | PEARLConfig) -> str:
     return "in training, and acts on its prediction" if acts_on_it else "in training"
 
 
-def training_section(runs: Mapping[str, Runs]) -> list[str]:
+def training_section(runs: Trainings) -> list[str]:
     """How every row was trained, as a section of Markdown; nothing where nothing was."""
     if not runs:
         return []
     head = ["trained", "runs", "steps per run", "minutes per run", *description(next(iter(runs.values())).config)]
     rows = [
-        [r.title, str(len(r.folders)), f"{r.config.steps:,}", minutes(r), *description(r.config).values()]
+        [r.title, str(len(r.folders)), f"{r.config.steps:,}", _minutes(r), *description(r.config).values()]
         for r in runs.values()
     ]
     remarks = [f"- {r.title}: {remark}" for r in runs.values() for remark in _remarks(r.config.agent)]
@@ -167,7 +150,7 @@ def _remarks(agent: RL2Config | PEARLConfig) -> list[str]:
     return found
 
 
-def control_lines(runs: Mapping[str, Runs]) -> list[str]:
+def control_lines(runs: Trainings) -> list[str]:
     """A line for each control: everything in which its training differs from that of the agent."""
     lines: list[str] = []
     for control in runs.values():
@@ -175,18 +158,22 @@ def control_lines(runs: Mapping[str, Runs]) -> list[str]:
         if agent is None:
             continue
         mine, theirs = _facts(control), _facts(agent)
-        differences = [f"{name}: {mine[name]} (not {theirs[name]})" for name in mine if mine[name] != theirs[name]]
+        differences = [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
         lines.append(
             f"- {control.title} is a control of {agent.title}. Its training differs in {'; '.join(differences)}."
         )
     return lines
 
 
-def _facts(runs: Runs) -> dict[str, str]:
-    return {"runs": str(len(runs.folders)), "steps per run": f"{runs.config.steps:,}", **description(runs.config)}
+def _facts(training: Training) -> dict[str, str]:
+    return {
+        "runs": str(len(training.folders)),
+        "steps per run": f"{training.config.steps:,}",
+        **description(training.config),
+    }
 
 
-def minutes(runs: Runs) -> str:
+def _minutes(training: Training) -> str:
     """Minutes of training per run, from the fastest to the slowest run."""
-    spent = runs.seconds()
+    spent = training.seconds()
     return "–".join(dict.fromkeys(f"{seconds / 60:.1f}" for seconds in (min(spent), max(spent))))
