@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
 from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training
 from metaenv.markdown import table
-from metaenv.runs.training import replace
 from metaenv.typing import Floats
 
 BLIND = "PPO, context-blind"

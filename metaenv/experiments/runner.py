@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from metaenv.experiments.evaluate import compare, drawn
 from metaenv.experiments.trainings import Training, Trainings, control_lines, train, training_section
 from metaenv.policies import Policy
 from metaenv.runs.parallel import Engine
-from metaenv.runs.training import TrainConfig, load_run, parsed, preset, replace
+from metaenv.runs.training import TrainConfig, load_run, parsed, preset
 
 Policies = Mapping[str, Policy | Sequence[Policy]]
 """Policies by name; a sequence is one method that was trained with several seeds."""
@@ -47,12 +47,12 @@ class Experiment(ABC):
     def finish(self, lines: Sequence[str]) -> None:
         """Write the whole table and print it."""
         path = self.write(lines)
-        print("\n".join(lines))
+        print("\n".join(lines).rstrip())
         print(f"\nWritten: {path}. The other results lie beside it.")
 
     def write(self, lines: Sequence[str]) -> Path:
         """Write the table as far as it is known."""
-        return write_text(self.folder / "table.md", "\n".join(lines) + "\n")
+        return write_text(self.folder / "table.md", "\n".join(lines).rstrip() + "\n")
 
 
 @dataclass(frozen=True)

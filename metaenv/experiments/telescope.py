@@ -111,7 +111,7 @@ def nightly_table(evaluation: Evaluation) -> str:
 
 
 def _two_cells(interval: Interval) -> list[str]:
-    return [f"{interval.estimate:.3f}", f"{interval.low:.3f}-{interval.high:.3f}"]
+    return [f"{interval.estimate:.3f}", f"[{interval.low:.3f}, {interval.high:.3f}]"]
 
 
 def nightly_figure(evaluation: Evaluation) -> Figure:
