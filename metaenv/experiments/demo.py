@@ -45,7 +45,7 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     print(f"\nTrained in {time.perf_counter() - start:.0f} s. Now {tasks} materials it has never seen.")
     evaluation = compare(config, {AGENT: AgentPolicy(agent)}, "test", tasks, seed, find_spec("botorch") is not None, {})
     show(evaluation)
-    path = save(evaluation, folder)
+    path, *_ = save(evaluation, folder)
     campaign = worked_campaign(config, agent, folder)
     print(
         f"\nAll in {time.perf_counter() - start:.0f} s. In {folder}:\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -14,10 +14,13 @@ from metaenv.agents.pearl import PEARL
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.experiments.belief_figures import write_pictures
+from metaenv.plots import curves
+from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy, Progress
 from metaenv.runs.training import TrainConfig, load_run, parsed
 
 AGENT = "RL²"
+T = TypeVar("T")
 
 
 def evaluate_run(
@@ -46,14 +49,13 @@ def evaluate_run(
     given = {**config.settings, **(settings or {})}
     evaluation = compare(config, policies, split, tasks, seed, bayesopt, parsed(given))
     show(evaluation, config.title)
-    path = save(evaluation, run)
-    pictures = [path.with_suffix(".png")]
+    written = save(evaluation, run)
     if isinstance(agent, PEARL) and not config.hide_history:
-        pictures += write_pictures(config, agent, run, split, tasks, seed, parsed(given))
+        written += drawn(lambda: write_pictures(config, agent, run, split, tasks, seed, parsed(given))) or []
     trials = config.make_env(num_envs=1, **{**parsed(given), "split": split})
     frozen = first_tasks(trials.distribution.frozen(split), tasks)
-    pictures += trials.pictures(AgentPolicy(agent), trials, frozen, run, config.title)
-    print(f"\nWritten: {path}, {', '.join(picture.name for picture in pictures)}")
+    written += drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, run, config.title)) or []
+    print(f"\nWritten: {', '.join([str(written[0]), *(picture.name for picture in written[1:])])}")
 
 
 def compare(
@@ -104,14 +106,34 @@ def show(evaluation: Evaluation, agent: str = AGENT) -> None:
             print(f"  {row.name:24s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
 
 
-def save(evaluation: Evaluation, folder: Path) -> Path:
-    """Write the JSON and, where matplotlib is installed, the picture of the curves."""
-    path = evaluation.save(folder / f"evaluation-{evaluation.split}.json")
-    from metaenv.plots import curves
-    from metaenv.plots import save as save_figure
+def save(evaluation: Evaluation, folder: Path, title: str | None = None, x_label: str | None = None) -> list[Path]:
+    """Write the JSON and, where matplotlib is installed, the picture of the curves beside it.
 
-    save_figure(curves(evaluation), path.with_suffix(".png"))
-    return path
+    Args:
+        evaluation: what to write.
+        folder: where to; the files are named after the split.
+        title: of the picture; the environment and the number of tasks by default.
+        x_label: of the picture's horizontal axis.
+    """
+    path = evaluation.save(folder / f"evaluation-{evaluation.split}.json")
+
+    def draw() -> Path:
+        figure = curves(evaluation, title=title)
+        if x_label:
+            figure.axes[0].set_xlabel(x_label)
+        return save_figure(figure, path.with_suffix(".png"))
+
+    picture = drawn(draw)
+    return [path] if picture is None else [path, picture]
+
+
+def drawn(draw: Callable[[], T]) -> T | None:
+    """What ``draw`` returns; without matplotlib None, and a line that says what is missing."""
+    try:
+        return draw()
+    except ImportError as error:
+        print(f"A picture is left out: {error}", file=sys.stderr)
+        return None
 
 
 def _progress(policies: int) -> Progress:

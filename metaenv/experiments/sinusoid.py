@@ -1,4 +1,4 @@
-"""`metaenv reproduce sinusoid`: Table 2 of the MAML paper (Finn, Abbeel and Levine 2017), on 2,000 held-out sines.
+"""MAML on sines: Table 2 of its paper (Finn, Abbeel and Levine 2017), on 2,000 held-out sines.
 
 The paper trains with 10 samples and tests with 5; training with as many as the test has does better after several
 steps, and is the default here.
@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metaenv.evaluation import package_versions, write_text
+from metaenv.experiments.runner import Experiment
+from metaenv.markdown import table
 from metaenv.stats import Interval, bootstrap_interval
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.sinusoid import PAPER, SinusoidDistribution
@@ -30,47 +33,49 @@ PAPER_TABLE = {5: {1: 0.67, 5: 0.38, 10: 0.35}}
 DIVERGED = 50.0  # mean squared error; a sine of the largest amplitude has 12.5 of its own (chosen)
 
 
-def sinusoid(
-    out: Path = Path("runs/reproduce/sinusoid"),
-    k_shots: tuple[int, ...] = (5, 10),
-    seeds: int = 1,
-    updates: int = UPDATES,
-    engine: Engine = "compiled",
-) -> None:
+@dataclass(frozen=True)
+class Sinusoid(Experiment):
     """MAML on sines of unknown amplitude and phase: mean squared error after some gradient steps on K points.
 
-    Trainings that are complete are kept, interrupted ones go on.
-
-    Args:
-        out: folder of the checkpoints and tables.
-        k_shots: samples to learn from, in training as in the evaluation; a training each.
-        seeds: trainings with each.
-        updates: meta-updates of a training; 70,000 in the paper.
-        engine: "compiled" takes half a minute to begin, and then a minute; "vmap" takes four minutes in all.
+    Trainings that are complete are kept, and interrupted ones go on.
     """
-    lines = ["# MAML on sines", "", "| | gradient steps | mean squared error | median | diverged | paper |"]
-    lines.append("|---|---:|---:|---:|---:|---:|")
-    n = 0
-    stored: dict[str, Any] = {"versions": package_versions(), "updates": updates, "engine": engine, "rows": []}
-    seconds: list[float] = []
-    for k in k_shots:
-        test = held_out(k)
-        stored[f"sha256, K = {k}"], n = test.sha256, len(test)
-        trained = [train(k, seed, updates, engine, out) for seed in range(seeds)]
-        seconds += [t for _, t in trained]
-        for steps in STEPS:
-            row = _row(k, steps, scores_after([m for m, _ in trained], steps, test))
-            stored["rows"].append(row)
-            lines.append(_line(row))
-    lines += [
-        "",
-        f"{n:,} held-out sines of {QUERIES} query points, final parameters, seeds 0 to {seeds - 1}, "
-        f"{updates:,} meta-updates; {np.mean(seconds):.0f} s of processor time a training, compiling included; "
-        f"± half the 95 % interval; episodes with an error above {DIVERGED:.0f} count as diverged, not in the mean.",
-    ]
-    write_text(out / "sinusoid.json", json.dumps(stored, indent=1) + "\n")
-    path = write_text(out / "table.md", "\n".join(lines) + "\n")
-    print("\n".join(lines) + f"\n\nWritten: {path}, with JSON beside it.")
+
+    name = "sinusoid"
+    title = "MAML on sines"
+
+    seeds: int = 1
+    k_shots: tuple[int, ...] = (5, 10)
+    """Numbers of samples to learn from, in training as in the evaluation; each is trained for by itself."""
+    updates: int = UPDATES
+    """Number of meta-updates of a training; 70,000 in the paper."""
+    engine: Engine = "compiled"
+    """How MAML is computed: "compiled" takes half a minute to begin, and then a minute; "vmap" takes four minutes."""
+
+    def run(self) -> None:
+        given = {"updates": self.updates, "engine": self.engine}
+        stored: dict[str, Any] = {"versions": package_versions(), **given, "rows": []}
+        seconds: list[float] = []
+        n = 0
+        for k in self.k_shots:
+            test = held_out(k)
+            stored[f"sha256, K = {k}"], n = test.sha256, len(test)
+            trained = [train(k, seed, self.updates, self.engine, self.folder) for seed in range(self.seeds)]
+            seconds += [spent for _, spent in trained]
+            stored["rows"] += [_row(k, s, scores_after([learner for learner, _ in trained], s, test)) for s in STEPS]
+        write_text(self.folder / "sinusoid.json", json.dumps(stored, indent=1) + "\n")
+        head = ["", "gradient steps", "mean squared error", "median", "diverged", "paper"]
+        self.finish(
+            [
+                f"# {self.title}",
+                "",
+                *table(head, map(_cells, stored["rows"])),
+                "",
+                f"{n:,} held-out sines of {QUERIES} query points, final parameters, seeds 0 to {self.seeds - 1}, "
+                f"{self.updates:,} meta-updates; {np.mean(seconds):.0f} s of processor time per training, compiling "
+                f"included; ± half the 95 % interval. Episodes with an error above {DIVERGED:.0f} count as diverged "
+                "and not in the mean. The paper trained with 10 samples, these runs with K.",
+            ]
+        )
 
 
 def held_out(k: int, n: int = 2_000) -> FrozenEpisodes:
@@ -132,7 +137,7 @@ def _row(k: int, steps: int, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any]) -> str:
+def _cells(row: dict[str, Any]) -> list[str]:
     paper = "–" if row["paper"] is None else f"{row['paper']:.2f}"
-    error = interval_text(Interval(**row["mse"]))
-    return f"| K = {row['n_shot']} | {row['steps']} | {error} | {row['median']:.3f} | {row['diverged']} | {paper} |"
+    error, median = interval_text(Interval(**row["mse"])), f"{row['median']:.3f}"
+    return [f"K = {row['n_shot']}", str(row["steps"]), error, median, str(row["diverged"]), paper]

@@ -1,30 +1,29 @@
-"""`metaenv reproduce telescope`: RL² and PEARL on programmes and skies they have never seen, night by night."""
+"""RL² and PEARL on observing programmes and skies that they have never seen, night by night."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
-
-from matplotlib.figure import Figure
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from metaenv.agents.rl2_config import RL2Config
-from metaenv.evaluation import Evaluation, Row, ratio_interval, write_text
-from metaenv.experiments.evaluate import compare
-from metaenv.experiments.settings import preset
+from metaenv.evaluation import Evaluation, Row, ratio_interval
+from metaenv.experiments.evaluate import drawn
+from metaenv.experiments.runner import AgentExperiment, final_policies
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, Trainings
+from metaenv.markdown import table
 from metaenv.plots import COLOURS, new_figure
 from metaenv.plots import save as save_figure
-from metaenv.policies import AgentPolicy, Policy
-from metaenv.runs.parallel import Engine
-from metaenv.runs.sets import spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed
+from metaenv.runs.training import TrainConfig
 from metaenv.stats import Interval
 from metaenv.telescope.baselines import BEST_FIXED
 from metaenv.telescope.references import informed_policies
 from metaenv.telescope.tasks import SPLITS
 
-RL2_TITLE, PEARL_TITLE, BLIND = TITLES["rl2"], TITLES["pearl"], "PPO without memory"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLIND = "PPO without memory"
 KINDS = {"rl2": RL2_TITLE, "pearl": PEARL_TITLE, "blind": BLIND, "depth-rl2": RL2_TITLE, "depth-pearl": PEARL_TITLE}
 """Kinds of runs, and the name of each in tables."""
 HELD_OUT = tuple(s for s in SPLITS if s not in ("train", "validation"))
@@ -33,74 +32,54 @@ MARKS = "osv^D*P<>hXd"
 BLIND_STEPS = 1_500_000  # chosen: a policy that remembers nothing has learned what it can by then
 
 
-def telescope(
-    out: Path = Path("runs/reproduce/telescope"),
-    seeds: int = 3,
-    kinds: tuple[str, ...] = tuple(KINDS),
-    splits: tuple[str, ...] = HELD_OUT,
-    tasks: int | None = None,
-    steps: int | None = None,
-    engine: Engine = "local",
-    workers: int = 1,
-) -> None:
-    """Target selection under hidden skies for hidden programmes: score of each night on tasks never trained on.
+@dataclass(frozen=True)
+class Telescope(AgentExperiment):
+    """Target selection under hidden skies for hidden programmes: score of each night on tasks never trained on."""
 
-    Args:
-        out: folder of the runs and tables.
-        seeds: how many training runs of each kind.
-        kinds: what to train: rl2, pearl, blind (a PPO without memory, one seed, which sees no more than tonight's last
-            exposure); depth-rl2 and depth-pearl on the preset in which exposures take 1, 2 or 4 slots.
-        splits: held-out lists to evaluate on.
-        tasks: the first so many of each frozen list; all by default.
-        steps: steps to train each agent on; the presets' own numbers by default.
-        engine: local processes, or a Ray cluster.
-        workers: local processes at once.
-    """
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown or not kinds:
-        raise ValueError(f"Expected kinds out of {', '.join(KINDS)}; got {', '.join(unknown) or 'none'}.")
-    configs = {kind: _config(kind) for kind in kinds}
-    if steps:
-        configs = {kind: replace(config, steps=steps) for kind, config in configs.items()}
-    folders: dict[str, list[Path]] = {}
-    for kind, config in configs.items():
-        folders |= train_set({kind: config}, 1 if kind == "blind" else seeds, out, engine, workers)
-    lines = ["# Target selection for programmes and skies never seen", "", *spent(configs, folders), ""]
-    for name in ("default", "depth"):
-        chosen = {kind: folders[kind] for kind in kinds if kind.startswith("depth") == (name == "depth")}
-        if not chosen:
-            continue
-        config = configs[next(iter(chosen))]
-        for split in splits:
-            evaluation = _evaluate(config, chosen, split, tasks)
-            evaluation.save(out / name / f"evaluation-{split}.json")
-            save_figure(nightly_figure(evaluation), out / name / f"nights-{split}.png")
-            lines += [f"## {name}, split {split}", "", nightly_table(evaluation), ""]
-            write_text(out / "table.md", "\n".join(lines) + "\n")
-    print("\n".join(lines))
-    print(f"\nWritten: {out / 'table.md'}, with JSON and pictures beside it.")
+    name = "telescope"
+    title = "Target selection for programmes and skies never seen"
 
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """What to train: rl2, pearl, blind (a PPO without memory and with one seed, which sees no more than tonight's last
+    exposure); depth-rl2 and depth-pearl on the variant in which exposures take 1, 2 or 4 slots."""
+    splits: tuple[str, ...] = HELD_OUT
+    """Held-out lists to evaluate on."""
 
-def _config(kind: str) -> TrainConfig:
-    name = "telescope-depth" if kind.startswith("depth") else "TargetSelection"
-    if kind != "blind":
-        return preset(name, kind.removeprefix("depth-"))
-    config = preset(name)
-    agent = cast(RL2Config, config.agent)
-    hidden = replace(agent, network=replace(agent.network, recurrent=False), teacher=None)
-    return replace(config, steps=BLIND_STEPS, hide_history=True, agent=hidden)
+    def trainings(self) -> dict[str, Training]:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ValueError(f"Expected kinds out of {', '.join(KINDS)}; got {', '.join(unknown) or 'none'}.")
+        return {kind: self._training(kind) for kind in self.kinds}
 
+    def _training(self, kind: str) -> Training:
+        if kind == "blind":
+            config = self.settings("TargetSelection")
+            taught = cast(RL2Config, config.agent)
+            agent = replace(taught, network=replace(taught.network, recurrent=False), teacher=None)
+            steps = self.steps or BLIND_STEPS
+            return Training(BLIND, replace(config, steps=steps, hide_history=True, agent=agent), "rl2", seeds=1)
+        if kind.startswith("depth-"):
+            config = self.settings("telescope-depth", kind.removeprefix("depth-"))
+            return Training(f"{KINDS[kind]}, variant depth", config)
+        return Training(KINDS[kind], self.settings("TargetSelection", kind))
 
-def _evaluate(config: TrainConfig, runs: Mapping[str, Sequence[Path]], split: str, tasks: int | None) -> Evaluation:
-    policies: dict[str, Policy | Sequence[Policy]] = {**informed_policies()}
-    for kind, group in runs.items():
-        loaded = [load_run(folder) for folder in group]
-        policies[KINDS[kind]] = [AgentPolicy(agent, trial_options=run.trial_options()) for run, agent in loaded]
-    nights = config.make_env(num_envs=1).episodes
-    evaluation = compare(
-        config, policies, split, tasks, 0, False, parsed(config.settings), shots=tuple(range(1, nights + 1))
-    )
-    return replace(evaluation, rows=evaluation.rows[:-1])  # the oracle has been played, night by night
+    def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
+        for name in ("default", "depth"):
+            chosen = {kind: runs[kind] for kind in self.kinds if kind.startswith("depth") == (name == "depth")}
+            for split in self.splits if chosen else ():
+                evaluation = self._evaluate(chosen, split)
+                evaluation.save(self.folder / name / f"evaluation-{split}.json")
+                path = self.folder / name / f"nights-{split}.png"
+                drawn(lambda e=evaluation, path=path: save_figure(nightly_figure(e), path))
+                yield [f"## {name}, split {split}", "", nightly_table(evaluation)]
+
+    def _evaluate(self, runs: Trainings, split: str) -> Evaluation:
+        config: TrainConfig = next(iter(runs.values())).config
+        agents = final_policies({kind: replace(group, title=KINDS[kind]) for kind, group in runs.items()})
+        nights = config.make_env(num_envs=1).episodes
+        policies = {**informed_policies(), **agents}
+        evaluation = self.compare(config, policies, split, shots=tuple(range(1, nights + 1)))
+        return replace(evaluation, rows=evaluation.rows[:-1])  # the oracle has been played, night by night
 
 
 def nightly(evaluation: Evaluation, row: Row, low: str = RANDOM) -> tuple[list[Interval], Interval]:
@@ -119,23 +98,22 @@ def nightly(evaluation: Evaluation, row: Row, low: str = RANDOM) -> tuple[list[I
 def nightly_table(evaluation: Evaluation) -> str:
     """A Markdown table: score of each night and of all nights, then the adaptation score, with 95 % intervals."""
     nights = [f"night {k}" for k in evaluation.shots]
-    head = ["policy", *nights, "all nights", "95 % interval", "adaptation", "95 % interval"]
-    lines = [head, ["---", *["---:"] * (len(nights) + 1), "---", "---:", "---"]]
+    rows: list[list[str]] = []
     for row in evaluation.rows:
         each, whole = nightly(evaluation, row)
         gained = nightly(evaluation, row, BEST_FIXED)[1]
         cells = [f"{i.estimate:.2f}" for i in each]
-        means = (f"{i.estimate:.3f}" for i in (whole, gained))
-        lines.append([row.name, *cells, next(means), _ends(whole), next(means), _ends(gained)])
+        rows.append([row.name, *cells, *_two_cells(whole), *_two_cells(gained)])
+    head = ["policy", *nights, "all nights", "95 % interval", "adaptation", "95 % interval"]
     note = (
-        f"{evaluation.n_tasks} tasks; 0 is random, 1 the task oracle on the same nights; in the adaptation score 0 is "
-        "the best fixed rule."
+        f"{evaluation.n_tasks} tasks; 0 is random play and 1 is the task oracle on the same nights. In the adaptation "
+        "score 0 is the best fixed rule."
     )
-    return "\n".join([note, "", *["| " + " | ".join(line) + " |" for line in lines]])
+    return "\n".join([note, "", *table(head, rows, text=(0, len(nights) + 2, len(nights) + 4))])
 
 
-def _ends(interval: Interval) -> str:
-    return f"{interval.low:.3f}-{interval.high:.3f}"
+def _two_cells(interval: Interval) -> list[str]:
+    return [f"{interval.estimate:.3f}", f"[{interval.low:.3f}, {interval.high:.3f}]"]
 
 
 def nightly_figure(evaluation: Evaluation) -> Figure:

@@ -145,7 +145,7 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
 
 
 def _matrix_command(args: list[str]) -> int:
-    from metaenv.experiments.fewshot_matrix import matrix, summary
+    from metaenv.experiments.fewshot import matrix, summary
 
     def run(
         families: tuple[str, ...] = (),

@@ -11,17 +11,10 @@ from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.classic.point_robot.env import GOAL_RADIUS, STEP
 from metaenv.evaluation import first_tasks
-from metaenv.experiments import belief_figures as belief_plots
-from metaenv.experiments.belief_figures import (
-    belief_figure,
-    beliefs,
-    expected_rewards,
-    held_out_queries,
-    record_trials,
-    reward_map_figure,
-    write_pictures,
-)
+from metaenv.experiments.belief_figures import belief_figure, write_pictures
+from metaenv.experiments.beliefs import beliefs, expected_rewards, held_out_queries, record_trials
 from metaenv.experiments.evaluate import evaluate_run
+from metaenv.experiments.reward_maps import CELLS, reward_map_figure
 from metaenv.policies import AgentPolicy
 from metaenv.runs.training import TrainConfig, train
 from metaenv.trial import make_trials
@@ -126,7 +119,7 @@ def test_belief_figure_shows_widths_and_errors(env_id, points, label):
     assert np.ptp(error) < 1e-9, "no belief changes what this agent expects"
 
 
-@pytest.mark.parametrize("env_id, panels, side", [("SparsePointRobot", 4, belief_plots.CELLS), ("GridNavi", 4, 5)])
+@pytest.mark.parametrize("env_id, panels, side", [("SparsePointRobot", 4, CELLS), ("GridNavi", 4, 5)])
 def test_maps_lie_the_right_way_round(env_id, panels, side):
     env, tasks = trials(env_id, 4)
     figure = reward_map_figure(untrained(env, Eastern), env, tasks)

@@ -8,13 +8,16 @@ pytest.importorskip("torch", reason="agents need torch")
 pytest.importorskip("matplotlib", reason="results are drawn")
 pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
 
+from dataclasses import replace
+
 from metaenv.agents.config import TaskPrediction, Teacher
 from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.experiments import molecules as reproduce_molecules
-from metaenv.experiments.command import RESULTS
+from metaenv.experiments import runner
+from metaenv.experiments.command import EXPERIMENTS
 from metaenv.experiments.settings import preset
-from metaenv.runs.training import TrainConfig, replace
+from metaenv.runs.training import TrainConfig
 
 TINY = RL2Config(n_minibatches=2, n_epochs=1, network=Network((8,), 8))
 AGENTS = {
@@ -37,9 +40,9 @@ def small(name, algorithm="rl2"):
 
 
 def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reproduce_molecules, "preset", small)
+    monkeypatch.setattr(runner, "preset", small)
     monkeypatch.setattr(reproduce_molecules, "SPLITS", ("test",))
-    reproduce_molecules.molecules(tmp_path, seeds=2, tasks=6, pearl=True)
+    reproduce_molecules.Molecules(tmp_path, seeds=2, tasks=6, pearl=True).run()
     found = json.loads((tmp_path / "evaluation-test.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert set(rows) == {
@@ -58,7 +61,7 @@ def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys
 
 
 def test_the_settings_in_the_repository_are_those_of_the_result():
-    assert "molecules" in RESULTS
+    assert "molecules" in EXPERIMENTS
     taught, plain, pearl = preset("MoleculeDesign"), preset("molecules-plain"), preset("MoleculeDesign", "pearl")
     assert taught.agent.teacher.name == "Bayes adapter" and not taught.settings
     assert taught.agent.task_prediction.feed_to_policy

@@ -8,10 +8,11 @@ import pytest
 pytest.importorskip("torch", reason="agents need torch")
 
 from metaenv.evaluation import evaluate
-from metaenv.experiments import paper_tables
-from metaenv.experiments.command import RESULTS
+from metaenv.experiments.bandits import RL2Bandits
+from metaenv.experiments.command import EXPERIMENTS
+from metaenv.experiments.mdps import RL2MDPs
 from metaenv.experiments.paper_numbers import BANDITS, MDPS
-from metaenv.experiments.paper_tables import rl2_bandits, rl2_mdps
+from metaenv.experiments.paper_table import frozen_tests, trial_returns
 from metaenv.experiments.settings import preset
 from metaenv.policies import RandomPolicy
 
@@ -39,7 +40,7 @@ def test_single_numbers_as_printed():
 
 
 def test_every_row_and_a_trained_cell(tmp_path, capsys):
-    rl2_bandits(tmp_path, ("10-5", "10-10"), train=("10-5",), tasks=300, steps=20_000)
+    RL2Bandits(tmp_path, cells=("10-5", "10-10"), train=("10-5",), tasks=300, steps=20_000).run()
     lines = (tmp_path / "table.md").read_text().splitlines()
     for row, numbers in ("10-5", BANDITS.rows["10-5"]), ("10-10", BANDITS.rows["10-10"]):
         (line,) = [line for line in lines if line.startswith(f"| {row} |") and "/" in line]
@@ -55,7 +56,7 @@ def test_every_row_and_a_trained_cell(tmp_path, capsys):
         assert written["ours"][column]["estimate"] == pytest.approx(written["paper"][column], abs=0.5)
     capsys.readouterr()
     before = (tmp_path / "10-5" / "ucb1.json").stat().st_mtime_ns
-    rl2_bandits(tmp_path, ("10-5",), tasks=300, steps=20_000)
+    RL2Bandits(tmp_path, cells=("10-5",), tasks=300, steps=20_000).run()
     said = capsys.readouterr().out
     assert "1 training runs, 1 of them complete already" in said
     assert "7 classical cells, 7 of them played already" in said
@@ -63,7 +64,7 @@ def test_every_row_and_a_trained_cell(tmp_path, capsys):
 
 
 def test_the_note_names_what_beats_the_paper_and_only_that(tmp_path, capsys):
-    rl2_bandits(tmp_path, ("10-50",), train=(), tasks=300)
+    RL2Bandits(tmp_path, cells=("10-50",), train=(), tasks=300).run()
     (note,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("- 10-50")]
     assert "has 6.8" in note, "the paper's number is above the optimum, 6.714, so nothing can be stronger"
     assert "Nothing here is stronger" in note
@@ -71,14 +72,14 @@ def test_the_note_names_what_beats_the_paper_and_only_that(tmp_path, capsys):
 
 def test_noise_is_that_of_the_evaluation_and_chunks_do_not_change_it():
     config = preset("bandit-10-5")
-    test = paper_tables.frozen_tests(config, 200)
+    test = frozen_tests(config, 200)
 
     class FirstArm(RandomPolicy):
         def act(self, observation):
             return np.zeros(len(observation), np.int64)
 
-    whole = paper_tables.trial_returns(FirstArm(), config.make_env(num_envs=200, split="test"), test)
-    parts = paper_tables.trial_returns(FirstArm(), config.make_env(num_envs=64, split="test"), test)
+    whole = trial_returns(FirstArm(), config.make_env(num_envs=200, split="test"), test)
+    parts = trial_returns(FirstArm(), config.make_env(num_envs=64, split="test"), test)
     np.testing.assert_array_equal(whole, parts)
     row = evaluate({"first": FirstArm()}, config.env, "test", 200, shots=(1,), episodes=10, n_arms=5).row("first")
     assert row.trial_return is not None
@@ -86,7 +87,7 @@ def test_noise_is_that_of_the_evaluation_and_chunks_do_not_change_it():
 
 
 def test_mdps_have_their_columns_too(tmp_path):
-    rl2_mdps(tmp_path, ("10",), train=(), tasks=200)
+    RL2MDPs(tmp_path, cells=("10",), train=(), tasks=200).run()
     written = json.loads((tmp_path / "table.json").read_text())["rows"]["10"]
     assert set(written["ours"]) == {*MDPS.columns, *MDPS.ours} - {"RL²"}
     # Exact value iteration on 4,000 other MDPs of the same law gave 218.25 ± 0.3; 200 have a standard error of 0.7.
@@ -95,4 +96,4 @@ def test_mdps_have_their_columns_too(tmp_path):
 
 
 def test_the_command_knows_both_tables():
-    assert {"rl2-bandits", "rl2-mdps"} <= set(RESULTS)
+    assert {"rl2-bandits", "rl2-mdps"} <= set(EXPERIMENTS)

@@ -11,9 +11,13 @@ pytest.importorskip("matplotlib", reason="results are drawn")
 from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.evaluation import evaluate
-from metaenv.experiments import pearl as reproduce_pearl
-from metaenv.experiments.command import RESULTS, reproduce_command
-from metaenv.experiments.pearl import gridnavi, pearl_bandit, pearl_materials, pearl_point_robot, play_match
+from metaenv.experiments import runner
+from metaenv.experiments.bandits import PEARLBandit
+from metaenv.experiments.command import EXPERIMENTS, reproduce_command
+from metaenv.experiments.comparison import play_repeatedly
+from metaenv.experiments.gridnavi import GridNavi
+from metaenv.experiments.materials import PEARLMaterials
+from metaenv.experiments.point_robot import PointRobot
 from metaenv.policies import RandomPolicy
 from metaenv.runs.sets import is_complete, train_one
 from metaenv.runs.training import TrainConfig, replace
@@ -39,7 +43,7 @@ def small(name, algorithm="rl2"):
 
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch):
-    monkeypatch.setattr(reproduce_pearl, "preset", small)
+    monkeypatch.setattr(runner, "preset", small)
 
 
 def table(path):
@@ -53,7 +57,7 @@ def number(cell):
 
 
 def test_gridnavi_beside_its_exact_values(tmp_path, capsys):
-    gridnavi(tmp_path, seeds=2, repetitions=3)
+    GridNavi(tmp_path, seeds=2, repetitions=3).run()
     rows = table(tmp_path / "table.md")
     # The known goal: 21 goals at 2 to 8 steps. Bayes-optimal: VariBAD's 4 + 3 * 11.0714. A blind walk is on a
     # goal cell from its second step on: 14 / 21 of 1.1 more than -0.1 on each of 15 steps, four times.
@@ -72,13 +76,13 @@ def test_gridnavi_beside_its_exact_values(tmp_path, capsys):
     assert {len(v) for v in written["notes"]["training_seconds"].values()} == {2}
     assert {r["name"]: r["seeds"] for r in written["rows"]}["RL²"] == 2
     capsys.readouterr()
-    gridnavi(tmp_path, seeds=2, repetitions=3)
+    GridNavi(tmp_path, seeds=2, repetitions=3).run()
     assert "6 training runs, 6 of them complete already" in capsys.readouterr().out
     assert table(tmp_path / "table.md") == rows, "the same weights play the same"
 
 
 def test_point_robot_in_fractions_of_the_oracle(tmp_path):
-    pearl_point_robot(tmp_path, seeds=1, tasks=5, repetitions=2)
+    PointRobot(tmp_path, seeds=1, tasks=5, repetitions=2).run()
     text = (tmp_path / "table.md").read_text()
     assert "prints no numbers" in text
     assert text.count("\n| 19 |") == 1, "20 trajectories, counted from 0"
@@ -110,12 +114,12 @@ def _classical(name):
 
 def test_bandits_paired_and_with_rl2_where_it_was_trained_before(tmp_path):
     out = tmp_path / "pearl-bandit"
-    pearl_bandit(out, tasks=60)
+    PEARLBandit(out, tasks=60).run()
     rows = table(out / "table.md")
     assert "RL²" not in rows
     assert rows["any context-blind policy"][0] == "5, exactly"
     train_one(replace(small("bandit-100-5"), seed=0), tmp_path / "rl2-bandits" / "100-5" / "seed-0")
-    pearl_bandit(out, tasks=60)
+    PEARLBandit(out, tasks=60).run()
     rows = table(out / "table.md")
     assert {"random", "Thompson", "Gittins index", "RL²", "PEARL"} <= set(rows)
     ours = number(rows["PEARL"][0])
@@ -126,7 +130,7 @@ def test_bandits_paired_and_with_rl2_where_it_was_trained_before(tmp_path):
 
 
 def test_materials_and_the_difference_to_the_portfolio(tmp_path):
-    pearl_materials(tmp_path, seeds=1, tasks=40)
+    PEARLMaterials(tmp_path, seeds=1, tasks=40).run()
     lines = (tmp_path / "table.md").read_text().splitlines()
     written = json.loads((tmp_path / "evaluation-test.json").read_text())
     means = {row["name"]: np.mean(row["mean_score_of_each_seed"], axis=0) for row in written["rows"]}
@@ -140,7 +144,7 @@ def test_materials_and_the_difference_to_the_portfolio(tmp_path):
 
 def test_repetitions_differ_and_tasks_keep_their_places():
     config = replace(small("GridNavi"))
-    match = play_match(config, {}, 4, 3)
+    match = play_repeatedly(config, {}, 4, 3)
     assert match.scores["random"].shape == (1, 3, 4, 4)
     assert len({match.scores["random"][0, r].tobytes() for r in range(3)}) == 3
     plan = match.scores["Bayes-optimal"][0]
@@ -148,7 +152,7 @@ def test_repetitions_differ_and_tasks_keep_their_places():
     alone = evaluate({"random": RandomPolicy()}, "GridNavi", "test", 4, shots=(1, 2, 3, 4)).row("random")
     np.testing.assert_allclose(match.scores["random"][0, 0], alone.values[0], err_msg="the first is evaluate's")
     with pytest.raises(ValueError, match="repetitions >= 1"):
-        play_match(config, {}, 4, 0)
+        play_repeatedly(config, {}, 4, 0)
 
 
 def test_runs_of_both_agents_are_known_to_be_complete(tmp_path):
@@ -161,7 +165,7 @@ def test_runs_of_both_agents_are_known_to_be_complete(tmp_path):
 
 def test_the_command_knows_them(capsys):
     names = ("pearl-point-robot", "gridnavi", "pearl-materials", "pearl-bandit")
-    assert set(names) <= set(RESULTS)
+    assert set(names) <= set(EXPERIMENTS)
     assert reproduce_command([]) == 0
     said = capsys.readouterr().out
     for name in names:

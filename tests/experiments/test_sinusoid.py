@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaenv.experiments.sinusoid import held_out, scores_after, sinusoid, train
+from metaenv.experiments.sinusoid import Sinusoid, held_out, scores_after, train
 from metaenv.supervised.learner import Learner
 
 
@@ -26,11 +26,11 @@ def test_no_steps_is_the_network_that_is_not_adapted(tmp_path):
 
 
 def test_a_training_is_kept_and_its_table_written(tmp_path, capsys):
-    sinusoid(tmp_path, (5,), seeds=2, updates=2, engine="vmap")
+    Sinusoid(tmp_path, k_shots=(5,), seeds=2, updates=2, engine="vmap").run()
     out = capsys.readouterr().out
     assert "| K = 5 | 10 |" in out and "| 0.35 |" in out
     before = (tmp_path / "maml-5-shots-seed-1.pt").stat().st_mtime_ns
-    sinusoid(tmp_path, (5,), seeds=2, updates=2, engine="vmap")
+    Sinusoid(tmp_path, k_shots=(5,), seeds=2, updates=2, engine="vmap").run()
     assert (tmp_path / "maml-5-shots-seed-1.pt").stat().st_mtime_ns == before
     assert len(json.loads((tmp_path / "sinusoid.json").read_text())["rows"]) == 4
     with pytest.raises(ValueError, match="another folder"):

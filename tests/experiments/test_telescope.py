@@ -8,10 +8,10 @@ from metaenv.experiments.telescope import (
     BLIND,
     KINDS,
     RL2_TITLE,
+    Telescope,
     nightly,
     nightly_figure,
     nightly_table,
-    telescope,
 )
 from metaenv.telescope.baselines import BEST_FIXED
 
@@ -52,11 +52,11 @@ def test_table_and_picture_have_everyone(evaluation):
 
 def test_unknown_kinds_are_refused(tmp_path):
     with pytest.raises(ValueError, match="rl3"):
-        telescope(tmp_path, kinds=("rl3",))
+        Telescope(tmp_path, kinds=("rl3",)).run()
 
 
 def test_a_whole_reproduction_of_few_steps(tmp_path, capsys):
-    telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=16, steps=256 * 120)
+    Telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=16, steps=256 * 120).run()
     assert (tmp_path / "blind/seed-0/checkpoint.pt").exists()
     assert (tmp_path / "default/nights-test.png").stat().st_size > 10_000
     written = (tmp_path / "table.md").read_text()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from metaenv.experiments.fewshot_matrix import matrix, summary
+from metaenv.experiments.fewshot import matrix, summary
 from metaenv.runs.fewshot import Run, RunError, carry_out, do_cell, load_learner, plan, read_report, read_run
 from metaenv.supervised.data.episodes import frozen_episodes
 from metaenv.supervised.evaluation import evaluate

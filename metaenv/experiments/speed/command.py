@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from metaenv.errors import nearest
 
-BENCHMARKS = ("accuracy", "envs", "fewshot", "molecules", "pearl", "rl2", "telescope")
+BENCHMARKS = {
+    "envs": "metaenv.experiments.speed.envs:run",
+    "accuracy": "metaenv.materials.convergence:main",
+    "fewshot": "metaenv.experiments.speed.fewshot:run",
+    "molecules": "metaenv.experiments.speed.molecules:run",
+    "pearl": "metaenv.experiments.speed.pearl:run",
+    "rl2": "metaenv.experiments.speed.rl2:run",
+    "telescope": "metaenv.experiments.speed.telescope:run",
+}
 BENCH_HELP = """\
 usage: metaenv bench WHAT
 
@@ -27,19 +37,6 @@ def bench_command(args: list[str]) -> int:
         return 0 if args else 2
     if args[0] not in BENCHMARKS:
         raise ValueError(f"no benchmark {args[0]!r}.{nearest(args[0], BENCHMARKS)}")
-    if args[0] == "envs":
-        from metaenv.experiments.speed.envs import run
-    elif args[0] == "accuracy":
-        from metaenv.materials.convergence import main as run
-    elif args[0] == "fewshot":
-        from metaenv.experiments.speed.fewshot import run
-    elif args[0] == "molecules":
-        from metaenv.experiments.speed.molecules import run
-    elif args[0] == "pearl":
-        from metaenv.experiments.speed.pearl import run
-    elif args[0] == "rl2":
-        from metaenv.experiments.speed.rl2 import run
-    else:
-        from metaenv.experiments.speed.telescope import run
-    run()
+    module, _, function = BENCHMARKS[args[0]].partition(":")
+    getattr(import_module(module), function)()
     return 0

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.experiments.speed.timing import SECONDS, scalar_rate, vector_rate
 from metaenv.registry import ENVIRONMENTS, full_id
 from metaenv.trial import VectorTrial
 from metaenv.vector import BatchedEnv
 
-SECONDS = 3.0  # of each measurement; chosen, so that tasks drawn ahead and not used hardly count
 NUM_ENVS = {"MaterialsSynthesis-v0": 4096}
 DEFAULT_NUM_ENVS = 1024
-
-
-def rate(work: Callable[[], int], seconds: float = SECONDS) -> float:
-    """Units of work per second: ``work`` does some and says how many; the first call does not count."""
-    work()
-    done, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        done += work()
-    return done / elapsed
-
-
-def scalar_rate(env: gym.Env[Any, Any], seconds: float = SECONDS) -> float:
-    """Steps per second of a scalar environment under random actions, resets included."""
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    actions = [env.action_space.sample() for _ in range(64)]
-
-    def work() -> int:
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return len(actions)
-
-    return rate(work, seconds)
-
-
-def vector_rate(env: BatchedEnv, seconds: float = SECONDS, actions: list[NDArray[Any]] | None = None) -> float:
-    """Steps per second, summed over sub-environments, resets included; random actions by default."""
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    actions = actions or [np.asarray(env.action_space.sample()) for _ in range(8)]
-
-    def work() -> int:
-        for action in actions:
-            env.step(action)
-        return len(actions) * env.num_envs
-
-    return rate(work, seconds)
 
 
 def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:

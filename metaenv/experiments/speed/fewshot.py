@@ -10,14 +10,12 @@ Times are processor time with one torch thread, so that other programs on the ma
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-SECONDS = 1.5  # of each measurement, at least (chosen)
-ROUNDS = 5  # in which what is compared takes turns; the fastest counts, as other programs only ever slow one down
+from metaenv.experiments.speed.timing import fastest
+
 CHARACTERS, EXAMPLES = 1_200, 20  # Omniglot's training set
 EPISODES = 32  # in a batch of the sampler, as in MAML's Omniglot
 
@@ -96,20 +94,6 @@ class MetaUpdate:
         """Update."""
         if not math.isfinite(self.learner._update(self.batch)["loss"]):
             raise FloatingPointError("expected a finite loss in the benchmark; its settings are wrong")
-
-
-def fastest(work: Mapping[str, Callable[[], object]], at_least: float = SECONDS) -> dict[str, float]:
-    """Least processor seconds of each, over rounds in which they take turns."""
-    for each in work.values():
-        each()
-    best = dict.fromkeys(work, math.inf)
-    for _ in range(ROUNDS):
-        for name, each in work.items():
-            until = time.process_time() + at_least / ROUNDS
-            while (start := time.process_time()) < until:
-                each()
-                best[name] = min(best[name], time.process_time() - start)
-    return best
 
 
 # SAMPLERS

@@ -12,12 +12,11 @@ Measured are the sizes that the settings in the repository use, and for comparis
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metaenv.experiments.speed.timing import fastest
 from metaenv.trial import make_trials
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ SIZES = (  # environment, tasks in one update, steps of each
     ("SparsePointRobot", 32, 32),
     ("SparsePointRobot", 16, 128),
 )
-ROUNDS, UPDATES = 7, 5  # measurements, and updates in one (chosen: a measurement takes some tenths of a second)
 
 
 def prepared_agent(env_id: str, batch_size: int, tasks: int = TASKS, **settings: Any) -> PEARL:
@@ -131,15 +129,11 @@ def _context(context: Context, task: int) -> Context:
 
 
 def updates_per_second(env_id: str, tasks: int, batch_size: int) -> tuple[float, float]:
-    """Updates per second, all tasks at once and task by task; the best of `ROUNDS` measurements of each."""
+    """Updates per second, all tasks at once and task by task; the fastest update of each counts."""
     agent = prepared_agent(env_id, batch_size, tasks)
     batch = drawn_batch(agent, seed=0)
-    learners: list[Callable[[], object]] = [lambda: agent._gradient_step(*batch), lambda: looped_step(agent, *batch)]
-    for learn in learners:
-        learn()
-    times = [[_seconds(learn) for learn in learners] for _ in range(ROUNDS)]
-    batched, looped = np.min(times, axis=0)
-    return UPDATES / float(batched), UPDATES / float(looped)
+    seconds = fastest({"at once": lambda: agent._gradient_step(*batch), "looped": lambda: looped_step(agent, *batch)})
+    return 1 / seconds["at once"], 1 / seconds["looped"]
 
 
 def run() -> dict[str, float]:
@@ -148,17 +142,10 @@ def run() -> dict[str, float]:
 
     torch.set_num_threads(1)
     ratios: dict[str, float] = {}
-    print(f"PEARL's update of many tasks, default networks; updates/s, best of {ROUNDS}\n")
+    print("PEARL's update of many tasks, default networks; updates per second of processor time, the fastest counts\n")
     print(f"{'environment':<20}{'tasks':>6}{'steps a task':>13}{'at once':>9}{'task by task':>14}{'ratio':>7}")
     for env_id, tasks, batch_size in SIZES:
         batched, looped = updates_per_second(env_id, tasks, batch_size)
         ratio = ratios[f"{env_id}, {tasks} x {batch_size}"] = batched / looped
         print(f"{env_id:<20}{tasks:6d}{batch_size:13d}{batched:9.1f}{looped:14.1f}{ratio:7.1f}", flush=True)
     return ratios
-
-
-def _seconds(learn: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    for _ in range(UPDATES):
-        learn()
-    return time.perf_counter() - started

@@ -11,10 +11,9 @@ step. RecurrentPPO's default settings and RL2 with small shared memories are mea
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
+from metaenv.experiments.speed.timing import seconds_of
 from metaenv.trial import VectorTrial, make_trials
 
 ARMS = 5
@@ -44,7 +43,7 @@ def rl2_steps_per_second(pulls: int, iterations: int = 2, **settings: Any) -> fl
     config = RL2Config(n_epochs=EPOCHS, n_minibatches=MINIBATCHES, network=Network(**settings))
     agent = RL2(trials(BATCH // pulls, pulls), config, seed=0)
     agent.learn(BATCH)
-    return _speed(lambda: agent.learn(iterations * BATCH), iterations * BATCH)
+    return iterations * BATCH / seconds_of(lambda: agent.learn(iterations * BATCH))
 
 
 def recurrent_ppo_steps_per_second(pulls: int, envs: int, iterations: int = 2, **nets: Any) -> float:
@@ -64,7 +63,7 @@ def recurrent_ppo_steps_per_second(pulls: int, envs: int, iterations: int = 2, *
         policy_kwargs=nets,
     )
     agent.learn(BATCH)
-    return _speed(lambda: agent.learn(iterations * BATCH), iterations * BATCH)
+    return iterations * BATCH / seconds_of(lambda: agent.learn(iterations * BATCH))
 
 
 def recurrent_ppo_defaults_steps_per_second(pulls: int, iterations: int = 2) -> float:
@@ -74,7 +73,8 @@ def recurrent_ppo_defaults_steps_per_second(pulls: int, iterations: int = 2) -> 
     from metaenv.sb3 import SB3VecEnv
 
     agent = RecurrentPPO("MlpLstmPolicy", SB3VecEnv(trials(8, pulls)), seed=0, device="cpu")
-    return _speed(lambda: agent.learn(iterations * 8 * 128), iterations * 8 * 128)
+    steps = iterations * 8 * 128
+    return steps / seconds_of(lambda: agent.learn(steps))
 
 
 def run() -> dict[str, float]:
@@ -103,9 +103,3 @@ def run() -> dict[str, float]:
     for name in ("RecurrentPPO, its defaults", "RL2, shared GRU-64", "RL2, shared LSTM-64"):
         print(f"{name:<30}{results[name]:>10.0f}")
     return results
-
-
-def _speed(learn: Callable[[], object], steps: int) -> float:
-    started = time.perf_counter()
-    learn()
-    return steps / (time.perf_counter() - started)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 
-from metaenv.experiments.speed.envs import rate, scalar_rate, vector_rate
+from metaenv.experiments.speed.timing import SECONDS, rate, scalar_rate, seconds_of, vector_rate
 from metaenv.telescope.baselines import BayesLinear
 from metaenv.telescope.planner.catalogue import TargetList
 from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv
@@ -24,7 +23,6 @@ from metaenv.telescope.sim.sites import find_site
 from metaenv.telescope.sim.visibility import LOWEST_DEG
 from metaenv.trial import VectorTrial
 
-SECONDS = 3.0  # of each measurement (chosen)
 SITE, DATE, SLOTS, TARGETS = "la palma", "2027-03-14", 24, 40
 
 
@@ -90,7 +88,7 @@ def plan_ms(policy: str, times: int = 10) -> float:
     """Milliseconds of a whole plan: geometry, conditions, schedule and the night played."""
     listed = targets()
     plan_night(listed, SITE, DATE, policy, slots=SLOTS)
-    return _ms(lambda: plan_night(listed, SITE, DATE, policy, slots=SLOTS), times)
+    return 1e3 * seconds_of(lambda: plan_night(listed, SITE, DATE, policy, slots=SLOTS), times)
 
 
 def astroplan_ms() -> dict[str, float]:
@@ -128,11 +126,4 @@ def astroplan_ms() -> dict[str, float]:
             scheduler(blocks, astroplan.Schedule(*ends))
 
         with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("auto_max_age", None):
-            return {"the same by astroplan": _ms(plan, 1)}
-
-
-def _ms(work: Callable[[], object], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        work()
-    return 1e3 * (time.perf_counter() - started) / times
+            return {"the same by astroplan": 1e3 * seconds_of(plan)}

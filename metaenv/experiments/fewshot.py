@@ -12,6 +12,7 @@ from typing import Any
 
 from metaenv.errors import nearest
 from metaenv.evaluation import write_text
+from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
 from metaenv.runs.fewshot import Run, RunError, begin, do_cells, plan, read_report
@@ -35,7 +36,7 @@ def matrix(
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> dict[str, FewShotReport]:
-    """Carry out the runs of a matrix, or go on with them, and write its table, JSON and picture.
+    """Do the runs of a matrix, or go on with them, and write the table, JSON and picture.
 
     Args:
         out: folder of the matrix; the same call with the same folder goes on.
@@ -106,19 +107,18 @@ def _finished(out: Path, runs: dict[str, Run]) -> dict[str, FewShotReport]:
 def summary(reports: dict[str, FewShotReport]) -> str:
     """One table: a row a method, a column a problem, at the shot count of its training."""
     names = [m for m in [*LEARNERS, *BASELINES, *REFERENCES] if any(m in r.methods for r in reports.values())]
-    head = [f"{name} ({r.metric})" for name, r in reports.items()]
-    lines = ["| method | " + " | ".join(head) + " | training s |", "|---|" + "---:|" * (len(head) + 1)]
+    head = ["method", *(f"{name} ({r.metric})" for name, r in reports.items()), "training s"]
+    rows: list[list[str]] = []
     for method in names:
-        cells = [_cell(report, method) for report in reports.values()]
         seconds = sum(r.train_seconds.get(method, 0.0) for r in reports.values() if r.updates.get(method))
-        lines.append(f"| {method} | {' | '.join(cells)} | {seconds:.0f} |")
-    lines.append("| shots of training | " + " | ".join(str(r.n_shot) for r in reports.values()) + " | |")
+        rows.append([method, *(_cell(report, method) for report in reports.values()), f"{seconds:.0f}"])
+    rows.append(["shots of training", *(str(r.n_shot) for r in reports.values()), ""])
     note = (
-        "Mean ± half the 95 % interval over episodes and seeds; rmse: lower is better. **Bold**: better than every "
-        "baseline outside the interval of the paired difference; *: better than no-adaptation and nearest centroid "
-        "outside it."
+        "Mean ± half the 95 % interval over episodes and seeds; rmse: lower is better. **Bold**: better than "
+        "every baseline outside the interval of the paired difference; *: better than no-adaptation and nearest "
+        "centroid outside it."
     )
-    return "\n".join([*lines, "", note])
+    return "\n".join([*table(head, rows), "", note])
 
 
 def _cell(report: FewShotReport, method: str) -> str:
