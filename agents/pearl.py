@@ -200,6 +200,9 @@ class PEARL(Agent):
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.PEARL"
+    title: ClassVar[str] = "PEARL"
+    config_class: ClassVar[type[PEARLConfig]] = PEARLConfig
+    default_num_envs: ClassVar[int] = 20
 
     def __init__(
         self,
@@ -219,6 +222,7 @@ class PEARL(Agent):
         self._replay: TaskReplay | None = None
         self._tasks: TaskBatch | None = None
         self._stored: dict[str, Any] = {}
+        self._played: list[Any] = []
         self._teacher: Teacher | None = None
         if env is not None:
             self._prepare(cast(VectorTrial, env))
@@ -390,11 +394,17 @@ class PEARL(Agent):
         played = self._collect(trials, chosen, warm_up and self._updates == 0, callbacks)
         if played is None:
             return None
-        steps, valid, logged = played
+        *self._played, logged = slots, chosen, *played
+        return {**logged, **metrics}
+
+    def _end_iteration(self) -> None:
+        """Keep what was played, in the places (slots) of the tasks that were chosen."""
+        slots, chosen, steps, valid = self._played
+        replay, tasks = self._training_replay, self._training_tasks
         replay.clear(slots[chosen.ids != tasks.ids[slots]])
         replay.add(slots, steps, valid)
         self._tasks = tasks.replaced(slots, chosen)
-        return {**logged, **metrics}
+        self._played = []
 
     def _next_tasks(
         self, env: VectorTrial, tasks: TaskBatch, replay: TaskReplay, warm_up: bool, rng: np.random.Generator
@@ -741,8 +751,7 @@ class PEARL(Agent):
         d, k, latent = sizes.observation_size, sizes.action_vector, config.latent_size
         self.view = None if sizes.items is None else ItemView(sizes.items, k)
         seen = d + k if self.view is None else d - self.view.end + self.view.picked_size
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with self._initialising():
             self.sac = self._make_sac(d + latent + sizes.task_size)
             step = d + 1 if config.context_ends else 2 * d + k + 2 if self.view is None else seen + 2
             self.encoder = ContextEncoder(step, config.encoder_sizes, latent)

@@ -68,6 +68,8 @@ class RL2(Agent):
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.RL2"
+    title: ClassVar[str] = "RL²"
+    config_class: ClassVar[type[RL2Config]] = RL2Config
 
     def __init__(
         self,
@@ -312,8 +314,7 @@ class RL2(Agent):
         config, rows = self.config, self.config.log_std_rows
         if rows is None:
             rows = min(self.spaces.trial_length or 1, MAX_LOG_STD_ROWS)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with self._initialising():
             return RecurrentActorCritic(
                 self.spaces,
                 config.embedding_sizes,
