@@ -75,7 +75,9 @@ def _demo(args: list[str]) -> int:
     import tyro
 
     from metaenv.experiments.demo import demo
+    from metaenv.runs.allocator import keep_freed_memory
 
+    keep_freed_memory()
     tyro.cli(demo, args=args, prog="metaenv demo")
     return 0
 
@@ -89,12 +91,6 @@ def _train(args: list[str]) -> int:
 def _resume(args: list[str]) -> int:
     from metaenv.runs.command import resume_command
 
-    if args and not args[0].startswith("-"):
-        from metaenv.runs.fewshot_command import is_fewshot_run
-        from metaenv.runs.fewshot_command import resume_command as resume_fewshot
-
-        if is_fewshot_run(args[0]):
-            return resume_fewshot(args)
     return resume_command(args)
 
 

@@ -153,13 +153,15 @@ class Learner(ABC):
         self.iteration = 0
         self.iterations = 0
         """Where the last `meta_fit` was to end."""
+        self.run: dict[str, Any] = {}
+        """Settings of the run that the learner belongs to, as plain values; a checkpoint keeps them."""
         self.skipped = 0
         """Updates left out, because the loss or its gradient was not finite."""
         self._own_backbone = backbone is not None
         self._episodes_state: dict[str, Any] | None = None
         self.generator = torch.Generator().manual_seed(self.seed + 1)
         self.scaling = Scaling(problem)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch_threads_of(1):  # the numbers drawn depend on the threads
             torch.manual_seed(self.seed)
             body = backbone_for(problem.x_shape, self.config.sizes) if backbone is None else backbone
             self.network = self._build(body, n_features(body, problem.x_shape))
@@ -244,6 +246,7 @@ class Learner(ABC):
     def resume(
         self,
         episodes: Episodes,
+        iterations: int | None = None,
         *,
         progress_bar: bool = False,
         callback: Progress | None = None,
@@ -255,6 +258,8 @@ class Learner(ABC):
 
         Args:
             episodes: made as those were that training began with; they are wound on to where it stopped.
+            iterations: at which it ends, if it is to be longer than it was to be; the learning rate's decay is then
+                over all of them.
             progress_bar: see `meta_fit`, as all others.
             callback: see there.
             checkpoint: see there.
@@ -264,6 +269,9 @@ class Learner(ABC):
         self._check_episodes(episodes)
         if self._episodes_state is None:
             raise ValueError("expected a learner saved in meta_fit, but this one has not been trained; call meta_fit")
+        if iterations is not None and iterations < self.iteration:
+            raise ValueError(f"expected iterations >= {self.iteration}, which are done already, got {iterations}")
+        self.iterations = self.iterations if iterations is None else iterations
         episodes.set_state(self._episodes_state)
         with torch_threads_of(torch_threads):
             self._train(episodes, progress_bar, callback, checkpoint, checkpoint_every)
@@ -402,6 +410,7 @@ class Learner(ABC):
             "problem": asdict(self.problem),
             "config": asdict(self.config),
             "own_backbone": self._own_backbone,
+            "run": self.run,
             "seed": self.seed,
             "counts": [self.iteration, self.iterations, self._start, self.skipped],
             "network": self.network.state_dict(),
@@ -443,7 +452,7 @@ class Learner(ABC):
         self.scaling.load_state_dict(state["scaling"])
         self.generator.set_state(state["generator"])
         self.iteration, self.iterations, self._start, self.skipped = state["counts"]
-        self._episodes_state = state["episodes"]
+        self._episodes_state, self.run = state["episodes"], state["run"]
         self._set_more_state(state["more"])
         self.network.eval()
 

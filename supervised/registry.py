@@ -1,15 +1,15 @@
 """Every learner by its name. Looking a name up imports that learner's module only.
 
-To add one: a file, a line here; `tests/supervised/test_learners.py` then tests it, and `evaluation` tables it.
+To add one: a file, a line here; `tests/supervised/test_learners.py` then tests it, and `evaluation` tables it. One of
+your own needs no line: name it "module:Class".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from metaenv.errors import nearest
+from metaenv.imports import named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,24 +45,22 @@ REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telesc
 
 
 def learner_class(name: str) -> type[Learner]:
-    """The class of this name in `LEARNERS`, `FLOORS` or `REFERENCES`.
+    """The class of this name in `LEARNERS`, `FLOORS` or `REFERENCES`, or of "module:Class".
 
     Raises:
-        ValueError: there is none; the message says which there are.
+        ValueError: there is none, or it is no learner; the message says which there are.
     """
-    return named("learner", name, {**LEARNERS, **FLOORS, **REFERENCES})
+    from metaenv.supervised.learner import Learner
+
+    found = named("learner", name, {**LEARNERS, **FLOORS, **REFERENCES})
+    if not (isinstance(found, type) and issubclass(found, Learner)):
+        raise ValueError(f"expected a subclass of metaenv.supervised.Learner, got {name!r}, which is {found!r}")
+    return found
 
 
-def named(what: str, name: str, known: Mapping[str, str]) -> Any:
-    """The object that a name stands for, imported from "module:attribute".
-
-    Raises:
-        ValueError: there is none of this name; the message says what was looked for and which there are.
-    """
-    if name not in known:
-        raise ValueError(f"no {what} {name!r}.{nearest(name, known)}")
-    module, _, attribute = known[name].partition(":")
-    return getattr(import_module(module), attribute)
+def is_learner(name: str) -> bool:
+    """Whether it is a learner of this field or one of the user's own: no floor and no reference."""
+    return name not in FLOORS and name not in REFERENCES
 
 
 def make_learner(

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaenv.evaluation import package_versions, write_text
+from metaenv.evaluation import package_versions
+from metaenv.files import write_text
 from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
 from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, finite_numbers
-from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES
+from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES, is_learner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))
 
 
 @dataclass(frozen=True)
@@ -122,11 +121,11 @@ class FewShotReport:
 
     def _row(self, method: str) -> list[str]:
         floor = self.best_floor
-        gap = "" if method not in LEARNERS or floor is None else cell(self.gain(method, floor), sign=True)
+        gap = "" if not is_learner(method) or floor is None else cell(self.gain(method, floor), sign=True)
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
-        name = f"**{method}**" if method in LEARNERS else method
+        name = f"**{method}**" if is_learner(method) else method
         done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
         if done < self.seeds and self.updates.get(method):
             name += f" ({done} of {self.seeds} seeds)"
@@ -178,10 +177,6 @@ class FewShotReport:
             lines.append(f"| {m} | " + " | ".join(cell(self.interval(m, k, metric)) for k in self.shots) + " |")
         return "\n".join(lines)
 
-    def only(self, methods: list[str]) -> FewShotReport:
-        """With some of the methods."""
-        return replace(self, scores={k: {m: s for m, s in v.items() if m in methods} for k, v in self.scores.items()})
-
 
 def _shots(k: int) -> str:
     return "1 shot" if k == 1 else f"{k} shots"
@@ -198,13 +193,14 @@ def cell(interval: Interval, sign: bool = False) -> str:
 def draw(axes: Axes, report: FewShotReport) -> None:
     """Every method's curve over the shot counts, in the same style in every picture: floors are dashed."""
     plot: Any = axes
+    learners = [*LEARNERS, *(m for m in report.methods if is_learner(m) and m not in LEARNERS)]
     for method in report.methods:
-        i = list(LEARNERS if method in LEARNERS else {**FLOORS, **REFERENCES}).index(method)
+        i = (learners if is_learner(method) else [*FLOORS, *REFERENCES]).index(method)
         found = [report.interval(method, k) for k in report.shots]
         mean = [x.estimate for x in found]
         low, high = [x.estimate - x.low for x in found], [x.high - x.estimate for x in found]
-        colour = COLOURS[i % len(COLOURS)] if method in LEARNERS else "#888888"
-        mark = STYLES[i // len(COLOURS) % len(STYLES)] if method in LEARNERS else "osv^D*PX"[i % 8] + "--"
+        colour = COLOURS[i % len(COLOURS)] if is_learner(method) else "#888888"
+        mark = STYLES[i // len(COLOURS) % len(STYLES)] if is_learner(method) else "osv^D*PX"[i % 8] + "--"
         plot.errorbar(report.shots, mean, (low, high), fmt=mark, color=colour, label=method, lw=1.3, ms=4, capsize=2)
     plot.set_xscale("log")
     plot.set_xticks(report.shots, [str(k) for k in report.shots])

@@ -24,6 +24,7 @@ from metaenv.experiments.paper_tables import rl2_bandits, rl2_mdps
 from metaenv.experiments.pearl import gridnavi, pearl_bandit, pearl_materials, pearl_point_robot
 from metaenv.experiments.telescope import telescope
 from metaenv.policies import AgentPolicy, Policy
+from metaenv.runs.command import or_stopped
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import seconds_spent, train_set
 from metaenv.runs.training import TrainConfig, parsed, preset, replace
@@ -77,8 +78,12 @@ def reproduce_command(args: list[str]) -> int:
         omniglot, sinusoid,
     )  # fmt: skip
     function = dict(zip(RESULTS, functions, strict=True))[args[0]]
-    tyro.cli(function, args=args[1:], prog=f"metaenv reproduce {args[0]}")
-    return 0
+
+    def work() -> int:
+        tyro.cli(function, args=args[1:], prog=f"metaenv reproduce {args[0]}")
+        return 0
+
+    return or_stopped(work, "the same command goes on")
 
 
 def bandit_rl2(

@@ -6,11 +6,10 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import tyro
 
-from metaenv.agents.pearl import PEARL
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.experiments.belief_figures import write_pictures
@@ -48,9 +47,12 @@ def evaluate_run(
     evaluation = compare(config, policies, split, tasks, seed, bayesopt, parsed(given))
     show(evaluation, config.title)
     path = save(evaluation, run)
+    if not has_matplotlib():
+        print(f"\nWritten: {path}. Its picture needs matplotlib: pip install 'metaenv-science[plots]'")
+        return
     pictures = [path.with_suffix(".png")]
-    if isinstance(agent, PEARL) and not config.hide_history:
-        pictures += write_pictures(config, agent, run, split, tasks, seed, parsed(given))
+    if hasattr(agent, "posterior") and not config.hide_history:
+        pictures += write_pictures(config, cast(Any, agent), run, split, tasks, seed, parsed(given))
     pictures += write_gallery(config, agent, run, split, parsed(given))
     print(f"\nWritten: {path}, {', '.join(picture.name for picture in pictures)}")
 
@@ -106,11 +108,21 @@ def show(evaluation: Evaluation, agent: str = AGENT) -> None:
 def save(evaluation: Evaluation, folder: Path) -> Path:
     """Write the JSON and, where matplotlib is installed, the picture of the curves."""
     path = evaluation.save(folder / f"evaluation-{evaluation.split}.json")
-    from metaenv.plots import curves
-    from metaenv.plots import save as save_figure
+    if has_matplotlib():
+        from metaenv.plots import curves
+        from metaenv.plots import save as save_figure
 
-    save_figure(curves(evaluation), path.with_suffix(".png"))
+        save_figure(curves(evaluation), path.with_suffix(".png"))
     return path
+
+
+def has_matplotlib() -> bool:
+    """Whether pictures can be drawn."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _progress(policies: int) -> Progress:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from metaenv.errors import nearest
 from metaenv.evaluation import write_text
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
-from metaenv.runs.fewshot import Run, RunError, begin, do_cells, plan, read_report
+from metaenv.runs.cells import opened, read_report, run_cells
+from metaenv.runs.fewshot import Run, resolve_run
+from metaenv.runs.folder import RunError
+from metaenv.runs.parallel import Engine
 from metaenv.supervised.evaluation import finite_numbers
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import FLOORS, LEARNERS, REFERENCES, learner_class
@@ -31,6 +35,7 @@ def matrix(
     *,
     first_kind_only: bool = False,
     workers: int = 1,
+    engine: Engine = "local",
     progress_bar: bool = False,
     say: Callable[[str], None] = print,
     **settings: Any,
@@ -43,9 +48,10 @@ def matrix(
         learners: names; all by default.
         first_kind_only: leave out what a family has beside its first kind of problem.
         workers: processes that do cells at once.
+        engine: local processes, or a Ray cluster.
         progress_bar: show one for each training, unless there are several workers.
         say: told what begins.
-        **settings: of every run, as of `plan`: seed, seeds, iterations, episodes, quick, split.
+        **settings: of every run, as of `resolve_run`: seed, seeds, iterations, episodes, quick, split.
 
     Returns:
         A report for each problem, by the name of its folder.
@@ -53,16 +59,21 @@ def matrix(
     Raises:
         ValueError: no such family or learner, or the folder holds something else.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     runs = _runs(families, learners, first_kind_only, settings, say)
-    for name, run in runs.items():
-        begin(run, out / name)
-    try:
-        do_cells([(out / n, m, s) for n, run in runs.items() for m, s in run.cells()], progress_bar, workers, say)
-    finally:
-        reports = _finished(out, runs)
-        if reports:
-            save(reports, out)
+    jobs = [(out / name, method, seed) for name, run in runs.items() for method, seed in run.cells()]
+    failed: list[Path] = []
+    with ExitStack() as stack:
+        for name, run in runs.items():
+            stack.enter_context(opened(run, out / name))
+        try:
+            failures = run_cells(jobs, progress_bar, workers, engine, say)
+            failed = failures.folders
+        finally:
+            reports = _finished(out, runs, failed)
+            if reports:
+                save(reports, out)
+    failures.report("cells", len(jobs))
     return reports
 
 
@@ -85,7 +96,7 @@ def _runs(
             if learners and not able:
                 continue
             try:
-                run = plan(family, able if learners else None, kind=kind, **settings)
+                run = resolve_run(family, able if learners else None, kind=kind, **settings)
             except ImportError as error:
                 say(f"{family} is left out: {error}")
                 continue
@@ -97,9 +108,9 @@ def _runs(
     return runs
 
 
-def _finished(out: Path, runs: dict[str, Run]) -> dict[str, FewShotReport]:
+def _finished(out: Path, runs: dict[str, Run], failed: Sequence[Path]) -> dict[str, FewShotReport]:
     """Reports of the problems of which something is done."""
-    found = {name: read_report(out / name) for name in runs if (out / name / "config.json").exists()}
+    found = {name: read_report(out / name, failed) for name in runs if (out / name / "config.json").exists()}
     return {name: report for name, report in found.items() if any(report.scores[k] for k in report.scores)}
 
 

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.rl2 import RL2
 from metaenv.evaluation import Evaluation, difference, write_text
 from metaenv.experiments.evaluate import compare, save
 from metaenv.policies import AgentPolicy, Policy
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset
+from metaenv.runs.training import TrainConfig, load_run, parsed, preset
 
-CONDITIONED, BLIND, RL2_TITLE, PEARL_TITLE = "PPO, told the task", "PPO, context-blind", TITLES["rl2"], TITLES["pearl"]
+CONDITIONED, BLIND, RL2_TITLE, PEARL_TITLE = "PPO, told the task", "PPO, context-blind", RL2.title, PEARL.title
 SHORT = {RL2_TITLE: "rl2", PEARL_TITLE: "pearl", BLIND: "blind", CONDITIONED: "conditioned"}
 SPLITS = ("test", "ood-combination")
 MOLECULES = (1, 2, 3, 4, 5)

@@ -186,7 +186,7 @@ class Making:
         ]
         todo = [job for job in jobs if _kept(job[4], frozen_tests(job[1], self.tasks)) is None]
         print(f"{len(jobs)} classical cells, {len(jobs) - len(todo)} of them played already.", flush=True)
-        map_runs(play_classical, todo, self.engine, self.workers, lambda i, n: print(f"played {i} of {n}", flush=True))
+        map_runs(play_classical, [(*job[:4], job[4].resolve()) for job in todo], self.engine, self.workers)
         result = Result(self.paper, self.tasks, extra)
         for row in self.rows:
             test = frozen_tests(self.config(row), self.tasks)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from metaenv.agents.pearl import PEARL, PEARLConfig
+from metaenv.agents.rl2 import RL2
 from metaenv.baselines import RANDOM, baselines_of
 from metaenv.evaluation import CHUNK, Evaluation, difference, first_tasks, make_row, oracle_row, write_text
 from metaenv.experiments.belief_figures import write_pictures
@@ -23,13 +24,13 @@ from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy, RandomPolicy, play_trials
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import is_complete, seconds_spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset, replace
+from metaenv.runs.training import TrainConfig, load_run, parsed, preset, replace
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.tasks import FrozenTasks, Reference
 from metaenv.trial import VectorTrial, make_trials
 from metaenv.typing import Floats
 
-RL2_TITLE, PEARL_TITLE, BLIND = TITLES["rl2"], TITLES["pearl"], "PPO, context-blind"
+RL2_TITLE, PEARL_TITLE, BLIND = RL2.title, PEARL.title, "PPO, context-blind"
 BLIND_SHARE = 3  # of RL²'s steps for a context-blind PPO; chosen: it has less to learn
 RESAMPLES = 1000  # of the bootstrap; chosen
 SUMMARY = (0, 1, 2, 5, 10, 19)  # trajectories of the point robot that the short table shows

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from matplotlib.figure import Figure
 
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.evaluation import Evaluation, Row, ratio_interval, write_text
 from metaenv.experiments.evaluate import compare
@@ -17,12 +19,12 @@ from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import spent, train_set
-from metaenv.runs.training import TITLES, TrainConfig, load_run, parsed, preset
+from metaenv.runs.training import TrainConfig, load_run, parsed, preset
 from metaenv.stats import Interval
 from metaenv.telescope.baselines import BEST_FIXED, knowing_policies
 from metaenv.telescope.tasks import SPLITS
 
-RL2_TITLE, PEARL_TITLE, BLIND = TITLES["rl2"], TITLES["pearl"], "PPO without memory"
+RL2_TITLE, PEARL_TITLE, BLIND = RL2.title, PEARL.title, "PPO without memory"
 KINDS = {"rl2": RL2_TITLE, "pearl": PEARL_TITLE, "blind": BLIND, "depth-rl2": RL2_TITLE, "depth-pearl": PEARL_TITLE}
 """Kinds of runs, and the name of each in tables."""
 HELD_OUT = tuple(s for s in SPLITS if s not in ("train", "validation"))
