@@ -145,6 +145,7 @@ def _take(path: Path) -> int:
             with contextlib.suppress(FileNotFoundError):  # its owner has removed it just now
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     os.ftruncate(descriptor, 0)
+                    os.lseek(descriptor, 0, os.SEEK_SET)
                     os.write(descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
                     return descriptor
         except BaseException:

@@ -55,7 +55,7 @@ class Failures:
             yield
         except EXPECTED as error:
             self._errors[folder] = error
-            self._say(f"{folder} failed: {error}")
+            self._say(f"failed: {_named(folder, error)}")
 
     @property
     def folders(self) -> list[Path]:
@@ -65,8 +65,12 @@ class Failures:
     def report(self, what: str, total: int) -> None:
         """Raise RunError, in which every failure is named, if there was one."""
         if self._errors:
-            each = "\n".join(f"  {folder}: {error}" for folder, error in self._errors.items())
-            raise RunError(f"{len(self)} of {total} {what} failed; the same command goes on with them:\n{each}")
+            each = "\n".join(f"  {_named(folder, error)}" for folder, error in self._errors.items())
+            raise RunError(f"{len(self)} of {total} {what} failed; the others are done:\n{each}")
+
+
+def _named(folder: Path, error: Exception) -> str:
+    return str(error) if str(folder) in str(error) else f"{folder}: {error}"
 
 
 def map_runs(

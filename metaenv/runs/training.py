@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,12 +144,11 @@ def _learn(
     agent.set_logger(Logger(str(place.path), writers))
     saver = Saver(place, agent.save)
     steps, new = config.steps - agent.num_timesteps, agent.num_timesteps == 0
-    with stops_raised():
+    with stops_raised(), closing(agent.logger):
         try:
             agent.learn(steps, Checkpoints(saver), reset_num_timesteps=new, progress_bar=progress_bar)
         finally:
             saver.save()
-            agent.logger.close()
     return agent
 
 
