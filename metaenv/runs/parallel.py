@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +27,6 @@ from metaenv.runs.folder import RunError
 Engine = Literal["local", "ray"]
 ATTEMPTS = 3
 """Times that a job is begun whose process is killed, by the system when memory is short (chosen)."""
-PATIENCE = 30.0
-"""Seconds that a worker has to save when its parent has ended (chosen: the notice that preemption gives)."""
 EXPECTED = (ValueError, OSError, ArithmeticError, ImportError)
 """Errors of one job, which leave the others alone; any other is a fault of the program."""
 
@@ -206,12 +203,10 @@ def _work(connection: Connection, run: Callable[..., Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Save and end as soon as the parent has ended, however that came about."""
+    """End as soon as the parent was killed. At once: whoever goes on with the run may begin at any moment."""
     parent = parent_process()
     assert parent is not None, "workers have a parent"
     parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(PATIENCE)
     os._exit(1)
 
 

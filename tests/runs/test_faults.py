@@ -62,7 +62,7 @@ def test_a_set_does_not_pass_off_other_settings(copy, tmp_path):
     (out / "rl2").mkdir(parents=True)
     copy.rename(out / "rl2" / "seed-0")
     assert train_set({"rl2": CONFIG}, 1, out)["rl2"] == [out / "rl2" / "seed-0"], "the same settings go on"
-    with pytest.raises(RunError, match="steps is 600 and not 900, which is asked for.*--steps 900"):
+    with pytest.raises(RunError, match=r"steps is 600 and not 900, which is asked for.*--steps 900"):
         train_set({"rl2": replace(CONFIG, steps=900)}, 1, out)
     with pytest.raises(RunError, match=r"agent\.epochs is 4 and not 3"):
         train_set({"rl2": replace(CONFIG, agent=replace(CONFIG.agent, epochs=3))}, 1, out)
