@@ -38,7 +38,7 @@ run_folder.CHECKPOINT_SHARE = 0.5
 
 SMALL = ["--agent.hidden-size", "16", "--agent.embedding-sizes", "16"]
 COMMANDS: dict[str, list[str]] = {
-    "rl2": ["train", "rl2", "BernoulliBandit", "--steps", "60000", "--num-envs", "100", *SMALL, "--verbose", "1"],
+    "rl2": ["train", "rl2", "BernoulliBandit", "--steps", "30000", "--num-envs", "100", *SMALL, "--verbose", "1"],
     "pearl": [
         *["train", "pearl", "BernoulliBandit", "--steps", "6000", "--num-envs", "10", "--verbose", "1"],
         *["--agent.n-tasks", "20", "--agent.gradient-steps", "10", "--agent.replay-capacity", "1000"],
@@ -48,7 +48,7 @@ COMMANDS: dict[str, list[str]] = {
         *["--query", "3", "--no-floors", "--settings", "tasks_per_batch", "4"],
     ],
     "set": [
-        *["train", "rl2", "BernoulliBandit", "--steps", "30000", "--num-envs", "100", *SMALL],
+        *["train", "rl2", "BernoulliBandit", "--steps", "15000", "--num-envs", "100", *SMALL],
         *["--seeds", "3", "--workers", "2"],
     ],
 }
