@@ -6,7 +6,8 @@ import copy
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from stable_baselines3.common.utils import configure_logger
 from torch import Tensor
 
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.interrupts import stops_deferred
 from metaenv.threads import torch_threads_of
 
 Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
@@ -42,6 +44,13 @@ class Agent(ABC):
     """
 
     checkpoint_kind: ClassVar[str]
+    """What its checkpoints are marked with, such as "metaenv.RL2"."""
+    title: ClassVar[str]
+    """Its name in tables, such as "RL²"."""
+    config_class: ClassVar[type[Any]]
+    """The dataclass of its settings. `metaenv train` makes an agent by ``cls(env, config, seed=seed)``."""
+    default_num_envs: ClassVar[int] = 1024
+    """Trials that `metaenv train` plays at once where no settings say otherwise."""
 
     def __init__(
         self,
@@ -55,6 +64,8 @@ class Agent(ABC):
         self.verbose = verbose
         self.tensorboard_log = tensorboard_log
         self.env = env
+        self.run: dict[str, Any] = {}
+        """Settings of the run that the agent belongs to, as plain values; a checkpoint keeps them."""
         self.num_timesteps = 0
         self.iteration = 0
         self._torch_threads = torch_threads
@@ -79,6 +90,13 @@ class Agent(ABC):
     def _set_learner_state(self, state: dict[str, Any]) -> None:
         """Put back what `_learner_state` returned."""
 
+    @contextmanager
+    def _initialising(self) -> Iterator[None]:
+        """Draw weights from the agent's seed, to the same numbers on any machine: they depend on torch's threads."""
+        with torch.random.fork_rng(devices=[]), torch_threads_of(1):
+            torch.manual_seed(self.seed)
+            yield
+
     @classmethod
     @abstractmethod
     def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
@@ -90,6 +108,9 @@ class Agent(ABC):
 
     def _set_fixed_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (optional)
         """Put back what `_fixed_state` returned, beyond what `_from_state` uses."""
+
+    def _end_iteration(self) -> None:  # noqa: B027 (optional)
+        """Take over what `_play_and_update` has left for the end of the iteration; it is not interrupted."""
 
     def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:  # noqa: B027 (optional)
         """Called once in `learn`, before the first iteration."""
@@ -170,6 +191,7 @@ class Agent(ABC):
             progress_bar: show one (needs tqdm and rich).
         """
         env = self._require_env()
+        self._undo_iteration()
         name = tb_log_name or type(self).__name__
         callbacks = self._setup_learn(total_timesteps, callback, name, reset_num_timesteps, progress_bar)
         total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
@@ -194,29 +216,40 @@ class Agent(ABC):
 
     def _iterate(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback, log_interval: int) -> bool:
         """Play and learn: wholly, or not at all. Returns whether to go on."""
-        started = time.perf_counter()
-        before = self._before_iteration = copy.deepcopy(self._changing_state())
+        started, played_before = time.perf_counter(), self.num_timesteps
+        self._before_iteration = copy.deepcopy(self._changing_state())
         try:
             metrics = self._play_and_update(env, callbacks)
         except BaseException:
-            self._set_changing_state(before)
+            self._undo_iteration()
             raise
-        finally:
-            self._before_iteration = None
         if metrics is None:
-            self._set_changing_state(before)
+            self._undo_iteration()
             return False
-        self.iteration += 1
-        speed = (self.num_timesteps - before["num_timesteps"]) / (time.perf_counter() - started)
-        self._log(metrics, speed, log_interval)
+        with stops_deferred():
+            self._end_iteration()
+            self.iteration += 1
+            self._before_iteration = None
+            speed = (self.num_timesteps - played_before) / (time.perf_counter() - started)
+            self._log(metrics, speed, log_interval)
         return True
+
+    def _undo_iteration(self) -> None:
+        """Go back to the end of the last whole iteration, if one is under way.
+
+        What was before is kept until all of it is put back, so that an interruption of the undoing loses nothing.
+        """
+        if self._before_iteration is not None:
+            with stops_deferred():
+                self._set_changing_state(self._before_iteration)
+                self._before_iteration = None
 
     # SAVING
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, atomically; `.pt` is appended to a path without suffix."""
         changing = self._before_iteration or self._changing_state()
-        save_checkpoint(path, self.checkpoint_kind, {**self._fixed_state(), **changing})
+        save_checkpoint(path, self.checkpoint_kind, {**self._fixed_state(), **changing, "run": self.run})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], env: VectorEnv[Any, Any, Any] | None = None, verbose: int = 0) -> Self:
@@ -231,6 +264,7 @@ class Agent(ABC):
             agent = cls._from_state(state, env, verbose)
             agent._set_fixed_state(state)
             agent._set_changing_state(state)
+            agent.run = state["run"]
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"Expected a {cls.checkpoint_kind} checkpoint of this version, but the contents of {path} do not fit: "

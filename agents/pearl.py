@@ -74,6 +74,9 @@ class PEARL(Agent):
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.PEARL"
+    title: ClassVar[str] = "PEARL"
+    config_class: ClassVar[type[PEARLConfig]] = PEARLConfig
+    default_num_envs: ClassVar[int] = 20
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class PEARL(Agent):
         self._generator = torch.Generator().manual_seed(self.seed)
         self._training: TrainingTasks | None = None
         self._stored: dict[str, Any] = {}
+        self._played: list[Any] = []
         self._expert: Expert | None = None
         if env is not None:
             self._prepare(cast(VectorTrial, env))
@@ -202,9 +206,13 @@ class PEARL(Agent):
         played = self._collect(trials, chosen, warm_up and self._updates == 0, callbacks)
         if played is None:
             return None
-        steps, valid, logged = played
-        training.keep(slots, chosen, steps, valid)
+        *self._played, logged = slots, chosen, *played
         return {**logged, **metrics}
+
+    def _end_iteration(self) -> None:
+        """Keep what was played, in the places (slots) of the tasks that were chosen."""
+        self._training_tasks.keep(*self._played)
+        self._played = []
 
     def _collect(
         self, env: VectorTrial, tasks: TaskBatch, at_random: bool, callbacks: BaseCallback
@@ -363,8 +371,7 @@ class PEARL(Agent):
         if prediction is not None and prediction.feed_to_policy:
             input_size += dims.task_dim
         network = layout and (lambda: SetNetwork(layout, input_size, sizes, config.network.entity_size))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with self._initialising():
             self.sac = make_soft_actor_critic(dims, input_size, sizes, config.ent_coef, config.target_entropy, network)
             belief = GaussianBelief(step_size, config.belief)
             self.decoder = RewardDecoder(dims, layout, latent, sizes)

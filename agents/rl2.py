@@ -65,6 +65,8 @@ class RL2(Agent):
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.RL2"
+    title: ClassVar[str] = "RL²"
+    config_class: ClassVar[type[RL2Config]] = RL2Config
 
     def __init__(
         self,
@@ -79,8 +81,7 @@ class RL2(Agent):
         self.config = config or RL2Config()
         super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
         self.dims = self._resolve_dims(env, dims)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with self._initialising():
             self.policy = RecurrentActorCritic(self.dims, self.config.network, self.config.task_prediction)
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = self.config.reward_scale

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from metaenv.files import read_sealed_zip, write_sealed_zip
 
 SUFFIX = ".pt"
 
@@ -17,7 +19,7 @@ def save_checkpoint(path: str | os.PathLike[str], kind: str, state: dict[str, An
     """Write a checkpoint so that the file is either the whole new one or the old one.
 
     It is written beside the target under a temporary name, flushed to disk and then renamed: a run that is
-    killed while saving leaves the previous checkpoint as it was.
+    killed while saving leaves the previous checkpoint as it was. The file carries its SHA-256.
 
     Args:
         path: where to; `.pt` is appended if it has no suffix. Missing folders are made.
@@ -27,18 +29,9 @@ def save_checkpoint(path: str | os.PathLike[str], kind: str, state: dict[str, An
     Returns:
         The path written.
     """
-    target = _with_suffix(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            torch.save({"kind": kind, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    target, archive = _with_suffix(path), io.BytesIO()
+    torch.save({"kind": kind, "state": state}, archive)
+    write_sealed_zip(target, archive)
     return target
 
 
@@ -51,17 +44,17 @@ def load_checkpoint(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is truncated, is no checkpoint, or holds another kind of agent.
+        ValueError: the file is truncated or damaged, is no checkpoint, or holds another kind of agent.
     """
     source = Path(path) if Path(path).exists() else _with_suffix(path)
     try:
-        content = torch.load(source, map_location="cpu", weights_only=True)
+        content = torch.load(read_sealed_zip(source), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(
-            f"Expected a {kind} checkpoint, but {source} ({_size(source)}) cannot be read as one: it is cut short, "
-            f"damaged, or another program's file. Load another checkpoint, or train and save again. ({error})"
+            f"Expected a {kind} checkpoint, but {source} cannot be read as one: it is cut short, damaged, or another "
+            f"program's file. Load another checkpoint, or train and save again. ({error})"
         ) from error
     if not isinstance(content, dict) or content.keys() != {"kind", "state"} or content["kind"] != kind:
         found = content.get("kind") if isinstance(content, dict) else type(content).__name__
@@ -74,7 +67,3 @@ def load_checkpoint(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
 def _with_suffix(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     return target if target.suffix else target.with_suffix(SUFFIX)
-
-
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size} bytes" if path.is_file() else "not a file"

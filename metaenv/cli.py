@@ -117,7 +117,9 @@ def _demo(args: list[str]) -> int:
     import tyro
 
     from metaenv.experiments.demo import demo
+    from metaenv.runs.allocator import keep_freed_memory
 
+    keep_freed_memory()
     tyro.cli(demo, args=args, prog="metaenv demo")
     return 0
 
@@ -132,16 +134,14 @@ def _train(args: list[str]) -> int:
 def _resume(args: list[str]) -> int:
     from metaenv.runs.command import resume_command
 
-    if args and not args[0].startswith("-"):
-        from metaenv.runs.fewshot_command import is_fewshot_run
-        from metaenv.runs.fewshot_command import resume_command as resume_fewshot
-
-        if is_fewshot_run(args[0]):
-            return resume_fewshot(args)
     return resume_command(args)
 
 
 def _fewshot(args: list[str]) -> int:
+    if args[:1] == ["all"]:
+        from metaenv.experiments.fewshot import matrix_command
+
+        return matrix_command(args[1:])
     from metaenv.runs.fewshot_command import fewshot_command
 
     return fewshot_command(args)

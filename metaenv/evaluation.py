@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.files import replacing
+from metaenv.files import write_text
 from metaenv.policies import Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.tasks import FrozenTasks
@@ -244,13 +244,6 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def write_text(path: str | Path, text: str) -> Path:
-    """Write a file under a temporary name and rename it, so that no half-written file is ever seen."""
-    with replacing(path := Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
 
 
 def _after(record: TrialRecord, shots: Sequence[int], objective: str) -> Floats:

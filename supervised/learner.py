@@ -109,6 +109,8 @@ class Learner(ABC):
         """Meta-updates so far."""
         self.iterations = 0
         """The iteration at which the last `meta_fit` was to end."""
+        self.run: dict[str, Any] = {}
+        """Settings of the run that the learner belongs to, as plain values; a checkpoint keeps them."""
         self.skipped = 0
         """Updates that were skipped, because the loss or its gradient was not finite."""
         self._start = 0  # the iteration at which the last meta_fit began
@@ -116,7 +118,7 @@ class Learner(ABC):
         self._episodes_state: dict[str, Any] | None = None
         self.generator = torch.Generator().manual_seed(self.seed + 1)
         self.scaling = Scaling(problem)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch_threads_of(1):  # the numbers drawn depend on the threads
             torch.manual_seed(self.seed)
             body = backbone_for(problem.x_shape, self.config.sizes) if backbone is None else backbone
             self.network: Any = self._build(body, n_features(body, problem.x_shape))
@@ -297,6 +299,7 @@ class Learner(ABC):
             "problem": asdict(self.problem),
             "config": asdict(self.config),
             "own_backbone": self._own_backbone,
+            "run": self.run,
             "seed": self.seed,
             "counts": [self.iteration, self.iterations, self._start, self.skipped],
             "network": self.network.state_dict(),
@@ -338,7 +341,7 @@ class Learner(ABC):
         self.scaling.load_state_dict(state["scaling"])
         self.generator.set_state(state["generator"])
         self.iteration, self.iterations, self._start, self.skipped = state["counts"]
-        self._episodes_state = state["episodes"]
+        self._episodes_state, self.run = state["episodes"], state["run"]
         self._set_more_state(state["more"])
         self.network.eval()
 

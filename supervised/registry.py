@@ -1,15 +1,15 @@
-"""The few-shot learners, their baselines and references, by name. A module is imported when its name is looked up.
+"""Every learner by its name. Looking a name up imports that learner's module only.
 
-A new learner needs a file and a line in `LEARNERS`; `tests/supervised/test_learners.py` then tests it.
+To add one: a file, a line here; `tests/supervised/test_learners.py` then tests it, and `evaluation` tables it. One of
+your own needs no line: name it "module:Class".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from metaenv.errors import nearest
+from metaenv.imports import named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ LEARNERS: dict[str, str] = {
     "reptile": "metaenv.supervised.learners.reptile:Reptile",
     "snail": "metaenv.supervised.learners.snail:SNAIL",
 }
-"""Few-shot learners, as "module:Class"."""
+"""Learners of this field, "module:Class"."""
 
 BASELINES: dict[str, str] = {
     "gp": "metaenv.supervised.baselines.gp:TaskGP",
@@ -36,34 +36,31 @@ BASELINES: dict[str, str] = {
     "linear": "metaenv.supervised.baselines.simple:LinearModel",
     "nearest-centroid": "metaenv.supervised.baselines.simple:NearestCentroid",
     "random-forest": "metaenv.supervised.baselines.forests:RandomForest",
-    "no-adaptation": "metaenv.supervised.baselines.simple:NoAdaptation",
+    "no-adaptation": "metaenv.supervised.baselines.simple:ZeroShot",
 }
-"""Baselines that every learner is compared with."""
+"""What every learner must be held against."""
 
 REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telescope_values:PriorRidge"}
-"""References that know more than a learner may, such as the distribution of tasks. A family names those that are shown
-beside its learners."""
+"""What knows more than a learner may, and is shown beside them: of the families that name them."""
 
 
 def learner_class(name: str) -> type[Learner]:
-    """The class of this name in `LEARNERS`, `BASELINES` or `REFERENCES`.
+    """The class of this name in `LEARNERS`, `BASELINES` or `REFERENCES`, or of "module:Class".
 
     Raises:
-        ValueError: there is none; the message says which there are.
+        ValueError: there is none, or it is no learner; the message says which there are.
     """
-    return named("learner", name, {**LEARNERS, **BASELINES, **REFERENCES})
+    from metaenv.supervised.learner import Learner
+
+    found = named("learner", name, {**LEARNERS, **BASELINES, **REFERENCES})
+    if not (isinstance(found, type) and issubclass(found, Learner)):
+        raise ValueError(f"expected a subclass of metaenv.supervised.Learner, got {name!r}, which is {found!r}")
+    return found
 
 
-def named(what: str, name: str, known: Mapping[str, str]) -> Any:
-    """The object that a name stands for, imported from "module:attribute".
-
-    Raises:
-        ValueError: there is none of this name; the message says what was looked for and which there are.
-    """
-    if name not in known:
-        raise ValueError(f"no {what} {name!r}.{nearest(name, known)}")
-    module, _, attribute = known[name].partition(":")
-    return getattr(import_module(module), attribute)
+def is_learner(name: str) -> bool:
+    """Whether it is a learner of this field or one of the user's own: no baseline and no reference."""
+    return name not in BASELINES and name not in REFERENCES
 
 
 def make_learner(

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaenv.evaluation import package_versions, write_text
+from metaenv.evaluation import package_versions
+from metaenv.files import write_text
 from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
@@ -22,7 +23,7 @@ from metaenv.supervised.evaluation import (
     interval_text,
     markdown_table,
 )
-from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES
+from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, is_learner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,12 +128,12 @@ class FewShotReport:
     def _row(self, method: str) -> list[str]:
         baseline = self.best_baseline
         gap = (
-            "" if method not in LEARNERS or baseline is None else interval_text(self.gain(method, baseline), sign=True)
+            "" if not is_learner(method) or baseline is None else interval_text(self.gain(method, baseline), sign=True)
         )
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
-        name = f"**{method}**" if method in LEARNERS else method
+        name = f"**{method}**" if is_learner(method) else method
         done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
         if done < self.seeds and self.updates.get(method):
             name += f" ({done} of {self.seeds} seeds)"
@@ -189,13 +190,14 @@ def _shots(k: int) -> str:
 def draw(axes: Axes, report: FewShotReport) -> None:
     """Every method's curve over the shot counts, in the same style in every picture: baselines are dashed."""
     plot: Any = axes
+    learners = [*LEARNERS, *(m for m in report.methods if is_learner(m) and m not in LEARNERS)]
     for method in report.methods:
-        i = list(LEARNERS if method in LEARNERS else {**BASELINES, **REFERENCES}).index(method)
+        i = (learners if is_learner(method) else [*BASELINES, *REFERENCES]).index(method)
         found = [report.interval(method, k) for k in report.shots]
         mean = [x.estimate for x in found]
         low, high = [x.estimate - x.low for x in found], [x.high - x.estimate for x in found]
-        colour = COLOURS[i % len(COLOURS)] if method in LEARNERS else "#888888"
-        mark = STYLES[i // len(COLOURS) % len(STYLES)] if method in LEARNERS else "osv^D*PX"[i % 8] + "--"
+        colour = COLOURS[i % len(COLOURS)] if is_learner(method) else "#888888"
+        mark = STYLES[i // len(COLOURS) % len(STYLES)] if is_learner(method) else "osv^D*PX"[i % 8] + "--"
         plot.errorbar(report.shots, mean, (low, high), fmt=mark, color=colour, label=method, lw=1.3, ms=4, capsize=2)
     plot.set_xscale("log")
     plot.set_xticks(report.shots, [str(k) for k in report.shots])

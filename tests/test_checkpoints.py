@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,29 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         save_checkpoint(tmp_path / "a.pt", "kind", {"unsaveable": RefusesToBeSaved()})
     assert load_checkpoint(tmp_path / "a.pt", "kind")["count"] == 5
     assert [file.name for file in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path / "a.pt", "kind", STATE)
+    whole, rng = path.read_bytes(), random.Random(0)
+    for bit in rng.sample(range(8 * len(whole)), 200):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"a\.pt cannot be read"):
+            load_checkpoint(path, "kind")
+    path.write_bytes(whole)
+    assert load_checkpoint(path, "kind")["count"] == 5
+
+
+def test_code_in_a_whole_file_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a.pt", "kind", {"code": print})
+    with pytest.raises(ValueError, match="Expected a kind checkpoint"):
+        load_checkpoint(tmp_path / "a.pt", "kind")
+
+
+def test_a_link_to_a_checkpoint_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.pt").symlink_to(tmp_path / "disk" / "real.pt")
+    save_checkpoint(tmp_path / "a.pt", "kind", STATE)
+    assert (tmp_path / "a.pt").is_symlink() and load_checkpoint(tmp_path / "disk" / "real.pt", "kind")["count"] == 5

@@ -46,8 +46,15 @@ def reproduce_command(args: list[str]) -> int:
         raise ValueError(f"no result {args[0]!r}.{nearest(args[0], EXPERIMENTS)}")
     import tyro
 
-    tyro.cli(experiment(args[0]), args=args[1:], prog=f"metaenv reproduce {args[0]}").run()
-    return 0
+    from metaenv.runs.command import or_stopped
+
+    asked = tyro.cli(experiment(args[0]), args=args[1:], prog=f"metaenv reproduce {args[0]}")
+
+    def work() -> int:
+        asked.run()
+        return 0
+
+    return or_stopped(work, "the same command goes on")
 
 
 def experiment(name: str) -> type[Experiment]:

@@ -6,11 +6,10 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import tyro
 
-from metaenv.agents.pearl import PEARL
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.experiments.belief_figures import write_pictures
@@ -50,8 +49,8 @@ def evaluate_run(
     evaluation = compare(config, policies, split, tasks, seed, bayesopt, parsed(given))
     show(evaluation, config.title)
     written = save(evaluation, run)
-    if isinstance(agent, PEARL) and not config.hide_history:
-        written += drawn(lambda: write_pictures(config, agent, run, split, tasks, seed, parsed(given))) or []
+    if hasattr(agent, "posterior") and not config.hide_history:
+        written += drawn(lambda: write_pictures(config, cast(Any, agent), run, split, tasks, seed, parsed(given))) or []
     trials = config.make_env(num_envs=1, **{**parsed(given), "split": split})
     frozen = first_tasks(trials.distribution.frozen(split), tasks)
     written += drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, run, config.title)) or []

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import tyro
+
 from metaenv.errors import nearest
-from metaenv.evaluation import write_text
+from metaenv.files import write_text
 from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
-from metaenv.runs.fewshot import Run, RunError, begin, do_cells, plan, read_report
+from metaenv.runs.cells import opened, read_report, run_cells
+from metaenv.runs.command import or_stopped
+from metaenv.runs.fewshot import Run, resolve_run
+from metaenv.runs.folder import RunError
+from metaenv.runs.parallel import Engine
 from metaenv.supervised.evaluation import finite_numbers, interval_text
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, learner_class
@@ -32,6 +39,7 @@ def matrix(
     *,
     first_kind_only: bool = False,
     workers: int = 1,
+    engine: Engine = "local",
     progress_bar: bool = False,
     say: Callable[[str], None] = print,
     **settings: Any,
@@ -44,9 +52,10 @@ def matrix(
         learners: names; all by default.
         first_kind_only: leave out what a family has beside its first kind of problem.
         workers: processes that do cells at once.
+        engine: local processes, or a Ray cluster.
         progress_bar: show one for each training, unless there are several workers.
         say: told what begins.
-        **settings: of every run, as of `plan`: seed, seeds, iterations, episodes, quick, split.
+        **settings: of every run, as of `resolve_run`: seed, seeds, iterations, episodes, quick, split.
 
     Returns:
         A report for each problem, by the name of its folder.
@@ -54,16 +63,21 @@ def matrix(
     Raises:
         ValueError: no such family or learner, or the folder holds something else.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     runs = _runs(families, learners, first_kind_only, settings, say)
-    for name, run in runs.items():
-        begin(run, out / name)
-    try:
-        do_cells([(out / n, m, s) for n, run in runs.items() for m, s in run.cells()], progress_bar, workers, say)
-    finally:
-        reports = _finished(out, runs)
-        if reports:
-            save(reports, out)
+    jobs = [(out / name, method, seed) for name, run in runs.items() for method, seed in run.cells()]
+    failed: list[Path] = []
+    with ExitStack() as stack:
+        for name, run in runs.items():
+            stack.enter_context(opened(run, out / name))
+        try:
+            failures = run_cells(jobs, progress_bar, workers, engine, say)
+            failed = failures.folders
+        finally:
+            reports = _finished(out, runs, failed)
+            if reports:
+                save(reports, out)
+    failures.report("cells", len(jobs))
     return reports
 
 
@@ -86,7 +100,7 @@ def _runs(
             if learners and not able:
                 continue
             try:
-                run = plan(family, able if learners else None, kind=kind, **settings)
+                run = resolve_run(family, able if learners else None, kind=kind, **settings)
             except ImportError as error:
                 say(f"{family} is left out: {error}")
                 continue
@@ -98,9 +112,9 @@ def _runs(
     return runs
 
 
-def _finished(out: Path, runs: dict[str, Run]) -> dict[str, FewShotReport]:
+def _finished(out: Path, runs: dict[str, Run], failed: Sequence[Path]) -> dict[str, FewShotReport]:
     """Reports of the problems of which something is done."""
-    found = {name: read_report(out / name) for name in runs if (out / name / "config.json").exists()}
+    found = {name: read_report(out / name, failed) for name in runs if (out / name / "config.json").exists()}
     return {name: report for name, report in found.items() if any(report.scores[k] for k in report.scores)}
 
 
@@ -152,3 +166,52 @@ def save(reports: dict[str, FewShotReport], out: Path) -> None:
     for ax in axes[len(reports) :]:
         ax.set_axis_off()
     save_figure(figure, out / "picture.png")
+
+
+def matrix_command(args: list[str]) -> int:
+    """Parse what comes after ``metaenv fewshot all`` and do it."""
+
+    def run(
+        families: tuple[str, ...] = (),
+        learners: tuple[str, ...] = (),
+        first_kind_only: bool = False,
+        iterations: int | None = None,
+        seed: int = 0,
+        seeds: int = 1,
+        split: str = "test",
+        episodes: int = 1_000,
+        quick: bool = False,
+        workers: int = 1,
+        engine: Engine = "local",
+        out: Path | None = None,
+    ) -> int:
+        """Every learner and baseline on every family and kind of problem: one table, with a section a family.
+
+        Args:
+            families: some only.
+            learners: some only.
+            first_kind_only: leave out what a family has beside its first kind of problem.
+            iterations: meta-updates of every learner, instead of the stored ones.
+            seed: of the first training.
+            seeds: trainings of each learner.
+            split: of the evaluation.
+            episodes: of the evaluation, frozen, for each number of samples.
+            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
+            workers: processes that train at once.
+            engine: local processes, or a Ray cluster.
+            out: the folder; runs/fewshot/all by default. The same command with the same folder goes on.
+        """
+        folder = out or Path("runs/fewshot") / ("all-quick" if quick else "all")
+
+        def work() -> int:
+            reports = matrix(
+                folder, families, learners, first_kind_only=first_kind_only, workers=workers, engine=engine,
+                progress_bar=True, iterations=iterations, seed=seed, seeds=seeds, split=split, episodes=episodes,
+                quick=quick,
+            )  # fmt: skip
+            print(f"\n{summary(reports)}\n\nWritten: {folder / 'table.md'}, with JSON and pictures beside it.")
+            return 0
+
+        return or_stopped(work, "the same command goes on")
+
+    return tyro.cli(run, args=args, prog="metaenv fewshot all")

@@ -131,7 +131,7 @@ class PaperExperiment(AgentExperiment):
         ]
         todo = [job for job in jobs if kept(job[4], frozen_tests(job[1], self.tasks)) is None]
         print(f"{len(jobs)} classical cells, {len(jobs) - len(todo)} of them played already.", flush=True)
-        map_runs(play_baseline, todo, self.engine, self.workers, lambda i, n: print(f"played {i} of {n}", flush=True))
+        map_runs(play_baseline, [(*job[:4], job[4].resolve()) for job in todo], self.engine, self.workers)
 
     def _path(self, row: str, policy: str) -> Path:
         """Where a baseline's results are kept."""

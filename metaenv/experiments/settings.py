@@ -18,17 +18,19 @@ from metaenv.agents.pearl_config import (
     PEARLConfig,
     PEARLNetwork,
 )
+from metaenv.agents.registry import agent_class
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.errors import nearest_of
 from metaenv.registry import NAMESPACE, full_id, names, vector_class
-from metaenv.runs.training import AgentConfig, RunError, TrainConfig
+from metaenv.runs.folder import RunError
+from metaenv.runs.settings import TrainConfig
 
 SETTINGS: dict[str, TrainConfig] = {}
 """Settings by name."""
 
 
 def _keep(
-    name: str, env: str, steps: int, num_envs: int, agent: AgentConfig | None = None, **others: Any
+    name: str, env: str, steps: int, num_envs: int, agent: RL2Config | PEARLConfig | None = None, **others: Any
 ) -> TrainConfig:
     SETTINGS[name] = TrainConfig(f"{env}-v0", steps, num_envs, agent=agent or RL2Config(), **others)
     return SETTINGS[name]
@@ -275,15 +277,16 @@ def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
 
     Args:
         name: a key of `SETTINGS`, where the ending ``-pearl`` may be left off, or the id of an environment.
-        algorithm: "rl2" or "pearl".
+        algorithm: name of an agent, or "module:Class".
 
     Raises:
         RunError: there is neither; the nearest name is suggested.
     """
-    ending = "" if algorithm == "rl2" else f"-{algorithm}"
+    chosen = agent_class(algorithm)
     known = {key: config for key, config in SETTINGS.items() if config.algorithm == algorithm}
-    short = name.rpartition("/")[2].rpartition("-v")[0] or name.rpartition("/")[2]
-    for candidate in (name, f"{name}{ending}", f"{short}{ending}"):
+    mine = ":" not in name or name.startswith(f"{NAMESPACE}:")  # another project's environment may bear the same name
+    short = (name.rpartition("/")[2].rpartition("-v")[0] or name.rpartition("/")[2]) if mine else name
+    for candidate in (name, f"{name}-{algorithm}", short, f"{short}-{algorithm}"):
         if candidate in known:
             return known[candidate]
     try:
@@ -291,8 +294,8 @@ def preset(name: str, algorithm: str = "rl2") -> TrainConfig:
     except ValueError as error:
         kinds = {"Environments": names(), "Kept settings": known.keys() - set(names())}
         raise RunError(f"no environment and no kept settings {name!r}.{nearest_of(name, kinds)}") from error
-    start = {"num_envs": 20} if algorithm == "pearl" else {}
     declared = getattr(vector_class(env), "training_settings", {}).get(algorithm, {})
     # Another project's id is kept whole: without its module it is not found.
     known_as = env.rpartition("/")[2] if env.startswith(f"{NAMESPACE}:") else env
-    return TrainConfig.from_dict({"env": known_as, "algorithm": algorithm, **start, **declared})
+    start = {"env": known_as, "algorithm": algorithm, "num_envs": chosen.default_num_envs}
+    return TrainConfig.from_dict({**start, **declared}, f"training_settings of {env}")

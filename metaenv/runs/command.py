@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from metaenv.agents.base import Agent
-from metaenv.errors import nearest
+from metaenv.agents.registry import AGENTS, agent_class
+from metaenv.files import read_json
+from metaenv.interrupts import exit_status, stops_raised
+from metaenv.runs.allocator import keep_freed_memory
+from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.options import OPTIONS
-from metaenv.runs.training import AGENTS, TITLES, RunError, TrainConfig, read_config, resume, train
+from metaenv.runs.parallel import Engine
+from metaenv.runs.sets import seed_runs, train_folders
+from metaenv.runs.settings import TrainConfig
+from metaenv.runs.training import COUNTER, lengthen, read_config, resume, train
 
 TRAIN_HELP = """\
-usage: metaenv train rl2|pearl ENV [options]
+usage: metaenv train {agents} ENV [options]
 
-Train RL² (recurrent, on-policy) or PEARL (infers the task, off-policy) on trials of an environment, in a new run
-folder (runs/ENV-SEED or runs/ENV-pearl-SEED by default). ENV is an environment (`metaenv envs`) or settings kept in
-the repository, such as MaterialsSynthesis, materials-demo, bandit-10-5.
+Train RL² (recurrent, on-policy), PEARL (infers the task, off-policy) or an agent of your own (module:Class) on trials
+of an environment, in a new run folder (runs/ENV-SEED or runs/ENV-AGENT-SEED by default). ENV is an environment
+(`metaenv envs`), one of your own (module:id), or settings kept in the repository, such as MaterialsSynthesis,
+materials-demo, bandit-10-5.
 
   metaenv train rl2 MaterialsSynthesis --steps 2000000 --seed 1 --out runs/first
   metaenv train rl2 MaterialsSynthesis --settings variant full feedback yield --agent.n-epochs 3
+  metaenv train rl2 MaterialsSynthesis --seeds 5 --workers 4       five runs; on a cluster with --engine ray
   metaenv train pearl SparsePointRobot --agent.belief.latent-size 3
   metaenv train rl2 TargetSelection --agent.teacher Bayes-UCB --agent.network.hidden-size 64
   metaenv train rl2 ENV --help       all options, with their defaults for that environment
@@ -33,20 +41,24 @@ Ctrl-C keeps what was learned; `metaenv resume RUN` goes on to the same result.
 
 
 def train_command(args: list[str], preset: Callable[[str, str], TrainConfig]) -> int:
-    """Parse ``rl2|pearl ENV [options]`` and train; `preset` finds settings by name and algorithm."""
+    """Parse ``AGENT ENV [options]`` and train; `preset` finds settings by name and algorithm."""
+    usage = TRAIN_HELP.format(agents="|".join(AGENTS))
     if not args or args[0] in ("-h", "--help"):
-        print(TRAIN_HELP, end="")
+        print(usage, end="")
         return 0
-    if args[0] not in AGENTS:
-        raise RunError(f"no agent {args[0]!r}.{nearest(args[0], AGENTS)}")
+    chosen = agent_class(args[0])
     if len(args) < 2 or args[1].startswith("-"):
-        print(TRAIN_HELP, end="")
+        print(usage, end="")
         return 0 if len(args) > 1 and args[1] in ("-h", "--help") else 2
     algorithm, name = args[:2]
     defaults = preset(name, algorithm)
 
     def run(
+        agent: Any = defaults.agent,
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = defaults,
+        seeds: int = 1,
+        workers: int = 1,
+        engine: Engine = "local",
         out: Path | None = None,
         verbose: int = 0,
         tensorboard: bool = False,
@@ -54,49 +66,110 @@ def train_command(args: list[str], preset: Callable[[str, str], TrainConfig]) ->
         """Train an agent in a new run folder.
 
         Args:
+            agent: settings of the agent.
             config: settings.
+            seeds: training runs, with one seed after the other; beyond one, each in a folder seed-S of the run folder,
+                and the same command again goes on where it stopped.
+            workers: runs that are trained at once.
+            engine: local processes, or a Ray cluster.
             out: the run folder, new or empty.
             verbose: 1 prints the log as a table, instead of the progress bar.
             tensorboard: also write TensorBoard events into the run folder.
         """
-        plain = name.rpartition("/")[2] + ("" if algorithm == "rl2" else f"-{algorithm}")
+        config = replace(config, agent=agent)
+        plain = "-".join([name.rpartition("/")[2].rpartition(":")[2], *([_short(algorithm)] * (algorithm != "rl2"))])
         folder = out or Path("runs") / f"{plain}-{config.seed}"
+        if seeds > 1 or engine == "ray":
+            jobs = seed_runs(config, range(config.seed, config.seed + seeds), folder)
+            return _train_set(jobs, engine, workers, f"the same command, or metaenv resume {folder}, goes on")
         return _report(
             lambda: train(config, folder, progress_bar=not verbose, verbose=verbose, tensorboard=tensorboard), folder
         )
 
+    run.__annotations__["agent"] = chosen.config_class  # it is known only now
     with OPTIONS:
-        return tyro.cli(run, args=args[2:], prog=f"metaenv train {algorithm} {name}", description=TITLES[algorithm])
+        return tyro.cli(run, args=args[2:], prog=f"metaenv train {algorithm} {name}", description=chosen.title)
+
+
+def _short(algorithm: str) -> str:
+    return algorithm.rpartition(":")[2]
 
 
 def resume_command(args: list[str]) -> int:
-    """Parse ``RUN`` and go on with it."""
+    """Parse ``RUN`` and go on with it: a run of an agent, a few-shot run, or a set of runs."""
 
-    def run(run: tyro.conf.Positional[Path], verbose: int = 0, tensorboard: bool = False) -> int:
-        """Go on with an interrupted run, to the same result as without the interruption.
+    def run(
+        run: tyro.conf.Positional[Path],
+        steps: int | None = None,
+        iterations: int | None = None,
+        workers: int = 1,
+        engine: Engine = "local",
+        verbose: int = 0,
+        tensorboard: bool = False,
+    ) -> int:
+        """Go on with an interrupted run, to the same result as without the interruption, or lengthen a run.
 
         Args:
-            run: the run folder.
-            verbose: 1 prints the log as a table, instead of the progress bar.
-            tensorboard: also write TensorBoard events into the run folder.
+            run: the run folder, of an agent or of few-shot learners, or one that holds folders seed-S.
+            steps: train an agent for so many steps in all, more than it was to have.
+            iterations: train few-shot learners for so many meta-updates in all, likewise.
+            workers: of a few-shot run or a set, what is trained at once.
+            engine: likewise, local processes, or a Ray cluster.
+            verbose: of an agent's run, 1 prints the log as a table, instead of the progress bar.
+            tensorboard: of an agent's run, also write TensorBoard events into the run folder.
         """
+        config = RunFolder(run).config
+        if config.exists() and read_json(config).get("run") == "few-shot":
+            from metaenv.runs.fewshot_command import resume_fewshot
+
+            return resume_fewshot(run, iterations, workers, engine)
+        if iterations is not None:
+            raise RunError("--iterations is for few-shot runs; an agent's is lengthened by --steps")
+        folders = sorted(path.parent for path in run.glob("seed-*/config.json"))
+        if folders and not config.exists():
+            if steps is not None:
+                for folder in folders:
+                    lengthen(folder, steps)
+            jobs = [(read_config(folder), folder.resolve()) for folder in folders]
+            return _train_set(jobs, engine, workers, f"metaenv resume {run} goes on")
         read_config(run)
+        if steps is not None:
+            lengthen(run, steps)
         how: dict[str, Any] = {"progress_bar": not verbose, "verbose": verbose, "tensorboard": tensorboard}
         return _report(lambda: resume(run, **how), run)
 
     return tyro.cli(run, args=args, prog="metaenv resume")
 
 
-def _report(work: Callable[[], Agent], folder: Path) -> int:
+def _train_set(jobs: list[tuple[TrainConfig, Path]], engine: Engine, workers: int, how: str) -> int:
+    def work() -> int:
+        train_folders(jobs, engine, workers)
+        print(f"Run folders: {', '.join(str(folder) for _, folder in jobs)}. Next: metaenv evaluate FOLDER")
+        return 0
+
+    return or_stopped(work, how)
+
+
+def or_stopped(work: Callable[[], int], how: str) -> int:
+    """Do the work of a command; Ctrl-C and SIGTERM end it with a message on how to go on."""
+    keep_freed_memory()
     try:
+        with stops_raised():
+            return work()
+    except KeyboardInterrupt as stop:
+        print(f"\nInterrupted. What was learned is kept; {how}", file=sys.stderr)
+        return exit_status(stop)
+
+
+def _report(work: Callable[[], Any], folder: Path) -> int:
+    def done() -> int:
         agent = work()
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. What was learned is in {folder}; go on with: metaenv resume {folder}", file=sys.stderr)
-        return 130
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    # An iteration whose trials a teacher all played has no return of the agent's own: NaN.
-    returns = [line["rollout/return"] for line in lines if line["rollout/return"] == line["rollout/return"]]
-    told = f"last mean return of a trial {returns[-1]:.3f}" if returns else "no trial was played without help"
-    print(f"Trained for {agent.num_timesteps:,} steps; {told}.")
-    print(f"Run folder: {folder}. Next: metaenv evaluate {folder} --split test")
-    return 0
+        lines = RunFolder(folder).read_log(COUNTER)
+        # An iteration whose trials a teacher all played has no return of the agent's own: NaN.
+        returns = [value for line in lines if (value := line.get("rollout/return", float("nan"))) == value]
+        last = f"last mean return of a trial {returns[-1]:.3f}" if returns else "no trial was played without help"
+        print(f"Trained for {agent.num_timesteps:,} steps; {last}.")
+        print(f"Run folder: {folder}. Next: metaenv evaluate {folder} --split test")
+        return 0
+
+    return or_stopped(done, f"go on with: metaenv resume {folder}")

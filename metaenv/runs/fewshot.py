@@ -1,57 +1,39 @@
-"""A few-shot run and its folder: learners and baselines on one problem of a family, resumable at any time.
+"""What a few-shot run is: learners and baselines on one problem of a family, every setting resolved.
 
-    run = plan("light-curves", ["prototypical"], seeds=3)
-    report = carry_out(run, "runs/curves")              # the same call again goes on where it stopped
+    run = resolve_run("light-curves", ["prototypical"], seeds=3)
+    report = run_fewshot(run, "runs/curves")            # the same call again goes on where it stopped
     print(report.markdown())
 
-A run folder holds ``config.json`` (the problem, the resolved settings of every method, package versions) and a folder
-``METHOD/seed-S`` for each cell: ``checkpoint.pt``, ``log.jsonl``, and once it is done ``scores.npz`` and ``cell.json``.
+`metaenv.runs.cells` has `run_fewshot`, which trains and evaluates.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaenv.errors import nearest
-from metaenv.evaluation import package_versions, write_text
-from metaenv.files import replacing
+from metaenv.runs.folder import RunError
+from metaenv.runs.settings import plain, read
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.problem import Kind, Problem
-from metaenv.supervised.evaluation import Scores, evaluate
 from metaenv.supervised.families import make_family
 from metaenv.supervised.families.family import Family
 from metaenv.supervised.learner import Learner, config_names
-from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
-from metaenv.supervised.report import FewShotReport
+from metaenv.supervised.registry import BASELINES, LEARNERS, is_learner, learner_class, make_learner
 from metaenv.supervised.settings import CACHED_EXAMPLES, TrainingSettings, training_settings
 from metaenv.tasks import TaskSampler
 
 EVALUATION_SEED = 8_128  # of the frozen episodes; training streams have the seeds of the runs (chosen)
-CHECKPOINT_SECONDS = 20.0  # what an interruption without warning may cost (chosen)
-LOG_LINES = 200  # of a training (chosen)
 FOREST_EPISODES = 100  # forests take a tenth of a second an episode, so they get the first so many only (chosen)
 QUICK_EPISODES, QUICK_FORESTS, QUICK_SHARE = 50, 10, 20  # --quick: episodes, and a twentieth of the updates (chosen)
 FORESTS = ("isolation-forest", "random-forest")
-
-
-class RunError(ValueError):
-    """A run, or a run folder, that cannot be used as asked."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +86,7 @@ class Run:
 
     def frozen(self, k: int) -> FrozenEpisodes:
         """The evaluation episodes with ``k`` samples to learn from."""
-        return _frozen(self.to_json(), k)
+        return _frozen(json.dumps(self.to_dict()), k)
 
     def learner(self, method: str, seed: int) -> Learner:
         """A new one."""
@@ -115,28 +97,37 @@ class Run:
         seeds = range(self.seed, self.seed + self.seeds)
         return [(m, s) for s in seeds for m in self.methods if s == self.seed or learner_class(m).trained]
 
-    def to_json(self) -> str:
-        """All of it."""
-        return json.dumps(asdict(self), indent=1)
+    def cell_settings(self, method: str) -> dict[str, Any]:
+        """All settings that decide what a method learns and how it is scored, as JSON has them."""
+        others = {k: v for k, v in self.to_dict().items() if k not in ("seed", "seeds", "methods")}
+        return {**others, "method": plain(self.methods[method])}
+
+    def lengthened(self, iterations: int) -> Run:
+        """With so many meta-updates of everything that is trained.
+
+        Raises:
+            RunError: a method was to have more.
+        """
+        for name, chosen in self.methods.items():
+            if chosen.iterations > iterations:
+                raise RunError(
+                    f"{name} is trained for {chosen.iterations:,} iterations; it can be lengthened, but not to "
+                    f"{iterations:,}"
+                )
+        longer = {m: replace(r, iterations=iterations) if r.iterations else r for m, r in self.methods.items()}
+        return replace(self, methods=longer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as plain values, as JSON has them."""
+        return plain(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Run:
-        """What `to_json` wrote. Raises RunError if something is missing or unknown."""
-        known = {f.name for f in fields(cls)}
-        given = {k: v for k, v in values.items() if k in known}
-        if missing := known - given.keys():
-            raise RunError(f"expected a few-shot run's settings, but {', '.join(sorted(missing))} are missing")
-        methods = {
-            name: TrainingSettings(
-                r["iterations"], {k: _tuples(v) for k, v in r["settings"].items()}, r["n_query"], r["task_cache"]
-            )
-            for name, r in given.pop("methods").items()
-        }
-        given["options"] = {k: _tuples(v) for k, v in given["options"].items()}
-        return cls(**{k: _tuples(v) for k, v in given.items()}, methods=methods)
+    def from_dict(cls, values: Mapping[str, Any], where: str = "the settings") -> Run:
+        """What `to_dict` gave. Raises RunError, which begins with ``where``, if something is missing or unknown."""
+        return read(cls, values, where)
 
 
-def plan(
+def resolve_run(
     family: str,
     learners: Sequence[str] | None = None,
     *,
@@ -209,7 +200,7 @@ def _resolved(
     updates = stored.iterations if iterations is None else iterations
     mine = config_names(learner_class(name).config_class)
     # A baseline beside a learner takes of its settings what it knows too, such as the sizes of the network.
-    more = {k: v for k, v in settings.items() if (asked and name in LEARNERS) or k in mine}
+    more = {k: v for k, v in settings.items() if (asked and is_learner(name)) or k in mine}
     return TrainingSettings(
         (max(1, updates // QUICK_SHARE) if quick and updates else updates) if trained else 0,
         {**stored.settings, **{k: _tuples(v) for k, v in more.items()}},
@@ -247,7 +238,7 @@ def _with_shots(run: Run) -> Run:
         except ValueError:
             if given or count == k:
                 raise
-    return Run(**{**{f.name: getattr(run, f.name) for f in fields(run)}, "shots": tuple(fitting)})
+    return replace(run, shots=tuple(fitting))
 
 
 @lru_cache(maxsize=4)
@@ -274,312 +265,3 @@ def _task_cache(family: str, options: str, kind: Kind, n_tasks: int, n_examples:
 
 def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-# THE FOLDER
-
-
-def carry_out(
-    run: Run, folder: str | Path, *, progress_bar: bool = False, workers: int = 1, say: Callable[[str], None] = print
-) -> FewShotReport:
-    """Train and evaluate whatever of a run is not done yet, and write its report.
-
-    Args:
-        run: what `plan` gave.
-        folder: new, empty, or that of the same run, which is then gone on with, to the same result.
-        progress_bar: show one for each training, unless there are several workers.
-        workers: processes that do cells at once.
-        say: told what begins.
-
-    Raises:
-        RunError: the folder holds something else.
-        KeyboardInterrupt: after what was learned has been saved.
-    """
-    folder = Path(folder)
-    begin(run, folder)
-    do_cells([(folder, method, seed) for method, seed in run.cells()], progress_bar, workers, say)
-    report = read_report(folder)
-    report.save(folder)
-    return report
-
-
-def begin(run: Run, folder: Path) -> None:
-    """Write the settings into a new folder, or see that they are those it has."""
-    path = folder / "config.json"
-    if path.exists():
-        if read_run(folder) != run:
-            raise RunError(
-                f"{folder} holds a run with other settings; go on with it by `metaenv resume {folder}`, or give "
-                "another folder with --out"
-            )
-    elif folder.exists() and any(folder.iterdir()):
-        raise RunError(f"{folder} exists and is not empty; give another folder with --out")
-    else:
-        write_text(path, json.dumps({**asdict(run), "versions": package_versions()}, indent=1) + "\n")
-
-
-def read_run(folder: str | Path) -> Run:
-    """The settings of a run folder. Raises RunError if it is none."""
-    path = Path(folder) / "config.json"
-    if not path.exists():
-        raise RunError(f"expected a run folder with a config.json, found none in {folder}; `metaenv fewshot` makes one")
-    try:
-        return Run.from_dict(json.loads(path.read_text()))
-    except (json.JSONDecodeError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is not a few-shot run's settings ({error}); was it edited?") from error
-
-
-def load_learner(folder: str | Path, method: str, seed: int | None = None) -> Learner:
-    """A trained learner of a run folder, to adapt to tasks of one's own.
-
-    Args:
-        folder: of the run.
-        method: a learner or a trained baseline.
-        seed: of its training; by default the first.
-    """
-    run = read_run(folder)
-    if method not in run.methods:
-        raise RunError(f"{folder} has no learner {method!r}.{nearest(method, run.methods)}")
-    path = _cell(Path(folder), method, run.seed if seed is None else seed) / "checkpoint.pt"
-    if not path.exists():
-        raise RunError(f"{path} is not there yet; train it first with `metaenv resume {folder}`")
-    return learner_class(method).load(path)
-
-
-def read_report(folder: str | Path) -> FewShotReport:
-    """The report of a run folder: of all methods and seeds that are done."""
-    folder = Path(folder)
-    run = read_run(folder)
-    scores: dict[int, dict[str, Scores]] = {k: {} for k in run.shots}
-    seconds: dict[str, float] = {}
-    hashes: dict[int, str] = {}
-    for method in run.methods:
-        cells = [_cell(folder, m, s) for m, s in run.cells() if m == method and is_done(_cell(folder, m, s))]
-        if not cells:
-            continue
-        told = [json.loads((cell / "cell.json").read_text()) for cell in cells]
-        seconds[method] = sum(t["train_seconds"] for t in told)
-        for k in run.shots:
-            each = [_read_scores(cell, k, t["seconds"][str(k)]) for cell, t in zip(cells, told, strict=True)]
-            scores[k][method] = each[0] if len(each) == 1 else Scores.of_seeds(each)
-            hashes[k] = told[0]["sha256"][str(k)]
-    updates = {m: r.iterations for m, r in run.methods.items()}
-    return FewShotReport(run.name, _problem(run), run.n_shot, run.seeds, hashes, scores, seconds, updates)
-
-
-def _problem(run: Run) -> Problem:
-    return run.stream("train").problem
-
-
-def _cell(folder: Path, method: str, seed: int) -> Path:
-    return folder / method / f"seed-{seed}"
-
-
-def is_done(cell: Path) -> bool:
-    """Whether a cell has been trained and evaluated."""
-    return (cell / "cell.json").exists()
-
-
-# CELLS
-
-
-def do_cells(
-    jobs: Sequence[tuple[Path, str, int]], progress_bar: bool, workers: int, say: Callable[[str], None]
-) -> None:
-    """Do those cells (run folder, method, seed) that are not done yet."""
-    todo = [job for job in jobs if not is_done(_cell(*job))]
-    if len(todo) < len(jobs):
-        say(f"{len(jobs) - len(todo)} of {len(jobs)} cells are done already.")
-    if workers > 1 and len(todo) > 1:
-        _in_processes(todo, workers, say)
-        return
-    for folder, method, seed in todo:
-        updates = read_run(folder).methods[method].iterations
-        say(f"{folder.name}: {method}" + (f", seed {seed}, {updates:,} meta-updates" if updates else ""))
-        try:
-            do_cell(folder, method, seed, progress_bar)
-        except FloatingPointError as error:
-            say(_left_out((folder, method, seed), error))
-
-
-def _in_processes(jobs: Sequence[tuple[Path, str, int]], workers: int, say: Callable[[str], None]) -> None:
-    # spawn: a forked child of a process that has used torch's threads can hang.
-    context = get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_heed, initargs=(stop,)) as pool:
-        futures = {pool.submit(do_cell, *job): job for job in jobs}
-        try:
-            for done, future in enumerate(as_completed(futures), 1):
-                folder, method, seed = futures[future]
-                try:
-                    future.result()
-                    say(f"{done} of {len(jobs)}: {folder.name}, {method}, seed {seed}")
-                except FloatingPointError as error:
-                    say(_left_out(futures[future], error))
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _left_out(job: tuple[Path, str, int], error: FloatingPointError) -> str:
-    return f"{job[0].name}: {job[1]}, seed {job[2]}, is left out: {error}"
-
-
-_stop: Any = None
-"""In worker processes: the event that ends their trainings. Ctrl-C reaches the parent, which sets it."""
-
-
-def _heed(stop: Any) -> None:
-    global _stop
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def do_cell(folder: Path, method: str, seed: int, progress_bar: bool = False) -> None:
-    """Train a method with a seed and score it, going on where it was interrupted; nothing if that is done.
-
-    Raises:
-        KeyboardInterrupt: after the checkpoint was written.
-    """
-    if is_done(_cell(folder, method, seed)):
-        return
-    if _stop is not None and _stop.is_set():
-        raise KeyboardInterrupt
-    run, cell = read_run(folder), _cell(folder, method, seed)
-    learner, seconds = _trained(run, cell, method, seed, progress_bar)
-    first = run.forest_episodes if method in FORESTS else None
-    told: dict[str, Any] = {"train_seconds": seconds, "skipped": learner.skipped, "seconds": {}, "sha256": {}}
-    columns: dict[str, Any] = {}
-    for k in run.shots:
-        report = evaluate({method: learner}, run.frozen(k), first=first)
-        columns |= {f"{k} {metric}": v for metric, v in report.scores[method].by_episode.items()}
-        told["seconds"][str(k)] = report.scores[method].seconds
-        told["sha256"][str(k)] = report.sha256
-    _write_arrays(cell / "scores.npz", columns)
-    write_text(cell / "cell.json", json.dumps(told, indent=1) + "\n")
-
-
-def _trained(run: Run, cell: Path, method: str, seed: int, progress_bar: bool) -> tuple[Learner, float]:
-    """A learner at the end of its training, and the seconds that this took, interruptions left out."""
-    chosen, path = run.methods[method], cell / "checkpoint.pt"
-    episodes = run.training(method, seed)
-    learner = learner_class(method).load(path) if path.exists() else run.learner(method, seed)
-    with _interrupts() as interrupted:
-        watch = _Watch(learner, cell, max(1, chosen.iterations // LOG_LINES), interrupted)
-        shown = progress_bar and learner.trained
-        if path.exists():
-            learner.meta_fit(episodes, resume=True, progress_bar=shown, callback=watch)
-        else:
-            learner.meta_fit(episodes, chosen.iterations, progress_bar=shown, callback=watch)
-        watch.close()
-        if interrupted():
-            raise KeyboardInterrupt
-    return learner, watch.seconds if learner.trained else 0.0
-
-
-class _Watch:
-    """Called after every update: log, checkpoints, and the end when there was a Ctrl-C."""
-
-    def __init__(self, learner: Learner, cell: Path, every: int, interrupted: Callable[[], bool]) -> None:
-        self.learner, self.path, self.every, self.interrupted = learner, cell / "checkpoint.pt", every, interrupted
-        self._log = cell / "log.jsonl"
-        kept = _lines_until(self._log, learner.iteration)
-        write_text(self._log, "".join(json.dumps(line) + "\n" for line in kept))
-        self._before = kept[-1]["seconds"] if kept else 0.0
-        self._started = self._saved = time.monotonic()
-        self._losses: list[float] = []
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of training so far."""
-        return self._before + time.monotonic() - self._started
-
-    def __call__(self, iteration: int, metrics: dict[str, float]) -> bool:
-        self._losses.append(metrics["loss"])
-        stop = self.interrupted()
-        if iteration % self.every == 0:
-            self._write(iteration)
-        if stop or time.monotonic() - self._saved > CHECKPOINT_SECONDS:
-            self._save()
-        return not stop
-
-    def close(self) -> None:
-        """Save the end, or the place of the interruption."""
-        if self._losses:
-            self._write(self.learner.iteration)
-        self._save()
-
-    def _save(self) -> None:
-        self.learner.save(self.path)
-        self._saved = time.monotonic()
-
-    def _write(self, iteration: int) -> None:
-        finite = [x for x in self._losses if np.isfinite(x)]
-        line = {
-            "iteration": iteration,
-            "loss": float(np.mean(finite)) if finite else None,
-            "skipped": self.learner.skipped,
-            "seconds": round(self.seconds, 3),
-        }
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self._losses.clear()
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether there was a Ctrl-C, which ends a training after an update; a second one ends it at once."""
-    if _stop is not None:
-        yield _stop.is_set
-        return
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def note(number: int, frame: Any) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _lines_until(path: Path, iteration: int) -> list[dict[str, Any]]:
-    kept: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:  # cut short by a kill
-            continue
-        if line["iteration"] <= iteration:
-            kept.append(line)
-    return kept
-
-
-def _read_scores(cell: Path, k: int, seconds: float) -> Scores:
-    with np.load(cell / "scores.npz", allow_pickle=False) as stored:
-        names = [name for name in stored.files if name.startswith(f"{k} ")]
-        return Scores({name.partition(" ")[2]: stored[name] for name in names}, seconds)
-
-
-def _write_arrays(path: Path, columns: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **columns)
-
-
-__all__ = [
-    "Run",
-    "RunError",
-    "carry_out",
-    "load_learner",
-    "plan",
-    "read_report",
-    "read_run",
-]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from metaenv.errors import nearest
-from metaenv.runs.fewshot import Run, carry_out, plan, read_run
+from metaenv.runs.cells import lengthen, read_run, run_fewshot
+from metaenv.runs.command import or_stopped, resume_command
+from metaenv.runs.fewshot import Run, resolve_run
+from metaenv.runs.parallel import Engine
+from metaenv.runs.settings import parsed
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class
@@ -28,7 +30,8 @@ all problems that does not adapt (no-adaptation). A table and a picture by the n
 
 families:  {families}
 learners:  {learners}
-baselines: {baselines} (may be named as learners, too)
+baselines:    {baselines} (may be named as learners, too)
+A family or a learner of your own is named module:Class.
 
   metaenv fewshot light-curves prototypical                     5 kinds of star, 5 samples of each
   metaenv fewshot light-curves prototypical --kind anomaly      rare transients
@@ -49,8 +52,6 @@ def fewshot_command(args: list[str]) -> int:
         return 0
     if args[0] == "resume":
         return resume_command(args[1:])
-    if args[0] == "all":
-        return _matrix_command(args[1:])
     family_class(args[0])  # complains of a name that is none
     if len(args) == 1 or args[1] in ("-h", "--help"):
         print(describe(args[0]), end="")
@@ -105,6 +106,7 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
         settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
         options: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
         workers: int = 1,
+        engine: Engine = "local",
         out: Path | None = None,
     ) -> int:
         """Train a few-shot learner, and compare it with the baselines on problems that it has never seen.
@@ -125,15 +127,16 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
             settings: of the learner, over the stored ones.
             options: of the family, such as --options variant sequence.
             workers: processes that train at once.
+            engine: local processes, or a Ray cluster.
             out: the run folder; runs/fewshot/FAMILY-KIND-LEARNER-SEED by default.
         """
-        planned = plan(
+        planned = resolve_run(
             family, None if learner == "all" else [learner], kind=kind, n_way=n_way, n_shot=n_shot, n_query=n_query,
             iterations=iterations, seed=seed, seeds=seeds, shots=shots, split=split, episodes=episodes,
             baselines=baselines, quick=quick, settings=parsed(settings), options=parsed(options),
         )  # fmt: skip
-        name = f"{family}-{planned.kind}-{learner}-{seed}" + ("-quick" if quick else "")
-        return _carry_out(planned, out or Path("runs/fewshot") / name, workers)
+        name = f"{family}-{planned.kind}-{learner}-{seed}{'-quick' * quick}".replace(":", ".")
+        return _run(planned, out or Path("runs/fewshot") / name, workers, engine)
 
     title = "Every learner" if learner == "all" else learner_class(learner).__name__
     return tyro.cli(
@@ -144,100 +147,17 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
     )
 
 
-def _matrix_command(args: list[str]) -> int:
-    from metaenv.experiments.fewshot import matrix, summary
-
-    def run(
-        families: tuple[str, ...] = (),
-        learners: tuple[str, ...] = (),
-        first_kind_only: bool = False,
-        iterations: int | None = None,
-        seed: int = 0,
-        seeds: int = 1,
-        split: str = "test",
-        episodes: int = 1_000,
-        quick: bool = False,
-        workers: int = 1,
-        out: Path | None = None,
-    ) -> int:
-        """Every learner and baseline on every family and kind of problem: one table, with a section a family.
-
-        Args:
-            families: some only.
-            learners: some only.
-            first_kind_only: leave out what a family has beside its first kind of problem.
-            iterations: meta-updates of every learner, instead of the stored ones.
-            seed: of the first training.
-            seeds: trainings of each learner.
-            split: of the evaluation.
-            episodes: of the evaluation, frozen, for each number of samples.
-            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
-            workers: processes that train at once.
-            out: the folder; runs/fewshot/all by default. The same command with the same folder goes on.
-        """
-        folder = out or Path("runs/fewshot") / ("all-quick" if quick else "all")
-
-        def work() -> int:
-            reports = matrix(
-                folder, families, learners, first_kind_only=first_kind_only, workers=workers, progress_bar=True,
-                iterations=iterations, seed=seed, seeds=seeds, split=split, episodes=episodes, quick=quick,
-            )  # fmt: skip
-            print(f"\n{summary(reports)}\n\nWritten: {folder / 'table.md'}, with JSON and pictures beside it.")
-            return 0
-
-        return _or_interrupted(work, "the same command goes on")
-
-    return tyro.cli(run, args=args, prog="metaenv fewshot all")
+def resume_fewshot(folder: Path, iterations: int | None, workers: int, engine: Engine) -> int:
+    """Go on with a few-shot run, or lengthen it."""
+    if iterations is not None:
+        lengthen(folder, iterations)
+    return _run(read_run(folder), folder, workers, engine)
 
 
-def resume_command(args: list[str]) -> int:
-    """Parse ``RUN`` and go on with it."""
-
-    def run(run: tyro.conf.Positional[Path], workers: int = 1) -> int:
-        """Go on with an interrupted few-shot run, to the same result as without the interruption.
-
-        Args:
-            run: the run folder.
-            workers: processes that train at once.
-        """
-        return _carry_out(read_run(run), run, workers)
-
-    return tyro.cli(run, args=args, prog="metaenv fewshot resume")
-
-
-def is_fewshot_run(folder: str) -> bool:
-    """Whether a folder is that of a few-shot run."""
-    try:
-        return "methods" in json.loads((Path(folder) / "config.json").read_text())
-    except (OSError, ValueError):
-        return False
-
-
-def _carry_out(run: Run, folder: Path, workers: int) -> int:
+def _run(run: Run, folder: Path, workers: int, engine: Engine) -> int:
     def work() -> int:
-        report = carry_out(run, folder, progress_bar=True, workers=workers)
+        report = run_fewshot(run, folder, progress_bar=True, workers=workers, engine=engine)
         print(f"\n{report.markdown()}\n\nRun folder: {folder}, with table.md, report.json and picture.png.")
         return 0
 
-    return _or_interrupted(work, f"go on with: metaenv resume {folder}")
-
-
-def _or_interrupted(work: Callable[[], int], how: str) -> int:
-    try:
-        return work()
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. What was learned is kept; {how}", file=sys.stderr)
-        return 130
-
-
-def parsed(settings: dict[str, str]) -> dict[str, Any]:
-    """Settings typed on a command line: ``2`` is a number, ``[64,64]`` a tuple, ``true`` a truth value, others text."""
-
-    def value(text: str) -> Any:
-        try:
-            found = json.loads(text)
-        except json.JSONDecodeError:
-            return text
-        return tuple(found) if isinstance(found, list) else found
-
-    return {name.replace("-", "_"): value(text) for name, text in settings.items()}
+    return or_stopped(work, f"go on with: metaenv resume {folder}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from metaenv.supervised.registry import named
+from metaenv.imports import named
 
 if TYPE_CHECKING:
     from metaenv.supervised.families.family import Family

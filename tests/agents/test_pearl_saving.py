@@ -167,9 +167,9 @@ def test_envs_that_do_not_fit_are_refused() -> None:
 
 def test_settings_survive_json() -> None:
     config = TrainConfig("GridNavi-v0", 10, 5, agent=replace(SMALL, critic_reward="dense_reward", ent_coef=0.1))
-    assert TrainConfig.from_dict(json.loads(config.to_json())) == config
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert config.algorithm == "pearl" and config.title == "PEARL"
     for name in ("BernoulliBandit", "metaenv/GridNavi-v0"):
         found = preset(name, "pearl")
         assert isinstance(found.agent, PEARLConfig) and found.env == f"{name.split('/')[-1].removesuffix('-v0')}-v0"
-        assert TrainConfig.from_dict(json.loads(found.to_json())) == found
+        assert TrainConfig.from_dict(json.loads(json.dumps(found.to_dict()))) == found

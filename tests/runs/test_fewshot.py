@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from metaenv.experiments.fewshot_matrix import matrix, summary
 
-from metaenv.experiments.fewshot import matrix, summary
-from metaenv.runs.fewshot import Run, RunError, carry_out, do_cell, load_learner, plan, read_report, read_run
+from metaenv.runs.cells import load_learner, read_report, read_run, run_cell, run_fewshot
+from metaenv.runs.fewshot import Run, resolve_run
+from metaenv.runs.folder import RunError
 from metaenv.supervised.data.episodes import frozen_episodes
 from metaenv.supervised.evaluation import evaluate
 from metaenv.supervised.families import FAMILIES, make_family
@@ -23,11 +25,11 @@ from metaenv.supervised.learner import Learner
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
 
 FAMILY = "materials-synthesis"
-TINY = {"iterations": 6, "episodes": 20, "n_shot": 4, "n_query": 5, "settings": {"sizes": [8, 8], "tasks_per_batch": 4}}
+TINY = {"iterations": 6, "episodes": 20, "n_shot": 4, "query": 5, "settings": {"sizes": [8, 8], "tasks_per_batch": 4}}
 
 
 def tiny(*learners: str, **more: object) -> Run:
-    return plan(FAMILY, learners or ("prototypical",), **{**TINY, "baselines": False, **more})  # type: ignore[arg-type]
+    return resolve_run(FAMILY, learners or ("prototypical",), **{**TINY, "baselines": False, **more})  # type: ignore[arg-type]
 
 
 def quiet(text: str) -> None:
@@ -41,7 +43,7 @@ def weights(folder: Path, method: str, seed: int = 0) -> dict[str, torch.Tensor]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    carry_out(tiny("maml", "knn", seeds=2), folder, say=quiet)
+    run_fewshot(tiny("maml", "knn", seeds=2), folder, say=quiet)
     return folder
 
 
@@ -83,17 +85,17 @@ def test_gains_are_positive_for_the_better_one(whole: Path):
 def test_the_same_command_again_changes_nothing(whole: Path):
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.pt")}
     told: list[str] = []
-    carry_out(tiny("maml", "knn", seeds=2), whole, say=told.append)
+    run_fewshot(tiny("maml", "knn", seeds=2), whole, say=told.append)
     assert told == ["3 of 3 cells are done already."]
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.pt")} == before
     with pytest.raises(RunError, match="other settings"):
-        carry_out(tiny("maml", "knn", seeds=3), whole, say=quiet)
+        run_fewshot(tiny("maml", "knn", seeds=3), whole, say=quiet)
 
 
 @pytest.mark.parametrize("method", ["prototypical", "maml", "reptile", "no-adaptation"])
 def test_ctrl_c_and_going_on_give_the_same_result(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = tiny(method)
-    expected = carry_out(run, tmp_path / "whole", say=quiet)
+    expected = run_fewshot(run, tmp_path / "whole", say=quiet)
 
     update = Learner._one_update
 
@@ -105,10 +107,10 @@ def test_ctrl_c_and_going_on_give_the_same_result(method: str, tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "_one_update", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            carry_out(run, tmp_path / "broken", say=quiet)
+            run_fewshot(run, tmp_path / "broken", say=quiet)
     assert load_learner(tmp_path / "broken", method).iteration == 4
     assert not (tmp_path / "broken" / method / "seed-0" / "cell.json").exists()
-    found = carry_out(run, tmp_path / "broken", say=quiet)
+    found = run_fewshot(run, tmp_path / "broken", say=quiet)
     first, second = weights(tmp_path / "whole", method), weights(tmp_path / "broken", method)
     assert all(torch.equal(first[name], second[name]) for name in first)
     for k in run.shots:
@@ -120,7 +122,7 @@ def test_ctrl_c_and_going_on_give_the_same_result(method: str, tmp_path: Path, m
 
 def test_a_kill_goes_on_from_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = tiny()
-    carry_out(run, tmp_path / "whole", say=quiet)
+    run_fewshot(run, tmp_path / "whole", say=quiet)
 
     class Killed(BaseException):
         pass
@@ -134,12 +136,12 @@ def test_a_kill_goes_on_from_the_last_checkpoint(tmp_path: Path, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "_one_update", killed)
-        patch.setattr("metaenv.runs.fewshot.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("metaenv.runs.folder.CHECKPOINT_SECONDS", 0.0)
         with pytest.raises(Killed):
-            carry_out(run, tmp_path / "killed", say=quiet)
+            run_fewshot(run, tmp_path / "killed", say=quiet)
     log = tmp_path / "killed/prototypical/seed-0/log.jsonl"
     log.write_text(log.read_text() + '{"iteration": 5, "lo')  # cut short
-    carry_out(run, tmp_path / "killed", say=quiet)
+    run_fewshot(run, tmp_path / "killed", say=quiet)
     first, second = weights(tmp_path / "whole", "prototypical"), weights(tmp_path / "killed", "prototypical")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert [json.loads(line)["iteration"] for line in log.read_text().splitlines()] == list(range(1, 7))
@@ -154,25 +156,28 @@ def test_a_second_seed_is_another_training(whole: Path):
 def test_every_family_can_be_planned_with_all_its_learners(family: str):
     if family not in (FAMILY, "light-curves", "molecule-objectives"):
         pytest.skip("made of pictures or files: covered by the slow test")
-    run = plan(family, quick=True)
+    run = resolve_run(family, quick=True)
     kind = make_family(family).kinds[0]
     assert {m for m in run.methods if m in LEARNERS} == {m for m in LEARNERS if kind in learner_class(m).kinds}
     assert run.n_shot in run.shots and run.methods["knn"].iterations == 0
-    assert Run.from_dict(json.loads(run.to_json())) == run
+    assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: plan("light-curve"), "Did you mean 'light-curves'"),
-        (lambda: plan(FAMILY, ["protypical"]), "Did you mean 'prototypical'"),
-        (lambda: plan("light-curves", ["reptile"], kind="anomaly"), "Reptile does classification and regression, not"),
-        (lambda: plan(FAMILY, ["maml"], kind="anomaly"), "choose one of these"),
-        (lambda: plan(FAMILY, ["maml"], settings={"inner_rate": 1}), "Did you mean 'inner_lr'"),
-        (lambda: plan(FAMILY, ["maml"], split="tets"), "has no split 'tets'"),
-        (lambda: plan(FAMILY, ["maml"], seeds=0), "seeds and episodes >= 1"),
-        (lambda: plan(FAMILY, ["maml"], shots=(0,)), "at least 1"),
-        (lambda: plan(FAMILY, ["maml"], n_shot=0), "at least one sample to learn from"),
+        (lambda: resolve_run("light-curve"), "Did you mean 'light-curves'"),
+        (lambda: resolve_run(FAMILY, ["protypical"]), "Did you mean 'prototypical'"),
+        (
+            lambda: resolve_run("light-curves", ["reptile"], kind="anomaly"),
+            "Reptile does classification and regression, not",
+        ),
+        (lambda: resolve_run(FAMILY, ["maml"], kind="anomaly"), "choose one of these"),
+        (lambda: resolve_run(FAMILY, ["maml"], settings={"inner_rate": 1}), "Did you mean 'inner_lr'"),
+        (lambda: resolve_run(FAMILY, ["maml"], split="tets"), "has no split 'tets'"),
+        (lambda: resolve_run(FAMILY, ["maml"], seeds=0), "seeds and episodes >= 1"),
+        (lambda: resolve_run(FAMILY, ["maml"], shots=(0,)), "at least 1"),
+        (lambda: resolve_run(FAMILY, ["maml"], n_shot=0), "at least one sample to learn from"),
         (lambda: read_run("no/such/folder"), "expected a run folder"),
     ],
 )
@@ -184,8 +189,8 @@ def test_mistakes_are_answered(call, message: str):  # type: ignore[no-untyped-d
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="not empty"):
-        carry_out(tiny(), tmp_path, say=quiet)
-    (tmp_path / "config.json").write_text("{}")
+        run_fewshot(tiny(), tmp_path, say=quiet)
+    (tmp_path / "config.json").write_text('{"run": "few-shot"}')
     with pytest.raises(RunError, match="missing"):
         read_run(tmp_path)
 
@@ -216,9 +221,9 @@ def test_a_matrix_goes_on_cell_by_cell(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_cell_is_done_once(tmp_path: Path):
     run = tiny("knn")
-    carry_out(run, tmp_path / "a", say=quiet)
+    run_fewshot(run, tmp_path / "a", say=quiet)
     assert not list((tmp_path / "a").rglob("*.tmp"))
-    do_cell(tmp_path / "a", "knn", 0)
+    run_cell(tmp_path / "a", "knn", 0)
     assert read_report(tmp_path / "a").methods == ["knn"]
 
 

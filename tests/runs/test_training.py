@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.runs import training
+from metaenv.runs.folder import RunFolder
 from metaenv.runs.parallel import map_runs
 from metaenv.runs.sets import train_one
 from metaenv.runs.training import RunError, TrainConfig, load_run, resume, train
@@ -51,7 +52,7 @@ def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(tmp_path, monkeypatch)
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
     folder = tmp_path / "early"
     folder.mkdir()
-    (folder / "config.json").write_text(CONFIG.to_json())
+    RunFolder(folder).write_config("agent", CONFIG.to_dict())
     agent = resume(folder, progress_bar=False)
     assert agent.num_timesteps == 3000
 
@@ -65,7 +66,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 
 def test_settings_survive_their_file(tmp_path):
     config = training.replace(CONFIG, settings={"n_arms": "3"}, hide_history=True)
-    (tmp_path / "config.json").write_text(config.to_json())
+    RunFolder(tmp_path).write_config("agent", config.to_dict())
     assert training.read_config(tmp_path) == config
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.linalg import lstsq
 
-from metaenv.runs.fewshot import carry_out, plan
+from metaenv.runs.cells import run_fewshot
+from metaenv.runs.fewshot import resolve_run
 from metaenv.supervised import evaluate, frozen_episodes, make_learner
 from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.families import make_family
@@ -58,12 +59,12 @@ def test_the_prior_is_worth_more_than_a_fit_to_the_task_alone():
 
 
 def test_runs_show_the_reference_beside_the_learners(tmp_path: Path):
-    run = plan("telescope-values", ["linear"], episodes=20, shots=(10,))
+    run = resolve_run("telescope-values", ["linear"], episodes=20, shots=(10,))
     assert "prior-ridge" in run.methods
-    assert "prior-ridge" not in plan("telescope-values", ["linear"], kind="classification").methods
-    report = carry_out(replace(run, methods={m: run.methods[m] for m in ("linear", "prior-ridge")}), tmp_path / "run")
-    assert report.methods[0] == "prior-ridge" and report.best_baseline == "linear"
-    assert "prior-ridge knows the distribution of tasks" in report.markdown()
+    assert "prior-ridge" not in resolve_run("telescope-values", ["linear"], kind="classification").methods
+    report = run_fewshot(replace(run, methods={m: run.methods[m] for m in ("linear", "prior-ridge")}), tmp_path / "run")
+    assert report.methods[0] == "prior-ridge" and report.best_floor == "linear"
+    assert "prior-ridge is told how tasks are distributed" in report.markdown()
 
 
 def test_classes_are_above_and_below_the_median_of_their_task():
