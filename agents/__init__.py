@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from metaenv.lazy import lazy_exports
+from metaenv.imports import lazy_exports
 
 if TYPE_CHECKING:
     from metaenv.agents.config import TaskPrediction, Teacher

@@ -292,3 +292,22 @@ def _check_reference_shapes(scores: FloatArray, floor: FloatArray, ceiling: Floa
             "expected score (seeds, tasks) or (tasks,), random (tasks,) and oracle (tasks,), "
             f"got {scores.shape}, {floor.shape} and {ceiling.shape}"
         )
+
+
+def greedy_portfolio(table: NDArray[np.floating], size: int) -> tuple[list[int], list[float]]:
+    """Choose candidates that together serve many tasks, without adapting to any.
+
+    Args:
+        table: scores (tasks, candidates).
+        size: how many to choose.
+
+    Returns:
+        The columns, each of which raises most the mean over tasks of the best score so far, and that mean after each.
+    """
+    best, chosen, scores = np.full(len(table), -np.inf, table.dtype), [], []
+    for _ in range(size):
+        mean = np.maximum(best[:, None], table).mean(axis=0, dtype=np.float64)
+        chosen.append(int(np.argmax(mean)))
+        scores.append(float(mean.max()))
+        best = np.maximum(best, table[:, chosen[-1]])
+    return chosen, scores

@@ -46,7 +46,7 @@ def reproduce_command(args: list[str]) -> int:
         raise ValueError(f"no result {args[0]!r}.{nearest(args[0], EXPERIMENTS)}")
     import tyro
 
-    from metaenv.runs.command import or_stopped
+    from metaenv.runs.stopping import or_stopped
 
     asked = tyro.cli(experiment(args[0]), args=args[1:], prog=f"metaenv reproduce {args[0]}")
 

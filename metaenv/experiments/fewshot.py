@@ -19,10 +19,10 @@ from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
 from metaenv.runs.cells import opened, read_report, run_cells
-from metaenv.runs.command import or_stopped
 from metaenv.runs.fewshot import Run, resolve_run
 from metaenv.runs.folder import RunError
 from metaenv.runs.parallel import Engine
+from metaenv.runs.stopping import or_stopped
 from metaenv.supervised.evaluation import finite_numbers, interval_text
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, learner_class

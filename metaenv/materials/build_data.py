@@ -26,7 +26,7 @@ from metaenv.materials.tasks import (
     random_score,
     solvable,
 )
-from metaenv.portfolios import greedy
+from metaenv.stats import greedy_portfolio
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats
 
@@ -71,7 +71,7 @@ def freeze_portfolio(variant: Variant, rng: np.random.Generator) -> dict[str, An
     """Ten recipes for the training tasks, out of an even cover."""
     tasks = SolidStateDistribution(variant).sample(PORTFOLIO_TASKS, "train", rng)
     recipes = even_cover(PORTFOLIO_RECIPES, ACTION_DIM[variant], rng)
-    chosen, scores = greedy(utility_table(tasks, recipes, variant), PORTFOLIO_SIZE)
+    chosen, scores = greedy_portfolio(utility_table(tasks, recipes, variant), PORTFOLIO_SIZE)
     return {"recipes": recipes[chosen].tolist(), "train_score": scores}
 
 

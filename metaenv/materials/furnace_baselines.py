@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metaenv.materials.furnace import HEAT, HOLD, STOP, FurnaceControlVectorEnv
 from metaenv.policies import Policy
-from metaenv.portfolios import greedy
+from metaenv.stats import greedy_portfolio
 from metaenv.tasks import TaskSampler
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
@@ -55,7 +55,7 @@ def programme_list() -> tuple[tuple[int, int], ...]:
     """Five programmes, each adding most to the mean, over training materials, of the best of those before."""
     every = [(heat, hold) for heat in HEATS for hold in HOLDS]
     table = np.stack([_utility(heat, hold) for heat, hold in every], axis=1)
-    chosen, _ = greedy(table, 5)
+    chosen, _ = greedy_portfolio(table, 5)
     return tuple(every[k] for k in chosen)
 
 

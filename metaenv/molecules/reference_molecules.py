@@ -17,7 +17,7 @@ from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import fingerprint, properties_of
 from metaenv.molecules.chem.smiles import fragment_smiles
-from metaenv.portfolios import greedy
+from metaenv.stats import greedy_portfolio
 from metaenv.typing import Bools, Floats, Index
 
 PORTFOLIO_SIZE = 10  # molecules: as many as the longest trial has
@@ -64,7 +64,7 @@ class Portfolio:
     @classmethod
     def best_of(cls, candidates: Molecules, scores: NDArray[np.float32]) -> Portfolio:
         """Ten of the candidates, chosen greedily by their scores (tasks, candidates)."""
-        chosen, mean = greedy(scores, PORTFOLIO_SIZE)
+        chosen, mean = greedy_portfolio(scores, PORTFOLIO_SIZE)
         return cls(candidates.actions[chosen], np.array(mean))
 
 

@@ -9,7 +9,7 @@ from math import cos, isfinite, isnan, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.canvas import (
+from metaenv.canvas import (
     BLUE,
     GREEN,
     GREY,
@@ -27,6 +27,7 @@ from metaenv.molecules.chem.assembly import OPEN
 from metaenv.molecules.chem.fragments import Vocabulary
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.smiles import write
+from metaenv.molecules.depiction import depiction
 from metaenv.typing import Floats
 
 __all__ = ["Bar", "Made", "bars", "frame", "gallery", "hidden_bars", "open_smiles", "save_png", "text"]
@@ -181,7 +182,7 @@ def gallery(
     for i, (one, bars) in enumerate(zip(made, lists, strict=True)):
         x, y = MARGIN + i % columns * across, HEAD + i // columns * (tall + MARGIN)
         canvas.box(x, y, TILE, tall, PAPER, GREEN if i == best else PALE)
-        canvas.molecule(x + 3, y + 3, TILE - 6, TILE - 26, one.smiles)
+        canvas.picture(x + 3, y + 3, depiction(one.smiles, TILE - 6, TILE - 26))
         _draw_score(canvas, x + 10, y + TILE - 16, TILE - 20, i + 1, one.score)
         for k, bar in enumerate(bars):
             _draw_line(canvas, x + 10, y + TILE + 15 + LINE * k, TILE - 20, bar)
@@ -214,7 +215,7 @@ def _draw_molecule(canvas: Pixels, molecule: str | None, bottom: int) -> None:
     if not molecule:
         canvas.words((LEFT - MARGIN) // 2, (HEAD + bottom) // 2, "choose a ring", 20, GREY, "middle")
         return
-    canvas.molecule(MARGIN // 2, HEAD + 4, width, bottom - HEAD - 34, molecule)
+    canvas.picture(MARGIN // 2, HEAD + 4, depiction(molecule, width, bottom - HEAD - 34))
     n_open = molecule.count("*")
     if not n_open:
         canvas.words(MARGIN, bottom - 12, "finished", 13, GREY)
@@ -273,7 +274,7 @@ def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
         i = len(history) - n + k
         x = MARGIN + k * pitch
         canvas.box(x, top + 30, pitch - 6, 106, PAPER, GREEN if i == best else PALE)
-        canvas.molecule(x + 2, top + 32, pitch - 10, 76, history[i].smiles)
+        canvas.picture(x + 2, top + 32, depiction(history[i].smiles, pitch - 10, 76))
         _draw_score(canvas, x + 6, top + 122, pitch - 18, i + 1, history[i].score)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +11,12 @@ import tyro
 
 from metaenv.agents.registry import AGENTS, agent_class
 from metaenv.files import read_json
-from metaenv.interrupts import exit_status, stops_raised
-from metaenv.runs.allocator import keep_freed_memory
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.options import OPTIONS
 from metaenv.runs.parallel import Engine
 from metaenv.runs.sets import seed_runs, train_folders
 from metaenv.runs.settings import TrainConfig
+from metaenv.runs.stopping import or_stopped
 from metaenv.runs.training import COUNTER, lengthen, read_config, resume, train
 
 TRAIN_HELP = """\
@@ -148,17 +146,6 @@ def _train_set(jobs: list[tuple[TrainConfig, Path]], engine: Engine, workers: in
         return 0
 
     return or_stopped(work, how)
-
-
-def or_stopped(work: Callable[[], int], how: str) -> int:
-    """Do the work of a command; Ctrl-C and SIGTERM end it with a message on how to go on."""
-    keep_freed_memory()
-    try:
-        with stops_raised():
-            return work()
-    except KeyboardInterrupt as stop:
-        print(f"\nInterrupted. What was learned is kept; {how}", file=sys.stderr)
-        return exit_status(stop)
 
 
 def _report(work: Callable[[], Any], folder: Path) -> int:

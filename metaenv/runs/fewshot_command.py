@@ -10,10 +10,10 @@ import tyro
 
 from metaenv.errors import nearest
 from metaenv.runs.cells import lengthen, read_run, run_fewshot
-from metaenv.runs.command import or_stopped, resume_command
 from metaenv.runs.fewshot import Run, resolve_run
 from metaenv.runs.parallel import Engine
 from metaenv.runs.settings import parsed
+from metaenv.runs.stopping import or_stopped
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class
@@ -50,8 +50,6 @@ def fewshot_command(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(_help(), end="")
         return 0
-    if args[0] == "resume":
-        return resume_command(args[1:])
     family_class(args[0])  # complains of a name that is none
     if len(args) == 1 or args[1] in ("-h", "--help"):
         print(describe(args[0]), end="")

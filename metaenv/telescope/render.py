@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.canvas import GREY, INK, PALE, PAPER, Pixels
+from metaenv.canvas import GREY, INK, PALE, PAPER, Pixels
 from metaenv.telescope.sim.ephemeris import illuminated_fraction
 from metaenv.telescope.sim.julian_dates import iso
 from metaenv.telescope.sim.targets import CLASSES
@@ -264,7 +264,7 @@ def drawn_colours() -> list[tuple[int, ...]]:
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:
     """Draw the time, the weather, the classes, and the rewards of the nights."""
-    from metaenv.molecules.canvas import shortened
+    from metaenv.canvas import shortened
 
     width = WIDTH - STRIP - 16
     canvas.words(STRIP, 24, shortened(s.title, width, 15), 15)

@@ -10,7 +10,7 @@ from metaenv.materials.baselines import load_portfolio
 from metaenv.materials.oracle import Search, even_cover, oracle, true_utility, utility_table
 from metaenv.materials.recipes import ACTION_DIM, from_action
 from metaenv.materials.tasks import FROZEN_SIZES, STORE, SolidStateDistribution
-from metaenv.portfolios import greedy
+from metaenv.stats import greedy_portfolio
 
 D = SolidStateDistribution()
 TASKS = D.sample(24, "train", np.random.default_rng(11))
@@ -84,7 +84,7 @@ def test_a_cover_is_more_even_than_chance():
 def test_the_greedy_portfolio_by_hand():
     table = np.array([[0.6, 1.0, 0.0], [0.6, 0.0, 0.9], [0.6, 0.1, 0.8]])
     # The mean of column 0 is highest; then column 1 makes (1 + .6 + .6)/3, column 2 (.6 + .9 + .8)/3.
-    chosen, scores = greedy(table, 3)
+    chosen, scores = greedy_portfolio(table, 3)
     assert chosen == [0, 2, 1]
     assert scores == pytest.approx([0.6, 2.3 / 3, 2.7 / 3])
 

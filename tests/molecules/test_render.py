@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 from rdkit import Chem
 
+from metaenv.canvas import BLUE, GREEN, GREY, ORANGE, PALE, Pixels
 from metaenv.molecules import render
-from metaenv.molecules.canvas import BLUE, GREEN, GREY, ORANGE, PALE, Pixels
 from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions
 from metaenv.molecules.chem.fragmentation import MoleculeError
 from metaenv.molecules.chem.fragments import CLOSE, load_vocabulary
 from metaenv.molecules.chem.smiles import write
+from metaenv.molecules.depiction import depiction
 from metaenv.molecules.render import BAND, Bar, Made, frame, gallery, open_smiles, save_png, text
 
 VOCABULARY = load_vocabulary()
@@ -63,16 +64,18 @@ class Recorder(Pixels):
         self.said.append((text, colour))
         super().words(x, y, text, size, colour or GREY, side)
 
-    def molecule(self, x, y, width, height, smiles):
-        self.molecules.append(smiles)
-        super().molecule(x, y, width, height, smiles)
-
 
 @pytest.fixture
 def drawn(monkeypatch):
     """The canvases of the frames that a test draws."""
     canvases = []
+
+    def drawn(smiles, width, height):
+        canvases[-1].molecules.append(smiles)
+        return depiction(smiles, width, height)
+
     monkeypatch.setattr(render, "Pixels", lambda *size: canvases.append(Recorder(*size)) or canvases[-1])
+    monkeypatch.setattr(render, "depiction", drawn)
     return canvases
 
 

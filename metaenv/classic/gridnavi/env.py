@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
@@ -143,9 +144,8 @@ class GridNaviVectorEnv(BatchedEnv):
         self._paths: list[list[Cell]] = [[] for _ in range(num_envs)]  # kept for pictures only
 
     def baselines(self) -> Mapping[str, Policy]:
-        from metaenv.classic.gridnavi.baselines import baselines
-
-        return baselines()
+        # By name: the baselines know the environment, which therefore cannot import them.
+        return resolve_name("metaenv.classic.gridnavi.baselines:baselines")()
 
     def begin(self, rows: Rows) -> None:
         self._cells[rows] = 0

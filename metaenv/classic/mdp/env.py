@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
@@ -62,9 +63,8 @@ class TabularMDPVectorEnv(BatchedEnv):
         self._last = np.zeros((num_envs, 3))  # state, action, reward of the last step, to be drawn
 
     def baselines(self) -> Mapping[str, Policy]:
-        from metaenv.classic.mdp.policies import baselines
-
-        return baselines()
+        # By name: the baselines know the environment, which therefore cannot import them.
+        return resolve_name("metaenv.classic.mdp.policies:baselines")()
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         mean, transitions = self.distribution.tables(tasks)

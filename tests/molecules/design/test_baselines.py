@@ -22,7 +22,7 @@ from metaenv.molecules.design.graph_ga import genome, legal, padded
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, all_tasks, scores_of
 from metaenv.molecules.reference_molecules import real_molecules, real_sequences, scaffold_tenths
 from metaenv.policies import RandomPolicy, play_trials
-from metaenv.portfolios import greedy
+from metaenv.stats import greedy_portfolio
 
 
 def unseen(n=40):
@@ -151,7 +151,7 @@ def test_screening_ends_with_the_first_good_molecule():
 
 def test_greedy_by_hand():
     table = np.array([[0.6, 0.9, 0.0], [0.6, 0.0, 0.7], [0.6, 0.6, 0.0]], np.float32)
-    chosen, scores = greedy(table, 3)
+    chosen, scores = greedy_portfolio(table, 3)
     assert chosen == [0, 1, 2]  # 0.6; then 0.9 + 0.6 + 0.6; then 0.9 + 0.7 + 0.6
     assert scores == pytest.approx([0.6, 0.7, 2.2 / 3])
 

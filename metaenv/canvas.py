@@ -1,4 +1,4 @@
-"""Pictures of molecules, shapes and words, as pixels. RDKit and Pillow are imported when something is drawn.
+"""Pictures of shapes and words, as pixels. Pillow, and RDKit for its letters, are imported when something is drawn.
 
 Coordinates are in pixels from the upper left corner; words stand on their baseline. The letters are those of Telex
 (Huerta Tipográfica, SIL Open Font Licence), which RDKit brings along: Pillow's own have neither Å nor ².
@@ -6,7 +6,6 @@ Coordinates are in pixels from the upper left corner; words stand on their basel
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from functools import lru_cache
 from math import ceil
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.files import replacing
-from metaenv.molecules.chem.fragmentation import to_mol
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,9 +28,7 @@ Points = Iterable[tuple[float, float]]
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, GREY, PALE, PAPER = "#1B2530", "#6B7580", "#E9ECEF", "#FFFFFF"
 
-BOND = 32  # pixels at most
 SMOOTH = 4  # points of a shape's mask along each side of a pixel
-REMEMBERED = 64  # pictures of molecules; at most 0.5 MB each
 
 
 class Pixels:
@@ -69,44 +65,13 @@ class Pixels:
         before = {"left": 0, "middle": mask.width // 2, "right": mask.width}[side]
         self._image.paste(colour, (x - before, y - up), mask)
 
-    def molecule(self, x: int, y: int, width: int, height: int, smiles: str) -> None:
-        """Draw a molecule; its open attachments (dummy atoms) are coloured."""
-        self._image.paste(_picture(smiles, width, height), (x, y))
+    def picture(self, x: int, y: int, image: Image) -> None:
+        """Paste another picture with its upper left corner at the given place."""
+        self._image.paste(image, (x, y))
 
     def array(self) -> NDArray[np.uint8]:
         """(height, width, 3)."""
         return np.array(self._image)
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _picture(smiles: str, width: int, height: int) -> Image:
-    """RDKit's drawing of a molecule.
-
-    Dummy atoms are open attachments: discs, orange where the isotope is 1 (the next one), else blue.
-
-    Raises:
-        MoleculeError: RDKit cannot read the SMILES.
-    """
-    from PIL import Image
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    mol, drawer = to_mol(smiles), rdMolDraw2D.MolDraw2DCairo(width, height)
-    options = drawer.drawOptions()
-    options.fixedBondLength = BOND
-    options.padding = 0.06
-    options.bondLineWidth = 2 if drawer.Width() > 200 else 1
-    options.minFontSize = 8
-    options.atomHighlightsAreCircles = True
-    options.highlightRadius = 0.34  # of a bond
-    options.fillHighlights = True
-    discs = {a.GetIdx(): _fractions(ORANGE if a.GetIsotope() else BLUE) for a in mol.GetAtoms() if not a.GetAtomicNum()}
-    for atom in discs:
-        mol.GetAtomWithIdx(atom).SetProp("_displayLabel", " ")
-    rdMolDraw2D.PrepareAndDrawMolecule(
-        drawer, mol, highlightAtoms=list(discs), highlightAtomColors=discs, highlightBonds=[]
-    )
-    drawer.FinishDrawing()
-    return Image.open(io.BytesIO(drawer.GetDrawingText())).convert("RGB")
 
 
 @lru_cache(maxsize=1024)
@@ -156,8 +121,4 @@ def _require() -> None:
         import PIL  # noqa: F401
         import rdkit  # noqa: F401
     except ImportError as error:
-        raise ImportError("pictures of molecules need RDKit and Pillow: pip install rdkit") from error
-
-
-def _fractions(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        raise ImportError("pictures need RDKit and Pillow: pip install rdkit") from error
