@@ -16,16 +16,18 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 
 def nearest_of(name: str, kinds: Mapping[str, Iterable[str]]) -> str:
-    """`nearest` among options of several kinds: the hint is of the first kind that has a close one.
+    """`nearest` among options of several kinds: one that begins with the name, else the most alike of all.
 
     Args:
         name: what was asked for.
-        kinds: what each list of options is called, such as "Environments", and the options.
+        kinds: what each list of options is called, such as "Environments", and the options; the first come first.
     """
     known = {kind: sorted(options) for kind, options in kinds.items()}
-    close = [match for options in known.values() for match in difflib.get_close_matches(str(name), options, 1, 0.5)]
+    options = [option for some in known.values() for option in some]
+    close = [o for o in options if o.lower().startswith(str(name).lower())] if name else []
+    close = close or difflib.get_close_matches(str(name), options, 1, 0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return hint + "".join(f" {kind}: {', '.join(options)}." for kind, options in known.items())
+    return hint + "".join(f" {kind}: {', '.join(some)}." for kind, some in known.items())
 
 
 EXTRAS = {

@@ -1,7 +1,7 @@
-"""Every learner by its name. Looking a name up imports that learner's module only.
+"""The few-shot learners, their baselines and references, by name. A module is imported when its name is looked up.
 
-To add one: a file, a line here; `tests/supervised/test_learners.py` then tests it, and `evaluation` tables it. One of
-your own needs no line: name it "module:Class".
+A new learner needs a file and a line in `LEARNERS`; `tests/supervised/test_learners.py` then tests it. One of your own
+needs no line: name it "module:Class".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEARNERS: dict[str, str] = {
     "reptile": "metaenv.supervised.learners.reptile:Reptile",
     "snail": "metaenv.supervised.learners.snail:SNAIL",
 }
-"""Learners of this field, "module:Class"."""
+"""Few-shot learners, as "module:Class"."""
 
 BASELINES: dict[str, str] = {
     "gp": "metaenv.supervised.baselines.gp:TaskGP",
@@ -36,12 +36,13 @@ BASELINES: dict[str, str] = {
     "linear": "metaenv.supervised.baselines.simple:LinearModel",
     "nearest-centroid": "metaenv.supervised.baselines.simple:NearestCentroid",
     "random-forest": "metaenv.supervised.baselines.forests:RandomForest",
-    "no-adaptation": "metaenv.supervised.baselines.simple:ZeroShot",
+    "no-adaptation": "metaenv.supervised.baselines.simple:NoAdaptation",
 }
-"""What every learner must be held against."""
+"""Baselines that every learner is compared with."""
 
 REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telescope_values:PriorRidge"}
-"""What knows more than a learner may, and is shown beside them: of the families that name them."""
+"""References that know more than a learner may, such as the distribution of tasks. A family names those that are shown
+beside its learners."""
 
 
 def learner_class(name: str) -> type[Learner]:
@@ -59,7 +60,7 @@ def learner_class(name: str) -> type[Learner]:
 
 
 def is_learner(name: str) -> bool:
-    """Whether it is a learner of this field or one of the user's own: no baseline and no reference."""
+    """Whether it is a few-shot learner, of the list or of the user's own: no baseline and no reference."""
     return name not in BASELINES and name not in REFERENCES
 
 

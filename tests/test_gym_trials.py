@@ -150,19 +150,20 @@ def test_the_probe_may_be_left_out():
 
 def test_agents_learn_on_them_and_refuse_what_is_no_trial():
     pytest.importorskip("torch", reason="agents need torch")
-    from metaenv.agents import PEARL, RL2, PEARLConfig, RL2Config
+    from metaenv.agents import PEARL, RL2, Network, PEARLConfig, RL2Config, Teacher
+    from metaenv.agents.pearl_config import PEARLNetwork
 
-    small = RL2Config(embedding_sizes=(8,), hidden_size=8)
+    small = RL2Config(network=Network((8,), 8))
     agent = RL2(VectorTrial.from_gym(POLE, 4, episodes=2), small, seed=0)
     before = [p.detach().clone() for p in agent.policy.parameters()]
     agent.learn(400)
     assert any((a != b).any() for a, b in zip(agent.policy.parameters(), before, strict=True))
-    taught = RL2Config(embedding_sizes=(8,), hidden_size=8, teacher="push against the fall")
+    taught = RL2Config(network=Network((8,), 8), teacher=Teacher("push against the fall"))
     pole = VectorTrial.from_gym(POLE, 4, episodes=2, baselines={"push against the fall": Balance()})
     RL2(pole, taught, seed=0).learn(200)
-    PEARL(pole, PEARLConfig(n_tasks=4, network_sizes=(8,), encoder_sizes=(8,)), seed=0).learn(200)
+    PEARL(pole, PEARLConfig(n_tasks=4, network=PEARLNetwork((8,))), seed=0).learn(200)
     trials = VectorTrial.from_gym(Reach, 4, episodes=2, task_from_seed=True)
-    PEARL(trials, PEARLConfig(n_tasks=4, network_sizes=(8,), encoder_sizes=(8,)), seed=0).learn(200)
+    PEARL(trials, PEARLConfig(n_tasks=4, network=PEARLNetwork((8,))), seed=0).learn(200)
     mode = gym.vector.AutoresetMode.SAME_STEP
     plain = gym.vector.SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2, autoreset_mode=mode)
     episodes = make_trials("BernoulliBandit", 2).env
@@ -175,11 +176,13 @@ def test_agents_learn_on_them_and_refuse_what_is_no_trial():
 
 def test_vectors_of_scalar_trials_are_trials():
     pytest.importorskip("torch", reason="agents need torch")
-    from metaenv.agents import RL2, RL2Config
+    from metaenv.agents import RL2, Network, RL2Config
 
     def make() -> gym.Env:
         return Trial(gym.make("metaenv:metaenv/BernoulliBandit-v0"), episodes=3)
 
     mode = gym.vector.AutoresetMode.SAME_STEP
-    agent = RL2(gym.vector.SyncVectorEnv([make, make], autoreset_mode=mode), RL2Config(hidden_size=8), seed=0)
-    assert agent.spaces.trial_length is None and agent.spaces.n_actions == 5
+    agent = RL2(
+        gym.vector.SyncVectorEnv([make, make], autoreset_mode=mode), RL2Config(network=Network(hidden_size=8)), seed=0
+    )
+    assert agent.dims.trial_length is None and agent.dims.n_actions == 5

@@ -53,7 +53,7 @@ class DoseVectorEnv(BatchedEnv):
 
     trial_episodes, trial_objective, episode_length = 5, "best", 1
     best_fixed = "always dose 5"
-    training_settings = {"rl2": {"num_envs": 32, "agent": {"hidden_size": 8, "embedding_sizes": [8]}}}
+    training_settings = {"rl2": {"num_envs": 32, "agent": {"network": {"hidden_size": 8, "embedding_sizes": [8]}}}}
 
     def __init__(self, num_envs=1, **settings):
         super().__init__(num_envs, Patients(), gym.spaces.Box(0, 1, (1,)), gym.spaces.Discrete(DOSES), **settings)

@@ -36,7 +36,7 @@ from metaenv.runs import folder as run_folder
 run_folder.CHECKPOINT_SECONDS = 0.15  # in the processes that workers are spawned as, too: they import this file
 run_folder.CHECKPOINT_SHARE = 0.5
 
-SMALL = ["--agent.hidden-size", "16", "--agent.embedding-sizes", "16"]
+SMALL = ["--agent.network.hidden-size", "16", "--agent.network.embedding-sizes", "16"]
 COMMANDS: dict[str, list[str]] = {
     "rl2": ["train", "rl2", "BernoulliBandit", "--steps", "30000", "--num-envs", "100", *SMALL, "--verbose", "1"],
     "pearl": [
@@ -45,7 +45,7 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "fewshot": [
         *["fewshot", "light-curves", "prototypical", "--iterations", "250", "--episodes", "50", "--n-shot", "2"],
-        *["--query", "3", "--no-floors", "--settings", "tasks_per_batch", "4"],
+        *["--n-query", "3", "--no-baselines", "--settings", "tasks_per_batch", "4"],
     ],
     "set": [
         *["train", "rl2", "BernoulliBandit", "--steps", "15000", "--num-envs", "100", *SMALL],

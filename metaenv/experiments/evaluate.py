@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 import tyro
 
 from metaenv.baselines import baselines_of
+from metaenv.errors import install_hint
 from metaenv.evaluation import SHOTS, Evaluation, evaluate, first_tasks, oracle_row
 from metaenv.experiments.belief_figures import write_pictures
 from metaenv.plots import curves
@@ -131,7 +132,8 @@ def drawn(draw: Callable[[], T]) -> T | None:
     try:
         return draw()
     except ImportError as error:
-        print(f"A picture is left out: {error}", file=sys.stderr)
+        missing = (error.name or "matplotlib").partition(".")[0]
+        print(f"A picture is left out, which needs {missing}: {install_hint(error)}", file=sys.stderr)
         return None
 
 

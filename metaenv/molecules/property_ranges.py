@@ -20,6 +20,8 @@ SPLIT_TENTHS = {"train": (0, 7), "validation": (7, 8), "test": (8, 10)}
 """From which tenth of the objectives (and of the scaffolds), and up to which, a split has them; splits out of
 distribution have those of ``test``."""
 
+LARGEST = 1e4  # of a property, in its unit (chosen: molecules of the vocabulary reach a twentieth)
+
 
 class PropertyRanges:
     """A task that asks for ranges of some of the seven `PROPERTIES`, with a molecule that meets it.
@@ -45,7 +47,7 @@ class PropertyRanges:
         return replayed(self.certificate, f"{type(self).__name__}.certificate")
 
     def check(self, **lengths: int) -> None:
-        """Refuse a task with a field of the wrong length, or a certificate outside the ranges.
+        """Refuse a task with a field of the wrong length, an absurd number, or a certificate outside the ranges.
 
         Args:
             lengths: how many numbers fields have, besides ``wanted``, ``low`` and ``high``.
@@ -58,6 +60,11 @@ class PropertyRanges:
             given = getattr(self, name)
             if not isinstance(given, tuple) or len(given) != length:
                 raise TaskError(f"{kind}.{name} must have {length} numbers, got {given!r}")
+        if not set(self.wanted) <= {0, 1}:
+            raise TaskError(f"{kind}.wanted must be 1 where a property has a range, else 0, got {self.wanted!r}")
+        for name in ("low", "high"):
+            if max(map(abs, getattr(self, name))) > LARGEST:
+                raise TaskError(f"{kind}.{name} must lie in [-{LARGEST:g}, {LARGEST:g}], got {getattr(self, name)!r}")
         for j, value in enumerate(self.certificate_properties()):
             slack = 1e-6 * max(1.0, abs(value))  # numbers may have been through single precision or text
             if self.wanted[j] and not self.low[j] - slack <= value <= self.high[j] + slack:
@@ -72,7 +79,7 @@ def replayed(sequence: tuple[float, ...], name: str) -> Floats:
     """(7,) properties of the build sequence in the field ``name``. Raises TaskError if it is none."""
     try:
         return properties_of(np.array([sequence], np.int16))[0]
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise TaskError(f"{name} is not a build sequence: {error}") from None
 
 

@@ -14,6 +14,7 @@ from toy_trials import Bandit, StopAt
 
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.pearl_config import ContextConfig, PEARLConfig
+from metaenv.checkpoints import load_checkpoint, save_checkpoint
 from metaenv.classic.bandit.env import BernoulliBanditVectorEnv
 from metaenv.experiments.settings import preset
 from metaenv.runs.training import TrainConfig
@@ -140,9 +141,9 @@ def test_a_checkpoint_is_refused_where_it_does_not_fit(tmp_path: Path) -> None:
     for other in (point(), bandit(n_arms=4)):
         with pytest.raises(ValueError, match="Expected the environment this agent was made for"):
             PEARL.load(tmp_path / "agent.pt", env=other)
-    content = torch.load(tmp_path / "agent.pt", weights_only=True)
-    del content["state"]["optimizers"]
-    torch.save(content, tmp_path / "agent.pt")
+    state = load_checkpoint(tmp_path / "agent.pt", PEARL.checkpoint_kind)
+    del state["optimizers"]
+    save_checkpoint(tmp_path / "agent.pt", PEARL.checkpoint_kind, state)
     with pytest.raises(ValueError, match="checkpoint of this version"):
         PEARL.load(tmp_path / "agent.pt")
 

@@ -19,6 +19,7 @@ from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTri
 from metaenv.agents.config import TaskPrediction
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
+from metaenv.checkpoints import load_checkpoint, save_checkpoint
 
 SMALL = RL2Config(n_epochs=2, n_minibatches=2, network=Network((16,), 16, cell="gru"))
 
@@ -289,9 +290,9 @@ def test_a_checkpoint_is_refused_where_it_does_not_fit(tmp_path: Path) -> None:
     RL2(Bandit(4), SMALL, seed=0).save(tmp_path / "agent.pt")
     with pytest.raises(ValueError, match="Expected the environment this agent was made for"):
         RL2.load(tmp_path / "agent.pt", env=HiddenPoint(4))
-    content = torch.load(tmp_path / "agent.pt", weights_only=True)
-    del content["state"]["optimizer"]
-    torch.save(content, tmp_path / "agent.pt")
+    state = load_checkpoint(tmp_path / "agent.pt", RL2.checkpoint_kind)
+    del state["optimizer"]
+    save_checkpoint(tmp_path / "agent.pt", RL2.checkpoint_kind, state)
     with pytest.raises(ValueError, match="checkpoint of this version"):
         RL2.load(tmp_path / "agent.pt")
 

@@ -17,7 +17,9 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from metaenv.agents.pearl import PEARL, PEARLConfig
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.pearl_config import BeliefConfig, PEARLNetwork
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.cli import main
 from metaenv.interrupts import Terminated, stops_deferred, stops_noted, stops_raised
 from metaenv.runs import training
@@ -25,8 +27,8 @@ from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.sets import is_complete, seconds_spent, train_one, train_set
 from metaenv.runs.training import TrainConfig, lengthen, load_run, replace, resume, train
 
-CONFIG = TrainConfig("BernoulliBandit-v0", 600, 30, agent=RL2Config(embedding_sizes=(8,), hidden_size=8))
-TINY = ["--num-envs", "30", "--agent.hidden-size", "8", "--agent.embedding-sizes", "8"]
+CONFIG = TrainConfig("BernoulliBandit-v0", 600, 30, agent=RL2Config(network=Network((8,), 8)))
+TINY = ["--num-envs", "30", "--agent.network.hidden-size", "8", "--agent.network.embedding-sizes", "8"]
 
 
 def weights(agent):
@@ -64,8 +66,8 @@ def test_a_set_does_not_pass_off_other_settings(copy, tmp_path):
     assert train_set({"rl2": CONFIG}, 1, out)["rl2"] == [out / "rl2" / "seed-0"], "the same settings go on"
     with pytest.raises(RunError, match=r"steps is 600 and not 900, which is asked for.*--steps 900"):
         train_set({"rl2": replace(CONFIG, steps=900)}, 1, out)
-    with pytest.raises(RunError, match=r"agent\.epochs is 4 and not 3"):
-        train_set({"rl2": replace(CONFIG, agent=replace(CONFIG.agent, epochs=3))}, 1, out)
+    with pytest.raises(RunError, match=r"agent\.n_epochs is 4 and not 3"):
+        train_set({"rl2": replace(CONFIG, agent=replace(CONFIG.agent, n_epochs=3))}, 1, out)
     assert load_run(out / "rl2" / "seed-0")[1].num_timesteps == 600
 
 
@@ -118,7 +120,10 @@ def test_a_run_that_is_lengthened_goes_on_exactly_after_a_kill(copy, tmp_path, m
         ({"env": "MaterialsSynthesis-v0"}, "env is 'MaterialsSynthesis-v0' and not 'BernoulliBandit-v0'"),
         ({"env": "Nowhere-v0"}, "env is 'Nowhere-v0' and not 'BernoulliBandit-v0'"),
         ({"settings": {"n_arms": "3"}}, "settings.n_arms is '3' and not None"),
-        ({"agent": {"hidden_size": 16, "embedding_sizes": [8]}}, "agent.hidden_size is 16 and not 8"),
+        (
+            {"agent": {"network": {"hidden_size": 16, "embedding_sizes": [8]}}},
+            "network.hidden_size is 16 and not 8",
+        ),
     ],
 )
 def test_what_resume_cannot_honour_is_named(copy, changes, words, capsys):
@@ -189,7 +194,7 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
 def test_evaluate_without_matplotlib_writes_its_numbers(copy, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["evaluate", str(copy), "--split", "validation", "--tasks", "10"]) == 0
-    assert "needs matplotlib" in capsys.readouterr().out
+    assert "needs matplotlib: pip install" in capsys.readouterr().err
     assert json.loads((copy / "evaluation-validation.json").read_text())["n_tasks"] == 10
     assert not list(copy.glob("*.png"))
 
@@ -220,7 +225,13 @@ def test_sigterm_saves_as_ctrl_c_does(tmp_path, monkeypatch, capsys):
 def test_a_ctrl_c_at_the_worst_moment_loses_nothing(algorithm, place, tmp_path, monkeypatch):
     config, cls = CONFIG, RL2
     if algorithm == "pearl":
-        small = PEARLConfig(n_tasks=6, gradient_steps=2, meta_batch=3, encoder_sizes=(8,), network_sizes=(8,))
+        small = PEARLConfig(
+            n_tasks=6,
+            gradient_steps=2,
+            meta_batch=3,
+            belief=BeliefConfig(encoder_sizes=(8,)),
+            network=PEARLNetwork((8,)),
+        )
         config, cls = replace(CONFIG, num_envs=3, steps=120, agent=small, algorithm="pearl"), PEARL
     expected = train(config, tmp_path / "whole", progress_bar=False)
     step = config.steps // 2
@@ -269,7 +280,7 @@ def _log(folder):
 
 
 def _parameters(agent):
-    modules = [agent.policy] if isinstance(agent, RL2) else [agent.sac, agent.encoder, agent.decoder]
+    modules = [agent.policy] if isinstance(agent, RL2) else [agent.sac, agent.belief, agent.decoder]
     return [p for module in modules for p in module.parameters()]
 
 
@@ -320,13 +331,14 @@ def test_initial_weights_do_not_depend_on_the_number_of_threads():
         import sys, torch
         torch.set_num_threads(int(sys.argv[1]))
         from metaenv import make_trials
-        from metaenv.agents import PEARL, RL2, PEARLConfig, RL2Config
+        from metaenv.agents import PEARL, RL2, Network, PEARLConfig, RL2Config
+        from metaenv.agents.pearl_config import PEARLNetwork
         from metaenv.supervised import Problem, make_learner
         env = make_trials("BernoulliBandit", 2)
-        agents = [RL2(env, RL2Config(hidden_size=256, embedding_sizes=(256, 256)), seed=0)]
-        agents += [PEARL(env, PEARLConfig(n_tasks=2, network_sizes=(256, 256)), seed=0)]
+        agents = [RL2(env, RL2Config(network=Network((256, 256), 256)), seed=0)]
+        agents += [PEARL(env, PEARLConfig(n_tasks=2, network=PEARLNetwork((256, 256))), seed=0)]
         learner = make_learner("maml", Problem("regression", (4,)), sizes=(256, 256))
-        modules = [agents[0].policy, agents[1].sac, agents[1].encoder, learner.network]
+        modules = [agents[0].policy, agents[1].sac, agents[1].belief, learner.network]
         print([float(p.double().sum()).hex() for m in modules for p in m.parameters()])
     """)
     found = [subprocess.check_output([sys.executable, "-c", program, n], env=with_path()) for n in ("1", "2")]

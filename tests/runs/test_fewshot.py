@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from metaenv.experiments.fewshot_matrix import matrix, summary
 
+from metaenv.experiments.fewshot import matrix, summary
 from metaenv.runs.cells import load_learner, read_report, read_run, run_cell, run_fewshot
 from metaenv.runs.fewshot import Run, resolve_run
 from metaenv.runs.folder import RunError

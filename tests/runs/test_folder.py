@@ -83,7 +83,7 @@ def test_leftovers_do_not_make_a_folder_used_and_are_removed(tmp_path):
     assert not RunFolder(tmp_path / "thesis.txt").is_new
 
 
-GOOD = {"run": "agent", "env": "BernoulliBandit-v0", "steps": 300, "agent": {"epochs": 2}}
+GOOD = {"run": "agent", "env": "BernoulliBandit-v0", "steps": 300, "agent": {"n_epochs": 2}}
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,12 @@ GOOD = {"run": "agent", "env": "BernoulliBandit-v0", "steps": 300, "agent": {"ep
         (json.dumps({**GOOD, "num_envs": True}), ["'num_envs'", "True"]),
         (json.dumps({**GOOD, "settings": [1]}), ["'settings'", "[1]"]),
         (json.dumps({**GOOD, "settings": {"n_arms": [3]}}), ["'settings.n_arms'", "[3]"]),
-        (json.dumps({**GOOD, "agent": {"epochs": "3"}}), ["'agent.epochs'", "'3'"]),
-        (json.dumps({**GOOD, "agent": {"embedding_sizes": [8, "8"]}}), ["'agent.embedding_sizes'", "'8'"]),
-        (json.dumps({**GOOD, "agent": {"cell": "rnn"}}), ["'agent.cell'", "'lstm'", "'rnn'"]),
+        (json.dumps({**GOOD, "agent": {"n_epochs": "3"}}), ["'agent.n_epochs'", "'3'"]),
+        (
+            json.dumps({**GOOD, "agent": {"network": {"embedding_sizes": [8, "8"]}}}),
+            ["'agent.network.embedding_sizes'"],
+        ),
+        (json.dumps({**GOOD, "agent": {"network": {"cell": "rnn"}}}), ["'agent.network.cell'", "'lstm'", "'rnn'"]),
         (json.dumps({**GOOD, "algorithm": 7}), ["agent", "7"]),
         (json.dumps({**GOOD, "stps": 7}), ["Did you mean 'steps'"]),
     ],

@@ -8,7 +8,8 @@ pytest.importorskip("torch", reason="agents need torch")
 pytest.importorskip("tyro", reason="runs need tyro")
 
 from metaenv.agents.registry import agent_class, agent_of
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import RL2Config
 from metaenv.cli import main
 from metaenv.experiments.settings import preset
 from metaenv.runs.settings import TrainConfig
@@ -18,7 +19,10 @@ LAB = '''
 """A laboratory's own classes."""
 from dataclasses import dataclass
 
-from metaenv.agents.rl2 import RL2, RL2Config
+from metaenv.agents.config import settings_from_dict
+from metaenv.agents.dims import EnvDims
+from metaenv.agents.rl2 import RL2
+from metaenv.agents.rl2_config import RL2Config
 from metaenv.supervised.families.synthesis import MaterialsSynthesis
 from metaenv.supervised.learners.prototypical import Prototypical
 
@@ -37,9 +41,8 @@ class Careful(RL2):
 
     @classmethod
     def _from_state(cls, state, env, verbose):
-        config = CarefulConfig(**state["config"])
-        from metaenv.agents.trial_spaces import TrialSpaces
-        return cls(env, config, seed=state["seed"], verbose=verbose, trial_spaces=TrialSpaces(**state["spaces"]))
+        config = settings_from_dict(CarefulConfig, state["config"])
+        return cls(env, config, seed=state["seed"], verbose=verbose, dims=EnvDims(**state["dims"]))
 
 
 class Nearest(Prototypical):
@@ -64,7 +67,7 @@ def lab(tmp_path, monkeypatch):
 
 def test_an_agent_of_ones_own(lab, tmp_path, capsys):
     folder, name = str(tmp_path / "run"), f"{lab}:Careful"
-    small = ["--agent.hidden-size", "8", "--agent.embedding-sizes", "8", "--agent.caution", "0.25", "--verbose", "1"]
+    small = ["--agent.network.hidden-size", "8", "--agent.caution", "0.25", "--verbose", "1"]
     assert main(["train", name, "BernoulliBandit", "--steps", "400", *small, "--out", folder]) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["algorithm"] == name and config["agent"]["caution"] == 0.25 and config["num_envs"] == 20
@@ -79,7 +82,7 @@ def test_an_agent_of_ones_own(lab, tmp_path, capsys):
 
 def test_a_learner_and_a_family_of_ones_own(lab, tmp_path, capsys):
     args = ["fewshot", f"{lab}:family", f"{lab}:Nearest", "--iterations", "3", "--episodes", "8", "--shots", "4"]
-    args += ["--n-shot", "4", "--query", "4", "--settings", "sizes", "[8]", "--out", str(tmp_path / "run")]
+    args += ["--n-shot", "4", "--n-query", "4", "--settings", "sizes", "[8]", "--out", str(tmp_path / "run")]
     assert main(args) == 0
     out = capsys.readouterr().out
     assert f"| **{lab}:Nearest** |" in out and "| nearest-centroid |" in out

@@ -13,14 +13,14 @@ import pytest
 pytest.importorskip("torch", reason="runs need torch")
 pytest.importorskip("tyro", reason="runs need tyro")
 
-from metaenv.agents.rl2 import RL2Config
+from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.runs import parallel
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.parallel import map_runs
 from metaenv.runs.sets import is_complete, train_set
 from metaenv.runs.training import TrainConfig
 
-CONFIG = TrainConfig("BernoulliBandit-v0", 600, 30, agent=RL2Config(embedding_sizes=(8,), hidden_size=8))
+CONFIG = TrainConfig("BernoulliBandit-v0", 600, 30, agent=RL2Config(network=Network((8,), 8)))
 
 JOBS = """
 import os, signal, time
