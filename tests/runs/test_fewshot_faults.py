@@ -20,7 +20,7 @@ from metaenv.runs.folder import RunError
 from metaenv.supervised.learner import Learner
 
 FAMILY = "materials-synthesis"
-TINY = {"iterations": 6, "episodes": 12, "n_shot": 4, "query": 5, "shots": (4,), "floors": False}
+TINY = {"iterations": 6, "episodes": 12, "n_shot": 4, "n_query": 5, "shots": (4,), "baselines": False}
 SMALL = {"sizes": [8, 8], "tasks_per_batch": 4}
 
 
@@ -68,18 +68,18 @@ def test_a_longer_training_is_as_exact_as_any(method, tmp_path, monkeypatch):
     for name in ("a", "b"):
         run_fewshot(tiny(method, **decays), tmp_path / name, say=quiet)
     rates = []
-    set_rate = Learner._set_learning_rate
+    update = Learner._one_update
 
-    def noted(self):
-        set_rate(self)
+    def noted(self, episodes):
+        metrics = update(self, episodes)
         rates.append(self.optimizer.param_groups[0]["lr"] / self.config.learning_rate)
+        return metrics
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "_set_learning_rate", noted)
+        patch.setattr(Learner, "_one_update", noted)
         assert main(["resume", str(tmp_path / "a"), "--iterations", "10"]) == 0
     np.testing.assert_allclose(rates, [0.4, 0.3, 0.2, 0.1])
     lengthen(tmp_path / "b", 10)
-    update = Learner._one_update
 
     def stops(self, episodes):
         if self.iteration == 8:
@@ -122,7 +122,7 @@ def test_the_log_says_the_same_after_an_interruption_between_two_lines(tmp_path,
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"query": 6}, "query is 6 and not 5"),
+        ({"n_query": 6}, "n_query is 6 and not 5"),
         ({"split": "validation"}, "split is 'validation' and not 'test'"),
         ({"episodes": 20}, "episodes is 20 and not 12"),
         ({"n_way": "5"}, "'n_way', got '5'"),
@@ -182,7 +182,7 @@ def test_flipped_bits_of_results_are_refused_or_harmless(copy):
 
 
 def test_seeds_in_workers_give_the_same_scores(tmp_path):
-    more = {"n_shot": 2, "query": 3, "shots": (2,), "settings": {"tasks_per_batch": 2}, "seeds": 2}
+    more = {"n_shot": 2, "n_query": 3, "shots": (2,), "settings": {"tasks_per_batch": 2}, "seeds": 2}
     run = resolve_run("light-curves", ["prototypical"], **{**TINY, **more})
     one = run_fewshot(run, tmp_path / "one", say=quiet)
     said = []

@@ -64,7 +64,7 @@ def test_runs_show_the_reference_beside_the_learners(tmp_path: Path):
     assert "prior-ridge" not in resolve_run("telescope-values", ["linear"], kind="classification").methods
     report = run_fewshot(replace(run, methods={m: run.methods[m] for m in ("linear", "prior-ridge")}), tmp_path / "run")
     assert report.methods[0] == "prior-ridge" and report.best_baseline == "linear"
-    assert "prior-ridge is told how tasks are distributed" in report.markdown()
+    assert "prior-ridge knows the distribution of tasks" in report.markdown()
 
 
 def test_classes_are_above_and_below_the_median_of_their_task():
