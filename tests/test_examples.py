@@ -12,16 +12,22 @@ QUICK = {
     "sb3_ppo.py": ["5000"],
     "own_environment.py": [],
     "own_baselines.py": [],
+    "own_agent.py": ["5000"],
+    "own_learner.py": [],
     "molecule_objective.py": [],
     "telescope_night.py": [],
     "few_shot_own_data.py": [],
     "mann_by_presentation.py": ["3"],
 }
+NEED_TORCH = {"train_rl2.py", "sb3_ppo.py", "own_agent.py", "own_learner.py"}
+NEED_TORCH |= {"few_shot_own_data.py", "mann_by_presentation.py"}
 SAYS = {
     "train_rl2.py": "RL²",
     "sb3_ppo.py": "of 10",
     "own_environment.py": "keeps the contract",
     "own_baselines.py": "| dose ladder  | 0.000 [0.000, 0.000]",
+    "own_agent.py": "curious RL²: ",
+    "own_learner.py": "| own |",
     "molecule_objective.py": "drawn:",
     "telescope_night.py": "drawn:",
     "few_shot_own_data.py": "told:",
@@ -35,7 +41,14 @@ def test_every_example_is_run_here():
 
 @pytest.mark.parametrize("name", QUICK)
 def test_example(name, tmp_path):
-    if name in ("train_rl2.py", "sb3_ppo.py", "few_shot_own_data.py", "mann_by_presentation.py"):
+    if name in (
+        "train_rl2.py",
+        "sb3_ppo.py",
+        "own_agent.py",
+        "own_learner.py",
+        "few_shot_own_data.py",
+        "mann_by_presentation.py",
+    ):
         pytest.importorskip("torch", reason="this example needs the agents extra")
     out = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *QUICK[name]], capture_output=True, text=True, cwd=tmp_path
