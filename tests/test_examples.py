@@ -41,14 +41,7 @@ def test_every_example_is_run_here():
 
 @pytest.mark.parametrize("name", QUICK)
 def test_example(name, tmp_path):
-    if name in (
-        "train_rl2.py",
-        "sb3_ppo.py",
-        "own_agent.py",
-        "own_learner.py",
-        "few_shot_own_data.py",
-        "mann_by_presentation.py",
-    ):
+    if name in NEED_TORCH:
         pytest.importorskip("torch", reason="this example needs the agents extra")
     out = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *QUICK[name]], capture_output=True, text=True, cwd=tmp_path
