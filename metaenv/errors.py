@@ -20,11 +20,13 @@ def nearest_of(name: str, kinds: Mapping[str, Iterable[str]]) -> str:
 
     Args:
         name: what was asked for.
-        kinds: what each list of options is called, such as "Environments", and the options; the first come first.
+        kinds: what each list of options is called, such as "Environments", and the options. Where several begin
+            with the name, the first kind is preferred.
     """
     known = {kind: sorted(options) for kind, options in kinds.items()}
     options = [option for some in known.values() for option in some]
-    close = [o for o in options if o.lower().startswith(str(name).lower())] if name else []
+    begun = ([o for o in some if name and o.lower().startswith(str(name).lower())] for some in known.values())
+    close = next((difflib.get_close_matches(str(name), some, 1, 0.0) for some in begun if some), [])
     close = close or difflib.get_close_matches(str(name), options, 1, 0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return hint + "".join(f" {kind}: {', '.join(some)}." for kind, some in known.items())

@@ -31,7 +31,9 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'metaenv-science[plots]'") from error
+        raise ImportError(
+            "pictures need matplotlib: pip install 'metaenv-science[plots]'", name="matplotlib"
+        ) from error
     return Figure(figsize=(width, height), layout="constrained")
 
 

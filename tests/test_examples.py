@@ -30,7 +30,7 @@ SAYS = {
     "own_learner.py": "| own |",
     "molecule_objective.py": "drawn:",
     "telescope_night.py": "drawn:",
-    "few_shot_own_data.py": "told:",
+    "few_shot_own_data.py": "predicted:",
     "mann_by_presentation.py": "never seen: 1:",
 }
 

@@ -132,8 +132,7 @@ def drawn(draw: Callable[[], T]) -> T | None:
     try:
         return draw()
     except ImportError as error:
-        missing = (error.name or "matplotlib").partition(".")[0]
-        print(f"A picture is left out, which needs {missing}: {install_hint(error)}", file=sys.stderr)
+        print(f"A picture is left out, which needs matplotlib: {install_hint(error)}", file=sys.stderr)
         return None
 
 

@@ -85,4 +85,4 @@ def test_pictures_are_left_out_without_matplotlib(tmp_path, monkeypatch, capsys)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     evaluation = evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 20, shots=(1,), episodes=2, n_arms=3)
     assert [path.name for path in save(evaluation, tmp_path)] == ["evaluation-test.json"]
-    assert "A picture is left out: pictures need matplotlib" in capsys.readouterr().err
+    assert 'left out, which needs matplotlib: pip install "metaenv-science[plots]"' in capsys.readouterr().err
