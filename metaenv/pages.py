@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 
 from metaenv.errors import nearest
+from metaenv.parameters import ParameterTable, parameters_of
 from metaenv.registry import ENVIRONMENTS, full_id, names, vector_class
 from metaenv.trial import VectorTrial
 from metaenv.vector import BatchedEnv
@@ -38,10 +39,12 @@ def page(name: str) -> str:
         return "\n".join(lines)
     if trials.best_fixed:
         lines.append(f"  best fixed rule: {trials.best_fixed}")
-    if parameters := getattr(getattr(trials.distribution, "parameters", None), "table", None):
-        lines += ["", "Task", "", parameters()]
     assert trials.layout is not None, "a trial has a layout"
-    return "\n".join([*lines, "", "Observation in a trial", "", trials.layout.table()])
+    lines += ["", "Observation in a trial", "", trials.layout.table()]
+    task_type = trials.distribution.task_type
+    if parameters_of(task_type):
+        lines += ["", f"Parameters of a task, {task_type.__name__}", "", ParameterTable(task_type).markdown()]
+    return "\n".join(lines)
 
 
 def ids_of(module: str) -> list[str]:
