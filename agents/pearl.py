@@ -10,14 +10,12 @@ Losses of one gradient step over b tasks with m steps each (all tasks in one bat
 
 * critics: 0.5 * sum over the two critics of the mean over b * m steps of (Q(s, a, z) - target)^2;
 * encoder: that loss plus ``kl_coef`` * mean over the b tasks of KL(q(z | context) || N(0, I)), summed over z's
-  coordinates. The paper's own code *sums* the KL over tasks, so that its 0.1 at 16 tasks is 1.6 here, and multiplies
-  rewards by 5 to 100: coefficients do not carry over;
+  coordinates. The paper's code *sums* the KL over tasks (its 0.1 at 16 tasks is 1.6 here) and multiplies rewards;
 * actor, entropy weight and reward decoder: means over b * m steps, with z detached.
 
-So the encoder learns from critics and KL alone. What differs from the paper's code: there is no separate value network;
-the belief includes the prior (`metaenv.agents.context_encoder`); contexts are beginnings of a task's latest trials,
-from nothing to all of one, as a policy meets them; the boundary flag is part of the context. Other strategies than the
-paper's are in `metaenv.agents.context` and `metaenv.agents.belief`.
+What differs from the paper's code: there is no separate value network; the belief includes the prior; contexts are
+beginnings of a task's latest trials, as a policy meets them, with the boundary flag. Other strategies than the paper's
+are in `metaenv.agents.context` and `metaenv.agents.belief`.
 """
 
 from __future__ import annotations
@@ -58,12 +56,10 @@ class PEARL(Agent):
 
     Args:
         env: a `VectorTrial` in autoreset mode SAME_STEP, of a discrete action or one in [-1, 1]^d. In each iteration
-            every sub-environment plays one trial of one of the training tasks. None only for an agent that will not
-            learn.
+            each of its rows plays one trial of a training task. None only for an agent that will not learn.
         config: settings.
         seed: of weights, actions, batches and tasks; None draws one.
-        verbose: 1 prints the log to the terminal.
-        tensorboard_log: folder for TensorBoard.
+        verbose, tensorboard_log: as in Stable-Baselines3.
         dims: sizes of the environment, where there is no `env`; with one, they must agree.
 
     Raises:
