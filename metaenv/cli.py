@@ -138,6 +138,8 @@ def _resume(args: list[str]) -> int:
 
 
 def _fewshot(args: list[str]) -> int:
+    if args[:1] == ["resume"]:
+        return _resume(args[1:])
     if args[:1] == ["all"]:
         from metaenv.experiments.fewshot import matrix_command
 
