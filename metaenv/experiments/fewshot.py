@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -19,7 +19,7 @@ from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
 from metaenv.runs.cells import opened, read_report, run_cells
-from metaenv.runs.fewshot import Run, resolve_run
+from metaenv.runs.fewshot import FewShotOptions, Run, resolve_run
 from metaenv.runs.folder import RunError
 from metaenv.runs.parallel import Engine
 from metaenv.runs.stopping import or_stopped
@@ -55,7 +55,7 @@ def matrix(
         engine: local processes, or a Ray cluster.
         progress_bar: show one for each training, unless there are several workers.
         say: told what begins.
-        **settings: of every run, as of `resolve_run`: seed, seeds, iterations, episodes, quick, split.
+        **settings: of every run, the fields of `FewShotOptions`; ``kind`` leaves out the other kinds of problem.
 
     Returns:
         A report for each problem, by the name of its folder.
@@ -96,19 +96,20 @@ def _runs(
     for family in families or FAMILIES:
         kinds = make_family(family).kinds
         for kind in kinds[:1] if first_kind_only else kinds:
+            if settings.get("kind") not in (None, kind):
+                continue
             able = [name for name in learners or LEARNERS if kind in learner_class(name).kinds]
             if learners and not able:
                 continue
             try:
-                run = resolve_run(family, able if learners else None, kind=kind, **settings)
+                run = resolve_run(family, able if learners else None, **{**settings, "kind": kind})
             except ImportError as error:
                 say(f"{family} is left out: {error}")
                 continue
             runs[f"{family}-{kind}"] = run
     if not runs:
-        raise RunError(
-            f"none of {', '.join(learners)} does a kind of problem that is asked for; {nearest('', LEARNERS)}"
-        )
+        asked = f"of {', '.join(learners)} " if learners else ""
+        raise RunError(f"none {asked}does a kind of problem that is asked for; {nearest('', LEARNERS)}")
     return runs
 
 
@@ -172,15 +173,10 @@ def matrix_command(args: list[str]) -> int:
     """Parse what comes after ``metaenv fewshot all`` and do it."""
 
     def run(
+        options: Annotated[FewShotOptions, tyro.conf.arg(name="")],
         families: tuple[str, ...] = (),
         learners: tuple[str, ...] = (),
         first_kind_only: bool = False,
-        iterations: int | None = None,
-        seed: int = 0,
-        seeds: int = 1,
-        split: str = "test",
-        episodes: int = 1_000,
-        quick: bool = False,
         workers: int = 1,
         engine: Engine = "local",
         out: Path | None = None,
@@ -188,27 +184,19 @@ def matrix_command(args: list[str]) -> int:
         """Every learner and baseline on every family and kind of problem: one table, with a section a family.
 
         Args:
+            options: of every run.
             families: some only.
             learners: some only.
             first_kind_only: leave out what a family has beside its first kind of problem.
-            iterations: meta-updates of every learner, instead of the stored ones.
-            seed: of the first training.
-            seeds: trainings of each learner.
-            split: of the evaluation.
-            episodes: of the evaluation, frozen, for each number of samples.
-            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
             workers: processes that train at once.
             engine: local processes, or a Ray cluster.
             out: the folder; runs/fewshot/all by default. The same command with the same folder goes on.
         """
-        folder = out or Path("runs/fewshot") / ("all-quick" if quick else "all")
+        folder = out or Path("runs/fewshot") / ("all-quick" if options.quick else "all")
+        how: dict[str, Any] = {"first_kind_only": first_kind_only, "workers": workers, "engine": engine}
 
         def work() -> int:
-            reports = matrix(
-                folder, families, learners, first_kind_only=first_kind_only, workers=workers, engine=engine,
-                progress_bar=True, iterations=iterations, seed=seed, seeds=seeds, split=split, episodes=episodes,
-                quick=quick,
-            )  # fmt: skip
+            reports = matrix(folder, families, learners, **how, progress_bar=True, **vars(options))
             print(f"\n{summary(reports)}\n\nWritten: {folder / 'table.md'}, with JSON and pictures beside it.")
             return 0
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 
 from metaenv.runs.folder import RunError
-from metaenv.runs.settings import plain, read
+from metaenv.runs.settings import parsed, plain, read
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.problem import Kind, Problem
@@ -127,83 +128,87 @@ class Run:
         return read(cls, values, where)
 
 
-def resolve_run(
-    family: str,
-    learners: Sequence[str] | None = None,
-    *,
-    kind: Kind | None = None,
-    n_way: int = 5,
-    n_shot: int | None = None,
-    n_query: int | None = None,
-    iterations: int | None = None,
-    seed: int = 0,
-    seeds: int = 1,
-    shots: Sequence[int] = (),
-    split: str = "test",
-    episodes: int = 1_000,
-    baselines: bool = True,
-    quick: bool = False,
-    settings: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> Run:
+@dataclass(frozen=True)
+class FewShotOptions:
+    """What is asked of a few-shot run; `metaenv fewshot` has an option for each field."""
+
+    kind: Kind | None = None
+    """Kind of problem; by default the family's first."""
+    n_way: int = 5
+    """Number of classes of an episode, for families of many classes."""
+    n_shot: int | None = None
+    """Number of samples to learn from, of each class in classification; by default the family's."""
+    n_query: int | None = None
+    """Number of samples to be judged on, likewise."""
+    iterations: int | None = None
+    """Number of meta-updates; by default what `metaenv.supervised.settings` has for the learner and the family."""
+    seed: int = 0
+    """Seed of the first training."""
+    seeds: int = 1
+    """Number of trainings of each learner, with one seed after the other."""
+    shots: tuple[int, ...] = ()
+    """Numbers of samples to evaluate with; by default a half (or one), once and twice n-shot."""
+    split: str = "test"
+    """Split of the evaluation: validation while settings are tuned, test, or one of the ood splits."""
+    episodes: int = 1_000
+    """Number of frozen episodes for each number of samples."""
+    baselines: bool = True
+    """Whether to evaluate every baseline, too."""
+    quick: bool = False
+    """A twentieth of the meta-updates and 50 episodes, to see that it works."""
+    settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = field(default_factory=dict)
+    """Settings of the learners, over the stored ones; as values, or as they are typed."""
+    options: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = field(default_factory=dict)
+    """Settings of the family, such as --options variant sequence."""
+
+
+def resolve_run(family: str, learners: Sequence[str] | None = None, **options: Any) -> Run:
     """Resolve what was asked for into a `Run`.
 
     Args:
         family: name of a family, see `metaenv.supervised.families.FAMILIES`.
         learners: names of learners or baselines; None for every learner that does such problems.
-        kind: "classification", "regression" or "anomaly"; by default the family's first.
-        n_way: classes of an episode, for families of many classes.
-        n_shot: samples to learn from (of each class in classification); the family's default.
-        n_query: samples to be judged on, likewise.
-        iterations: meta-updates, instead of those stored in `metaenv.supervised.settings`.
-        seed: of the first training.
-        seeds: trainings of each learner.
-        shots: counts of samples to evaluate with; by default a half or one, once and twice ``n_shot``.
-        split: of the evaluation.
-        episodes: frozen episodes of each shot count.
-        baselines: also evaluate every baseline that does such problems.
-        quick: a twentieth of the meta-updates, 50 episodes; to see that it works.
-        settings: of the learners, over the stored ones.
-        options: of the family, such as ``{"variant": "sequence"}``.
+        **options: the fields of `FewShotOptions`.
 
     Raises:
         ValueError: no such family, learner, kind, split or setting; or a learner that does not do such problems.
     """
-    made = _family(family, json.dumps(dict(options or {})))
-    kind = made.check(split, kind)
-    if seeds < 1 or episodes < 1 or (iterations is not None and iterations < 0):
-        raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {seeds}, {episodes}, {iterations}")
-    k, q = made.shots[0] if n_shot is None else n_shot, made.shots[1] if n_query is None else n_query
-    problem = made.episodes("train", k, q, kind=kind, n_way=n_way).problem
-    names = _methods(problem, learners, [*BASELINES, *made.references] if baselines else [])
-    asked = learners or names
+    asked = FewShotOptions(**options)
+    settings, family_options = parsed(asked.settings), parsed(asked.options)
+    made = _family(family, json.dumps(family_options))
+    kind = made.check(asked.split, asked.kind)
+    if asked.seeds < 1 or asked.episodes < 1 or (asked.iterations is not None and asked.iterations < 0):
+        counts = f"{asked.seeds}, {asked.episodes}, {asked.iterations}"
+        raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {counts}")
+    k = made.shots[0] if asked.n_shot is None else asked.n_shot
+    q = made.shots[1] if asked.n_query is None else asked.n_query
+    problem = made.episodes("train", k, q, kind=kind, n_way=asked.n_way).problem
+    names = _methods(problem, learners, [*BASELINES, *made.references] if asked.baselines else [])
     methods = {
-        name: _resolved(
-            training_settings(family, problem, name), name, name in asked, iterations, settings or {}, quick
-        )
-        for name in names
+        name: _resolved(family, problem, name, asked, settings, named=name in (learners or names)) for name in names
     }
     for name in methods:  # refuses settings that do not exist before anything is trained
         make_learner(name, problem, **methods[name].settings)
-    kept = {k: _tuples(v) for k, v in dict(options or {}).items()}
     run = Run(
-        family, kept, kind, n_way, k, q, seed, seeds, tuple(sorted(shots)), split,
-        QUICK_EPISODES if quick else episodes, QUICK_FORESTS if quick else FOREST_EPISODES, methods,
+        family, family_options, kind, asked.n_way, k, q, asked.seed, asked.seeds, tuple(sorted(asked.shots)),
+        asked.split, QUICK_EPISODES if asked.quick else asked.episodes,
+        QUICK_FORESTS if asked.quick else FOREST_EPISODES, methods,
     )  # fmt: skip
     return _with_shots(run)
 
 
 def _resolved(
-    stored: TrainingSettings, name: str, asked: bool, iterations: int | None, settings: Mapping[str, Any], quick: bool
+    family: str, problem: Problem, name: str, asked: FewShotOptions, settings: Mapping[str, Any], named: bool
 ) -> TrainingSettings:
-    trained = learner_class(name).trained
-    updates = stored.iterations if iterations is None else iterations
+    """The settings of a method; ``named`` says whether it was asked for by name, and is no baseline beside others."""
+    stored, trained = training_settings(family, problem, name), learner_class(name).trained
+    updates = stored.iterations if asked.iterations is None else asked.iterations
     mine = config_names(learner_class(name).config_class)
     # A baseline beside a learner takes of its settings what it knows too, such as the sizes of the network.
-    more = {k: v for k, v in settings.items() if (asked and is_learner(name)) or k in mine}
+    more = {k: v for k, v in settings.items() if (named and is_learner(name)) or k in mine}
     return TrainingSettings(
-        (max(1, updates // QUICK_SHARE) if quick and updates else updates) if trained else 0,
-        {**stored.settings, **{k: _tuples(v) for k, v in more.items()}},
+        (max(1, updates // QUICK_SHARE) if asked.quick and updates else updates) if trained else 0,
+        {**stored.settings, **more},
         stored.n_query,
         stored.task_cache if trained else None,
     )

@@ -10,11 +10,9 @@ import tyro
 
 from metaenv.errors import nearest
 from metaenv.runs.cells import lengthen, read_run, run_fewshot
-from metaenv.runs.fewshot import Run, resolve_run
+from metaenv.runs.fewshot import FewShotOptions, Run, resolve_run
 from metaenv.runs.parallel import Engine
-from metaenv.runs.settings import parsed
 from metaenv.runs.stopping import or_stopped
-from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class
 
@@ -89,20 +87,7 @@ def describe(name: str) -> str:
 
 def _run_command(family: str, learner: str, args: list[str]) -> int:
     def run(
-        kind: Kind | None = None,
-        n_way: int = 5,
-        n_shot: int | None = None,
-        n_query: int | None = None,
-        iterations: int | None = None,
-        seed: int = 0,
-        seeds: int = 1,
-        shots: tuple[int, ...] = (),
-        split: str = "test",
-        episodes: int = 1_000,
-        baselines: bool = True,
-        quick: bool = False,
-        settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
-        options: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = {},  # noqa: B006
+        options: Annotated[FewShotOptions, tyro.conf.arg(name="")],
         workers: int = 1,
         engine: Engine = "local",
         out: Path | None = None,
@@ -110,30 +95,13 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
         """Train a few-shot learner, and compare it with the baselines on problems that it has never seen.
 
         Args:
-            kind: of problem; by default the family's first.
-            n_way: classes of an episode, for families of many classes.
-            n_shot: samples to learn from, of each class in classification; by default the family's.
-            n_query: samples to be judged on, likewise.
-            iterations: meta-updates; by default what is stored for the learner and the family.
-            seed: of the first training.
-            seeds: trainings of each learner, with one seed after the other.
-            shots: numbers of samples to evaluate with; by default a half (or one), once and twice k-shot.
-            split: of the evaluation: validation while settings are tuned, test, or one of the ood splits.
-            episodes: of the evaluation, frozen, for each number of samples.
-            baselines: also evaluate every baseline.
-            quick: a twentieth of the meta-updates and 50 episodes, to see that it works.
-            settings: of the learner, over the stored ones.
-            options: of the family, such as --options variant sequence.
+            options: of the run.
             workers: processes that train at once.
             engine: local processes, or a Ray cluster.
             out: the run folder; runs/fewshot/FAMILY-KIND-LEARNER-SEED by default.
         """
-        planned = resolve_run(
-            family, None if learner == "all" else [learner], kind=kind, n_way=n_way, n_shot=n_shot, n_query=n_query,
-            iterations=iterations, seed=seed, seeds=seeds, shots=shots, split=split, episodes=episodes,
-            baselines=baselines, quick=quick, settings=parsed(settings), options=parsed(options),
-        )  # fmt: skip
-        name = f"{family}-{planned.kind}-{learner}-{seed}{'-quick' * quick}".replace(":", ".")
+        planned = resolve_run(family, None if learner == "all" else [learner], **vars(options))
+        name = f"{family}-{planned.kind}-{learner}-{options.seed}{'-quick' * options.quick}".replace(":", ".")
         return _run(planned, out or Path("runs/fewshot") / name, workers, engine)
 
     title = "Every learner" if learner == "all" else learner_class(learner).__name__
