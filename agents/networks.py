@@ -159,11 +159,7 @@ class RecurrentActorCritic(nn.Module):
         self._initialise()
 
     def forward(
-        self,
-        observations: Tensor,
-        state: Tensor | None = None,
-        masks: Tensor | None = None,
-        keep_state: bool = True,
+        self, observations: Tensor, state: Tensor | None = None, masks: Tensor | None = None, keep_state: bool = True
     ) -> tuple[Categorical | SquashedGaussian, Tensor, Tensor, Tensor]:
         """Play observations (T, N, o) through the network.
 

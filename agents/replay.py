@@ -28,11 +28,7 @@ class TaskReplay:
     """
 
     def __init__(
-        self,
-        n_tasks: int,
-        capacity: int,
-        fields: dict[str, tuple[tuple[int, ...], DTypeLike]],
-        context_trials: int = 1,
+        self, n_tasks: int, capacity: int, fields: dict[str, tuple[tuple[int, ...], DTypeLike]], context_trials: int = 1
     ) -> None:
         self.capacity = capacity
         self._arrays = {name: np.zeros((n_tasks, capacity, *shape), dtype) for name, (shape, dtype) in fields.items()}

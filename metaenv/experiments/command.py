@@ -16,18 +16,12 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = {
     "bandit-rl2": ("bandits:BanditRL2", "RL² on 10 pulls of a 5-armed bandit, every baseline, the exact optimum"),
-    "materials-rl2": (
-        "materials:MaterialsRL2",
-        "RL² on unseen materials, in and out of distribution, and controls",
-    ),
+    "materials-rl2": ("materials:MaterialsRL2", "RL² on unseen materials, in and out of distribution, and controls"),
     "rl2-bandits": ("bandits:RL2Bandits", "Table 1 of the RL² paper: bandits of 10, 100 and 500 pulls, every column"),
     "rl2-mdps": ("mdps:RL2MDPs", "Table 2 of the RL² paper: random MDPs of 10 to 100 episodes, every column"),
     "pearl-point-robot": ("point_robot:PointRobot", "PEARL on the sparse point robot of its paper, on unseen goals"),
     "gridnavi": ("gridnavi:GridNavi", "RL² and PEARL on VariBAD's 5 by 5 grid, beside the exact Bayes-optimal values"),
-    "pearl-materials": (
-        "materials:PEARLMaterials",
-        "PEARL on unseen materials, beside the greedy portfolio",
-    ),
+    "pearl-materials": ("materials:PEARLMaterials", "PEARL on unseen materials, beside the greedy portfolio"),
     "pearl-bandit": ("bandits:PEARLBandit", "PEARL with discrete actions on 100 pulls of a 5-armed bandit"),
     "molecules": ("molecules:Molecules", "RL² and PEARL on unseen molecule objectives, a Bayes adapter, an oracle"),
     "telescope": ("telescope:Telescope", "RL² and PEARL on unseen skies and observing programmes, night by night"),

@@ -194,11 +194,7 @@ _keep(
     3_000_000,
     512,
     replace(
-        MOLECULES,
-        ent_coef=0.01,
-        network=replace(MOLECULES.network, hidden_size=64),
-        teacher=None,
-        task_prediction=None,
+        MOLECULES, ent_coef=0.01, network=replace(MOLECULES.network, hidden_size=64), teacher=None, task_prediction=None
     ),
 )
 _keep(

@@ -70,11 +70,7 @@ class TrainConfig:
         """The training trials."""
         given: dict[str, Any] = {**parsed(self.settings), **overrides}
         return make_trials(
-            self.env,
-            given.pop("num_envs", self.num_envs),
-            self.episodes,
-            **self.trial_options(),
-            **given,
+            self.env, given.pop("num_envs", self.num_envs), self.episodes, **self.trial_options(), **given
         )
 
     def trial_options(self) -> dict[str, bool]:
