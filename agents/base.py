@@ -6,8 +6,8 @@ import copy
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -20,6 +20,9 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import configure_logger
 from torch import Tensor
 
+from metaenv.agents.config import settings_from_dict
+from metaenv.agents.dims import EnvDims
+from metaenv.agents.imitation import Expert
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
 from metaenv.interrupts import stops_deferred
 from metaenv.threads import torch_threads_of
@@ -37,10 +40,14 @@ class Agent(ABC):
 
     Args:
         env: what to learn on; None only for an agent that will not learn.
+        config: settings, an instance of `config_class`; its defaults if None.
         seed: of weights, actions, minibatches and tasks; None draws one.
         verbose: 1 prints the log to the terminal.
         tensorboard_log: folder for TensorBoard.
-        torch_threads: threads of torch while learning.
+        dims: sizes of the environment, where there is no `env`; with one, they must agree.
+
+    Raises:
+        ValueError: the environment is not one that the agent can learn on.
     """
 
     checkpoint_kind: ClassVar[str]
@@ -48,18 +55,21 @@ class Agent(ABC):
     title: ClassVar[str]
     """Its name in tables, such as "RL²"."""
     config_class: ClassVar[type[Any]]
-    """The dataclass of its settings. `metaenv train` makes an agent by ``cls(env, config, seed=seed)``."""
+    """The dataclass of its settings, which has a field `torch_threads`: threads of torch while learning."""
     default_num_envs: ClassVar[int] = 1024
     """Trials that `metaenv train` plays at once where no settings say otherwise."""
 
     def __init__(
         self,
         env: VectorEnv[Any, Any, Any] | None,
-        seed: int | None,
-        verbose: int,
-        tensorboard_log: str | None,
-        torch_threads: int,
+        config: Any = None,
+        *,
+        seed: int | None = None,
+        verbose: int = 0,
+        tensorboard_log: str | None = None,
+        dims: EnvDims | None = None,
     ) -> None:
+        self.config = config or self.config_class()
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed is None else int(seed)
         self.verbose = verbose
         self.tensorboard_log = tensorboard_log
@@ -68,15 +78,29 @@ class Agent(ABC):
         """Settings of the run that the agent belongs to, as plain values; a checkpoint keeps them."""
         self.num_timesteps = 0
         self.iteration = 0
-        self._torch_threads = torch_threads
         self._total_timesteps = 0
         self._before_iteration: dict[str, Any] | None = None
         self._logger: Logger | None = None
         self._custom_logger = False
         # Acting outside of training, say in a callback, must not change the course of training.
         self._predict_generator = torch.Generator().manual_seed(self.seed + 1)
+        self._generator = torch.Generator().manual_seed(self.seed)
+        self._expert: Expert | None = None
+        self.dims = self._resolve_dims(env, dims)
+        # Weights are drawn from the agent's seed, to the same numbers on any machine: they depend on torch's threads.
+        with torch.random.fork_rng(devices=[]), torch_threads_of(1):
+            torch.manual_seed(self.seed)
+            self._build(env)
 
     # WHAT AN AGENT WRITES
+
+    @abstractmethod
+    def _resolve_dims(self, env: VectorEnv[Any, Any, Any] | None, expected: EnvDims | None) -> EnvDims:
+        """The sizes of the env, by `metaenv.agents.dims.resolve_dims`; those expected where there is none."""
+
+    @abstractmethod
+    def _build(self, env: VectorEnv[Any, Any, Any] | None) -> None:
+        """Make networks, optimizers and whatever else learning needs, for `self.dims` and `self.config`."""
 
     @abstractmethod
     def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
@@ -90,24 +114,12 @@ class Agent(ABC):
     def _set_learner_state(self, state: dict[str, Any]) -> None:
         """Put back what `_learner_state` returned."""
 
-    @contextmanager
-    def _initialising(self) -> Iterator[None]:
-        """Draw weights from the agent's seed, to the same numbers on any machine: they depend on torch's threads."""
-        with torch.random.fork_rng(devices=[]), torch_threads_of(1):
-            torch.manual_seed(self.seed)
-            yield
-
-    @classmethod
-    @abstractmethod
-    def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
-        """A new agent of the settings and sizes in `state`, which is then given the rest."""
-
-    @abstractmethod
     def _fixed_state(self) -> dict[str, Any]:
         """Settings and sizes, and what changes only at the very end of an iteration."""
+        return {"config": asdict(self.config), "dims": asdict(self.dims)}
 
     def _set_fixed_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (optional)
-        """Put back what `_fixed_state` returned, beyond what `_from_state` uses."""
+        """Put back what `_fixed_state` returned beyond settings and sizes."""
 
     def _end_iteration(self) -> None:  # noqa: B027 (optional)
         """Take over what `_play_and_update` has left for the end of the iteration; it is not interrupted."""
@@ -115,9 +127,9 @@ class Agent(ABC):
     def _before_learning(self, env: VectorEnv[Any, Any, Any]) -> None:  # noqa: B027 (optional)
         """Called once in `learn`, before the first iteration."""
 
-    @abstractmethod
     def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
         """Raise ValueError if the agent was not made for such an environment."""
+        self._resolve_dims(env, self.dims)
 
     @property
     @abstractmethod
@@ -197,7 +209,7 @@ class Agent(ABC):
         total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
         callbacks.on_training_start(locals(), globals())
         self._before_learning(env)
-        with torch_threads_of(self._torch_threads):
+        with torch_threads_of(self.config.torch_threads):
             while self.num_timesteps < self._total_timesteps and self._iterate(env, callbacks, log_interval):
                 pass
         callbacks.on_training_end()
@@ -261,7 +273,8 @@ class Agent(ABC):
         """
         state = load_checkpoint(path, cls.checkpoint_kind)
         try:
-            agent = cls._from_state(state, env, verbose)
+            config, dims = settings_from_dict(cls.config_class, state["config"]), EnvDims(**state["dims"])
+            agent = cls(env, config, seed=state["seed"], verbose=verbose, dims=dims)
             agent._set_fixed_state(state)
             agent._set_changing_state(state)
             agent.run = state["run"]

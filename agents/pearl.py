@@ -20,8 +20,7 @@ are in `metaenv.agents.context` and `metaenv.agents.belief`.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -32,11 +31,11 @@ from torch import Tensor, nn
 
 from metaenv.agents.base import Agent
 from metaenv.agents.belief import GaussianBelief, MixtureBelief, TaskBelief
-from metaenv.agents.config import anneal, settings_from_dict
+from metaenv.agents.config import anneal
 from metaenv.agents.context import Context, make_sampler
 from metaenv.agents.dims import EnvDims, resolve_dims
 from metaenv.agents.entities import EntityLayout, SetNetwork
-from metaenv.agents.imitation import Expert, assisted_actions, find_expert
+from metaenv.agents.imitation import assisted_actions, find_expert
 from metaenv.agents.numerics import frozen
 from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.agents.replay import TaskReplay
@@ -58,9 +57,7 @@ class PEARL(Agent):
         env: a `VectorTrial` in autoreset mode SAME_STEP, of a discrete action or one in [-1, 1]^d. In each iteration
             each of its rows plays one trial of a training task. None only for an agent that will not learn.
         config: settings.
-        seed: of weights, actions, batches and tasks; None draws one.
-        verbose, tensorboard_log: as in Stable-Baselines3.
-        dims: sizes of the environment, where there is no `env`; with one, they must agree.
+        seed, verbose, tensorboard_log, dims: see `Agent`.
 
     Raises:
         ValueError: env is not a `VectorTrial`, or its sizes, its spaces or the settings do not fit.
@@ -73,26 +70,13 @@ class PEARL(Agent):
     title: ClassVar[str] = "PEARL"
     config_class: ClassVar[type[PEARLConfig]] = PEARLConfig
     default_num_envs: ClassVar[int] = 20
+    config: PEARLConfig
 
-    def __init__(
-        self,
-        env: VectorEnv[Any, Any, Any] | None,
-        config: PEARLConfig | None = None,
-        *,
-        seed: int | None = None,
-        verbose: int = 0,
-        tensorboard_log: str | None = None,
-        dims: EnvDims | None = None,
-    ) -> None:
-        self.config = config or PEARLConfig()
-        super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
-        self.dims = self._resolve_dims(env, dims)
+    def _build(self, env: VectorEnv[Any, Any, Any] | None) -> None:
         self._make_networks()
-        self._generator = torch.Generator().manual_seed(self.seed)
         self._training: TrainingTasks | None = None
         self._stored: dict[str, Any] = {}
         self._played: list[Any] = []
-        self._expert: Expert | None = None
         if env is not None:
             self._prepare(cast(VectorTrial, env))
 
@@ -367,13 +351,12 @@ class PEARL(Agent):
         if prediction is not None and prediction.feed_to_policy:
             input_size += dims.task_dim
         network = layout and (lambda: SetNetwork(layout, input_size, sizes, config.network.entity_size))
-        with self._initialising():
-            self.sac = make_soft_actor_critic(dims, input_size, sizes, config.ent_coef, config.target_entropy, network)
-            belief = GaussianBelief(step_size, config.belief)
-            self.decoder = RewardDecoder(dims, layout, latent, sizes)
-            mixture = config.belief.mixture
-            self.belief: TaskBelief = belief if mixture is None else MixtureBelief(step_size, belief, mixture)
-            self.task_head = None if prediction is None else TaskHead(latent, dims.task_dim, prediction.loss)
+        self.sac = make_soft_actor_critic(dims, input_size, sizes, config.ent_coef, config.target_entropy, network)
+        belief = GaussianBelief(step_size, config.belief)
+        self.decoder = RewardDecoder(dims, layout, latent, sizes)
+        mixture = config.belief.mixture
+        self.belief: TaskBelief = belief if mixture is None else MixtureBelief(step_size, belief, mixture)
+        self.task_head = None if prediction is None else TaskHead(latent, dims.task_dim, prediction.loss)
         through_critics = [self.sac.critic, self.belief.encoder, self.decoder, self.task_head]
         learned = {
             "critic": [parameter for part in through_critics if part is not None for parameter in part.parameters()],
@@ -404,25 +387,18 @@ class PEARL(Agent):
         return self._training
 
     def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
-        self._resolve_dims(env, self.dims)
+        super()._check_new_env(env)
         if self._training is None:
             self._prepare(cast(VectorTrial, env))
             self._use_stored()
         self._training_tasks.check(cast(VectorTrial, env))
 
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
-        config, dims = settings_from_dict(PEARLConfig, state["config"]), EnvDims(**state["dims"])
-        return cls(env, config, seed=state["seed"], verbose=verbose, dims=dims)
-
     def _fixed_state(self) -> dict[str, Any]:
         """Settings, sizes, and while training is not complete the training tasks and all that was played on them."""
-        state: dict[str, Any] = {"config": asdict(self.config), "dims": asdict(self.dims)}
-        if self._stored:
-            state |= self._stored
-        elif self._training is not None and not self._is_trained:
-            state |= self._training.state()
-        return state
+        training: dict[str, Any] = self._stored
+        if not training and self._training is not None and not self._is_trained:
+            training = self._training.state()
+        return {**super()._fixed_state(), **training}
 
     def _set_fixed_state(self, state: dict[str, Any]) -> None:
         self._stored = {k: state[k] for k in ("tasks", "replay") if k in state}

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,9 +26,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from metaenv.agents.base import Agent
-from metaenv.agents.config import anneal, settings_from_dict
+from metaenv.agents.config import anneal
 from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
-from metaenv.agents.imitation import Expert, add_loss_masks, assisted_actions, find_expert
+from metaenv.agents.imitation import add_loss_masks, assisted_actions, find_expert
 from metaenv.agents.networks import Categorical, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rl2_config import RL2Config
@@ -49,10 +48,7 @@ class RL2(Agent):
             where it is None, trials of different lengths are padded and masked. Where it has an `action_masks()`
             method, (n, k) bool, forbidden actions are never taken. None only for an agent that will not learn.
         config: settings.
-        seed: of weights, actions, minibatches and tasks; None draws one.
-        verbose: 1 prints the log to the terminal.
-        tensorboard_log: folder for TensorBoard.
-        dims: sizes of the environment, where there is no `env`; with one, they must agree.
+        seed, verbose, tensorboard_log, dims: see `Agent`.
 
     Raises:
         ValueError: the env's spaces or its autoreset mode are not as above.
@@ -67,27 +63,14 @@ class RL2(Agent):
     checkpoint_kind: ClassVar[str] = "metaenv.RL2"
     title: ClassVar[str] = "RL²"
     config_class: ClassVar[type[RL2Config]] = RL2Config
+    config: RL2Config
 
-    def __init__(
-        self,
-        env: VectorEnv[Any, Any, Any] | None,
-        config: RL2Config | None = None,
-        *,
-        seed: int | None = None,
-        verbose: int = 0,
-        tensorboard_log: str | None = None,
-        dims: EnvDims | None = None,
-    ) -> None:
-        self.config = config or RL2Config()
-        super().__init__(env, seed, verbose, tensorboard_log, self.config.torch_threads)
-        self.dims = self._resolve_dims(env, dims)
-        with self._initialising():
-            self.policy = RecurrentActorCritic(self.dims, self.config.network, self.config.task_prediction)
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True)
-        self._reward_scale = self.config.reward_scale
-        self._generator = torch.Generator().manual_seed(self.seed)
+    def _build(self, env: VectorEnv[Any, Any, Any] | None) -> None:
+        config = self.config
+        self.policy = RecurrentActorCritic(self.dims, config.network, config.task_prediction)
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        self._reward_scale = config.reward_scale
         self._buffer: TrialBuffer | None = None
-        self._expert: Expert | None = None
 
     # ---------------------------------------------------------------- playing
 
@@ -301,17 +284,6 @@ class RL2(Agent):
         config = self.config
         predicts_task = config.task_prediction is not None
         return resolve_dims(env, expected, predicts_task=predicts_task, entities=config.network.entities)
-
-    def _check_new_env(self, env: VectorEnv[Any, Any, Any]) -> None:
-        self._resolve_dims(env, self.dims)
-
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], env: VectorEnv[Any, Any, Any] | None, verbose: int) -> Self:
-        config, dims = settings_from_dict(RL2Config, state["config"]), EnvDims(**state["dims"])
-        return cls(env, config, seed=state["seed"], verbose=verbose, dims=dims)
-
-    def _fixed_state(self) -> dict[str, Any]:
-        return {"config": asdict(self.config), "dims": asdict(self.dims)}
 
     def _learner_state(self) -> dict[str, Any]:
         return {

@@ -5,11 +5,9 @@ python examples/own_agent.py, or metaenv train own_agent:CuriousRL2 BernoulliBan
 
 import sys
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from metaenv import make_trials
-from metaenv.agents.config import settings_from_dict
-from metaenv.agents.dims import EnvDims
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import RL2Config
 
@@ -24,15 +22,10 @@ class CuriousRL2(RL2):
     checkpoint_kind: ClassVar[str] = "own.CuriousRL2"  # a checkpoint of another agent is refused
     title: ClassVar[str] = "curious RL²"
     config_class: ClassVar[type[RL2Config]] = CuriousConfig
-    config: CuriousConfig
 
     def _loss(self, batch: dict[str, Any], ent_coef: float) -> Any:
+        assert isinstance(self.config, CuriousConfig)
         return super()._loss(batch, ent_coef * (1 + self.config.curiosity))
-
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], env: Any, verbose: int) -> Self:
-        config = settings_from_dict(CuriousConfig, state["config"])
-        return cls(env, config, seed=state["seed"], verbose=verbose, dims=EnvDims(**state["dims"]))
 
 
 if __name__ == "__main__":

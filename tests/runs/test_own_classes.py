@@ -19,8 +19,6 @@ LAB = '''
 """A laboratory's own classes."""
 from dataclasses import dataclass
 
-from metaenv.agents.config import settings_from_dict
-from metaenv.agents.dims import EnvDims
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.supervised.families.synthesis import MaterialsSynthesis
@@ -38,11 +36,6 @@ class Careful(RL2):
     title = "Careful RL²"
     config_class = CarefulConfig
     default_num_envs = 20
-
-    @classmethod
-    def _from_state(cls, state, env, verbose):
-        config = settings_from_dict(CarefulConfig, state["config"])
-        return cls(env, config, seed=state["seed"], verbose=verbose, dims=EnvDims(**state["dims"]))
 
 
 class Nearest(Prototypical):
