@@ -6,7 +6,8 @@ import copy
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar, Self, cast
 
@@ -104,7 +105,8 @@ class Agent(ABC):
 
     @abstractmethod
     def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
-        """One iteration; returns what is logged, or None if a callback stopped it."""
+        """One iteration, after ``callbacks.on_rollout_start()``; returns what is logged, or None if a callback stopped
+        it."""
 
     @abstractmethod
     def _learner_state(self) -> dict[str, Any]:
@@ -177,6 +179,19 @@ class Agent(ABC):
         chosen = actions.numpy()
         return (chosen[0] if single else chosen), memory.numpy()
 
+    @contextmanager
+    def drawing_from(self, seed: int) -> Iterator[None]:
+        """Let `predict` draw from a stream of this seed within the block, and go on with its own stream afterwards."""
+        kept, self._predict_generator = self._predict_generator, torch.Generator().manual_seed(seed)
+        try:
+            yield
+        finally:
+            self._predict_generator = kept
+
+    def get_vec_normalize_env(self) -> None:  # noqa: B027 (there is nothing to give)
+        """There is no `VecNormalize`. Stable-Baselines3's EvalCallback asks; on an environment with masks use that of
+        sb3-contrib, MaskableEvalCallback, because EvalCallback lets an agent play forbidden actions."""
+
     # LEARNING
 
     def learn(
@@ -231,6 +246,7 @@ class Agent(ABC):
         started, played_before = time.perf_counter(), self.num_timesteps
         self._before_iteration = copy.deepcopy(self._changing_state())
         try:
+            callbacks.on_rollout_start()
             metrics = self._play_and_update(env, callbacks)
         except BaseException:
             self._undo_iteration()

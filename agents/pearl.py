@@ -198,7 +198,6 @@ class PEARL(Agent):
         self, env: VectorTrial, tasks: TaskBatch, at_random: bool, callbacks: BaseCallback
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_], dict[str, float]] | None:
         """Play one trial of each task: (T, n, ...) of each field, which steps belong to the trial, and what to log."""
-        callbacks.on_rollout_start()
         rng, n = np.random.default_rng([self.seed, PLAY_STREAM, self.iteration]), env.num_envs
         observations, _ = env.reset(seed=int(rng.integers(2**31)), options={"tasks": tasks})
         expert, assisted = self._expert, self._draw_assistance(n, rng) & (not at_random)

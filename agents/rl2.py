@@ -88,7 +88,6 @@ class RL2(Agent):
         self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback
     ) -> dict[str, NDArray[Any]] | None:
         """Play `trials_per_env` whole trials in every environment; None if a callback stopped it."""
-        callbacks.on_rollout_start()
         buffer.clear()
         # An iteration's tasks depend on the seed and its number alone, so that a resumed training goes on exactly.
         env_seed = np.random.SeedSequence([self.seed, self.iteration]).generate_state(1)[0]

@@ -179,8 +179,8 @@ def evaluate(
     values, returns = {}, {}
     for name, group in groups.items():
         records = [play_trials(p, trials(p), frozen.tasks, seed, progress) for p in group]
-        values[name] = np.stack([_after(r, kept, env.trial_state.objective) for r in records])
-        returns[name] = np.stack([_trial_returns(r, env.trial_state.objective) for r in records])
+        values[name] = np.stack([recommended(r, kept, env.trial_state.objective) for r in records])
+        returns[name] = np.stack([trial_returns(r, env.trial_state.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
     rows = [make_row(name, v, frozen, fixed, returns[name]) for name, v in values.items()]
     return Evaluation(env_id, split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
@@ -246,13 +246,14 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def _after(record: TrialRecord, shots: Sequence[int], objective: str) -> Floats:
-    """(tasks, shots) what counts after each number of episodes."""
+def recommended(record: TrialRecord, shots: Sequence[int], objective: str) -> Floats:
+    """(tasks, shots) the true score of the recommendation after each number of episodes; see the module."""
     index = np.array(shots) - 1
     return record.best_so_far()[:, index] if objective == "best" else record.scores[:, index]
 
 
-def _trial_returns(record: TrialRecord, objective: str) -> Floats:
+def trial_returns(record: TrialRecord, objective: str) -> Floats:
+    """(tasks,) rewards of the whole trials, as the policy saw them."""
     return record.readings.max(axis=1) if objective == "best" else record.readings.sum(axis=1)
 
 

@@ -29,6 +29,7 @@ def evaluate_run(
     tasks: int | None = None,
     seed: int = 0,
     sample: bool = False,
+    best: bool = False,
     bayesopt: bool = False,
     settings: Annotated[dict[str, str] | None, tyro.conf.arg(help_behavior_hint="(as in training)")] = None,
 ) -> None:
@@ -40,21 +41,27 @@ def evaluate_run(
         tasks: the first so many tasks of the split; all by default.
         seed: of measurement noise and of the policies' own draws.
         sample: draw the agent's actions from its policy instead of taking the most likely ones.
+        best: play the policy that was best on validation tasks in the course of training, instead of the final one;
+            the files are then written to RUN/best.
         bayesopt: add Gaussian-process Bayesian optimisation (needs the baselines extra).
         settings: of the environment, where they shall differ from the training's.
     """
-    config, agent = load_run(run)
+    config, agent = load_run(run, best)
+    name = f"{config.title}, best on validation" if best else config.title
     policy = AgentPolicy(agent, deterministic=not sample, trial_options=config.trial_options())
-    policies: dict[str, Policy | Sequence[Policy]] = {config.title: policy}
+    policies: dict[str, Policy | Sequence[Policy]] = {name: policy}
     given = {**config.settings, **(settings or {})}
     evaluation = compare(config, policies, split, tasks, seed, bayesopt, parsed(given))
-    show(evaluation, config.title)
-    written = save(evaluation, run)
+    show(evaluation, name)
+    folder = run / "best" if best else run
+    written = save(evaluation, folder)
     if hasattr(agent, "posterior") and not config.hide_history:
-        written += drawn(lambda: write_pictures(config, cast(Any, agent), run, split, tasks, seed, parsed(given))) or []
+        written += (
+            drawn(lambda: write_pictures(config, cast(Any, agent), folder, split, tasks, seed, parsed(given))) or []
+        )
     trials = config.make_env(num_envs=1, **{**parsed(given), "split": split})
     frozen = first_tasks(trials.distribution.frozen(split), tasks)
-    written += drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, run, config.title)) or []
+    written += drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, folder, name)) or []
     print(f"\nWritten: {', '.join([str(written[0]), *(picture.name for picture in written[1:])])}")
 
 

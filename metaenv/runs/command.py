@@ -156,6 +156,12 @@ def _report(work: Callable[[], Any], folder: Path) -> int:
         returns = [value for line in lines if (value := line.get("rollout/return", float("nan"))) == value]
         last = f"last mean return of a trial {returns[-1]:.3f}" if returns else "no trial was played without help"
         print(f"Trained for {agent.num_timesteps:,} steps; {last}.")
+        if evaluations := [line for line in lines if "eval/score" in line]:
+            final, best = evaluations[-1], max(evaluations, key=lambda line: line["eval/score"])
+            print(
+                f"Score on validation tasks: {final['eval/score']:.3f}; the best was "
+                f"{best['eval/score']:.3f} after {int(best['eval/timesteps']):,} steps, kept in best.pt."
+            )
         print(f"Run folder: {folder}. Next: metaenv evaluate {folder} --split test")
         return 0
 

@@ -2,6 +2,7 @@
 
 ``config.json``    ``run`` (what is trained), all settings, and the versions of the packages
 ``checkpoint.pt``  written every `CHECKPOINT_SECONDS` and at the end; it keeps the settings too
+``best.pt``        the best policy on validation tasks, where the run has evaluations
 ``log.jsonl``      a JSON object per line
 ``seconds.json``   the seconds of training, written with every checkpoint
 ``.lock``          while a process works in the folder
@@ -47,6 +48,7 @@ class RunFolder:
         self.path = Path(path)
         self.config = self.path / "config.json"
         self.checkpoint = self.path / "checkpoint.pt"
+        self.best = self.path / "best.pt"
         self.log = self.path / "log.jsonl"
         self._seconds = self.path / "seconds.json"
 

@@ -35,6 +35,11 @@ class TrainConfig:
     """Episodes of a trial; the environment's own number by default."""
     hide_history: bool = False
     """Hide what the trial remembers: the control that cannot adapt."""
+    eval_every: int = 0
+    """Steps between evaluations on tasks of the split "validation", which also keep the best policy beside the final
+    one, in best.pt; 0 for none. The training is the same with and without."""
+    eval_tasks: int = 100
+    """Number of these tasks."""
     observe_task: bool = False
     """Show the true task: the oracle-conditioned ceiling, no meta-learner."""
     settings: dict[str, str] = field(default_factory=dict)

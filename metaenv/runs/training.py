@@ -13,11 +13,15 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
 from metaenv.agents.base import Agent
+from metaenv.agents.evaluation_callback import EvaluationCallback
 from metaenv.checkpoints import load_checkpoint
+from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.interrupts import stops_raised
 from metaenv.runs.folder import LogFile, RunError, RunFolder, Saver
 from metaenv.runs.settings import TrainConfig, differences, parsed, told
 
+VALIDATION = "validation"
+"""The split of evaluations in the course of training."""
 KIND = "agent"
 """Of a run's config.json."""
 COUNTER = "time/total_timesteps"
@@ -92,16 +96,22 @@ def read_config(folder: str | Path) -> TrainConfig:
     return TrainConfig.from_dict(place.read_config(KIND), str(place.config))
 
 
-def load_run(folder: str | Path) -> tuple[TrainConfig, Agent]:
+def load_run(folder: str | Path, best: bool = False) -> tuple[TrainConfig, Agent]:
     """Settings and trained agent of a run folder.
+
+    Args:
+        folder: of the run.
+        best: the policy that was best on validation tasks in the course of training, instead of the final one.
 
     Raises:
         RunError: there is none, or the settings are not those that it was trained with.
     """
     place, config = RunFolder(folder), read_config(folder)
+    if best and not place.best.exists():
+        raise RunError(f"{folder} has no best.pt; train a run with --eval-every, such as --eval-every 100000")
     if not place.checkpoint.exists():
         raise RunError(f"{folder} has no checkpoint yet; train it first with `metaenv resume {folder}`")
-    return config, _checked(config.agent_class.load(place.checkpoint), config, place)
+    return config, _checked(config.agent_class.load(place.best if best else place.checkpoint), config, place)
 
 
 def _checked(agent: Agent, config: TrainConfig, place: RunFolder) -> Agent:
@@ -146,10 +156,23 @@ def _learn(
     steps, new = config.steps - agent.num_timesteps, agent.num_timesteps == 0
     with stops_raised(), closing(agent.logger):
         try:
-            agent.learn(steps, Checkpoints(saver), reset_num_timesteps=new, progress_bar=progress_bar)
+            callbacks = [Checkpoints(saver), *_evaluations(config, place, agent.num_timesteps)]
+            agent.learn(steps, callbacks, reset_num_timesteps=new, progress_bar=progress_bar)
         finally:
             saver.save()
     return agent
+
+
+def _evaluations(config: TrainConfig, place: RunFolder, resumed_at: int) -> list[BaseCallback]:
+    """The evaluations that the settings ask for, which go on from those in the log."""
+    if not config.eval_every:
+        return []
+    trials = config.make_env(num_envs=min(config.eval_tasks, CHUNK), split=VALIDATION)
+    tasks = first_tasks(trials.distribution.frozen(VALIDATION), config.eval_tasks)
+    lines = [line for line in place.read_log(COUNTER) if "eval/score" in line and line[COUNTER] <= resumed_at]
+    best = max([line["eval/score"] for line in lines], default=-np.inf)
+    last = int(max([line["eval/timesteps"] for line in lines], default=0))
+    return [EvaluationCallback(trials, tasks, config.eval_every, place.best, best_score=best, last=last)]
 
 
 class Checkpoints(BaseCallback):

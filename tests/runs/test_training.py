@@ -96,3 +96,29 @@ def test_jobs_over_processes_give_what_one_process_gives(tmp_path):
     map_runs(train_one, jobs, workers=2)
     here = train(jobs[1][0], tmp_path / "here", progress_bar=False)
     np.testing.assert_array_equal(weights(load_run(tmp_path / "2")[1]), weights(here))
+
+
+def test_evaluations_go_on_after_an_interruption_and_keep_the_best_policy(tmp_path, monkeypatch):
+    config = training.replace(CONFIG, eval_every=900, eval_tasks=20)
+    whole = train(config, tmp_path / "whole", progress_bar=False)
+    np.testing.assert_array_equal(weights(whole), weights(train(CONFIG, tmp_path / "plain", progress_bar=False)))
+
+    class Interrupts(training.Checkpoints):
+        def _on_step(self):
+            if self.num_timesteps == 1830:  # just after an evaluation
+                raise KeyboardInterrupt
+            return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "Checkpoints", Interrupts)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "cut", progress_bar=False)
+    resume(tmp_path / "cut", progress_bar=False)
+    logs = [RunFolder(tmp_path / name).read_log(training.COUNTER) for name in ("whole", "cut")]
+    found = [[(x["eval/timesteps"], x["eval/score"]) for x in log if "eval/score" in x] for log in logs]
+    assert found[0] == found[1] and [steps for steps, _ in found[0]] == [900, 1800, 2700, 3000]
+    best = [load_run(tmp_path / name, best=True)[1] for name in ("whole", "cut")]
+    assert best[0].num_timesteps == max(found[0], key=lambda each: each[1])[0]
+    np.testing.assert_array_equal(weights(best[0]), weights(best[1]))
+    with pytest.raises(RunError, match=r"has no best\.pt; train a run with --eval-every"):
+        load_run(tmp_path / "plain", best=True)
