@@ -206,7 +206,7 @@ def make_row(
     adaptation = None
     if fixed is not None and np.all(oracle.mean() > fixed.mean(axis=0)):
         adaptation = [ratio_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
-    iqm = [float(interquartile_mean(values[:, :, k])) for k in shots]
+    iqm = [interquartile_mean(values[:, :, k]) for k in shots]
     total = None if returns is None else bootstrap_interval(returns, rng=np.random.default_rng(0), n_resamples=1000)
     return Row(name, values, fraction, normalised, adaptation, iqm, total)
 
