@@ -128,9 +128,9 @@ def paired_difference(
 ) -> Interval:
     """`statistic(a) - statistic(b)`, two agents on the same tasks in the same order, with its bootstrap interval.
 
-    Tasks are drawn once for both, so that hard and easy tasks cancel. Seeds are drawn for each agent on its own, as seed
-    0 of one agent has nothing to do with seed 0 of the other; there may be more of one agent. Above 0 throughout, `a`
-    is the better one. The other arguments and the errors are those of `bootstrap_interval`.
+    Tasks are drawn once for both, so that hard and easy tasks cancel. Seeds are drawn for each agent on its own, as
+    seed 0 of one agent has nothing to do with seed 0 of the other; there may be more of one agent. Above 0 throughout,
+    `a` is the better one. The other arguments and the errors are those of `bootstrap_interval`.
     """
 
     def difference(first: Floats, second: Floats, *columns: Floats) -> Floats:
