@@ -57,6 +57,7 @@ class TrialState:
         reports_at_end: bool,
         reward_scale: float,
         hide_history: bool = False,
+        layout: ObservationLayout | None = None,
     ) -> None:
         if episodes < 1:
             raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
@@ -75,41 +76,26 @@ class TrialState:
         self.reports_at_end = reports_at_end
         self._report_size = self.episode_size if reports_at_end else 0
         self._action_size = int(gym.spaces.flatdim(action_space))
-        self.space = self._observation_space(observation_space)
+        self.layout = self._layout(layout.blocks if layout else [_block(observation_space)])
+        """The trial's observation, block by block, around that of an episode."""
+        self.space = self.layout.box()
         self._extra = np.zeros((n, self._report_size + self._action_size + 3), np.float32)
         self.finished = np.zeros(n, np.int64)  # episodes finished in this trial
         self.episode_return = np.zeros(n)
         self.best = np.full(n, -np.inf)
         self.last_reward = np.zeros(n)  # what the environment paid, before the objective
 
-    def _observation_space(self, inner: gym.spaces.Box) -> gym.spaces.Box:
-        low, high = [inner.low], [inner.high]
-        if self._report_size:
-            low.append(np.minimum(inner.low, 0))
-            high.append(np.maximum(inner.high, 0))
-        if isinstance(self.action_space, gym.spaces.Box):
-            low.append(np.minimum(self.action_space.low.ravel(), 0))
-            high.append(np.maximum(self.action_space.high.ravel(), 0))
-        else:
-            low.append(np.zeros(self._action_size))
-            high.append(np.ones(self._action_size))
-        low.append(np.array([-np.inf, 0, 0]))  # previous reward, boundary flag, progress
-        high.append(np.array([np.inf, 1, 1]))
-        return gym.spaces.Box(
-            np.concatenate(low).astype(np.float32), np.concatenate(high).astype(np.float32), dtype=np.float32
-        )
-
-    def layout(self, inner: ObservationLayout | None) -> ObservationLayout:
-        """The trial's observation, block by block, around that of an episode."""
-        space = self.space
-        low, high = float(space.low[: self.episode_size].min()), float(space.high[: self.episode_size].max())
-        blocks = list(inner.blocks if inner else [Block("observation", "of the episode", low, high, self.episode_size)])
+    def _layout(self, inner: Sequence[Block]) -> ObservationLayout:
+        blocks, episode = list(inner), ObservationLayout(inner).box()
         if self._report_size:
             meaning = "the final observation of the episode before, after its last step; else 0"
-            blocks.append(Block("last report", meaning, min(low, 0), max(high, 0), self._report_size))
-        action = slice(self.episode_size + self._report_size, -3)
-        kind = "a number each" if isinstance(self.action_space, gym.spaces.Box) else "one-hot"
-        ends = float(space.low[action].min()), float(space.high[action].max())
+            ends = np.minimum(episode.low, 0), np.maximum(episode.high, 0)
+            blocks.append(Block("last report", meaning, *ends, self._report_size))
+        action = self.action_space
+        if isinstance(action, gym.spaces.Box):
+            kind, ends = "a number each", (np.minimum(action.low.ravel(), 0), np.maximum(action.high.ravel(), 0))
+        else:
+            kind, ends = "one-hot", (0.0, 1.0)
         blocks += [
             Block("previous action", f"{kind}; 0 at the trial's start", *ends, self._action_size),
             Block("previous reward", "of the environment; 0 at the trial's start", -np.inf, np.inf),
@@ -182,6 +168,11 @@ class TrialState:
         return np.concatenate([inner, extra], axis=1)
 
 
+def _block(space: gym.spaces.Box) -> Block:
+    """An observation of which no more than its space is known."""
+    return Block("observation", "of the episode", space.low, space.high, int(space.shape[0]))
+
+
 @dataclass(frozen=True)
 class Transition:
     """One step of n trials as the episodes' own environment made it, for learners that replay steps.
@@ -237,9 +228,9 @@ class VectorTrial(BatchedWrapper):
             env.reports_at_end,
             reward_scale,
             hide_history,
+            env.layout,
         )
-        super().__init__(env, self.trial_state.space, autoreset_mode)
-        self.layout = self.trial_state.layout(env.layout)
+        super().__init__(env, self.trial_state.layout, autoreset_mode)
         self.episodes = self.trial_state.episodes
         self._end_report: Info | None = None
         self.keep_transition = False

@@ -17,34 +17,33 @@ PATH, ROBOT = (120, 150, 190), (200, 80, 40)
 CELL, GAP = 40, 2  # pixels
 
 Colour = tuple[int, int, int]
-Place = tuple[float, float]
 
 
-def point_text(path: Sequence[Place], goal: Floats, score: float) -> str:
+def point_text(path: Floats, goal: Floats, score: float) -> str:
     """Such as ``step  3 at (+0.30, +0.10), 0.82 from the goal, return 0.00``."""
     x, y = path[-1]
     away = float(np.hypot(x - goal[0], y - goal[1]))
     return f"step {len(path) - 1:2d} at ({x:+.2f}, {y:+.2f}), {away:.2f} from the goal, return {score:.2f}"
 
 
-def point_frame(path: Sequence[Place], goal: Floats, radius: float) -> NDArray[np.uint8]:
+def point_frame(path: Floats, goal: Floats, radius: float) -> NDArray[np.uint8]:
     """The goal with the radius in which it pays, the origin, and the path of the present episode.
 
     Returns:
         (240, 240, 3) uint8.
     """
     frame = np.full((SIZE, SIZE, 3), PAPER, np.uint8)
-    _disc(frame, (float(goal[0]), float(goal[1])), radius, GOAL_AREA)
-    _disc(frame, (float(goal[0]), float(goal[1])), 0.03, GOAL)
-    _disc(frame, (0.0, 0.0), 0.02, ORIGIN)
+    _disc(frame, goal, radius, GOAL_AREA)
+    _disc(frame, goal, 0.03, GOAL)
+    _disc(frame, np.zeros(2), 0.02, ORIGIN)
     for start, end in pairwise(path):
-        for share in np.linspace(0, 1, 8):
-            _disc(frame, (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])), 0.012, PATH)
+        for place in np.linspace(start, end, 8):
+            _disc(frame, place, 0.012, PATH)
     _disc(frame, path[-1], 0.035, ROBOT)
     return frame
 
 
-def _disc(frame: NDArray[np.uint8], centre: Place, radius: float, colour: Colour) -> None:
+def _disc(frame: NDArray[np.uint8], centre: Floats, radius: float, colour: Colour) -> None:
     axis = (np.arange(SIZE) + 0.5) / SIZE * 2 * VIEW - VIEW
     inside = (axis - centre[0]) ** 2 + (-axis[:, None] - centre[1]) ** 2 <= radius**2  # y grows upwards
     frame[inside] = colour

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
@@ -50,9 +51,8 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         self._paid = np.zeros(num_envs)
 
     def baselines(self) -> Mapping[str, Policy]:
-        from metaenv.classic.bandit.policies import baselines
-
-        return baselines()
+        # By name: the baselines know the environment, which therefore cannot import them.
+        return resolve_name("metaenv.classic.bandit.baselines:baselines")()
 
     def begin(self, rows: Rows) -> None:
         # The last pull stays to be drawn and reported; the next one overwrites it.

@@ -64,7 +64,7 @@ class TabularMDPVectorEnv(BatchedEnv):
 
     def baselines(self) -> Mapping[str, Policy]:
         # By name: the baselines know the environment, which therefore cannot import them.
-        return resolve_name("metaenv.classic.mdp.policies:baselines")()
+        return resolve_name("metaenv.classic.mdp.baselines:baselines")()
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         mean, transitions = self.distribution.tables(tasks)

@@ -149,7 +149,7 @@ def greedy_walk(goals: Floats) -> Iterator[Floats]:
 
 
 def oracle_returns(tasks: TaskBatch) -> Floats:
-    """(n,) the highest sparse return of an episode, of a policy who knows the goal."""
+    """(n,) the highest sparse return of an episode, of a policy that knows the goal."""
     goals = tasks.matrix()
     return np.sum([sparse_reward(distance(places, goals)) for places in greedy_walk(goals)], axis=0)
 
@@ -218,7 +218,7 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._dense = np.zeros(num_envs)  # minus the distance to the goal, after the last move
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
-        self._paths: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]  # kept for pictures only
+        self._path = np.zeros((num_envs, EPISODE_STEPS + 1, 2))  # places of the episode; kept for pictures only
 
     def baselines(self) -> Mapping[str, Policy]:
         # By name: the baselines know the environment, which therefore cannot import them.
@@ -229,7 +229,6 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._steps[rows] = 0
         self._score[rows] = 0
         # The dense reward stays to be reported, as a trial begins the next episode within the same step.
-        self._trace(rows, anew=True)
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         places = self._places[rows] + STEP * action
@@ -238,7 +237,8 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._places[rows], self._dense[rows] = places, -away
         self._score[rows] += reward
         self._steps[rows] += 1
-        self._trace(rows)
+        if self.render_mode:
+            self._path[np.arange(self.num_envs)[rows], self._steps[rows]] = places
         return reward, np.zeros(len(reward), bool), self._steps[rows] >= EPISODE_STEPS
 
     def observe(self, rows: Rows) -> Observations:
@@ -248,22 +248,15 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         # Not a copy: a trial asks for reports at the end of episodes only, and hands this on at every step.
         return {"score": self._score[rows].copy(), "dense_reward": self._dense[rows].copy()}
 
-    def _trace(self, rows: Rows, anew: bool = False) -> None:
-        if not self.render_mode:
-            return
-        for row in np.arange(self.num_envs)[rows]:
-            path = [] if anew else self._paths[row]
-            self._paths[row] = [*path, (float(self._places[row, 0]), float(self._places[row, 1]))]
-
     def text(self, row: int) -> str:
         from metaenv.classic.navigation_render import point_text
 
-        return point_text(self._paths[row], self.tasks.matrix()[row], float(self._score[row]))
+        return point_text(self._path[row, : self._steps[row] + 1], self.tasks.matrix()[row], float(self._score[row]))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.classic.navigation_render import point_frame
 
-        return point_frame(self._paths[row], self.tasks.matrix()[row], GOAL_RADIUS)
+        return point_frame(self._path[row, : self._steps[row] + 1], self.tasks.matrix()[row], GOAL_RADIUS)
 
 
 class SparsePointRobotEnv(MetaEnv):
