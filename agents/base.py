@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
@@ -27,7 +27,9 @@ from metaenv.agents.imitation import Expert
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
 from metaenv.interrupts import stops_deferred
 from metaenv.threads import torch_threads_of
+from metaenv.vector import BatchedEnv
 
+Env = TypeVar("Env", bound=VectorEnv[Any, Any, Any] | None)
 Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool]
 """What Stable-Baselines3 takes as a callback."""
 
@@ -40,7 +42,8 @@ class Agent(ABC):
     agent can be saved after Ctrl-C, and resumes exactly from its last whole iteration.
 
     Args:
-        env: what to learn on; None only for an agent that will not learn.
+        env: what to learn on; None only for an agent that will not learn. An environment of this package resets in the
+            same step from then on.
         config: settings, an instance of `config_class`; its defaults if None.
         seed: of weights, actions, minibatches and tasks; None draws one.
         verbose: 1 prints the log to the terminal.
@@ -74,7 +77,7 @@ class Agent(ABC):
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed is None else int(seed)
         self.verbose = verbose
         self.tensorboard_log = tensorboard_log
-        self.env = env
+        self.env = _same_step(env)
         self.run: dict[str, Any] = {}
         """Settings of the run that the agent belongs to, as plain values; a checkpoint keeps them."""
         self.num_timesteps = 0
@@ -337,7 +340,7 @@ class Agent(ABC):
 
     def set_env(self, env: VectorEnv[Any, Any, Any]) -> None:
         """Train on this env from now on; its spaces must be those of the present one."""
-        self._check_new_env(env)
+        self._check_new_env(_same_step(env))
         self.env = env
 
     def _setup_learn(
@@ -374,3 +377,10 @@ class Agent(ABC):
                 f"Expected an env to learn on, but this agent has none: {type(self).__name__}.load(path, env=env)."
             )
         return self.env
+
+
+def _same_step(env: Env) -> Env:
+    """The env, which resets in the same step from now on, if it is one of this package."""
+    if isinstance(env, BatchedEnv):
+        env.use_autoreset_mode(AutoresetMode.SAME_STEP)
+    return env

@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.actions import check_action
 from metaenv.tasks import Task, TaskDistribution
-from metaenv.vector import ALL, BatchedEnv
+from metaenv.vector import ALL, BatchedEnv, told_spec
 
 
 class MetaEnv(gym.Env[NDArray[np.float32], Any]):
@@ -26,12 +27,22 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium)
 
     def __init__(self, render_mode: str | None = None, **settings: Any) -> None:
+        self._spec: EnvSpec | None = None
         self.batch = self.batched(
             num_envs=1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **settings
         )
         self.render_mode = render_mode
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What `gymnasium.make` made the environment from, with the length of episodes where it is fixed."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._spec = None if spec is None else told_spec(spec, self.batch.episode_length)
 
     @property
     def task(self) -> Task:
@@ -47,8 +58,8 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin a new episode, of ``options["task"]`` or of the next task of the env's sampler."""
+        observation, info = self.batch.reset(seed=seed, options=options)  # refused, it changes nothing
         super().reset(seed=seed)
-        observation, info = self.batch.reset(seed=seed, options=options)
         return observation[0], first_row(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -58,7 +69,7 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         actions = check_action(action, batch.single_action_space)
         if not batch.is_playing(0):
             raise ResetNeeded("no episode is under way: call reset()")
-        reward, terminated, truncated = batch.transition(ALL, actions)
+        reward, terminated, truncated = batch.play(ALL, actions)
         over = bool(terminated[0]), bool(truncated[0])
         if any(over):
             batch.end_episode(0)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from metaenv.tasks import Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, Observations
+from metaenv.vector import AUTORESET, BatchedEnv, Observations
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
@@ -73,7 +73,7 @@ class GymEnvs(BatchedEnv):
         task_from_seed: bool = False,
         baselines: Mapping[str, Policy] | None = None,
         probe: bool = True,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode | str = AUTORESET,
     ) -> None:
         if (task_from_seed and (sample_task or set_task)) or (set_task and not sample_task):
             raise ValueError("Expected either sample_task, with or without set_task, or task_from_seed, or neither.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.tasks import TaskBatch
@@ -143,13 +144,14 @@ def play_trials(
 
     Args:
         policy: an agent or a classical method.
-        env: trials; its own split and sampler are not used.
+        env: trials; its own split and sampler are not used. It resets in the same step from then on.
         tasks: what to play, n of them.
         seed: of the environment's noise and of the policy's own draws.
         progress: called with (tasks done, tasks in all).
     """
     n, chunk = len(tasks), env.num_envs
     parts: list[TrialRecord] = []
+    env.use_autoreset_mode(AutoresetMode.SAME_STEP)  # final reports then come with the step that ends a trial
     for start in range(0, n, chunk):
         index = np.arange(start, start + chunk)
         rng = np.random.default_rng([seed, start])

@@ -19,26 +19,47 @@ class SB3VecEnv(VecEnv):
     Wrap it in SB3's ``VecMonitor`` to have episode returns logged. Masks arrive as sb3-contrib asks for them,
     through ``env_method("action_masks")``.
 
+    The environment resets in the same step from then on, as SB3 expects. Options of `set_options` are those of
+    ``reset``, one dictionary for all or one for each row: ``{"task": task}`` or ``{"keep_task": True}``.
+
     Raises:
-        ValueError: the environment does not reset in the same step, which is what SB3 expects.
+        TypeError: the environment is no `BatchedEnv`; wrap what comes out of here by SB3's own wrappers instead.
     """
 
     def __init__(self, env: BatchedEnv) -> None:
-        if env.autoreset_mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(f"SB3 needs autoreset_mode SAME_STEP, got {env.autoreset_mode.name}")
+        if not isinstance(env, BatchedEnv):
+            raise TypeError(
+                f"expected a metaenv BatchedEnv, such as make_trials(...), got {type(env).__name__}; use VecMonitor, "
+                "VecNormalize and the like around SB3VecEnv instead of Gymnasium's wrappers inside it"
+            )
+        env.use_autoreset_mode(AutoresetMode.SAME_STEP)
         self.env = env
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._action: NDArray[Any] = np.zeros(0)
 
     def reset(self) -> NDArray[np.float32]:
-        """Begin anew, with the seeds given to ``seed()``."""
+        """Begin anew, with the seeds given to ``seed()`` and the options given to ``set_options()``."""
         given = [s for s in self._seeds if s is not None]
-        observation, info = self.env.reset(seed=list(self._seeds) if given else None)
+        seeds = list(self._seeds) if given else None
+        observation, info = self.env.reset(seed=seeds, options=self._reset_options_of_all())
         self.reset_infos = [self._row(info, i) for i in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
         return observation
+
+    def _reset_options_of_all(self) -> dict[str, Any]:
+        """The options of all rows as one dictionary, as a native vector environment takes them."""
+        options: dict[str, Any] = {}
+        for name in sorted({name for each in self._options for name in each}):
+            values = [each.get(name) for each in self._options]
+            if name == "task":
+                options["tasks"] = values
+            elif name == "keep_task":
+                options[name] = np.array([bool(value) for value in values])
+            else:
+                options[name] = values[0]
+        return options
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions for ``step_wait``."""
@@ -72,9 +93,24 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: int | Iterable[int] | None = None, **kwargs: Any
     ) -> list[Any]:
-        """Call a method whose result has rows first, such as ``action_masks``; one item for each index."""
+        """Call a method whose result has rows first, such as ``action_masks``; one item for each index.
+
+        ``env_method("reset", options=…)`` resets the rows and returns ``(observation, info)`` of each.
+        """
+        rows = list(self._indices(indices))
+        if method_name == "reset":
+            return self._reset_rows(rows, *args, **kwargs)
         result = getattr(self.env, method_name)(*args, **kwargs)
-        return [result[i] for i in self._indices(indices)]
+        return [result[i] for i in rows]
+
+    def _reset_rows(
+        self, rows: list[int], *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> list[tuple[NDArray[np.float32], dict[str, Any]]]:
+        mask = np.isin(np.arange(self.num_envs), rows)
+        every = {**(options or {}), **({} if mask.all() else {"reset_mask": mask})}
+        seeds = None if seed is None else [seed] * self.num_envs
+        observation, info = self.env.reset(seed=seeds, options=every)
+        return [(observation[i], self._row(info, i)) for i in rows]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
         """Whether the environment is an instance of a class."""
@@ -92,7 +128,7 @@ class SB3VecEnv(VecEnv):
     def _indices(self, indices: int | Iterable[int] | None) -> Iterable[int]:
         if indices is None:
             return range(self.num_envs)
-        return [indices] if isinstance(indices, int) else indices
+        return [int(indices)] if isinstance(indices, int | np.integer) else indices
 
     @staticmethod
     def _row(info: dict[str, Any], i: int) -> dict[str, Any]:

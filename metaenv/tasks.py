@@ -129,7 +129,7 @@ class TaskBatch:
         self._widths = tuple(None if a.ndim == 1 else a.shape[1] for a in arrays)
         # + 0.0 turns -0.0 into 0.0, which is the same task.
         self._table = np.concatenate([a.T.reshape(-1, len(a)) for a in arrays]) + 0.0  # (numbers, n)
-        self._ids: NDArray[np.str_] | None = None
+        self._id_numbers: NDArray[np.int64] | None = None
 
     @classmethod
     def from_tasks(cls, tasks: Sequence[Task]) -> TaskBatch:
@@ -146,10 +146,11 @@ class TaskBatch:
                 raise TaskError(f"expected {task_type.__name__}.{name} to be of one length in all tasks of a batch")
         return cls(task_type, columns)
 
-    def _with(self, table: Floats, ids: NDArray[np.str_] | None) -> TaskBatch:
+    def _with(self, table: Floats, id_numbers: NDArray[np.int64] | None) -> TaskBatch:
         """Another batch of the same kind of tasks."""
         batch = object.__new__(TaskBatch)
-        batch.task_type, batch._widths, batch._table, batch._ids = self.task_type, self._widths, table, ids
+        batch.task_type, batch._widths, batch._table = self.task_type, self._widths, table
+        batch._id_numbers = id_numbers
         return batch
 
     def __len__(self) -> int:
@@ -184,15 +185,15 @@ class TaskBatch:
         if isinstance(rows, slice) and rows == slice(None):
             return self
         table = np.ascontiguousarray(self._table[:, rows])
-        return self._with(table, None if self._ids is None else self._ids[rows])
+        return self._with(table, None if self._id_numbers is None else _constant(self._id_numbers[rows]))
 
     def replaced(self, rows: Rows, other: TaskBatch) -> TaskBatch:
         """A copy in which ``rows`` hold the tasks of ``other``."""
         if isinstance(rows, slice) and rows == slice(None):
             return other
-        table, ids = self._table.copy(), self.ids.copy()
-        table[:, rows], ids[rows] = other._table, other.ids
-        return self._with(table, ids)
+        table, numbers = self._table.copy(), self.id_numbers.copy()
+        table[:, rows], numbers[rows] = other._table, other.id_numbers
+        return self._with(table, _constant(numbers))
 
     def repeated(self, times: int) -> TaskBatch:
         """Each task ``times`` times in a row: task 0, task 0, …, task 1, …"""
@@ -225,20 +226,25 @@ class TaskBatch:
         return self._with(np.ascontiguousarray(matrix.T, np.float64), None)
 
     @property
-    def ids(self) -> NDArray[np.str_]:
-        """(n,) content hashes, 16 hexadecimal digits each.
+    def id_numbers(self) -> NDArray[np.int64]:
+        """(n,) content hashes, as ``info["task_id"]`` has them.
 
         Not SHA: a vectorised 64-bit mixing hash, because a vector env names a thousand tasks in a step. Two of a
         million different tasks collide with probability 3e-8. Frozen lists are hashed with SHA-256.
         """
-        if self._ids is None:
+        if self._id_numbers is None:
             start = np.frombuffer(hashlib.sha256(self._salt()).digest()[:8], np.uint64)[0]
             state = np.full(len(self), start, np.uint64)
             for bits in np.ascontiguousarray(self._table).view(np.uint64):
                 state = _splitmix64(state ^ bits)
-            self._ids = np.frombuffer(state.astype(">u8").tobytes().hex().encode(), "S16").astype("U16")
-            self._ids.flags.writeable = False
-        return self._ids
+            self._id_numbers = _constant(state.view(np.int64))
+        return self._id_numbers
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """(n,) the same as text, 16 hexadecimal digits each, as `Task.id` has them."""
+        digits = self.id_numbers.astype(">i8").tobytes().hex().encode()
+        return _constant(np.frombuffer(digits, "S16").astype("U16"))
 
     @property
     def sha256(self) -> str:
@@ -249,6 +255,17 @@ class TaskBatch:
 
     def _salt(self) -> bytes:
         return f"{self.task_type.family}:{','.join(_field_names(self.task_type))}".encode()
+
+
+def task_id(number: int) -> str:
+    """The id of a task, 16 hexadecimal digits, from the number that ``info["task_id"]`` holds."""
+    return f"{int(number) % 2**64:016x}"
+
+
+def _constant(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, which is handed out and therefore must not be written to."""
+    array.flags.writeable = False
+    return array
 
 
 @lru_cache(maxsize=64)

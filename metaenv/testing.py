@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError
-from metaenv.tasks import Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Task, TaskBatch, TaskDistribution, task_id
 from metaenv.trial import Trial, VectorTrial
 from metaenv.vector import BatchedEnv
 
@@ -120,19 +120,19 @@ def check_trial(trial: Trial, seed: int = 3) -> None:
     Runs one trial with random allowed actions. The last reward arrives with the trial's last observation.
     """
     observation, info = trial.reset(seed=seed)
-    task_id, fed_back, flags, returns, total, done = info["task_id"], 0.0, 0, [], 0.0, False
+    task, fed_back, flags, returns, total, done = info["task_id"], 0.0, 0, [], 0.0, False
     assert (observation[-3:] == 0).all(), "a trial's first observation must remember nothing"
     rng = np.random.default_rng(seed)
     while not done:
         before = flags
         observation, reward, done, truncated, info = trial.step(_random_action(trial.action_space, info, rng))
         assert not truncated, "the end of a trial is terminated, never truncated"
-        assert info["task_id"] == task_id, "the task changed within a trial"
+        assert info["task_id"] == task, "the task changed within a trial"
         assert trial.observation_space.contains(observation), "the trial's observation is outside its space"
         fed_back += float(observation[-3]) / trial.trial_state.reward_scale
         flags += int(observation[-2]) if not done else 0
         total += reward
-        if "episode_return" in info:
+        if info["episode_end"]:
             returns.append(info["episode_return"])
             assert done or flags == before + 1, "an episode ended and the boundary flag stayed down"
     assert flags == trial.episodes - 1, f"the boundary flag fired {flags} times in {trial.episodes} episodes"
@@ -153,7 +153,9 @@ def _check_task_from_outside(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
     for split in inner.distribution.splits:
         task = inner.distribution.sample(1, split, np.random.default_rng(5)).task(0)
         _, info = env.reset(seed=1, options={"task": task})
-        assert inner.task == task and info["task_id"] == task.id, f"reset(options={{'task': …}}) failed for {split!r}"
+        assert inner.task == task and task_id(info["task_id"]) == task.id, (
+            f"reset(options={{'task': …}}) failed for {split!r}"
+        )
 
 
 def _check_keeps_task(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
@@ -186,9 +188,9 @@ def _scalar_trace(env: gym.Env[Any, Any], seed: int, steps: int) -> list[NDArray
     return trace
 
 
-def _number(task_id: str) -> float:
+def _number(task_id: int) -> float:
     """Where rewards are rare, the task alone tells two trajectories apart."""
-    return float(int(task_id[:12], 16))  # 48 bits, which a float holds exactly
+    return float(task_id % 2**48)  # 48 bits, which a float holds exactly
 
 
 def _check_refusals(env: gym.Env[Any, Any], inner: MetaEnv) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from metaenv.errors import nearest
 from metaenv.gym_trials import GymEnvs, KeepTask
 from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, BatchedWrapper, Info, Observations
+from metaenv.vector import AUTORESET, BatchedEnv, BatchedWrapper, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
@@ -58,6 +59,7 @@ class TrialState:
         reward_scale: float,
         hide_history: bool = False,
         layout: ObservationLayout | None = None,
+        reward_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> None:
         if episodes < 1:
             raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
@@ -75,6 +77,7 @@ class TrialState:
         self.episode_size = int(observation_space.shape[0])
         self.reports_at_end = reports_at_end
         self._report_size = self.episode_size if reports_at_end else 0
+        self._reward_range = reward_range
         self._action_size = int(gym.spaces.flatdim(action_space))
         self.layout = self._layout(layout.blocks if layout else [_block(observation_space)])
         """The trial's observation, block by block, around that of an episode."""
@@ -96,9 +99,11 @@ class TrialState:
             kind, ends = "a number each", (np.minimum(action.low.ravel(), 0), np.maximum(action.high.ravel(), 0))
         else:
             kind, ends = "one-hot", (0.0, 1.0)
+        low, high = self._reward_range
+        rewards = min(low, 0.0) * self.reward_scale, max(high, 0.0) * self.reward_scale
         blocks += [
             Block("previous action", f"{kind}; 0 at the trial's start", *ends, self._action_size),
-            Block("previous reward", "of the environment; 0 at the trial's start", -np.inf, np.inf),
+            Block("previous reward", "of the environment; 0 at the trial's start", *sorted(rewards)),
             Block("boundary flag", "1 if the previous step ended an episode"),
             Block("progress", "episodes finished, of all of the trial"),
         ]
@@ -207,7 +212,8 @@ class VectorTrial(BatchedWrapper):
         hide_history: hide what the trial remembers, all but the progress: the control that cannot adapt.
 
     The observation is laid out in `TrialState`. ``info`` of the step that ends an episode carries that episode's
-    report (its ``score``, for example) as the environment gave it, and ``episode_return`` where ``_episode_return``.
+    report (its ``score``, for example) as the environment gave it. ``info["episode_end"]`` says where an episode ended,
+    and ``info["episode_return"]`` holds its return there, and 0 elsewhere; both are there at every step.
     """
 
     def __init__(
@@ -229,9 +235,11 @@ class VectorTrial(BatchedWrapper):
             reward_scale,
             hide_history,
             env.layout,
+            env.reward_range,
         )
         super().__init__(env, self.trial_state.layout, autoreset_mode)
         self.episodes = self.trial_state.episodes
+        self.episode_length = self.trial_length
         self._end_report: Info | None = None
         self.keep_transition = False
         """Whether each step leaves its `transition`; off by default, because it costs time."""
@@ -251,7 +259,7 @@ class VectorTrial(BatchedWrapper):
         task_from_seed: bool = False,
         baselines: Mapping[str, Policy] | None = None,
         probe: bool = True,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode | str = AUTORESET,
     ) -> VectorTrial:
         """Trials of a plain Gymnasium environment that has a hidden task, ready for an agent.
 
@@ -281,20 +289,24 @@ class VectorTrial(BatchedWrapper):
     @property
     def trial_length(self) -> int | None:
         """Steps in a trial where every episode has the same known length, else None."""
-        length = getattr(self.env, "episode_length", None)
-        return None if length is None else length * self.episodes
+        steps, limit = self.env.episode_length, self.env.max_episode_steps
+        return None if steps is None else min(steps, limit or steps) * self.episodes
+
+    def presence(self, name: str, info: Info, present: Bools) -> Bools:
+        """Returns of episodes are there where an episode ended; everything else is there everywhere."""
+        return info["episode_end"] if name == "episode_return" else present
 
     def begin(self, rows: Rows) -> None:
         self.trial_state.begin(rows)
+        self.env.start(rows)
         if self._end_report is not None:
-            # A new array: the old one is still in the info of the step that ended the trial.
-            ended = self._end_report["episode_end"].copy()
-            ended[rows] = False
-            self._end_report["episode_end"] = ended
-        self.env.begin(rows)
+            # New arrays: the old ones are still in the info of the step that ended the trial.
+            self._end_report = {name: values.copy() for name, values in self._end_report.items()}
+            for name, values in {**self.env.report(rows), "episode_return": 0.0, "episode_end": False}.items():
+                self._end_report[name][rows] = values
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        reward, terminated, truncated = self.env.transition(rows, action)
+        reward, terminated, truncated = self.env.play(rows, action)
         done = terminated | truncated
         final = self.env.observe(rows) if done.any() or self.keep_transition else None
         paid, over = self.trial_state.record(rows, action, reward, done, final)
@@ -304,7 +316,7 @@ class VectorTrial(BatchedWrapper):
         if (renew := done & ~over).any():
             again = np.arange(self.num_envs)[rows][renew]
             # All rows at once is the fast path of every environment.
-            self.env.begin(slice(None) if len(again) == self.num_envs else again)
+            self.env.start(slice(None) if len(again) == self.num_envs else again)
         return paid, over, np.zeros_like(over)
 
     def _keep(
@@ -325,7 +337,7 @@ class VectorTrial(BatchedWrapper):
         returns[rows], ended[rows] = self.trial_state.episode_return[rows], done
         self.trial_state.end_episodes(np.flatnonzero(ended))
         report = self.env.report(slice(None))
-        self._end_report = {**report, "episode_return": returns, "episode_end": ended}
+        self._end_report = {**report, "episode_return": np.where(ended, returns, 0), "episode_end": ended}
 
     def observe(self, rows: Rows) -> Observations:
         return self.trial_state.observation(rows, self.env.observe(rows))
@@ -342,8 +354,9 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Trials of a scalar environment: one episode of this env is one whole trial.
 
     Works on any Gymnasium environment that keeps the project's contract (``reset(options={"keep_task": True})``),
-    also under other wrappers; ``step`` raises ValueError for one that does not look at that option. Arguments and
-    observation as `VectorTrial`; ``info["episode_return"]`` is there on the step that ends an episode.
+    also under other wrappers; ``step`` raises ValueError for one that does not look at that option. Arguments,
+    observation and ``info`` as `VectorTrial`. The ``info["episode"]`` of a monitor inside, such as that of
+    ``make_vec_env(id, wrapper_class=Trial)``, becomes one of the whole trial.
     """
 
     def __init__(
@@ -364,9 +377,11 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             objective or batched.trial_objective,
             batched.reports_at_end,
             reward_scale,
+            reward_range=batched.reward_range,
         )
         self.episodes = self.trial_state.episodes
         self.observation_space = self.trial_state.space
+        self._paid, self._steps = 0.0, 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -374,7 +389,8 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Begin a new trial, of ``options["task"]`` or of the next task."""
         observation, info = self.env.reset(seed=seed, options=options)
         self.trial_state.begin(slice(None))
-        return self._around(observation), info
+        self._paid, self._steps = 0.0, 0
+        return self._around(observation), {**info, "episode_return": 0.0, "episode_end": False}
 
     def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """One step; at the end of an inner episode the next one begins within this call."""
@@ -383,15 +399,21 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         paid, over = self.trial_state.record(
             slice(None), np.asarray(action)[None], np.array([float(reward)]), done, observation[None]
         )
-        if done[0]:
-            info = {**info, "episode_return": float(self.trial_state.episode_return[0])}
+        ended, over = bool(done[0]), bool(over[0])
+        self._paid, self._steps = self._paid + float(paid[0]), self._steps + 1
+        monitor = info.get("episode")
+        info = {name: value for name, value in info.items() if name != "episode"}
+        info |= {"episode_return": float(self.trial_state.episode_return[0]) if ended else 0.0, "episode_end": ended}
+        if monitor is not None and over:
+            info["episode"] = {**monitor, "r": self._paid, "l": self._steps}
+        if ended:
             self.trial_state.end_episodes(slice(None))
-        if done[0] and not over[0]:
+        if ended and not over:
             options = KeepTask()
             observation, fresh = self.env.reset(options=options)
             options.check(self.env)
             info = {**fresh, **info, **{k: fresh[k] for k in ("action_mask",) if k in fresh}}
-        return self._around(observation), float(paid[0]), bool(over[0]), False, info
+        return self._around(observation), float(paid[0]), over, False, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """The inner environment's mask."""
@@ -432,7 +454,17 @@ def make_trials(
             "task, metaenv.VectorTrial.from_gym makes trials of it."
         )
     inner = VectorObserveTask(env) if observe_task else env
-    return VectorTrial(inner, episodes, objective, hide_history=hide_history)
+    trials = VectorTrial(inner, episodes, objective, hide_history=hide_history)
+    if env.spec is not None:  # with which gymnasium.make_vec makes the same trials again
+        chosen = {
+            "episodes": episodes,
+            "objective": objective,
+            "observe_task": observe_task,
+            "hide_history": hide_history,
+        }
+        kwargs = {"env_id": env_id, "num_envs": num_envs, **chosen, **settings}
+        trials.spec = EnvSpec(env.spec.id, vector_entry_point="metaenv.trial:make_trials", kwargs=kwargs)
+    return trials
 
 
 __all__: Sequence[str] = ("OBJECTIVES", "Objective", "Transition", "Trial", "TrialState", "VectorTrial", "make_trials")

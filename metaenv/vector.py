@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -25,6 +28,7 @@ from metaenv.actions import check_actions
 from metaenv.errors import TaskError, nearest
 from metaenv.layout import ObservationLayout
 from metaenv.rng import Streams, TaskStreams
+from metaenv.task_sets import GivenTasks, chosen_distribution, task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
@@ -36,9 +40,27 @@ Observations = NDArray[np.float32]
 Info = dict[str, Any]
 ALL = slice(None)
 
-DECLARATIONS = ("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings")
+DECLARATIONS = (
+    *("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings"),
+    *("episode_length", "reward_range"),
+)
 """What an environment says of itself, and its wrappers after it."""
 OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
+AUTORESET = AutoresetMode.NEXT_STEP
+"""How finished sub-environments begin anew by default, as in Gymnasium's own vector environments."""
+
+
+class EnvOptions(TypedDict, total=False):
+    """What every environment takes beside its own settings; see `BatchedEnv`."""
+
+    split: str
+    autoreset_mode: AutoresetMode | str
+    render_mode: str | None
+    max_episode_steps: int | None
+    tasks: GivenTasks | int | None
+    task: Task | Mapping[str, Any] | None
+    distribution: TaskDistribution | None
+    text_info: bool
 
 
 class BatchedEnv(VectorEnv[Any, Any, Any]):
@@ -46,21 +68,37 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     Args:
         num_envs: how many sub-environments.
-        distribution: where tasks come from.
+        family: the environment's own distribution of tasks.
         observation: the layout of an episode's observation, or only its space.
         action_space: of one sub-environment.
         split: which of the distribution's splits ``reset`` draws from.
-        autoreset_mode: ``SAME_STEP`` (default), ``NEXT_STEP`` or ``DISABLED``, as Gymnasium defines them.
+        autoreset_mode: ``NEXT_STEP`` (default, as in Gymnasium's own vector environments), ``SAME_STEP`` or
+            ``DISABLED``, as Gymnasium defines them.
         render_mode: ``"ansi"``, ``"rgb_array"`` or None.
+        max_episode_steps: steps after which an episode is truncated; None for no limit.
+        tasks: the only tasks of the split, each as likely as the others: a list of tasks, or a number of tasks, which
+            are then drawn once, always the same ones. Autoresets draw from them, too.
+        task: the only task of the split.
+        distribution: another distribution of tasks of the same kind, such as a narrowed one.
+        text_info: whether ``info`` also holds text, such as SMILES, which clients that compute with ``info`` cannot
+            take.
 
-    ``reset`` takes a seed (sub-environment ``i`` gets ``seed + i``) or a list of seeds, and these options:
+    ``reset`` takes a seed or a list of seeds, and these options:
 
-    * ``"tasks"``: a list of Task or a TaskBatch, one a sub-environment (or one a reset sub-environment);
+    * ``"tasks"``: a list of Task or a TaskBatch, one a sub-environment (or one a reset sub-environment); None in a list
+      draws the sub-environment's next task;
     * ``"task"``: one Task for all;
     * ``"reset_mask"``: bool (num_envs,), which sub-environments to reset;
     * ``"keep_task"``: True or bool (num_envs,): begin a new episode of the same task.
 
-    ``info`` always holds ``task_id`` (num_envs,), and ``action_mask`` for Discrete actions.
+    A task that is given to ``reset`` is played for one episode; the next autoreset draws from the split again. To play
+    the same tasks all the time, give them to the constructor.
+
+    Sub-environment ``i`` gets the seed ``seed + i``, as in Gymnasium and Stable-Baselines3. Two vector environments
+    with seeds that are closer than ``num_envs`` therefore share tasks: seed them 1,000 apart, or give lists of seeds.
+
+    ``info`` always holds ``task_id`` (num_envs,), the task's id as a 64-bit integer (`metaenv.tasks.task_id` gives the
+    16 digits that ``Task.id`` has), and ``action_mask`` for Discrete actions.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium)
@@ -72,40 +110,61 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """Whether the last observation of an episode tells something that the next episode's policy must know."""
     best_fixed: ClassVar[str | None] = None
     """Name of the baseline that is the best rule which does not adapt; None where there is none."""
+    episode_length: int | None = None
+    """Steps of an episode, where every episode has as many."""
+    reward_range: tuple[float, float] = (-np.inf, np.inf)
+    """The lowest and the highest reward of a step, where they are known."""
     training_settings: ClassVar[Mapping[str, Any]] = {}
     """What `metaenv train` starts from, by the agent's name, as ``{"rl2": {"num_envs": 512, "agent": {…}}}``."""
 
     def __init__(
         self,
         num_envs: int,
-        distribution: TaskDistribution,
+        family: TaskDistribution,
         observation: gym.spaces.Box | ObservationLayout,
         action_space: gym.spaces.Space[Any],
         split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode | str = AUTORESET,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        tasks: GivenTasks | int | None = None,
+        task: Task | Mapping[str, Any] | None = None,
+        distribution: TaskDistribution | None = None,
+        text_info: bool = False,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(f"expected max_episode_steps of at least 1, or None, got {max_episode_steps}")
+        distribution = chosen_distribution(family, split, distribution, tasks, task)
         distribution.check_split(split)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"no render mode {render_mode!r}.{nearest(render_mode, self.metadata['render_modes'])}")
         self.num_envs = num_envs
         self.distribution = distribution
         self.split = split
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
+        self.max_episode_steps = max_episode_steps
+        self.text_info = text_info
         self.layout = observation if isinstance(observation, ObservationLayout) else None
         """What the columns of an observation are, where the environment tells."""
         self.single_observation_space = observation.box() if isinstance(observation, ObservationLayout) else observation
         self.single_action_space = action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        self._began = np.zeros(num_envs, bool)  # which sub-environments have an episode under way
-        self._finished = np.zeros(num_envs, bool)  # which wait for NEXT_STEP's reset
+        self._elapsed = np.zeros(num_envs, np.int64)  # steps of the episodes under way
+        self.use_autoreset_mode(autoreset_mode)
         self._tasks: TaskBatch | None = None
         self._seeded = False
+        self._row_entropy: list[Any] = [-1] * num_envs
+        self._spec: EnvSpec | None = None
+
+    def use_autoreset_mode(self, mode: AutoresetMode | str) -> None:
+        """Let finished sub-environments begin anew in another way. Call ``reset`` before the next step."""
+        self.autoreset_mode = AutoresetMode(mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self._began = np.zeros(self.num_envs, bool)  # which sub-environments have an episode under way
+        self._finished = np.zeros(self.num_envs, bool)  # which wait for NEXT_STEP's reset
 
     # WHAT A DOMAIN WRITES
 
@@ -176,6 +235,9 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """Give sub-environment ``i`` streams grown from ``seeds[i]``; None keeps what it has."""
         fresh = not self._seeded
         sequences = [np.random.SeedSequence(s) if s is not None or fresh else None for s in seeds]
+        for row, sequence in enumerate(sequences):
+            if sequence is not None:
+                self._row_entropy[row] = sequence.entropy
         if fresh:
             known = [s for s in sequences if s is not None]
             self.dynamics = Streams([child(s, 1) for s in known], "uniform")
@@ -196,12 +258,21 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         """Let ``rows`` play ``tasks`` from their next episode on."""
         full = isinstance(rows, slice) or len(rows) == self.num_envs
-        if self._tasks is None and not full:
-            raise ResetNeeded("the first reset must reset every sub-environment: leave out 'reset_mask'")
         # Kept between steps and handed out in every info, so it must not be written to.
         self._tasks = tasks if full or self._tasks is None else self._tasks.replaced(rows, tasks)
-        self._task_ids = self._tasks.ids
-        self._task_ids.flags.writeable = False
+
+    def start(self, rows: Rows) -> None:
+        """Begin a new episode of ``rows``' tasks: `begin`, with the steps counted anew."""
+        self._elapsed[rows] = 0
+        self.begin(rows)
+
+    def play(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        """Play one step in ``rows``: `transition`, cut off after `max_episode_steps`."""
+        reward, terminated, truncated = self.transition(rows, action)
+        if self.max_episode_steps is not None:
+            self._elapsed[rows] += 1
+            truncated = (truncated | (self._elapsed[rows] >= self.max_episode_steps)) & ~terminated
+        return reward, terminated, truncated
 
     def is_playing(self, row: int) -> bool:
         """Whether a sub-environment has an episode under way."""
@@ -235,11 +306,15 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         given = self._given_tasks(options, mask)
         if keep.any() and self._tasks is None:
             raise TaskError("keep_task needs an earlier reset: there is no task to keep")
+        if not mask.all() and self._tasks is None:
+            raise ResetNeeded("the first reset must reset every sub-environment: leave out 'reset_mask'")
         if seeds is not None or not self._seeded:
-            self.seed_rows(seeds or [None] * self.num_envs)
+            # Sub-environments that are not reset go on with the streams that they have.
+            seeds = seeds or [None] * self.num_envs
+            self.seed_rows([seed if reset else None for seed, reset in zip(seeds, mask, strict=True)])
         renew = mask & ~keep
         if given is not None:
-            self.set_tasks(_rows(mask), given)
+            self.set_tasks(_rows(mask), self._completed(given, mask))
         elif renew.any():
             self.set_tasks(_rows(renew), self.draw_tasks(_rows(renew)))
         self._start(mask)
@@ -261,7 +336,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             )
         if self._finished.any():
             return self._step_some(actions)
-        reward, terminated, truncated = self.transition(ALL, actions)
+        reward, terminated, truncated = self.play(ALL, actions)
         return self._end_of_step(reward, terminated, truncated)
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -279,6 +354,28 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         draw = self.text if self.render_mode == "ansi" else self.frame
         return tuple(draw(i) for i in range(self.num_envs))
 
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What `gymnasium.make_vec` made the environment from, with the length of episodes where it is fixed."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._spec = None if spec is None else told_spec(spec, self.max_episode_steps or self.episode_length)
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """There is none: each sub-environment draws from streams of its own."""
+        raise AttributeError(
+            "this vector environment has no np_random: its sub-environments draw from streams of their own, which "
+            "reset(seed=…) seeds; to save and restore them, pickle or deepcopy the environment"
+        )
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The seed of each sub-environment, -1 before the first reset, as Gymnasium's vector environments have it."""
+        return tuple(self._row_entropy)
+
     # PRIVATE
 
     def _row_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None] | None:
@@ -290,38 +387,44 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"expected one seed or {self.num_envs} seeds, got {len(seed)}")
         return list(seed)
 
-    def _given_tasks(self, options: dict[str, Any], mask: Bools) -> TaskBatch | None:
+    def _given_tasks(self, options: dict[str, Any], mask: Bools) -> list[Task | None] | TaskBatch | None:
+        """The tasks that were given to the sub-environments that are reset, checked."""
         if "task" in options and "tasks" in options:
             raise TaskError("give either 'task' or 'tasks', not both")
         if "keep_task" in options and ("task" in options or "tasks" in options):
             raise TaskError("give either tasks or 'keep_task', not both")
         if "task" in options:
-            tasks = self._checked(options["task"]).repeated(int(mask.sum()))
-        elif "tasks" in options:
-            tasks = self._checked(options["tasks"])
-        else:
+            return self._fitting(task_batch([options["task"]], self.distribution)).repeated(int(mask.sum()))
+        given = options.get("tasks")
+        if given is None:
             return None
+        if isinstance(given, Sequence) and any(task is None for task in given):
+            known = [task for task in given if task is not None]
+            if known:
+                self._fitting(task_batch(known, self.distribution))
+            tasks: Any = list(given)
+        else:
+            tasks = self._fitting(task_batch(given, self.distribution))
         if len(tasks) == self.num_envs:
-            return tasks.take(_rows(mask))
+            rows = np.flatnonzero(mask)
+            return tasks.take(_rows(mask)) if isinstance(tasks, TaskBatch) else [tasks[row] for row in rows]
         if len(tasks) != mask.sum():
             raise TaskError(f"expected {int(mask.sum())} tasks, one a sub-environment, got {len(tasks)}")
         return tasks
 
-    def _checked(self, given: Any) -> TaskBatch:
-        """A batch of this family's tasks from a Task, a list of Task or a TaskBatch."""
-        wanted = self.distribution.task_type
+    def _completed(self, given: list[Task | None] | TaskBatch, mask: Bools) -> TaskBatch:
+        """The given tasks, with the next ones of their streams where there is none."""
         if isinstance(given, TaskBatch):
-            if given.task_type is not wanted:
-                raise TaskError(f"expected tasks of type {wanted.__name__}, got {given.task_type.__name__}")
-            return self._fitting(given)
-        tasks = [given] if isinstance(given, Task) else given
-        if not isinstance(tasks, Sequence) or not all(isinstance(t, wanted) for t in tasks):
-            kind = type(given).__name__
-            raise TaskError(
-                f"expected a {wanted.__name__}, got {kind}; make one with "
-                f"{wanted.__name__}.from_dict(...) or distribution.sample(...).task(0)"
-            )
-        return self._fitting(TaskBatch.from_tasks(tasks))
+            return given
+        missing = np.flatnonzero([task is None for task in given])
+        drawn = self.draw_tasks(np.flatnonzero(mask)[missing])
+        if len(missing) == len(given):
+            return drawn
+        known = task_batch([task for task in given if task is not None], self.distribution)
+        order = np.empty(len(given), np.intp)
+        order[missing] = len(known) + np.arange(len(missing))
+        order[np.setdiff1d(np.arange(len(given)), missing)] = np.arange(len(known))
+        return known.joined(drawn).take(order)
 
     def _fitting(self, tasks: TaskBatch) -> TaskBatch:
         """The same tasks, if their fields have as many numbers as those of this environment's distribution."""
@@ -339,20 +442,26 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def _start(self, mask: Bools) -> None:
         if mask.any():
-            self.begin(_rows(mask))
+            self.start(_rows(mask))
         self._began |= mask
         self._finished &= ~mask
 
     def _columns(self, rows: Rows) -> Info:
         """What info holds, rows first."""
-        info: Info = {"task_id": self._task_ids[rows], **self.report(rows)}
+        info: Info = {"task_id": self.tasks.id_numbers[rows], **self.report(rows)}
+        if not self.text_info:
+            info = {name: values for name, values in info.items() if values.dtype.kind not in "OSU"}
         mask = self.mask(rows)
         return info if mask is None else {**info, "action_mask": mask}
 
     def _info(self, rows: Rows) -> Info:
         info = self._columns(rows)
         present = np.ones(len(info["task_id"]), bool)
-        return {**info, **{f"_{k}": present for k in info}}
+        return {**info, **{f"_{k}": self.presence(k, info, present) for k in info}}
+
+    def presence(self, name: str, info: Info, present: Bools) -> Bools:
+        """Where an entry of ``info`` holds, (n,); by default everywhere."""
+        return present
 
     def _step_some(self, actions: NDArray[Any]) -> tuple[Observations, Floats, Bools, Bools, Info]:
         """NEXT_STEP: finished sub-environments begin anew and ignore their action; the others play on."""
@@ -361,7 +470,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         if play.any():
             rows = np.flatnonzero(play)
-            reward[rows], terminated[rows], truncated[rows] = self.transition(rows, actions[rows])
+            reward[rows], terminated[rows], truncated[rows] = self.play(rows, actions[rows])
         self.set_tasks(_rows(renew), self.draw_tasks(_rows(renew)))
         self._start(renew)
         return self._end_of_step(reward, terminated, truncated)
@@ -406,6 +515,7 @@ class BatchedWrapper(BatchedEnv):
             env.split,
             env.autoreset_mode if autoreset_mode is None else autoreset_mode,
             env.render_mode,
+            text_info=env.text_info,
         )
         self.env = env
         self.spec = env.spec
@@ -418,10 +528,10 @@ class BatchedWrapper(BatchedEnv):
         return self.env.innermost if isinstance(self.env, BatchedWrapper) else self.env
 
     def begin(self, rows: Rows) -> None:
-        self.env.begin(rows)
+        self.env.start(rows)
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        return self.env.transition(rows, action)
+        return self.env.play(rows, action)
 
     def observe(self, rows: Rows) -> Observations:
         return self.env.observe(rows)
@@ -455,11 +565,31 @@ class BatchedWrapper(BatchedEnv):
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         self.env.set_tasks(rows, tasks)
-        self._tasks, self._task_ids = self.env._tasks, self.env._task_ids
+        self._tasks = self.env._tasks
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environment inside."""
-        self.env.close(**kwargs)
+        """Close the environment inside, which is not there yet where the constructor has refused it."""
+        if hasattr(self, "env"):
+            self.env.close(**kwargs)
+
+
+def told_spec(spec: EnvSpec, length: int | None) -> EnvSpec:
+    """The specification of an environment as it can be written to JSON, with the length of its episodes."""
+    found = deepcopy(spec)
+    if found.max_episode_steps is None:
+        found.max_episode_steps = length
+    found.kwargs = {name: _plain(value) for name, value in found.kwargs.items()}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Task):
+        return value.to_dict()
+    if isinstance(value, TaskBatch):
+        return [task.to_dict() for task in value.tasks()]
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def child(sequence: np.random.SeedSequence, index: int) -> np.random.SeedSequence:

@@ -86,7 +86,7 @@ def test_render_modes(env_id, mode):
 def test_prefixed_id_works_in_a_fresh_process(env_id):
     code = f"import gymnasium as gym; print(gym.make({env_id!r}).reset(seed=0)[1]['task_id'])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == gym.make(env_id).reset(seed=0)[1]["task_id"]
+    assert int(out.stdout) == gym.make(env_id).reset(seed=0)[1]["task_id"]
 
 
 def test_import_is_light_and_fast():

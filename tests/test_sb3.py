@@ -5,12 +5,13 @@ import pytest
 
 sb3 = pytest.importorskip("stable_baselines3", reason="needs the agents extra")
 
-from gymnasium.vector import AutoresetMode  # noqa: E402
+import gymnasium as gym  # noqa: E402
 from stable_baselines3.common.vec_env import VecMonitor  # noqa: E402
 
 from metaenv import make_trials  # noqa: E402
 from metaenv.classic.bandit.tasks import BanditTask  # noqa: E402
 from metaenv.sb3 import SB3VecEnv  # noqa: E402
+from metaenv.tasks import task_id  # noqa: E402
 
 SURE = BanditTask((0.0, 1.0, 0.0, 0.0, 0.0))
 
@@ -45,24 +46,48 @@ def test_seeding_repeats():
     assert traces[0] == traces[1]
 
 
-def test_other_autoreset_modes_are_refused():
-    with pytest.raises(ValueError, match="SAME_STEP"):
-        SB3VecEnv(make_trials("BernoulliBandit", 2, autoreset_mode=AutoresetMode.NEXT_STEP))
+def test_what_is_no_batched_environment_is_refused():
+    with pytest.raises(TypeError, match="around SB3VecEnv"):
+        SB3VecEnv(gym.wrappers.vector.RecordEpisodeStatistics(make_trials("BernoulliBandit", 2)))
+
+
+def test_options_are_those_of_reset_row_by_row():
+    env = SB3VecEnv(make_trials("BernoulliBandit", 3))
+    env.set_options({"task": SURE})
+    env.reset()
+    assert [task_id(info["task_id"]) for info in env.reset_infos] == [SURE.id] * 3
+    env.reset()  # options hold for one reset
+    assert SURE.id not in [task_id(info["task_id"]) for info in env.reset_infos]
+    before = [info["task_id"] for info in env.reset_infos]
+    env.set_options([{"keep_task": True}, {}, {"keep_task": True}])
+    env.reset()
+    assert [info["task_id"] == old for info, old in zip(env.reset_infos, before, strict=True)] == [True, False, True]
+    twin = SB3VecEnv(make_trials("BernoulliBandit", 3))
+    for each in (env, twin):
+        each.seed(4)
+    env.set_options([{}, {"task": SURE}, {}])
+    env.reset(), twin.reset()
+    ids, others = ([info["task_id"] for info in each.reset_infos] for each in (env, twin))
+    assert task_id(ids[1]) == SURE.id and (ids[0], ids[2]) == (others[0], others[2])
+
+
+def test_rows_are_reset_by_their_method():
+    env = SB3VecEnv(make_trials("BernoulliBandit", 3))
+    env.reset()
+    ids = env.env.tasks.ids.copy()
+    ((observation, info),) = env.env_method("reset", options={"task": SURE}, indices=np.int64(1))
+    assert task_id(info["task_id"]) == SURE.id and observation.shape == env.observation_space.shape
+    assert list(env.env.tasks.ids) == [ids[0], SURE.id, ids[2]]
+    assert len(env.env_method("reset", seed=3)) == 3
 
 
 def test_ppo_learns_through_the_adapter():
     """On one fixed bandit PPO must find the paying arm: 3 per trial of 3, where random play earns 0.6."""
 
-    class Fixed(SB3VecEnv):
-        def reset(self):
-            super().reset()
-            return self.env.reset(options={"task": SURE})[0]
-
-    trials = make_trials("BernoulliBandit", 16, episodes=3, split="train")
-    trials.env.draw_tasks = lambda rows: trials.env._checked(SURE).repeated(len(np.arange(16)[rows]))
-    model = sb3.PPO("MlpPolicy", Fixed(trials), n_steps=16, batch_size=64, learning_rate=3e-3, seed=0, device="cpu")
+    trials = make_trials("BernoulliBandit", 16, episodes=3, task=SURE)
+    model = sb3.PPO("MlpPolicy", SB3VecEnv(trials), n_steps=16, batch_size=64, learning_rate=3e-3, seed=0, device="cpu")
     model.learn(4_000)
-    observation, _ = trials.reset(options={"task": SURE})
+    observation, _ = trials.reset()
     total = 0.0
     for _ in range(3):
         action, _ = model.predict(observation, deterministic=True)

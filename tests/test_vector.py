@@ -8,6 +8,7 @@ from gymnasium.error import ResetNeeded
 from metaenv import make_trials
 from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
+from metaenv.tasks import task_id
 
 ID = "metaenv:metaenv/BernoulliBandit-v0"
 
@@ -22,9 +23,9 @@ def test_tasks_in_every_form(env):
     for given in (tasks, BanditDistribution().sample(3, "test", np.random.default_rng(0))):
         _, info = env.reset(options={"tasks": given})
         wanted = [t.id for t in tasks] if given is tasks else list(given.ids)
-        assert list(info["task_id"]) == wanted
+        assert [task_id(number) for number in info["task_id"]] == wanted == list(env.tasks.ids)
     _, info = env.reset(options={"tasks": tasks[:1], "reset_mask": np.array([False, True, False])})
-    assert info["task_id"][1] == tasks[0].id
+    assert task_id(info["task_id"][1]) == tasks[0].id
 
 
 @pytest.mark.parametrize(

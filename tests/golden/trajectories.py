@@ -54,6 +54,7 @@ CASES = {name_of(env, settings): (env, settings) for env, settings in [*((env, {
 def recorded(case: str) -> dict[str, dict[str, Any]]:
     """What the file keeps of a case: one record of its episodes, one of its trials."""
     env, settings = CASES[case]
+    settings = {**settings, "autoreset_mode": "SameStep"}
     episodes: Any = gym.make_vec(full_id(env), num_envs=NUM_ENVS, **settings)
     return {"episodes": play(episodes), "trials": play(make_trials(env, NUM_ENVS, **settings))}
 
@@ -62,7 +63,7 @@ def play(env: BatchedEnv) -> dict[str, Any]:
     """Random allowed actions for `STEPS` steps."""
     rng = np.random.default_rng(SEED)
     observation, info = env.reset(seed=SEED)
-    tasks, discrete = [*info["task_id"]], []
+    tasks, discrete = [*env.tasks.ids], []
     observations, rewards, scores = [], [], []
     action = None
     for _ in range(STEPS):
@@ -76,7 +77,7 @@ def play(env: BatchedEnv) -> dict[str, Any]:
             scores.append(
                 np.where(over[:, 0], info["final_info"]["score"], info["score"]) if over.any() else info["score"]
             )
-        tasks.extend(info["task_id"])
+        tasks.extend(env.tasks.ids)
         discrete.extend([terminated, truncated])
         if "action_mask" in info:
             discrete.extend([action, info["action_mask"]])

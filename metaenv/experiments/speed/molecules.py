@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.experiments.speed.timing import rate
@@ -70,6 +71,7 @@ class _Script:
     def __init__(self, env: MoleculeDesignVectorEnv, made_before: float, rng: np.random.Generator) -> None:
         self.env, self.made_before, self.rng = env, made_before, rng
         self.sequences = real_molecules().actions[:: len(real_molecules()) // KNOWN]
+        env.use_autoreset_mode(AutoresetMode.SAME_STEP)
         _, info = env.reset(seed=0)
         self.mask: NDArray[Any] = info["action_mask"]
         self.at = np.zeros(env.num_envs, np.intp)

@@ -12,6 +12,7 @@ import time
 import warnings
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from metaenv.experiments.speed.timing import SECONDS, rate, scalar_rate, seconds_of, vector_rate
 from metaenv.telescope.baselines import BayesLinear
@@ -48,6 +49,7 @@ def run(seconds: float = SECONDS) -> dict[str, float]:
 def policy_rate(n: int, seconds: float = SECONDS) -> float:
     """Steps a second of ``n`` trials that the best baseline plays, its own computing included."""
     trials = VectorTrial(TargetSelectionVectorEnv(n))
+    trials.use_autoreset_mode(AutoresetMode.SAME_STEP)
     policy = BayesLinear(optimism=1.0)
     observation, _ = trials.reset(seed=0)
     policy.start(trials, np.random.default_rng(0))

@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.vector import BatchedEnv
@@ -73,6 +74,7 @@ def scalar_rate(env: gym.Env[Any, Any], seconds: float = SECONDS) -> float:
 
 def vector_rate(env: BatchedEnv, seconds: float = SECONDS, actions: list[NDArray[Any]] | None = None) -> float:
     """Steps per second, summed over sub-environments, resets included; random actions by default."""
+    env.use_autoreset_mode(AutoresetMode.SAME_STEP)  # every step is then one of an episode
     env.reset(seed=0)
     env.action_space.seed(0)
     actions = actions or [np.asarray(env.action_space.sample()) for _ in range(8)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from metaenv.molecules.chem.properties import by_smiles
 from metaenv.molecules.render import Made, bars, gallery, save_png
@@ -33,6 +34,8 @@ def draw_trial(policy: Policy, trials: VectorTrial, frozen: FrozenTasks, folder:
 
 def play(policy: Policy, env: VectorTrial, tasks: TaskBatch) -> list[tuple[str, float]]:
     """SMILES and scores of the molecules of one trial, in order."""
+    env.use_autoreset_mode(AutoresetMode.SAME_STEP)
+    env.text_info = True
     observation, _ = env.reset(seed=0, options={"tasks": tasks})
     policy.start(env, np.random.default_rng(0))
     made: list[tuple[str, float]] = []

@@ -71,7 +71,7 @@ def test_whole_nights_in_a_row(variant: Any) -> None:
         (seen, reward, over, _, info), (b, paid, *_) = env.step(action), plain.step(action)
         np.testing.assert_array_equal(seen, b)
         np.testing.assert_array_equal(reward, paid)
-        assert info["task_id"][0] == plain.tasks.ids[0]
+        assert info["task_id"][0] == plain.tasks.id_numbers[0]
         nights += int(over[0])
 
 

@@ -1,0 +1,121 @@
+"""Tasks that are given from outside: one, a list, a number of them, or another distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.errors import TaskError
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.typing import Floats
+
+GivenTasks = Sequence[Task | Mapping[str, Any]] | TaskBatch
+SEED = 0  # that a number of tasks is drawn with: every copy of an environment then has the same ones (chosen)
+
+
+class FixedTasks(TaskDistribution):
+    """A distribution in which one split is a list of given tasks, each as likely as the others.
+
+    Args:
+        inner: the distribution; its other splits stay as they are.
+        split: which split is the list.
+        tasks: the list.
+    """
+
+    def __init__(self, inner: TaskDistribution, split: str, tasks: TaskBatch) -> None:
+        inner.check_split(split)
+        self.inner, self.split, self.listed = inner, split, tasks
+        self.unit_dim, self.splits = inner.unit_dim, inner.splits
+        self.task_type, self.closed = inner.task_type, inner.closed  # type: ignore[misc]  (those of the inner one)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "inner":  # not there yet while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def members(self, split: str) -> TaskBatch | None:
+        """The list, or what the inner distribution says."""
+        return self.listed if split == self.split else self.inner.members(split)
+
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """See `TaskDistribution`; of the other splits."""
+        return self.inner.draw(unit, split)
+
+    def frozen(self, split: str) -> FrozenTasks:
+        """The list with its references, which are computed here, or a frozen list of the inner distribution."""
+        if split != self.split:
+            return self.inner.frozen(split)
+        return FrozenTasks(split, self.listed, self.reference(self.listed), self.listed.sha256)
+
+    def reference(self, tasks: TaskBatch) -> Reference:
+        """See `TaskDistribution`."""
+        return self.inner.reference(tasks)
+
+    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
+        """See `TaskDistribution`."""
+        return self.inner.labelled(tasks, n, rng)
+
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
+        """See `TaskDistribution`."""
+        return self.inner.task_vector(tasks)
+
+    def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        """Whatever is in the list, and what the inner distribution accepts."""
+        return np.isin(tasks.id_numbers, self.listed.id_numbers) | self.inner.accept(tasks)
+
+
+def task_batch(given: Any, distribution: TaskDistribution) -> TaskBatch:
+    """A batch of a distribution's tasks from a `TaskBatch`, or a list of `Task` or of dictionaries (`Task.to_dict`).
+
+    Raises:
+        TaskError: something else, tasks of another family, or none.
+    """
+    wanted = distribution.task_type
+    if isinstance(given, TaskBatch):
+        if given.task_type is not wanted:
+            raise TaskError(f"expected tasks of type {wanted.__name__}, got {given.task_type.__name__}")
+        return given
+    tasks = [given] if isinstance(given, Task | Mapping) else given
+    if isinstance(tasks, Sequence) and not isinstance(tasks, str):
+        tasks = [wanted.from_dict(task) if isinstance(task, Mapping) else task for task in tasks]
+        if all(isinstance(task, wanted) for task in tasks):
+            return TaskBatch.from_tasks(tasks)
+    kinds = ", ".join(sorted({type(task).__name__ for task in tasks} if isinstance(tasks, list) else {repr(given)}))
+    raise TaskError(
+        f"expected a {wanted.__name__}, got {kinds}; make one with {wanted.__name__}.from_dict(...) or "
+        "distribution.sample(...).task(0)"
+    )
+
+
+def chosen_distribution(
+    family: TaskDistribution,
+    split: str,
+    distribution: TaskDistribution | None,
+    tasks: GivenTasks | int | None,
+    task: Task | Mapping[str, Any] | None,
+) -> TaskDistribution:
+    """Where the tasks of an environment come from; see `metaenv.vector.BatchedEnv` for the arguments.
+
+    Raises:
+        TaskError: tasks of another family, or more than one of the last two arguments.
+        ValueError: fewer than one task.
+    """
+    chosen = family if distribution is None else distribution
+    if not isinstance(chosen, TaskDistribution) or chosen.task_type is not family.task_type:
+        kind = getattr(getattr(chosen, "task_type", None), "__name__", type(chosen).__name__)
+        raise TaskError(f"expected a distribution of {family.task_type.__name__}, got one of {kind}")
+    chosen.check_split(split)
+    if tasks is not None and task is not None:
+        raise TaskError("give either 'task' or 'tasks', not both")
+    if task is not None:
+        tasks = [task]
+    if tasks is None:
+        return chosen
+    if isinstance(tasks, int | np.integer) and not isinstance(tasks, bool):
+        if tasks < 1:
+            raise ValueError(f"expected at least one task, got tasks={tasks}")
+        return FixedTasks(chosen, split, chosen.sample(int(tasks), split, np.random.default_rng(SEED)))
+    return FixedTasks(chosen, split, task_batch(tasks, chosen))
