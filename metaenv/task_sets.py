@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import TaskError
+from metaenv.errors import TaskError, nearest
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
@@ -16,19 +16,11 @@ GivenTasks = Sequence[Task | Mapping[str, Any]] | TaskBatch
 SEED = 0  # that a number of tasks is drawn with: every copy of an environment then has the same ones (chosen)
 
 
-class FixedTasks(TaskDistribution):
-    """A distribution in which one split is a list of given tasks, each as likely as the others.
+class ChangedDistribution(TaskDistribution):
+    """A distribution that is another one in all that it does not change."""
 
-    Args:
-        inner: the distribution; its other splits stay as they are.
-        split: which split is the list.
-        tasks: the list.
-    """
-
-    def __init__(self, inner: TaskDistribution, split: str, tasks: TaskBatch) -> None:
-        inner.check_split(split)
-        self.inner, self.split, self.listed = inner, split, tasks
-        self.unit_dim, self.splits = inner.unit_dim, inner.splits
+    def __init__(self, inner: TaskDistribution) -> None:
+        self.inner, self.unit_dim, self.splits = inner, inner.unit_dim, inner.splits
         self.task_type, self.closed = inner.task_type, inner.closed  # type: ignore[misc]  (those of the inner one)
 
     def __getattr__(self, name: str) -> Any:
@@ -37,18 +29,16 @@ class FixedTasks(TaskDistribution):
         return getattr(self.inner, name)
 
     def members(self, split: str) -> TaskBatch | None:
-        """The list, or what the inner distribution says."""
-        return self.listed if split == self.split else self.inner.members(split)
+        """See `TaskDistribution`."""
+        return self.inner.members(split)
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
-        """See `TaskDistribution`; of the other splits."""
+        """See `TaskDistribution`."""
         return self.inner.draw(unit, split)
 
     def frozen(self, split: str) -> FrozenTasks:
-        """The list with its references, which are computed here, or a frozen list of the inner distribution."""
-        if split != self.split:
-            return self.inner.frozen(split)
-        return FrozenTasks(split, self.listed, self.reference(self.listed), self.listed.sha256)
+        """See `TaskDistribution`."""
+        return self.inner.frozen(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """See `TaskDistribution`."""
@@ -63,8 +53,109 @@ class FixedTasks(TaskDistribution):
         return self.inner.task_vector(tasks)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        """See `TaskDistribution`."""
+        return self.inner.accept(tasks)
+
+
+class FixedTasks(ChangedDistribution):
+    """A distribution in which one split is a list of given tasks, each as likely as the others.
+
+    Args:
+        inner: the distribution; its other splits stay as they are.
+        split: which split is the list.
+        tasks: the list.
+    """
+
+    def __init__(self, inner: TaskDistribution, split: str, tasks: TaskBatch) -> None:
+        super().__init__(inner)
+        inner.check_split(split)
+        self.split, self.listed = split, tasks
+
+    def members(self, split: str) -> TaskBatch | None:
+        """The list, or what the inner distribution says."""
+        return self.listed if split == self.split else super().members(split)
+
+    def frozen(self, split: str) -> FrozenTasks:
+        """The list with its references, which are computed here, or a frozen list of the inner distribution."""
+        if split != self.split:
+            return super().frozen(split)
+        return FrozenTasks(split, self.listed, self.reference(self.listed), self.listed.sha256)
+
+    def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Whatever is in the list, and what the inner distribution accepts."""
-        return np.isin(tasks.id_numbers, self.listed.id_numbers) | self.inner.accept(tasks)
+        return np.isin(tasks.id_numbers, self.listed.id_numbers) | super().accept(tasks)
+
+
+class NarrowedTasks(ChangedDistribution):
+    """A distribution of which only the tasks within some ranges are left, in every split.
+
+    Tasks are drawn as before, and those outside are drawn again. Frozen lists keep the tasks inside, with their
+    references.
+
+    Args:
+        inner: the distribution.
+        ranges: lowest and highest value by the name of a task's field, or ``"field[2]"`` for one of several numbers.
+
+    Raises:
+        TaskError: a range without such a field, or an empty one.
+    """
+
+    def __init__(self, inner: TaskDistribution, ranges: Mapping[str, tuple[float, float]]) -> None:
+        super().__init__(inner)
+        fields = TaskBatch.from_tasks([inner.sample(1, inner.splits[0], np.random.default_rng(0)).task(0)])
+        for name, (low, high) in ranges.items():
+            number(fields, name)
+            if not low <= high:
+                raise TaskError(f"expected a range from low to high for {name!r}, got ({low}, {high})")
+        self.ranges = dict(ranges)
+
+    def _inside(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        inside = np.ones(len(tasks), bool)
+        for name, (low, high) in self.ranges.items():
+            values = number(tasks, name).reshape(len(tasks), -1)
+            inside &= ((values >= low) & (values <= high)).all(axis=1)
+        return inside
+
+    def members(self, split: str) -> TaskBatch | None:
+        """Those members that are inside."""
+        members = super().members(split)
+        return members if members is None else members.take(self._some(split, self._inside(members)))
+
+    def frozen(self, split: str) -> FrozenTasks:
+        """The part of the frozen list that is inside."""
+        whole = super().frozen(split)
+        rows = self._some(split, self._inside(whole.tasks))
+        reference = Reference(whole.reference.random[rows], whole.reference.oracle[rows])
+        tasks = whole.tasks.take(rows)
+        return FrozenTasks(split, tasks, reference, tasks.sha256)
+
+    def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        """Those inside that the inner distribution accepts."""
+        return self._inside(tasks) & super().accept(tasks)
+
+    def _some(self, split: str, inside: NDArray[np.bool_]) -> NDArray[np.intp]:
+        if not inside.any():
+            raise TaskError(f"split {split!r} has no task within {self.ranges}; widen the ranges")
+        return np.flatnonzero(inside)
+
+
+def number(tasks: TaskBatch, name: str) -> Floats:
+    """(n,) or (n, k) the values of a field, or (n,) one of its numbers: ``"field"`` or ``"field[2]"``.
+
+    Raises:
+        TaskError: tasks have no such field or number.
+    """
+    field, bracket, rest = name.partition("[")
+    if field not in tasks.columns:
+        raise TaskError(f"{tasks.task_type.__name__} has no field {field!r}.{nearest(field, tasks.columns)}")
+    values = tasks.columns[field]
+    if not bracket:
+        return values
+    index = rest.removesuffix("]")
+    if values.ndim == 1 or not index.isdecimal() or int(index) >= values.shape[1]:
+        there = "one number, which needs no brackets" if values.ndim == 1 else f"{values.shape[1]} numbers"
+        raise TaskError(f"{tasks.task_type.__name__}.{field} has {there}; got {name!r}")
+    return values[:, int(index)]
 
 
 def task_batch(given: Any, distribution: TaskDistribution) -> TaskBatch:

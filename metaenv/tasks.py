@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, reduce
+from pkgutil import resolve_name
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -387,6 +388,18 @@ class TaskDistribution(ABC):
             names = ", ".join(s for s in self.splits if s != split)
             raise TaskError(f"split 'train' is endless or to be drawn from: it has no frozen list; {names} have")
         return self.frozen_list(split)
+
+    def narrowed(self, **ranges: tuple[float, float]) -> TaskDistribution:
+        """The same distribution, but only with tasks whose fields lie within these ranges, ends included.
+
+        ``distribution.narrowed(goal_um=(5, 20))``, or ``narrowed(**{"probabilities[0]": (0.5, 1.0)})`` for one number
+        of several. Frozen splits keep the tasks inside. Draws outside are drawn again, so that a narrow range takes
+        longer.
+
+        Raises:
+            TaskError: tasks have no such field, or the range is empty.
+        """
+        return resolve_name("metaenv.task_sets:NarrowedTasks")(self, ranges)  # by name: it derives from this class
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) which draws are members of the family; the others are drawn again."""
