@@ -43,7 +43,7 @@ def play(trials: VectorTrial, steps: int = 60, seed: int = 5):
 
 
 def test_the_task_is_kept_within_a_trial_and_drawn_for_the_next():
-    trials = VectorTrial.from_gym(POLE, 3, episodes=3)
+    trials = VectorTrial.from_gym(POLE, 3, episodes=3, autoreset_mode="SameStep")
     assert trials.single_observation_space.shape == (4 + 2 + 3,) and trials.layout.column("progress") == 8
     observations, _, over, held = play(trials, 200)
     assert (observations[:, :, trials.layout.column("boundary flag")] == 1).sum() > 6
@@ -87,7 +87,7 @@ def test_tasks_may_be_set_from_outside():
 
 
 def test_a_seed_may_decide_the_task_and_spaces_are_made_to_fit():
-    trials = VectorTrial.from_gym(Reach, 2, episodes=3, task_from_seed=True)
+    trials = VectorTrial.from_gym(Reach, 2, episodes=3, task_from_seed=True, autoreset_mode="SameStep")
     assert trials.env.single_observation_space.shape == (1 + 5,), "flattened: a number, and five of a one-hot"
     assert trials.single_action_space == gym.spaces.Box(-1, 1, (1,), np.float32)
     trials.reset(seed=0)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("version", "errors", "files", "typing", "imports", "interrupts", "stats", "markdown"),
-    ("rng", "parameters", "tasks", "frozen", "layout", "actions", "registry"),
+    ("rng", "parameters", "tasks", "task_sets", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
     ("trial", "gym_trials", "wrappers", "policies", "sb3"),
     ("plots", "canvas", "evaluation", "testing", "pages", "checkpoints", "threads"),
