@@ -143,6 +143,12 @@ def test_bad_settings_are_refused(settings):
         gym.make_vec(ID, num_envs=1, **settings)
 
 
+def test_the_fixed_programmes_are_those_that_were_chosen_on_training_materials():
+    from metaenv.materials.furnace_baselines import PROGRAMMES, chosen_programmes
+
+    assert chosen_programmes() == PROGRAMMES
+
+
 def test_fixed_programmes_are_worth_something_and_a_list_more():
     from metaenv.evaluation import evaluate
     from metaenv.materials.furnace_baselines import baselines
