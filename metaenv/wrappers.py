@@ -1,4 +1,4 @@
-"""`ObserveTask`: show the true task to the policy, for the ceiling that an agent who knew it would reach."""
+"""`ObserveTask`: show the true task to the policy, which gives an upper bound for agents that have to infer it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class VectorObserveTask(BatchedWrapper):
         super().__init__(env, space)
         if env.layout is not None:
             size = space.shape[0] - env.layout.width
-            told = Block("task vector", "the hidden task, which no policy may know", -1, 1, size)
+            told = Block("task vector", "the hidden task, for oracles only", -1, 1, size)
             self.layout = env.layout.joined(ObservationLayout([told]))
         self._vectors = np.empty((env.num_envs, 0), np.float32)
 
