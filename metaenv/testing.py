@@ -125,7 +125,7 @@ def check_trial(trial: Trial, seed: int = 3) -> None:
         assert not truncated, "the end of a trial is terminated, never truncated"
         assert info["task_id"] == task_id, "the task changed within a trial"
         assert trial.observation_space.contains(observation), "the trial's observation is outside its space"
-        fed_back += float(observation[-3]) / trial.trial_state.reward_scale
+        fed_back += float(observation[-3])
         flags += int(observation[-2]) if not done else 0
         total += reward
         if "episode_return" in info:
@@ -256,7 +256,7 @@ def _check_rows_are_scalars(make: Factory, n: int, steps: int, mode: AutoresetMo
     rng = np.random.default_rng(1)
     for _ in range(steps):
         actions = _random_actions(batch, info, rng)
-        result = batch.step(actions)
+        result: tuple[Any, ...] = batch.step(actions)
         ones = [env.step(actions[i : i + 1]) for i, env in enumerate(singles)]
         for part, name in enumerate(("observation", "reward", "terminated", "truncated")):
             _assert_rows(result[part], [o[part] for o in ones], name)
