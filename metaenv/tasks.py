@@ -301,7 +301,7 @@ class TaskDistribution(ABC):
     a task. That makes one task a fixed number of uniform draws, so a thousand streams can be advanced and then
     transformed in one batch. ``train`` is endless; each other split is a frozen list, which `frozen_draws` describes or
     `frozen_list` gives, and whose tasks are equally likely. A family that is finite in training too says so in
-    `members`; see `FiniteTaskDistribution`.
+    `members`.
     """
 
     task_type: ClassVar[type[Task]]
@@ -403,28 +403,6 @@ def _drawn_list(distribution: TaskDistribution, split: str) -> FrozenTasks:
     n, seed = distribution.frozen_draws[split]
     tasks = distribution._accepted(n, np.random.default_rng(seed), lambda unit: distribution.draw(unit, split))
     return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
-
-
-class FiniteTaskDistribution(TaskDistribution):
-    """Every split is a list of tasks, each as likely as the others; all but ``train`` are frozen.
-
-    A subclass says in `training_tasks` and `frozen_list` which tasks these are.
-    """
-
-    unit_dim: int = 1
-
-    @abstractmethod
-    def training_tasks(self) -> TaskBatch:
-        """All tasks of ``train``."""
-
-    def listed_tasks(self, split: str) -> TaskBatch:
-        """The tasks of a frozen split; a subclass whose references are costly gives them without."""
-        return self.frozen_list(split).tasks
-
-    def members(self, split: str) -> TaskBatch:
-        """All tasks of a split, each once."""
-        self.check_split(split)
-        return self.training_tasks() if split == "train" else self.listed_tasks(split)
 
 
 class TaskSampler:

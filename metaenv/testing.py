@@ -250,13 +250,13 @@ def _check_rows_are_scalars(make: Factory, n: int, steps: int, mode: AutoresetMo
     singles = [make(num_envs=1, autoreset_mode=mode) for _ in range(n)]
     assert batch.metadata["autoreset_mode"] is mode
     observation, info = batch.reset(seed=100)
-    ones = [env.reset(seed=100 + i) for i, env in enumerate(singles)]
+    ones: list[Any] = [env.reset(seed=100 + i) for i, env in enumerate(singles)]
     _assert_rows(observation, [o for o, _ in ones], "reset observation")
     assert batch.observation_space.contains(observation), "reset observation outside the space"
     rng = np.random.default_rng(1)
     for _ in range(steps):
         actions = _random_actions(batch, info, rng)
-        result: tuple[Any, ...] = batch.step(actions)
+        result: Any = batch.step(actions)
         ones = [env.step(actions[i : i + 1]) for i, env in enumerate(singles)]
         for part, name in enumerate(("observation", "reward", "terminated", "truncated")):
             _assert_rows(result[part], [o[part] for o in ones], name)

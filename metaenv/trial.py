@@ -33,18 +33,10 @@ OBJECTIVES = ("sum", "best")
 class TrialState:
     """What a trial adds to an observation, for ``n`` trials at once; shared by `Trial` and `VectorTrial`.
 
-    The trial's observation is the concatenation, in float32, of
-
-    ====================  =========  ==================================================================
-    part                  size       meaning
-    ====================  =========  ==================================================================
-    observation           d          of the episode now being played
-    last report           d or 0     final observation of the episode before (if ``reports_at_end``)
-    previous action       k or d_a   one-hot, or the vector; zeros at the trial's start
-    previous reward       1          of the environment; 0 at the trial's start
-    boundary flag         1          1 if the previous step ended an episode
-    progress              1          episodes finished / episodes of the trial
-    ====================  =========  ==================================================================
+    The trial's observation is the concatenation, in float32, of the observation of the present episode; the final
+    observation of the episode before (if ``reports_at_end``); the previous action, one-hot or as a vector, and the
+    previous reward, both 0 at the trial's start; a flag that is 1 if the previous step ended an episode; and the share
+    of the trial's episodes that are finished. Its `layout` names these blocks.
     """
 
     def __init__(
