@@ -52,6 +52,11 @@ class ObservationLayout:
         if twice := [b.name for b in blocks if self.names.count(b.name) > 1]:
             raise ValueError(f"Expected blocks of different names, got {twice[0]!r} twice. Give one another name.")
 
+    @classmethod
+    def of(cls, space: gym.spaces.Box) -> ObservationLayout:
+        """The layout of an observation of which no more than its space is known: one block."""
+        return cls([Block("observation", "of the episode", space.low, space.high, int(space.shape[0]))])
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The blocks' names, in order."""

@@ -1,4 +1,4 @@
-"""Statistics for evaluations: what to report over seeds and tasks, and how sure one can be of it.
+"""Statistics for evaluations: summaries over seeds and tasks, and their uncertainty.
 
 Arrays are (seeds, tasks), or (tasks,) for a single seed. All seeds are evaluated on the same tasks, so
 seeds and tasks are crossed factors, and both are resampled: Art Owen, "The pigeonhole bootstrap", Annals

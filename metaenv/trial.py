@@ -34,18 +34,10 @@ OBJECTIVES = ("sum", "best")
 class TrialState:
     """What a trial adds to an observation, for ``n`` trials at once; shared by `Trial` and `VectorTrial`.
 
-    The trial's observation is the concatenation, in float32, of
-
-    ====================  =========  ==================================================================
-    part                  size       meaning
-    ====================  =========  ==================================================================
-    observation           d          of the episode now being played
-    last report           d or 0     final observation of the episode before (if ``reports_at_end``)
-    previous action       k or d_a   one-hot, or the vector; zeros at the trial's start
-    previous reward       1          of the environment, times ``reward_scale``; 0 at the trial's start
-    boundary flag         1          1 if the previous step ended an episode
-    progress              1          episodes finished / episodes of the trial
-    ====================  =========  ==================================================================
+    The trial's observation is the concatenation, in float32, of the observation of the present episode; the final
+    observation of the episode before (if ``reports_at_end``); the previous action, one-hot or as a vector, and the
+    previous reward, both 0 at the trial's start; a flag that is 1 if the previous step ended an episode; and the share
+    of the trial's episodes that are finished. Its `layout` names these blocks.
     """
 
     def __init__(
@@ -56,7 +48,6 @@ class TrialState:
         episodes: int,
         objective: str,
         reports_at_end: bool,
-        reward_scale: float,
         hide_history: bool = False,
         layout: ObservationLayout | None = None,
         reward_range: tuple[float, float] = (-np.inf, np.inf),
@@ -71,7 +62,6 @@ class TrialState:
             )
         self.episodes = episodes
         self.objective = objective
-        self.reward_scale = reward_scale
         self.hide_history = hide_history
         self.action_space = action_space
         self.episode_size = int(observation_space.shape[0])
@@ -79,7 +69,7 @@ class TrialState:
         self._report_size = self.episode_size if reports_at_end else 0
         self._reward_range = reward_range
         self._action_size = int(gym.spaces.flatdim(action_space))
-        self.layout = self._layout(layout.blocks if layout else [_block(observation_space)])
+        self.layout = self._layout(layout or ObservationLayout.of(observation_space))
         """The trial's observation, block by block, around that of an episode."""
         self.space = self.layout.box()
         self._extra = np.zeros((n, self._report_size + self._action_size + 3), np.float32)
@@ -88,8 +78,8 @@ class TrialState:
         self.best = np.full(n, -np.inf)
         self.last_reward = np.zeros(n)  # what the environment paid, before the objective
 
-    def _layout(self, inner: Sequence[Block]) -> ObservationLayout:
-        blocks, episode = list(inner), ObservationLayout(inner).box()
+    def _layout(self, inner: ObservationLayout) -> ObservationLayout:
+        blocks, episode = list(inner.blocks), inner.box()
         if self._report_size:
             meaning = "the final observation of the episode before, after its last step; else 0"
             ends = np.minimum(episode.low, 0), np.maximum(episode.high, 0)
@@ -100,10 +90,9 @@ class TrialState:
         else:
             kind, ends = "one-hot", (0.0, 1.0)
         low, high = self._reward_range
-        rewards = min(low, 0.0) * self.reward_scale, max(high, 0.0) * self.reward_scale
         blocks += [
             Block("previous action", f"{kind}; 0 at the trial's start", *ends, self._action_size),
-            Block("previous reward", "of the environment; 0 at the trial's start", *sorted(rewards)),
+            Block("previous reward", "of the environment; 0 at the trial's start", min(low, 0.0), max(high, 0.0)),
             Block("boundary flag", "1 if the previous step ended an episode"),
             Block("progress", "episodes finished, of all of the trial"),
         ]
@@ -147,7 +136,7 @@ class TrialState:
         extra[rows, -2] = done
         extra[rows, -1] = self.finished[rows] / self.episodes
         paid = reward if self.objective == "sum" else self._improvement(rows, done)
-        extra[rows, -3] = reward * self.reward_scale
+        extra[rows, -3] = reward
         return paid, self.finished[rows] >= self.episodes
 
     def _improvement(self, rows: Rows, done: Bools) -> Floats:
@@ -171,11 +160,6 @@ class TrialState:
             extra = np.zeros_like(extra)
             extra[:, -1] = self._extra[rows, -1]
         return np.concatenate([inner, extra], axis=1)
-
-
-def _block(space: gym.spaces.Box) -> Block:
-    """An observation of which no more than its space is known."""
-    return Block("observation", "of the episode", space.low, space.high, int(space.shape[0]))
 
 
 @dataclass(frozen=True)
@@ -207,7 +191,6 @@ class VectorTrial(BatchedWrapper):
         episodes: K, by default the environment's ``trial_episodes``.
         objective: ``"sum"``: the trial's return is the sum of its episodes' rewards. ``"best"``: it is the best
             episode's return, paid out as the improvement at each episode's end. Default: the environment's own.
-        reward_scale: a declared constant on the previous reward in the observation (never a running estimate).
         autoreset_mode: of the trials; by default the environment's.
         hide_history: hide what the trial remembers, all but the progress: the control that cannot adapt.
 
@@ -221,7 +204,6 @@ class VectorTrial(BatchedWrapper):
         env: BatchedEnv,
         episodes: int | None = None,
         objective: Objective | None = None,
-        reward_scale: float = 1.0,
         autoreset_mode: AutoresetMode | str | None = None,
         hide_history: bool = False,
     ) -> None:
@@ -232,7 +214,6 @@ class VectorTrial(BatchedWrapper):
             env.trial_episodes if episodes is None else episodes,
             objective or env.trial_objective,
             env.reports_at_end,
-            reward_scale,
             hide_history,
             env.layout,
             env.reward_range,
@@ -364,9 +345,8 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         env: gym.Env[Any, Any],
         episodes: int | None = None,
         objective: Objective | None = None,
-        reward_scale: float = 1.0,
     ) -> None:
-        RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective, reward_scale=reward_scale)
+        RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective)
         gym.Wrapper.__init__(self, env)
         batched = getattr(env.unwrapped, "batch", BatchedEnv)
         self.trial_state = TrialState(
@@ -376,7 +356,6 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             batched.trial_episodes if episodes is None else episodes,
             objective or batched.trial_objective,
             batched.reports_at_end,
-            reward_scale,
             reward_range=batched.reward_range,
         )
         self.episodes = self.trial_state.episodes

@@ -14,6 +14,7 @@ from copy import deepcopy
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import gymnasium as gym
@@ -44,7 +45,7 @@ DECLARATIONS = (
     *("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings"),
     *("episode_length", "reward_range"),
 )
-"""What an environment says of itself, and its wrappers after it."""
+"""What an environment declares and its wrappers copy."""
 OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
 AUTORESET = AutoresetMode.NEXT_STEP
 """How finished sub-environments begin anew by default, as in Gymnasium's own vector environments."""
@@ -107,13 +108,16 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     trial_objective: ClassVar[str] = "sum"
     """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
     reports_at_end: ClassVar[bool] = False
-    """Whether the last observation of an episode tells something that the next episode's policy must know."""
+    """Whether an episode's last observation carries information that the policy needs in the next episode."""
     best_fixed: ClassVar[str | None] = None
     """Name of the baseline that is the best rule which does not adapt; None where there is none."""
     episode_length: int | None = None
     """Steps of an episode, where every episode has as many."""
     reward_range: tuple[float, float] = (-np.inf, np.inf)
     """The lowest and the highest reward of a step, where they are known."""
+    baselines_at: ClassVar[str] = ""
+    """Where the function is that gives the `baselines`, such as ``"lab.dose.baselines:baselines"``: a name, because the
+    module of the baselines may import that of the environment."""
     training_settings: ClassVar[Mapping[str, Any]] = {}
     """What `metaenv train` starts from, by the agent's name, as ``{"rl2": {"num_envs": 512, "agent": {…}}}``."""
 
@@ -147,7 +151,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self.max_episode_steps = max_episode_steps
         self.text_info = text_info
         self.layout = observation if isinstance(observation, ObservationLayout) else None
-        """What the columns of an observation are, where the environment tells."""
+        """The meaning of an observation's columns; None where only the space is known."""
         self.single_observation_space = observation.box() if isinstance(observation, ObservationLayout) else observation
         self.single_action_space = action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -201,9 +205,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     def baselines(self) -> Mapping[str, Policy]:
         """The policies to compare an agent with, by name; random play needs no mention.
 
-        Import them within the method: who makes the environment does not load its baselines.
+        By default the function at `baselines_at` gives them. A method of one's own should import them in its body, so
+        that making an environment does not load its baselines.
         """
-        return {}
+        return resolve_name(self.baselines_at)() if self.baselines_at else {}
 
     def pictures(
         self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
@@ -211,7 +216,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """Draw what a policy does with the frozen tasks of a split, after its evaluation.
 
         Args:
-            policy: who plays.
+            policy: the one that plays.
             trials: one trial at a time of this environment.
             tasks: what to play; draw as many of them as make a picture.
             folder: where the files go. Name them after ``tasks.split``.

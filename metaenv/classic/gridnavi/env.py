@@ -6,11 +6,9 @@ Luisa Zintgraf, Kyriacos Shiarlis, Maximilian Igl, Sebastian Schulze, Yarin Gal,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -32,9 +30,6 @@ from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
-
-if TYPE_CHECKING:
-    from metaenv.policies import Policy
 
 PROBLEM = GridProblem(size=5, steps=15, episodes=4)  # VariBAD
 SIZE = PROBLEM.size
@@ -120,6 +115,7 @@ class GridNaviVectorEnv(BatchedEnv):
     trial_episodes: ClassVar[int] = PROBLEM.episodes
     episode_length: ClassVar[int] = PROBLEM.steps
     best_fixed: ClassVar[str | None] = "best blind search"
+    baselines_at: ClassVar[str] = "metaenv.classic.gridnavi.baselines:baselines"
 
     def __init__(
         self,
@@ -143,10 +139,6 @@ class GridNaviVectorEnv(BatchedEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._path = np.zeros((num_envs, PROBLEM.steps + 1), np.intp)  # cells of the episode; kept for pictures only
 
-    def baselines(self) -> Mapping[str, Policy]:
-        # By name: the baselines know the environment, which therefore cannot import them.
-        return resolve_name("metaenv.classic.gridnavi.baselines:baselines")()
-
     def begin(self, rows: Rows) -> None:
         self._cells[rows] = 0
         self._goals[rows] = cell_numbers(self.tasks.take(rows))
@@ -169,12 +161,12 @@ class GridNaviVectorEnv(BatchedEnv):
         return {"score": self._score[rows].copy()}
 
     def text(self, row: int) -> str:
-        from metaenv.classic.navigation_render import grid_text
+        from metaenv.classic.render import grid_text
 
         return grid_text(self._visited(row), as_cell(self._goals[row]), SIZE, float(self._score[row]))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        from metaenv.classic.navigation_render import grid_frame
+        from metaenv.classic.render import grid_frame
 
         return grid_frame(self._visited(row), as_cell(self._goals[row]), SIZE, PROBLEM.steps)
 
