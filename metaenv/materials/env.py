@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
@@ -20,7 +19,7 @@ from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
@@ -53,7 +52,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     trial_episodes: ClassVar[int] = 10
     trial_objective: ClassVar[str] = "best"
     reports_at_end: ClassVar[bool] = True
-    episode_length: ClassVar[int] = 1
+    episode_length = 1
     best_fixed: ClassVar[str | None] = "best fixed recipe"
 
     def __init__(
@@ -62,9 +61,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         variant: Variant = "default",
         feedback: Feedback = "phases",
         noise_factor: float = 1.0,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if variant not in ACTION_DIM:
             raise ValueError(f"no variant {variant!r}.{nearest(variant, ACTION_DIM)}")
@@ -77,9 +74,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
             SolidStateDistribution(variant),
             LAYOUT,
             gym.spaces.Box(-1, 1, (ACTION_DIM[variant],), np.float32),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self.variant: Variant = variant
         self.feedback: Feedback = feedback

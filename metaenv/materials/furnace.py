@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
@@ -34,7 +33,7 @@ from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import utility
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
@@ -87,9 +86,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         num_envs: int = 1,
         noise_factor: float = 1.0,
         max_steps: int = EPISODE_STEPS,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if not 0 <= noise_factor <= 10:
             raise ValueError(f"noise_factor must lie between 0 and 10, got {noise_factor}")
@@ -100,9 +97,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
             SolidStateDistribution(),
             LAYOUT,
             gym.spaces.Discrete(len(ACTION_NAMES)),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self.noise_factor = float(noise_factor)
         self.max_steps = max_steps

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.classic.bandit.tasks import BanditDistribution
 from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 
 class BernoulliBanditVectorEnv(BatchedEnv):
     """``num_envs`` Bernoulli bandits; see `BernoulliBanditEnv`."""
 
     trial_episodes: ClassVar[int] = 10
-    episode_length: ClassVar[int] = 1
+    episode_length = 1
+    reward_range = (0.0, 1.0)
     baselines_at: ClassVar[str] = "metaenv.classic.bandit.baselines:baselines"
 
     def __init__(
         self,
         num_envs: int = 1,
         n_arms: int = 5,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if n_arms < 2:
             raise ValueError(f"a bandit has at least two arms, got n_arms={n_arms}")
@@ -38,9 +36,7 @@ class BernoulliBanditVectorEnv(BatchedEnv):
             BanditDistribution(n_arms),
             ObservationLayout([Block("nothing", "always 0: a bandit shows nothing")]),
             gym.spaces.Discrete(n_arms),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self.n_arms = n_arms
         self._arm = np.full(num_envs, -1)

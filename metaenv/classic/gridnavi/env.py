@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.classic.gridnavi.exact import (
@@ -29,7 +28,7 @@ from metaenv.errors import TaskError
 from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 PROBLEM = GridProblem(size=5, steps=15, episodes=4)  # VariBAD
 SIZE = PROBLEM.size
@@ -113,25 +112,22 @@ class GridNaviVectorEnv(BatchedEnv):
     """``num_envs`` walkers, each with a hidden goal; see `GridNaviEnv`."""
 
     trial_episodes: ClassVar[int] = PROBLEM.episodes
-    episode_length: ClassVar[int] = PROBLEM.steps
+    episode_length = PROBLEM.steps
+    reward_range = (OFF_GOAL, ON_GOAL)
     best_fixed: ClassVar[str | None] = "best blind search"
     baselines_at: ClassVar[str] = "metaenv.classic.gridnavi.baselines:baselines"
 
     def __init__(
         self,
         num_envs: int = 1,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         super().__init__(
             num_envs,
             GridNaviDistribution(),
             ObservationLayout([Block("place", "column and row of the walker, 0-4 scaled", -1, 1, 2)]),
             gym.spaces.Discrete(len(MOVES)),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self._cells = np.zeros(num_envs, np.intp)
         self._goals = np.zeros(num_envs, np.intp)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.classic.mdp.tasks import NOISE_SD, MDPDistribution
@@ -14,7 +13,7 @@ from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 START = 0  # the state every episode begins in
 
@@ -32,18 +31,14 @@ class TabularMDPVectorEnv(BatchedEnv):
         n_states: int = 10,
         n_actions: int = 5,
         horizon: int = 10,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         super().__init__(
             num_envs,
             MDPDistribution(n_states, n_actions, horizon),
             ObservationLayout([Block("state", "the present state, one-hot", width=n_states)]),
             gym.spaces.Discrete(n_actions),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self.n_states, self.n_actions = n_states, n_actions
         self.episode_length = horizon

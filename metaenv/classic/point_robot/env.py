@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
@@ -21,7 +20,7 @@ from metaenv.errors import TaskError, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 STEP = 0.1  # how far a full action goes along each axis (PEARL)
 GOAL_RADIUS = 0.2  # within it the robot is paid (PEARL)
@@ -184,7 +183,8 @@ class SparsePointRobotVectorEnv(BatchedEnv):
     """``num_envs`` points, each with a hidden goal; see `SparsePointRobotEnv`."""
 
     trial_episodes: ClassVar[int] = 20
-    episode_length: ClassVar[int] = EPISODE_STEPS
+    episode_length = EPISODE_STEPS
+    reward_range = (0.0, 1.0)
     best_fixed: ClassVar[str | None] = "best fixed walk"
     baselines_at: ClassVar[str] = "metaenv.classic.point_robot.baselines:baselines"
 
@@ -192,9 +192,7 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self,
         num_envs: int = 1,
         goals: Literal["finite", "uniform"] = "finite",
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         reach = STEP * EPISODE_STEPS
         super().__init__(
@@ -202,9 +200,7 @@ class SparsePointRobotVectorEnv(BatchedEnv):
             PointRobotDistribution(goals),
             ObservationLayout([Block("place", "x and y of the robot", -reach, reach, 2)]),
             gym.spaces.Box(-1, 1, (2,), np.float32),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self._places = np.zeros((num_envs, 2))
         self._dense = np.zeros(num_envs)  # minus the distance to the goal, after the last move

@@ -32,7 +32,7 @@ from metaenv.telescope.sim.visibility import LOWEST_DEG, Night, prepare, slots
 from metaenv.telescope.sim.weather import Weather, clear_weather
 from metaenv.telescope.tasks import MJD, NIGHT_SETUPS, NightSetup, TargetSelectionTask, Variant, dark_hours
 from metaenv.typing import Floats, Rows
-from metaenv.vector import BatchedEnv
+from metaenv.vector import AUTORESET, BatchedEnv
 
 if TYPE_CHECKING:
     from metaenv.telescope.render import Scene
@@ -79,7 +79,7 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         nights: int = 1,
         sky: Sky = "nominal",
         assumptions: Mapping[str, float] | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode | str = AUTORESET,
         render_mode: str | None = None,
     ) -> None:
         if sky not in ("nominal", "drawn"):

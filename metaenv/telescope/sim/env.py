@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
@@ -49,7 +48,7 @@ from metaenv.telescope.sim.visibility import conditions, prepare, slots
 from metaenv.telescope.sim.weather import Weather
 from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, Variant
 from metaenv.typing import Bools, Floats, Index, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
@@ -73,10 +72,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
         num_envs: int = 1,
         variant: Variant = "default",
         draw_hidden: bool = False,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
         setup: NightSetup | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         distribution = TargetSelectionDistribution(variant)
         setup = setup or NIGHT_SETUPS[variant]
@@ -87,9 +84,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
             distribution,
             layout,
             gym.spaces.Discrete(len(setup.lengths) * setup.targets + 1),
-            split,
-            autoreset_mode,
-            render_mode,
+            **options,
         )
         self.variant: Variant = variant
         self.setup: NightSetup = setup
