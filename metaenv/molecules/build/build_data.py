@@ -21,11 +21,11 @@ from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import Scores
 from metaenv.molecules.chem.scoring import feasible
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, all_tasks, scores_of
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, scores_of
 from metaenv.molecules.lead import tasks as lead_tasks
 from metaenv.molecules.lead.library import libraries
 from metaenv.molecules.lead.tasks import LeadDistribution
-from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import Portfolio, real_molecules, real_sequences, scaffold_tenths
 
 SEED = 20_250_702  # chosen; any fixed number does
@@ -60,7 +60,7 @@ def facts() -> dict[str, NDArray[Any]]:
 
 def portfolio(variant: Variant) -> dict[str, Any]:
     """Ten real molecules for the training tasks, out of those whose scaffolds belong to training."""
-    tasks = all_tasks(variant, "train")
+    tasks = MoleculeDistribution(variant).all_tasks("train")
     rng = np.random.default_rng([SEED, VARIANTS.index(variant)])
     chosen = np.sort(rng.permutation(len(tasks))[:PORTFOLIO_TASKS])
     candidates = real_molecules().take(np.flatnonzero(in_split(scaffold_tenths(), "train")))

@@ -17,7 +17,7 @@ from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.design.graph_ga import Genome, crossover, genome, legal, mutation, padded
 from metaenv.molecules.design.tasks import Variant, objectives_of
-from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import Policy
 from metaenv.trial import VectorTrial

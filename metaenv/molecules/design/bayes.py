@@ -14,7 +14,7 @@ from metaenv.molecules.chem.properties import properties_of
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.design.objective_splits import all_objectives
 from metaenv.molecules.design.tasks import MoleculeTask, Variant, scores_of
-from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import NO_ADVICE
 from metaenv.tasks import TaskBatch

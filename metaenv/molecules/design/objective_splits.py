@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import PROPERTIES
-from metaenv.molecules.property_ranges import SPLIT_TENTHS, columns_of, in_split, pack, tenth_of, unpack
+from metaenv.molecules.objectives import SPLIT_TENTHS, columns_of, in_split, pack, tenth_of, unpack
 from metaenv.molecules.reference_molecules import Molecules, real_molecules, scaffold_tenths
 from metaenv.typing import Bools, Floats, Index
 

@@ -20,22 +20,17 @@ from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, packed, score_table, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
-from metaenv.molecules.property_ranges import (
+from metaenv.molecules.objectives import (
     PropertyRanges,
+    TabulatedDistribution,
     counts_inside,
     inside,
     range_columns,
+    read_json,
     replayed,
     scaled,
 )
-from metaenv.molecules.reference_molecules import (
-    Molecules,
-    Portfolio,
-    fingerprints,
-    random_molecules,
-    real_molecules,
-)
-from metaenv.molecules.task_tables import TabulatedDistribution, read_json
+from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats
 
@@ -128,7 +123,7 @@ class ObjectiveDistribution(TabulatedDistribution):
 
     @abstractmethod
     def portfolio(self) -> Portfolio:
-        """The ten real molecules that serve the training tasks best."""
+        """Ten real molecules that serve the training tasks best; each raises most the mean of the best score so far."""
 
     def check(self, tasks: TaskBatch) -> None:
         """Refuse, with a TaskError, tasks that cannot be played."""
@@ -185,16 +180,13 @@ class MoleculeDistribution(ObjectiveDistribution):
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
-    def all_tasks(self, split: str) -> TaskBatch:
-        """Every objective of a split, those too that its evaluation list leaves out."""
-        return all_tasks(self.variant, split)
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        return TaskBatch(MoleculeTask, objective_splits.objectives(self.variant, split))
 
     def frozen_seed(self, split: str) -> list[int]:
-        """The seed that the evaluation list of a split is drawn with."""
         return [FROZEN_SEED, VARIANTS.index(self.variant), list(FROZEN_SIZES).index(split)]
 
     def manifest(self) -> dict[str, Any]:
-        """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
         return super().manifest()[self.variant]
 
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
@@ -210,11 +202,9 @@ class MoleculeDistribution(ObjectiveDistribution):
         return factor
 
     def score_random(self, tasks: TaskBatch) -> Floats:
-        """(tasks, 8192) true scores of `random_molecules`."""
         return scores_of(random_molecules(), tasks)
 
     def portfolio(self) -> Portfolio:
-        """The ten real molecules, of the scaffolds of training, that serve the training tasks best."""
         return _portfolio(self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
@@ -257,14 +247,6 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
     return table
 
 
-@lru_cache(maxsize=16)
-def all_tasks(variant: Variant, split: str) -> TaskBatch:
-    """Every objective of a split, those too that its frozen list leaves out."""
-    tasks = TaskBatch(MoleculeTask, objective_splits.objectives(variant, split))
-    tasks.ids  # noqa: B018 (computed once for all)
-    return tasks
-
-
 @lru_cache(maxsize=8)
 def _portfolio(variant: Variant) -> Portfolio:
     entry = read_json("portfolio.json")[variant]
@@ -289,11 +271,9 @@ def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float 
 
 
 def _group(name: str | None) -> float:
-    if name is None:
-        return NOTHING
-    if name not in GROUPS:
+    if name is not None and name not in GROUPS:
         raise TaskError(f"there is no group {name!r}.{nearest(name, GROUPS)}")
-    return float(list(GROUPS).index(name))
+    return NOTHING if name is None else float(list(GROUPS).index(name))
 
 
 def _find(wanted: Floats, low: Floats, high: Floats, required: float, forbidden: float) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
 from metaenv.molecules.lead.tasks import LeadDistribution
-from metaenv.molecules.property_ranges import scaled
+from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -156,16 +156,12 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The present molecule, its ranges (or all properties, where they are hidden), and all molecules so far."""
-        from metaenv.molecules.render import Made, bars, hidden_bars
+        from metaenv.molecules.render import Made, bars
 
         made, tasks, values = self._made[row], self.tasks, self._properties[row]
         smiles = notation(self._scaffold[row].repeat(len(made)), np.array([choice for choice, _ in made]))
         history = [Made(text, score) for text, (_, score) in zip(smiles, made, strict=True)]
-        shown = (
-            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
-            if self.draw_hidden
-            else hidden_bars(values)
-        )
+        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
         return smiles[-1], shown, history
 
 

@@ -15,8 +15,9 @@ from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, libraries, notation
-from metaenv.molecules.property_ranges import (
+from metaenv.molecules.objectives import (
     PropertyRanges,
+    TabulatedDistribution,
     columns_of,
     counts_inside,
     in_split,
@@ -27,7 +28,6 @@ from metaenv.molecules.property_ranges import (
     tenth_of,
     unpack,
 )
-from metaenv.molecules.task_tables import TabulatedDistribution
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats, Index
 
@@ -128,12 +128,12 @@ class LeadDistribution(TabulatedDistribution):
     frozen_file: ClassVar[str] = "lead_frozen.json"
     frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
-    def all_tasks(self, split: str) -> TaskBatch:
-        """Every task of a split, those too that its evaluation list leaves out."""
-        return all_tasks(split)
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        known, held_out = libraries(), split == "ood-scaffold"
+        scaffolds = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
+        return reduce(TaskBatch.joined, [objectives(s, split) for s in scaffolds])
 
     def frozen_seed(self, split: str) -> list[int]:
-        """The seed that the evaluation list of a split is drawn with."""
         return [FROZEN_SEED, SPLITS.index(split)]
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -180,17 +180,6 @@ def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
 
 
 # WHICH TASKS THERE ARE
-
-
-@lru_cache(maxsize=8)
-def all_tasks(split: str) -> TaskBatch:
-    """Every task of a split, those too that its frozen list leaves out; scaffold by scaffold."""
-    known = libraries()
-    held_out = split == "ood-scaffold"
-    names = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
-    tasks = reduce(TaskBatch.joined, [objectives(s, split) for s in names])
-    tasks.ids  # noqa: B018 (computed once for all)
-    return tasks
 
 
 @lru_cache(maxsize=32)

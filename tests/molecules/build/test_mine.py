@@ -11,7 +11,7 @@ from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe,
 from metaenv.molecules.chem.fragmentation import symmetries
 from metaenv.molecules.chem.fragments import DATA, load_vocabulary, vocabulary_from
 from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_property_tables
-from metaenv.molecules.task_tables import read_json
+from metaenv.molecules.objectives import read_json
 
 MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
 

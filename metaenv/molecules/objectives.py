@@ -1,15 +1,25 @@
-"""Ranges of properties, which every hidden objective of this package asks for: drawing, checking, splits and text."""
+"""What the hidden objectives of all environments of this package have in common.
+
+They ask for ranges of properties, they are enumerated and numbered by the bins of these ranges, and each split is a
+table of them, of which a sample is frozen for evaluation.
+"""
 
 from __future__ import annotations
 
+import json
+from abc import abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
+from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import PROPERTIES, properties_of
 from metaenv.molecules.chem.smiles import to_smiles
+from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
 CENTRE = np.array([328.0, 2.95, 60.5, 0.98, 4.4, 1.97, 0.37])
@@ -19,7 +29,6 @@ properties."""
 SPLIT_TENTHS = {"train": (0, 7), "validation": (7, 8), "test": (8, 10)}
 """From which tenth of the objectives (and of the scaffolds), and up to which, a split has them; splits out of
 distribution have those of ``test``."""
-
 LARGEST = 1e4  # of a property, in its unit (chosen: molecules of the vocabulary reach a twentieth)
 
 
@@ -154,3 +163,95 @@ def in_split(tenth: NDArray[np.integer], split: str) -> Bools:
     """(n,) which objectives (or scaffolds) belong to a split, by the tenth that each is in."""
     first, last = SPLIT_TENTHS.get(split, SPLIT_TENTHS["test"])
     return (first <= tenth) & (tenth < last)
+
+
+# TABLES OF TASKS
+
+
+class TabulatedDistribution(FiniteTaskDistribution):
+    """Every split is a table of tasks, each as likely as the others; but for ``train``, a sample of it is frozen.
+
+    The sample is drawn anew in every process, and must have the hash that it had when it was frozen.
+    """
+
+    frozen_file: ClassVar[str]
+    """In ``data/``: the hashes, written by `metaenv.molecules.build.build_data`."""
+    frozen_sizes: ClassVar[Mapping[str, int]]
+    """How many tasks the evaluation list of a split has at most."""
+
+    @abstractmethod
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        """Every task of a split, computed anew."""
+
+    @abstractmethod
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every task of a split, those too that its evaluation list leaves out."""
+        return _all(self, split)
+
+    def training_tasks(self) -> TaskBatch:
+        return self.all_tasks("train")
+
+    def listed_tasks(self, split: str) -> TaskBatch:
+        return _listed(self, split)
+
+    def frozen_list(self, split: str) -> FrozenTasks:
+        return _frozen(self, split)
+
+    def draw_list(self, split: str) -> TaskBatch:
+        """The evaluation list of a split, drawn anew: some of its tasks, or all if they are few."""
+        tasks = self.all_tasks(split)
+        order = np.random.default_rng(self.frozen_seed(split)).permutation(len(tasks))
+        return _with_ids(tasks.take(np.sort(order[: self.frozen_sizes[split]])))
+
+    def manifest(self) -> dict[str, Any]:
+        """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
+        return read_json(self.frozen_file)["frozen"]
+
+    def hashes(self, tasks: TaskBatch) -> dict[str, str]:
+        """What must be the same for an evaluation list as when it was frozen."""
+        return {"sha256": tasks.sha256}
+
+    def sizes(self) -> dict[str, Any]:
+        """What `manifest` would be, were the lists frozen now."""
+        found: dict[str, Any] = {"train": {"tasks": len(self.all_tasks("train"))}}
+        for split in self.splits[1:]:
+            drawn = self.draw_list(split)
+            found[split] = {"tasks": len(self.all_tasks(split)), "n": len(drawn), **self.hashes(drawn)}
+        return found
+
+    def check_list(self, split: str, tasks: TaskBatch) -> None:
+        """Raise TaskError unless an evaluation list is the one that was frozen."""
+        if not self.hashes(tasks).items() <= self.manifest()[split].items():
+            raise TaskError(f"the list {split!r} of {self} is not the one that was frozen; install metaenv again")
+
+
+@lru_cache(maxsize=32)
+def _all(distribution: TabulatedDistribution, split: str) -> TaskBatch:
+    return _with_ids(distribution.enumerate_tasks(split))
+
+
+@lru_cache(maxsize=32)
+def _listed(distribution: TabulatedDistribution, split: str) -> TaskBatch:
+    tasks = distribution.draw_list(split)
+    distribution.check_list(split, tasks)
+    return tasks
+
+
+@lru_cache(maxsize=32)
+def _frozen(distribution: TabulatedDistribution, split: str) -> FrozenTasks:
+    tasks = distribution.listed_tasks(split)
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+
+
+def _with_ids(tasks: TaskBatch) -> TaskBatch:
+    """The same tasks, whose ids are computed once for all."""
+    tasks.ids  # noqa: B018
+    return tasks
+
+
+def read_json(name: str) -> dict[str, Any]:
+    """A file in ``data/``."""
+    return json.loads((DATA / name).read_text(encoding="utf-8"))
