@@ -236,6 +236,9 @@ def check_activity(tasks: TaskBatch, assays: Assays) -> None:
         )
 
 
+# PRIVATE
+
+
 @lru_cache(maxsize=2)
 def _portfolio(path: Path) -> Portfolio:
     distribution = AssayDistribution(str(path))
@@ -243,9 +246,6 @@ def _portfolio(path: Path) -> Portfolio:
     rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]
     scores = distribution.score_real(tasks.take(np.sort(rows))).astype(np.float32)
     return Portfolio.best_of(real_molecules(), scores)
-
-
-# TABLES OF TASKS
 
 
 def _of_split(codes: NDArray[np.int64], split: str) -> Index:
@@ -262,9 +262,6 @@ def _best(assays: Assays, members: Bools) -> Index:
     activity = assays.real_activity.round(6)  # so that rounding errors do not decide between equals
     rows = [np.flatnonzero(who) for who in members]
     return np.array([which[activity[which].argmax(axis=0)] for which in rows])
-
-
-# SCORES
 
 
 def _scores(molecules: Molecules, activity: Floats, tasks: TaskBatch, assays: Assays) -> Floats:

@@ -5,8 +5,9 @@ Written for this project; each is part of 3 to 31 % of the real molecules that c
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metaenv.molecules.chem.fragmentation import pattern
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -48,11 +49,4 @@ GROUPS: dict[str, str] = {
 
 def group_bits(mol: Mol) -> int:
     """Bit i is set where group i is part of the molecule."""
-    return sum(1 << i for i, pattern in enumerate(_patterns()) if mol.HasSubstructMatch(pattern))
-
-
-@lru_cache(maxsize=1)
-def _patterns() -> tuple[Any, ...]:
-    from rdkit import Chem
-
-    return tuple(Chem.MolFromSmarts(smarts) for smarts in GROUPS.values())
+    return sum(1 << i for i, smarts in enumerate(GROUPS.values()) if mol.HasSubstructMatch(pattern(smarts)))

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import CLOSED
-from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.fragmentation import pattern, to_mol
 from metaenv.molecules.chem.fragments import DATA, MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.smiles import ATOM, write
 
@@ -73,11 +72,6 @@ def load_property_tables() -> PropertyTables:
         return PropertyTables(**dict(file))
 
 
-def save_property_tables(tables: PropertyTables, folder: Path) -> None:
-    """Write ``contexts.npz`` in ``folder``."""
-    np.savez_compressed(folder / "contexts.npz", **vars(tables))
-
-
 # WHAT ONE FRAGMENT ADDS IN ONE MOLECULE
 
 # The strict definition of CalcNumRotatableBonds (RDKit, Code/GraphMol/Descriptors/Lipinski.cpp), cut at its bond into
@@ -94,67 +88,44 @@ ACCEPTOR = (
 DONOR = "[N&!H0&v3,N&!H0&+1&v4,O&H1&+0,S&H1&+0,n&H1&+0]"
 
 
-@lru_cache(maxsize=8)
-def _query(smarts: str) -> Any:
-    from rdkit import Chem
-
-    return Chem.MolFromSmarts(smarts)
-
-
 def _matching(mol: Mol, smarts: str) -> set[int]:
-    return {m[0] for m in mol.GetSubstructMatches(_query(smarts), maxMatches=1000)}
+    return {m[0] for m in mol.GetSubstructMatches(pattern(smarts), maxMatches=1000)}
 
 
 def measure(mol: Mol, size: int, attachment_atoms: Sequence[int]) -> tuple[tuple[int, ...], int]:
     """A row of `PropertyTables.values`, and flags, of the fragment made of the first ``size`` atoms of ``mol``."""
-    mine = range(size)
-    end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
-    values = (
-        *_increments(mol, size),
-        sum(i in mine for i in _matching(mol, DONOR)),
-        sum(i in mine for i in _matching(mol, ACCEPTOR)),
-        _inner_rotatable(mol, size, end, no_amide),
-        *_rings(mol, size),
-        *_carbons(mol, size),
-        size,
-    )
-    flags = sum(1 << j for j, a in enumerate(attachment_atoms) if a in end)
-    flags += sum(1 << (MAX_ATTACHMENTS + j) for j, a in enumerate(attachment_atoms) if a in no_amide)
-    return values, flags
-
-
-def _increments(mol: Mol, size: int) -> tuple[int, int, int]:
-    """Mass, logP and TPSA of the first ``size`` heavy atoms with their hydrogens, in `UNITS`."""
     from rdkit import Chem
     from rdkit.Chem import rdMolDescriptors
 
     full = Chem.AddHs(mol)
     owner = [a.GetIdx() if a.GetAtomicNum() > 1 else a.GetNeighbors()[0].GetIdx() for a in full.GetAtoms()]
     mine = np.array(owner) < size
-    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
     mass = sum(a.GetMass() for a, m in zip(full.GetAtoms(), mine, strict=True) if m)
+    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
     tpsa = sum(rdMolDescriptors._CalcTPSAContribs(mol)[:size])
-    return tuple(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa)))  # type: ignore
-
-
-def _inner_rotatable(mol: Mol, size: int, end: set[int], no_amide: set[int]) -> int:
-    count = 0
+    end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
+    rotatable = 0
     for bond in mol.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         inner = max(i, j) < size and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
-        count += inner and i in end and j in end and (i in no_amide or j in no_amide)
-    return count
-
-
-def _rings(mol: Mol, size: int) -> tuple[int, int]:
+        rotatable += inner and i in end and j in end and (i in no_amide or j in no_amide)
     info = mol.GetRingInfo()
-    bonds = [b for a, b in zip(info.AtomRings(), info.BondRings(), strict=True) if a[0] < size]
-    return len(bonds), sum(all(mol.GetBondWithIdx(i).GetIsAromatic() for i in ring) for ring in bonds)
-
-
-def _carbons(mol: Mol, size: int) -> tuple[int, int]:
+    rings = [bonds for atoms, bonds in zip(info.AtomRings(), info.BondRings(), strict=True) if atoms[0] < size]
     degrees = [a.GetTotalDegree() for a in mol.GetAtoms() if a.GetIdx() < size and a.GetAtomicNum() == 6]
-    return len(degrees), degrees.count(4)
+    values = (
+        *(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa))),
+        sum(i < size for i in _matching(mol, DONOR)),
+        sum(i < size for i in _matching(mol, ACCEPTOR)),
+        rotatable,
+        len(rings),
+        sum(all(mol.GetBondWithIdx(i).GetIsAromatic() for i in ring) for ring in rings),
+        len(degrees),
+        degrees.count(4),
+        size,
+    )
+    flags = sum(1 << j for j, a in enumerate(attachment_atoms) if a in end)
+    flags += sum(1 << (MAX_ATTACHMENTS + j) for j, a in enumerate(attachment_atoms) if a in no_amide)
+    return values, flags
 
 
 # EVERY FRAGMENT IN EVERY CONTEXT

@@ -37,7 +37,6 @@ class SequencePolicy(ABC):
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """New trials in every row."""
         n = env.num_envs
         self.episodes = env.episodes
         self.made: Index = np.zeros(n, np.intp)
@@ -52,7 +51,6 @@ class SequencePolicy(ABC):
         self._new_trials(np.asarray(rows, np.intp))
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """The next action of each row's molecule."""
         fresh = np.flatnonzero(self._at == 0)
         if len(fresh):
             self._plan[fresh] = self.choose(fresh)
@@ -120,7 +118,6 @@ class FixedMolecules(SequencePolicy):
         self.sequences = np.array(sequences, np.int16)
 
     def choose(self, rows: Index) -> Sequences:
-        """The molecule after the last."""
         return self.sequences[self.made[rows] % len(self.sequences)]
 
 
@@ -139,7 +136,6 @@ class ScreenAndKeep(FixedMolecules):
         self.good_enough = good_enough
 
     def choose(self, rows: Index) -> Sequences:
-        """The one to keep, or the next of the set."""
         keep = self.best_score[rows] >= self.good_enough
         return np.where(keep[:, None], self.best[rows], super().choose(rows))
 
@@ -172,7 +168,6 @@ class GraphGA(SequencePolicy):
         self.founders, self.population, self.mutation_rate = founders, population, mutation_rate
 
     def prepare(self, n: int, rng: np.random.Generator) -> None:
-        """Empty populations."""
         super().prepare(n, rng)
         self._fixed = [genome(s) for s in objectives_of(self.variant).portfolio().sequences]
         self._real = real_molecules().actions[in_split(scaffold_tenths(), "train")]
@@ -181,7 +176,6 @@ class GraphGA(SequencePolicy):
         self._tried: list[set[tuple[int, ...]]] = [set() for _ in range(n)]
 
     def forget(self, rows: Index) -> None:
-        """Empty populations in ``rows``."""
         super().forget(rows)
         for row in rows:
             self._genomes[row], self._fitness[row], self._tried[row] = [], [], set()

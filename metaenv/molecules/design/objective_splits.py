@@ -6,7 +6,6 @@ objective is a choice of bins; it exists if some real molecule lies in all of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -38,6 +37,8 @@ HELD_OUT_PAIR = (PROPERTIES.index("hbd"), PROPERTIES.index("fsp3"))
 """Objectives that ask for both are kept for ``ood-combination`` (chosen)."""
 HELD_OUT_GROUPS = (1, 6, 13, 18, 24)
 """Groups that only tasks of ``ood-group`` require (chosen: urea, ester, thioether, furan and more); see `GROUPS`."""
+N_RANGES = {"windows-3": 3, "windows-4": 4, "windows-5": 5, "groups": 3, "scaffold-hop": 2}
+"""How many properties the objectives of a variant ask for."""
 GROUP_STRIDE = 64  # of codes: ranges, then the required group, then the forbidden one
 
 
@@ -111,36 +112,22 @@ def _certified(variant: str, split: str, rows: Index) -> tuple[NDArray[np.int64]
     real = real_molecules()
     bins = bins_of(real.values[rows])
     found: list[tuple[NDArray[np.int64], Index]] = []
-    for chosen in _combinations(variant, split):
+    for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES[variant])):
+        if (set(HELD_OUT_PAIR) <= set(chosen)) != (split == "ood-combination"):
+            continue
         good = (bins[:, chosen] > 0).all(axis=1)
         asked = np.zeros((int(good.sum()), len(PROPERTIES)), np.intp)
         asked[:, chosen] = bins[good][:, chosen]
-        found.extend(_with_more(variant, split, pack(asked, RADIX), rows[good], real))
+        known, owners = pack(asked, RADIX), rows[good]
+        if variant == "scaffold-hop":
+            found.append((known * len(real) + owners, owners))
+        elif variant == "groups":
+            required = [g for g in range(len(GROUPS)) if (g in HELD_OUT_GROUPS) == (split == "ood-group")]
+            found += [_with_groups(known, owners, real, group) for group in required]
+        else:
+            found.append((known, owners))
     codes, owners = (np.concatenate(part) for part in zip(*found, strict=True))
     return codes, owners
-
-
-def _combinations(variant: str, split: str) -> Iterator[list[int]]:
-    """The sets of properties that an objective asks for."""
-    size = {"windows-4": 4, "windows-5": 5, "scaffold-hop": 2}.get(variant, 3)
-    for chosen in combinations(range(len(PROPERTIES)), size):
-        held_out = set(HELD_OUT_PAIR) <= set(chosen)
-        if held_out == (split == "ood-combination"):
-            yield list(chosen)
-
-
-def _with_more(
-    variant: str, split: str, codes: NDArray[np.int64], owners: Index, real: Molecules
-) -> Iterator[tuple[NDArray[np.int64], Index]]:
-    """The codes with what the variant asks for besides ranges: groups, or a lead."""
-    if variant == "scaffold-hop":
-        yield codes * len(real) + owners, owners
-    elif variant == "groups":
-        for required in range(len(GROUPS)):
-            if (required in HELD_OUT_GROUPS) == (split == "ood-group"):
-                yield _with_groups(codes, owners, real, required)
-    else:
-        yield codes, owners
 
 
 def _with_groups(
