@@ -39,8 +39,11 @@ class PropertyRanges:
     """
 
     wanted: tuple[float, ...]
+    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
+    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
+    """(7,) upper ends."""
     certificate: tuple[float, ...]
 
     def property_ranges(self) -> dict[str, tuple[float, float]]:
@@ -150,6 +153,14 @@ def columns_of(bins: Index, edges: Floats) -> dict[str, Floats]:
     """
     low, high = np.moveaxis(edges[np.arange(len(PROPERTIES)), bins], 2, 0)
     return {"wanted": (bins > 0).astype(np.float64), "low": low, "high": high}
+
+
+def bins_of(values: Floats, edges: Floats) -> Index:
+    """(m, 7) the bin of each property (m, 7), 0 for none; a value on an edge belongs to the lower bin."""
+    bins = np.zeros(values.shape, np.intp)
+    for b in reversed(range(1, edges.shape[1])):
+        bins[(edges[:, b, 0] <= values) & (values <= edges[:, b, 1])] = b
+    return bins
 
 
 def tenth_of(codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -48,11 +48,8 @@ class AssayTask(PropertyRanges, Task):
     target: float
     """Which protein: its place in `library.TARGETS`."""
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
     certificate: tuple[float, ...]
     """(9,) build sequence of the molecule whose predicted activity counts as 1, -1 after the last action."""
 

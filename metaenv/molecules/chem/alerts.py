@@ -83,30 +83,26 @@ class Shown:
 
 
 class AlertScreen:
-    """Finds alerts in molecules made of a vocabulary's fragments; agrees with `has_alert`.
+    """Finds alerts in molecules made of the vocabulary's fragments; agrees with `has_alert`.
 
-    Args:
-        vocabulary: by default that of the package. Tabulating it takes half a second.
+    Making the screen takes half a second.
     """
 
-    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
-        self.vocabulary = vocabulary or load_vocabulary()
+    def __init__(self) -> None:
         self._pieces: dict[str, int] = {}
         catalog = _alerts()
         entries = [catalog.GetEntryWithIdx(i) for i in range(catalog.GetNumEntries())]
         self._alerts = [(entry, self._needed(_query_of(entry))) for entry in entries]
         self._shown = [
-            [self._show(f, closed) for closed in range(2 ** int(k))] for f, k in enumerate(self.vocabulary.attachments)
+            [self._show(f, closed) for closed in range(2 ** int(k))]
+            for f, k in enumerate(load_vocabulary().attachments)
         ]
         self._possible = lru_cache(REMEMBERED)(self._with_all_pieces)
 
     def __call__(self, mol: Mol, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> bool:
         """Whether the molecule ``mol`` has an alert.
 
-        Args:
-            mol: the molecule.
-            fragment: (p,) the fragment at each place, -1 for none.
-            partner: (p, 3) as `Assembly.partner` has it; everything that is open counts as closed.
+        ``fragment`` (p,) and ``partner`` (p, 3) are as `Assembly` has them; what is open counts as closed.
         """
         return any(entry.HasFilterMatch(mol) for entry in self.possible(fragment, partner))
 
@@ -144,10 +140,10 @@ class AlertScreen:
         return needed
 
     def _show(self, f: int, closed: int) -> Shown:
-        v = self.vocabulary
+        v = load_vocabulary()
         k = int(v.attachments[f])
         partner = [[CLOSED if closed >> j & 1 else OPEN for j in range(k)] + [CLOSED] * (MAX_ATTACHMENTS - k)]
-        mol = to_mol(write([f], partner, v, open_as="*"))
+        mol = to_mol(write([f], partner, open_as="*"))
         atoms = attachment_atoms(v.template[f])
         inside, ends = 0, [[0, 0] for _ in range(k)]
         for smarts, bit in self._pieces.items():

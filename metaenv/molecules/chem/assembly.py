@@ -107,7 +107,9 @@ class Assembly:
         self.actions[index, self.length[index]] = action
         closing = action == CLOSE
         if closing.any():
-            self._close(index[closing])
+            closed = index[closing]
+            place, attachment = np.divmod(self._pop(closed), MAX_ATTACHMENTS)
+            self.partner[closed, place, attachment] = CLOSED
         if not closing.all():
             self._join(index[~closing], action[~closing], top[~closing])
         self.length[index] += 1
@@ -147,10 +149,10 @@ class Assembly:
         instead = np.where(top == 0, np.argmax(self.vocabulary.allowed[0]), CLOSE)
         return np.where(legal, action, instead).astype(np.int16)
 
-    def _close(self, index: Index) -> None:
+    def _pop(self, index: Index) -> NDArray[np.int8]:
+        """The attachments on top of the stacks, which are taken off."""
         self.n_open[index] -= 1
-        place, attachment = np.divmod(self._stack[index, self.n_open[index]], MAX_ATTACHMENTS)
-        self.partner[index, place, attachment] = CLOSED
+        return self._stack[index, self.n_open[index]]
 
     def _join(self, index: Index, action: NDArray[np.int16], top: Index) -> None:
         v = self.vocabulary
@@ -161,20 +163,16 @@ class Assembly:
         self.fragment[index, here] = fragment
         exists = np.arange(MAX_ATTACHMENTS) < v.attachments[fragment][:, None]
         self.partner[index, here] = np.where(exists, OPEN, ABSENT)
-        self._bond(index[~first], here[~first], entry[~first])
+        rows, below, by = index[~first], here[~first], entry[~first]
+        point = self._pop(rows)
+        place, attachment = np.divmod(point, MAX_ATTACHMENTS)
+        self.partner[rows, place, attachment] = MAX_ATTACHMENTS * below + by
+        self.partner[rows, below, by] = point
         for j in reversed(range(MAX_ATTACHMENTS)):
             opens = exists[:, j] & (first | (entry != j))
             rows = index[opens]
             self._stack[rows, self.n_open[rows]] = MAX_ATTACHMENTS * here[opens] + j
             self.n_open[rows] += 1
-
-    def _bond(self, index: Index, here: Index, entry: NDArray[np.int8]) -> None:
-        """Join attachment ``entry`` of the fragment at place ``here`` to the attachment on top, and pop that."""
-        self.n_open[index] -= 1
-        point = self._stack[index, self.n_open[index]]
-        place, attachment = np.divmod(point, MAX_ATTACHMENTS)
-        self.partner[index, place, attachment] = MAX_ATTACHMENTS * here + entry
-        self.partner[index, here, entry] = point
 
 
 def random_actions(mask: NDArray[np.integer], rng: np.random.Generator) -> Index:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
 from metaenv.molecules.chem.fragmentation import to_mol
-from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS, Vocabulary
+from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS
 from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, PropertyTables, load_property_tables
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Floats, Index, Rows
@@ -48,9 +48,9 @@ def properties_of(actions: NDArray[np.integer]) -> Floats:
     return additive(replay(actions))[:, COLUMNS]
 
 
-def additive(built: Assembly, rows: Rows = ALL, tables: PropertyTables | None = None) -> Floats:
+def additive(built: Assembly, rows: Rows = ALL) -> Floats:
     """(rows, 10) the properties `ADDITIVE` of the molecules of ``rows``; an empty molecule has zeros."""
-    tables = tables or load_property_tables()
+    tables = load_property_tables()
     fragment, partner = built.fragment[rows].astype(np.intp), built.partner[rows].astype(np.intp)
     combination = _combinations(fragment, partner, tables)
     present = fragment >= 0
@@ -126,20 +126,12 @@ class Scores:
         max_size: molecules remembered at most; the one asked for longest ago goes first.
         with_groups: whether to look for functional groups.
         with_fingerprint: whether to make fingerprints.
-        vocabulary: by default that of the package.
     """
 
-    def __init__(
-        self,
-        max_size: int = CACHE_SIZE,
-        with_groups: bool = True,
-        with_fingerprint: bool = True,
-        vocabulary: Vocabulary | None = None,
-    ) -> None:
+    def __init__(self, max_size: int = CACHE_SIZE, with_groups: bool = True, with_fingerprint: bool = True) -> None:
         if max_size < 1:
             raise ValueError(f"expected max_size of at least 1, got {max_size}")
-        self.max_size, self.vocabulary = max_size, vocabulary
-        self.with_groups, self.with_fingerprint = with_groups, with_fingerprint
+        self.max_size, self.with_groups, self.with_fingerprint = max_size, with_groups, with_fingerprint
         self.hits = self.misses = 0
         self._known: OrderedDict[bytes, Score] = OrderedDict()
 
@@ -149,7 +141,7 @@ class Scores:
     def __call__(self, actions: NDArray[np.integer]) -> list[Score]:
         """(n,) scores of finished build sequences (n, 9)."""
         sequences = np.ascontiguousarray(actions, np.int16).reshape(-1, MAX_ACTIONS)
-        return self._look_up(sequences, lambda new: (replay(sequences[new], self.vocabulary), ALL))
+        return self._look_up(sequences, lambda new: (replay(sequences[new]), ALL))
 
     def of(self, built: Assembly, rows: Index) -> list[Score]:
         """The same of finished molecules that stand in ``rows``, without building them again."""
@@ -178,15 +170,15 @@ class Scores:
     def _score(self, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> Score:
         from rdkit import Chem
 
-        from metaenv.molecules.chem.alerts import alert_screen, has_alert
+        from metaenv.molecules.chem.alerts import alert_screen
         from metaenv.molecules.chem.functional_groups import group_bits
 
-        text = write(fragment, partner, self.vocabulary)
+        text = write(fragment, partner)
         mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
         smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
-        alert = alert_screen()(mol, fragment, partner) if self.vocabulary is None else has_alert(mol)
         groups = group_bits(mol) if self.with_groups else -1
-        return Score(smiles, sa, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
+        bits = fingerprint(mol) if self.with_fingerprint else None
+        return Score(smiles, sa, alert_screen()(mol, fragment, partner), groups, bits)
 
 
 # SYNTHETIC ACCESSIBILITY

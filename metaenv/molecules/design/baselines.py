@@ -44,11 +44,12 @@ class SequencePolicy(ABC):
         self._plan: Sequences = np.full((n, MAX_ACTIONS), -1, np.int16)
         self._at: Index = np.zeros(n, np.intp)
         self.prepare(n, rng)
-        self._new_trials(np.arange(n))
+        self.restart(np.arange(n))
 
     def restart(self, rows: Index) -> None:
-        """New trials have begun in ``rows``; what was learned there is forgotten."""
-        self._new_trials(np.asarray(rows, np.intp))
+        """New trials begin in ``rows``; what was learned there is forgotten."""
+        self.made[rows] = self._at[rows] = 0
+        self.forget(rows)
 
     def act(self, observation: Observations) -> NDArray[Any]:
         fresh = np.flatnonzero(self._at == 0)
@@ -76,7 +77,7 @@ class SequencePolicy(ABC):
         self._at[finished] = 0
         over = finished[self.made[finished] == self.episodes]
         if len(over):
-            self._new_trials(over)
+            self.restart(over)
 
     @abstractmethod
     def choose(self, rows: Index) -> Sequences:
@@ -97,10 +98,6 @@ class SequencePolicy(ABC):
         self.best: Sequences = np.full((n, MAX_ACTIONS), -1, np.int16)
         """(n, 9) the molecule of each row's trial that had the highest reward."""
         self.best_score: Floats = np.full(n, -np.inf)
-
-    def _new_trials(self, rows: Index) -> None:
-        self.made[rows] = self._at[rows] = 0
-        self.forget(rows)
 
 
 class FixedMolecules(SequencePolicy):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import PROPERTIES
-from metaenv.molecules.objectives import SPLIT_TENTHS, columns_of, in_split, pack, tenth_of, unpack
+from metaenv.molecules.objectives import SPLIT_TENTHS, bins_of, columns_of, in_split, pack, tenth_of, unpack
 from metaenv.molecules.reference_molecules import Molecules, real_molecules, scaffold_tenths
 from metaenv.typing import Bools, Floats, Index
 
@@ -30,8 +30,8 @@ BINS: tuple[tuple[tuple[float, float], ...], ...] = (
 """The ranges of each of `PROPERTIES`, in its unit. Their ends are the outermost 1 %, 20, 40, 60, 80 % and the outermost
 1 % of the 6,000 real molecules, rounded; of counts, the values that at least 5 % of them have."""
 RADIX = np.array([len(bins) + 1 for bins in BINS])
-EDGES = np.array([[(0, 0), *bins, *[(0, 0)] * (RADIX.max() - 1 - len(bins))] for bins in BINS], np.float64)
-"""(7, 6, 2) ends of the bins 1, 2, … of each property; bin 0 is none."""
+EDGES = np.array([[(0, 0), *bins, *[(np.nan, np.nan)] * (RADIX.max() - 1 - len(bins))] for bins in BINS], np.float64)
+"""(7, 6, 2) ends of the bins 1, 2, … of each property; bin 0 is none, and those that a property lacks are NaN."""
 N_BINS = int((RADIX - 1).sum())
 HELD_OUT_PAIR = (PROPERTIES.index("hbd"), PROPERTIES.index("fsp3"))
 """Objectives that ask for both are kept for ``ood-combination`` (chosen)."""
@@ -66,7 +66,7 @@ def range_pairs(least: int) -> tuple[NDArray[np.int64], Bools]:
         (p,) codes, for `ranges_of`, and (p, 6000) which real molecules lie in both and keep the constraints.
     """
     real = real_molecules()
-    bins = bins_of(real.values)
+    bins = bins_of(real.values, EDGES)
     codes: list[int] = []
     members: list[Bools] = []
     for chosen in combinations(range(len(PROPERTIES)), 2):
@@ -85,23 +85,11 @@ def ranges_of(codes: NDArray[np.int64]) -> dict[str, Floats]:
     return columns_of(unpack(codes, RADIX), EDGES)
 
 
-def bins_of(values: Floats) -> Index:
-    """(m, 7) the bin of each property, 0 for none; a value on an edge belongs to the lower bin."""
-    found = np.zeros(values.shape, np.intp)
-    for j, bins in enumerate(BINS):
-        for b, (low, high) in reversed(list(enumerate(bins))):
-            found[(low <= values[:, j]) & (values[:, j] <= high), j] = b + 1
-    return found
-
-
 def covered_bins(low: Floats, high: Floats, wanted: Floats) -> Bools:
     """(n, 31) which bins' middles lie in the ranges (n, 7)."""
-    parts = []
-    for j, bins in enumerate(BINS):
-        middle = np.array(bins).mean(axis=1)
-        covered = (low[:, j, None] <= middle) & (middle <= high[:, j, None])
-        parts.append(covered & (wanted[:, j, None] > 0))
-    return np.concatenate(parts, axis=1)
+    middle = EDGES[:, 1:].mean(axis=2)  # NaN lies in no range
+    covered = (low[..., None] <= middle) & (middle <= high[..., None]) & (wanted[..., None] > 0)
+    return covered[:, ~np.isnan(middle)]
 
 
 # PRIVATE
@@ -110,7 +98,7 @@ def covered_bins(low: Floats, high: Floats, wanted: Floats) -> Bools:
 def _certified(variant: str, split: str, rows: Index) -> tuple[NDArray[np.int64], Index]:
     """Codes of all objectives that the real molecules ``rows`` meet, and which molecule, one after the other."""
     real = real_molecules()
-    bins = bins_of(real.values[rows])
+    bins = bins_of(real.values[rows], EDGES)
     found: list[tuple[NDArray[np.int64], Index]] = []
     for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES[variant])):
         if (set(HELD_OUT_PAIR) <= set(chosen)) != (split == "ood-combination"):

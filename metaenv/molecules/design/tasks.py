@@ -55,11 +55,8 @@ class MoleculeTask(PropertyRanges, Task):
     family: ClassVar[str] = "MoleculeObjective"
 
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
     required: float
     """A group that must be part of the molecule, by its place in `functional_groups.GROUPS`; -1 for none."""
     forbidden: float

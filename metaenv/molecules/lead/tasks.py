@@ -18,6 +18,7 @@ from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, libraries,
 from metaenv.molecules.objectives import (
     PropertyRanges,
     TabulatedDistribution,
+    bins_of,
     columns_of,
     counts_inside,
     in_split,
@@ -59,11 +60,8 @@ class LeadTask(PropertyRanges, Task):
     scaffold: int
     """Its place in `Libraries.smiles`."""
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
     certificate: tuple[float, ...]
     """(3,) R-groups of a molecule of score 1, by their places in `Libraries.group`."""
 
@@ -219,10 +217,8 @@ def range_ends(values: Floats) -> Floats:
 
 
 def _bins(values: Floats, ends: Floats) -> Index:
-    """(m, 7) the bin of each property, 0 for none; a value on an edge belongs to the lower bin."""
-    bins = np.zeros(values.shape, np.intp)
-    for b in reversed(range(1, len(QUANTILES))):
-        bins[(ends[:, b, 0] <= values) & (values <= ends[:, b, 1])] = b
+    """(m, 7) the bin of each property, 0 for none and for rare counts."""
+    bins = bins_of(values, ends)
     for j in np.flatnonzero(COUNTED):
         share = np.bincount(bins[:, j], minlength=len(QUANTILES)) / len(bins)
         bins[(share < RARE)[bins[:, j]], j] = 0
