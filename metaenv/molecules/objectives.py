@@ -61,11 +61,8 @@ class PropertyRanges:
     def check(self, **lengths: int) -> None:
         """Refuse a task with a field of the wrong length, an absurd number, or a certificate outside the ranges.
 
-        Args:
-            lengths: how many numbers fields have, besides ``wanted``, ``low`` and ``high``.
-
-        Raises:
-            TaskError: says which field, or which property.
+        ``lengths`` says how many numbers fields have, besides ``wanted``, ``low`` and ``high``; a TaskError names the
+        field or the property.
         """
         kind = type(self).__name__
         for name, length in {"wanted": 7, "low": 7, "high": 7, **lengths}.items():
@@ -147,9 +144,7 @@ def _strides(radix: Index) -> NDArray[np.int64]:
 def columns_of(bins: Index, edges: Floats) -> dict[str, Floats]:
     """``wanted``, ``low`` and ``high``, each (n, 7), of objectives.
 
-    Args:
-        bins: (n, 7) the bin that is asked for of each property, 0 for none.
-        edges: (7, b, 2) ends of the bins; those of bin 0 are zeros.
+    ``bins`` (n, 7) are those that are asked for, 0 for none; ``edges`` (7, b, 2) are their ends, zeros for bin 0.
     """
     low, high = np.moveaxis(edges[np.arange(len(PROPERTIES)), bins], 2, 0)
     return {"wanted": (bins > 0).astype(np.float64), "low": low, "high": high}

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.canvas import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, VERMILION, Pixels, Points, save_png, shortened
-from metaenv.molecules.chem.assembly import OPEN
+from metaenv.molecules.chem.assembly import OPEN, Assembly
 from metaenv.molecules.chem.fragmentation import to_mol
-from metaenv.molecules.chem.fragments import Vocabulary
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Floats
 
@@ -106,39 +105,25 @@ def bars(
 ) -> list[Bar]:
     """The ranges of an objective, or all seven properties without a word on which of them it asks for.
 
-    Args:
-        values: (7,) `PROPERTIES` of the molecule; None before there is one.
-        low, high, wanted: (7,) of the task.
-        hidden: whether to keep the ranges from the reader.
+    ``values`` (7,) are the `PROPERTIES` of the molecule, None before there is one; ``low``, ``high`` and ``wanted``
+    (7,) are the task's. If ``hidden``, the ranges are kept from the reader.
     """
-    return [
-        Bar(
-            name=name,
-            low=0.0 if hidden else float(low[j]),
-            high=0.0 if hidden else float(high[j]),
-            value=None if values is None else float(values[j]),
-            scale=scale,
-            hidden=hidden,
-            unit=unit,
-        )
-        for j, (name, unit, scale) in enumerate(AXES)
-        if hidden or wanted[j]
-    ]
+    shown: list[Bar] = []
+    for j, (name, unit, scale) in enumerate(AXES):
+        if hidden or wanted[j]:
+            ends = (0.0, 0.0) if hidden else (float(low[j]), float(high[j]))
+            shown.append(Bar(name, *ends, None if values is None else float(values[j]), scale, hidden, unit))
+    return shown
 
 
-def open_smiles(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None) -> str:
-    """Fragment notation of a molecule being built, open attachments as dummy atoms.
+def open_smiles(built: Assembly, row: int) -> str:
+    """Fragment notation of a molecule being built; "" for an empty one.
 
-    Args:
-        fragment: (p,) fragment at each place, -1 for none.
-        partner: (p, 3) as `Assembly.partner` has it.
-        vocabulary: by default that of the package.
-
-    Returns:
-        ``[1*]`` is the attachment to be dealt with next, ``*`` are the others; "" for an empty molecule.
+    Open attachments are dummy atoms: ``[1*]`` is the one to be dealt with next, ``*`` are the others.
     """
-    parts = write(fragment, partner, vocabulary, open_as="*").split("*")
-    counts = [list(row).count(OPEN) if f >= 0 else 0 for f, row in zip(fragment, partner, strict=True)]
+    fragment, partner = built.fragment[row].tolist(), built.partner[row].tolist()
+    parts = write(fragment, partner, built.vocabulary, open_as="*").split("*")
+    counts = [there.count(OPEN) for there in partner]
     if not any(counts):
         return parts[0]
     # The stack is worked off from the latest fragment, lowest attachment first; the notation is in order of placing.

@@ -38,7 +38,7 @@ def partial(*actions: int) -> Assembly:
 
 
 def opened(built: Assembly, row: int = 0) -> str:
-    return open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), VOCABULARY)
+    return open_smiles(built, row)
 
 
 def canonical(smiles: str) -> str:

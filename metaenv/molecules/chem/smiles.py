@@ -91,11 +91,8 @@ def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None
 
 
 def template(smiles: str) -> str:
-    """A fragment's SMILES with its attachments ``[1*]``, … replaced by ``{0}``, … behind the atoms they are on.
-
-    Args:
-        smiles: must not begin with an attachment.
-    """
+    """A fragment's SMILES, which must not begin with an attachment, with ``[1*]``, … replaced by ``{0}``, … behind the
+    atoms they are on."""
     pieces: list[str] = []  # text, cut so that the end of each atom (with its ring bonds) is the end of a piece
     branch: list[int] = []  # piece of the atom that each open parenthesis hangs on
     last, at = -1, 0

@@ -220,8 +220,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """The molecule with its open attachments, the ranges, and the molecules made for the task before."""
         from metaenv.molecules.render import Made, bars, open_smiles
 
-        built, tasks = self.assembly, self.tasks
-        molecule = open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), built.vocabulary)
+        molecule, tasks = open_smiles(self.assembly, row), self.tasks
         values = self._properties[row] if molecule else None
         shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
         return molecule, shown, [Made(*made) for made in self._made[row]]

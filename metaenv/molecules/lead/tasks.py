@@ -166,9 +166,7 @@ class LeadDistribution(TabulatedDistribution):
 def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
     """Scores of every molecule of the library for every task, a few tasks of one scaffold at a time.
 
-    Yields:
-        rows: (k,) which tasks.
-        table: (k, m) scores of the scaffold's m molecules.
+    Yields which tasks (k,) these are, and their table (k, m) of scores of the scaffold's m molecules.
     """
     known = libraries()
     for s in np.unique(tasks.scaffold).astype(np.intp):
