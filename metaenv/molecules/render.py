@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.canvas import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, VERMILION, Pixels, Points, save_png, shortened
+from metaenv.canvas import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, VERMILION, Pixels, save_png, shortened
 from metaenv.molecules.chem.assembly import OPEN, Assembly
 from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.smiles import write
@@ -292,15 +292,10 @@ def _draw_bar(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
         left = max(min(left, (left + right) // 2 - 2), start)
         canvas.box(left, y + 22, min(max(right - left, 5), end - left), 8, BAND)
     if bar.value is not None:
-        beyond = int(bar.value > most) - int(bar.value < least)
-        canvas.shape(_marker(pixel(bar.value), y + 26, beyond), bar.colour)
-
-
-def _marker(x: int, y: int, beyond: int) -> Points:
-    """A needle on the axis; at its ends an arrowhead, if the value lies beyond (-1: to the left, 1: to the right)."""
-    if beyond:
-        return [(x - 11 * beyond, y - 8), (x, y), (x - 11 * beyond, y + 8)]
-    return [(x - 6, y - 9), (x + 6, y - 9), (x + 1.5, y), (x + 1.5, y + 7), (x - 1.5, y + 7), (x - 1.5, y)]
+        at, level, beyond = pixel(bar.value), y + 26, int(bar.value > most) - int(bar.value < least)
+        needle = [(-6, -9), (6, -9), (1.5, 0), (1.5, 7), (-1.5, 7), (-1.5, 0)]
+        arrow = [(-11 * beyond, -8), (0, 0), (-11 * beyond, 8)]  # at an end of the axis, for a value beyond it
+        canvas.shape([(at + dx, level + dy) for dx, dy in (arrow if beyond else needle)], bar.colour)
 
 
 def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:

@@ -131,10 +131,7 @@ class Assays:
     def factor(self, predicted: Floats, full: Floats, target: Index) -> Floats:
         """The activity factor of the score: 0 at the mean of random molecules, 1 at ``full``, and linear between.
 
-        Args:
-            predicted: activity / -log10 nM, of shape (…, n).
-            full: (n,) predicted activity of the task's certificate.
-            target: (n,) place in `TARGETS`.
+        ``predicted`` (…, n) and ``full`` (n,), that of the task's certificate, are activities / -log10 nM.
         """
         return np.clip((predicted - self.zero[target]) / (full - self.zero[target]), 0.0, 1.0)
 

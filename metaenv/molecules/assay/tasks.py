@@ -135,7 +135,10 @@ class AssayDistribution(ObjectiveDistribution):
     def enumerate_tasks(self, split: str) -> TaskBatch:
         known = self.assays
         codes, members = range_pairs(LEAST_MOLECULES)
-        pair, target = np.divmod(_of_split(codes, split), len(TARGETS))
+        pair, target = np.divmod(np.arange(len(codes) * len(TARGETS)), len(TARGETS))
+        tenth = tenth_of(codes[pair] * TARGET_STRIDE + target)
+        kept = HELD_OUT[target] if split == "ood-target" else ~HELD_OUT[target] & in_split(tenth, split)
+        pair, target = pair[kept], target[kept]
         owner = _best(known, members)[pair, target]
         certificate = real_molecules().actions[owner].astype(np.float64)
         columns = {"target": target.astype(np.float64), **ranges_of(codes[pair]), "certificate": certificate}
@@ -243,15 +246,6 @@ def _portfolio(path: Path) -> Portfolio:
     rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]
     scores = distribution.score_real(tasks.take(np.sort(rows))).astype(np.float32)
     return Portfolio.best_of(real_molecules(), scores)
-
-
-def _of_split(codes: NDArray[np.int64], split: str) -> Index:
-    """Which of all (pair of ranges, target) belong to a split, counted pair by pair."""
-    target = np.tile(np.arange(len(TARGETS)), len(codes))
-    if split == "ood-target":
-        return np.flatnonzero(HELD_OUT[target])
-    tenth = tenth_of(np.repeat(codes, len(TARGETS)) * TARGET_STRIDE + target)
-    return np.flatnonzero(~HELD_OUT[target] & in_split(tenth, split))
 
 
 def _best(assays: Assays, members: Bools) -> Index:

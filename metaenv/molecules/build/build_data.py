@@ -68,19 +68,8 @@ def portfolio(variant: Variant) -> dict[str, Any]:
     pieces = np.array_split(chosen, -(-len(chosen) // 500))
     table = np.concatenate([scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces])
     found = Portfolio.best_of(candidates, table)
-    return {
-        "tasks": len(chosen),
-        "train_score": found.train_score.tolist(),
-        "sequences": found.sequences.tolist(),
-    }
-
-
-def freeze_portfolios() -> None:
-    """Write ``portfolio.json``."""
-    text = json.dumps({variant: portfolio(variant) for variant in VARIANTS}, indent=1)
-    # A build sequence a line.
-    text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
-    (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
+    kept = {"train_score": found.train_score.tolist(), "sequences": found.sequences.tolist()}
+    return {"tasks": len(chosen), **kept}
 
 
 def write_manifest(name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
@@ -107,7 +96,10 @@ def main() -> None:
     lists = {variant: MoleculeDistribution(variant).sizes() for variant in VARIANTS}
     write_manifest("frozen.json", lists, SEED, made_with=made_with)
     write_manifest("lead_frozen.json", LeadDistribution().sizes(), lead_tasks.FROZEN_SEED, **lead_libraries())
-    freeze_portfolios()
+    text = json.dumps({variant: portfolio(variant) for variant in VARIANTS}, indent=1)
+    # A build sequence a line.
+    text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
+    (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
     try:
         assays = AssayDistribution().sizes()
     except ImportError as error:

@@ -190,10 +190,7 @@ def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
 def allowed_pairs(vocabulary: Vocabulary, bonds: Counter[tuple[str, str]]) -> Bools:
     """(A, A) pairs whose classes real molecules join often enough and that make no alert."""
     v, least = vocabulary, MIN_BOND_SHARE * sum(bonds.values())
-    names = [""] + [
-        v.attachment_class[f][j] for f, j in zip(v.action_fragment[1:], v.action_attachment[1:], strict=True)
-    ]
-    ring = v.ring[v.action_fragment]
+    names, ring = v.action_class, v.ring[v.action_fragment]
     allowed = v.allowed.copy()
     for p in range(1, v.n_actions):
         allowed[p, 1:] = [bonds[names[p], names[q]] >= least and bool(ring[p] | ring[q]) for q in range(1, v.n_actions)]

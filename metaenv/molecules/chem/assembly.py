@@ -43,8 +43,14 @@ class Assembly:
         if n < 1:
             raise ValueError(f"expected n of at least 1, got {n}")
         self.n = n
-        self.vocabulary = vocabulary or load_vocabulary()
-        self._tabulate()
+        self.vocabulary = v = vocabulary or load_vocabulary()
+        f = v.action_fragment
+        self._extra_open = np.where(f < 0, -1, v.attachments[f] - 1).astype(np.intp)  # that each action adds
+        self._closing_atoms = np.where(f < 0, 0, v.methyl[f, v.action_attachment]).astype(np.intp)
+        methyls = v.methyl.sum(axis=1)[f] - self._closing_atoms
+        self._extra_atoms = np.where(f < 0, 0, v.heavy_atoms[f] + methyls).astype(np.intp)
+        self._fits_actions = self._extra_open <= np.arange(MAX_ACTIONS + 1)[:, None]  # whether it fits what is left
+        self._fits_atoms = self._extra_atoms <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
         self.actions: NDArray[np.int16] = np.full((n, MAX_ACTIONS), -1, np.int16)
         """(n, 9) what was played, masked actions already replaced by their meaning; -1 after the last."""
         self.length: Index = np.zeros(n, np.intp)
@@ -103,7 +109,10 @@ class Assembly:
         if not going.all():
             index, action = index[going], action[going]
         top, spare, room = self._limits(index)
-        action = self._meaning(action, top, spare, room)
+        legal = self.vocabulary.allowed[top, action]
+        legal = legal & (self._extra_open[action] <= spare) & (self._extra_atoms[action] <= room)
+        instead = np.where(top == 0, np.argmax(self.vocabulary.allowed[0]), CLOSE)
+        action = np.where(legal, action, instead).astype(np.int16)
         self.actions[index, self.length[index]] = action
         closing = action == CLOSE
         if closing.any():
@@ -123,17 +132,6 @@ class Assembly:
 
     # PRIVATE
 
-    def _tabulate(self) -> None:
-        """What each action adds, and which actions fit what is left."""
-        v = self.vocabulary
-        f = v.action_fragment
-        self._extra_open = np.where(f < 0, -1, v.attachments[f] - 1).astype(np.intp)
-        self._closing_atoms = np.where(f < 0, 0, v.methyl[f, v.action_attachment]).astype(np.intp)
-        methyls = v.methyl.sum(axis=1)[f] - self._closing_atoms
-        self._extra_atoms = np.where(f < 0, 0, v.heavy_atoms[f] + methyls).astype(np.intp)
-        self._fits_actions = self._extra_open <= np.arange(MAX_ACTIONS + 1)[:, None]
-        self._fits_atoms = self._extra_atoms <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
-
     def _limits(self, rows: Rows) -> tuple[Index, Index, Index]:
         """The top attachment, attachments that may still be added, and heavy atoms that may still be added."""
         top = self.top(rows)
@@ -141,13 +139,6 @@ class Assembly:
         spare = MAX_ACTIONS - self.length[rows] - np.maximum(self.n_open[rows], 1)
         room = MAX_HEAVY_ATOMS - self.heavy_atoms[rows] + self._closing_atoms[top]
         return top, np.maximum(spare, 0), room
-
-    def _meaning(self, action: NDArray[np.integer], top: Index, spare: Index, room: Index) -> NDArray[np.int16]:
-        """The actions with illegal ones replaced."""
-        legal = self.vocabulary.allowed[top, action]
-        legal = legal & (self._extra_open[action] <= spare) & (self._extra_atoms[action] <= room)
-        instead = np.where(top == 0, np.argmax(self.vocabulary.allowed[0]), CLOSE)
-        return np.where(legal, action, instead).astype(np.int16)
 
     def _pop(self, index: Index) -> NDArray[np.int8]:
         """The attachments on top of the stacks, which are taken off."""

@@ -66,6 +66,12 @@ class Vocabulary:
         return len(self.action_fragment)
 
     @property
+    def action_class(self) -> tuple[str, ...]:
+        """(A,) the class of the attachment that each action joins by; "" for CLOSE."""
+        pairs = zip(self.action_fragment[1:], self.action_attachment[1:], strict=True)
+        return ("", *(self.attachment_class[f][j] for f, j in pairs))
+
+    @property
     def n_fragments(self) -> int:
         """F."""
         return len(self.smiles)

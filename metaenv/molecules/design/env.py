@@ -247,8 +247,7 @@ class Layout(ObservationLayout):
     def __init__(self) -> None:
         v = load_vocabulary()
         classes = sorted({c for cs in v.attachment_class for c in cs})
-        names = (v.attachment_class[f][j] for f, j in zip(v.action_fragment[1:], v.action_attachment[1:], strict=True))
-        self.port_class = np.array([0, *(1 + classes.index(name) for name in names)], np.intp)
+        self.port_class = np.array([1 + classes.index(c) if c else 0 for c in v.action_class], np.intp)
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
         blocks = [
             Block(

@@ -108,10 +108,8 @@ class ObjectiveDistribution(TabulatedDistribution):
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
         """(n,) the factor of the score of molecule i for task i besides properties and constraints.
 
-        Args:
-            tasks: n objectives.
-            found: RDKit's scores of the molecules, as far as the objectives need them.
-            scores: of other molecules that the objectives name.
+        ``found`` are RDKit's scores of the molecules, as far as the objectives need them; ``scores`` scores other
+        molecules that the objectives name.
         """
 
     @abstractmethod

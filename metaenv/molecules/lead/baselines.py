@@ -96,17 +96,11 @@ class HillClimbing(LeadPolicy):
         better = score >= self._best_score
         self._best[better], self._best_score[better] = choice[better], score[better]
         tries = (choice == self._best).all(axis=1) & (steps_left > 1) & (score < PERFECT)
-        return np.where(tries[:, None], self._changed(choice, mask), self._best)
-
-    def _changed(self, choice: Index, mask: Bools) -> Index:
-        """(n, 3) each molecule with one random legal change."""
-        rows = np.arange(len(choice))
-        other = mask.copy()
+        rows, changed, other = np.arange(len(choice)), choice.copy(), mask.copy()
         other[rows[:, None], np.arange(SITES), choice] = False
         drawn = np.where(other, self._rng.random(other.shape), -1.0).reshape(len(choice), -1).argmax(axis=1)
-        changed = choice.copy()
         changed[rows, drawn // N_GROUPS] = drawn % N_GROUPS
-        return changed
+        return np.where(tries[:, None], changed, self._best)
 
 
 class BayesianChemist(LeadPolicy):

@@ -184,8 +184,19 @@ def objectives(scaffold: int, split: str) -> TaskBatch:
     known = libraries()
     values = known.values[known.of(scaffold)]
     edges = range_ends(values)
-    bins = _bins(values, edges)
-    found = [_met(bins, list(chosen)) for chosen in combinations(range(len(PROPERTIES)), N_RANGES)]
+    bins = bins_of(values, edges)
+    for j in np.flatnonzero(COUNTED):
+        share = np.bincount(bins[:, j], minlength=len(QUANTILES)) / len(bins)
+        bins[(share < RARE)[bins[:, j]], j] = 0
+    found: list[tuple[NDArray[np.int64], Index]] = []  # codes that are met, and the first molecule that meets each
+    for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES)):
+        rows = np.flatnonzero((bins[:, chosen] > 0).all(axis=1))
+        # NumPy sorts 16 bits by radix, several times as fast as the codes themselves.
+        short = pack(bins[rows][:, chosen], RADIX[:N_RANGES]).astype(np.int16)
+        owner = rows[np.unique(short, return_index=True)[1]]
+        asked = np.zeros((len(owner), len(PROPERTIES)), np.intp)
+        asked[:, chosen] = bins[owner][:, chosen]
+        found.append((pack(asked, RADIX), owner))
     codes, owners = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.flatnonzero(in_split(tenth_of(codes), split))
     order = order[np.argsort(codes[order])]
@@ -212,23 +223,3 @@ def range_ends(values: Floats) -> Floats:
             edges = np.floor(np.quantile(values[:, j], QUANTILES) * 10 ** DECIMALS[j]) / 10 ** DECIMALS[j]
             ends[j, 1:] = np.stack([edges[:-1], edges[1:]], axis=1)
     return ends
-
-
-def _bins(values: Floats, ends: Floats) -> Index:
-    """(m, 7) the bin of each property, 0 for none and for rare counts."""
-    bins = bins_of(values, ends)
-    for j in np.flatnonzero(COUNTED):
-        share = np.bincount(bins[:, j], minlength=len(QUANTILES)) / len(bins)
-        bins[(share < RARE)[bins[:, j]], j] = 0
-    return bins
-
-
-def _met(bins: Index, chosen: list[int]) -> tuple[NDArray[np.int64], Index]:
-    """Codes of all objectives on the properties ``chosen`` that are met, and the first molecule that meets each."""
-    rows = np.flatnonzero((bins[:, chosen] > 0).all(axis=1))
-    # NumPy sorts 16 bits by radix, several times as fast as the codes themselves.
-    short = pack(bins[rows][:, chosen], RADIX[:N_RANGES]).astype(np.int16)
-    owner = rows[np.unique(short, return_index=True)[1]]
-    asked = np.zeros((len(owner), len(PROPERTIES)), np.intp)
-    asked[:, chosen] = bins[owner][:, chosen]
-    return pack(asked, RADIX), owner
