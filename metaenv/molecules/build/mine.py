@@ -28,14 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.alerts import has_alert, without_alerts
-from metaenv.molecules.chem.fragmentation import (
-    MoleculeError,
-    attachment_class,
-    cut,
-    standardise,
-    symmetries,
-    to_mol,
-)
+from metaenv.molecules.chem.fragmentation import MoleculeError, attachment_class, cut, standardise, symmetries, to_mol
 from metaenv.molecules.chem.fragments import (
     DATA,
     MAX_ACTIONS,

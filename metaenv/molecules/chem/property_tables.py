@@ -9,10 +9,10 @@ tabulated with RDKit. All values are integers, in the units of `UNITS`: the publ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import compress, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,7 +145,12 @@ class Tabulator:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.states: list[State] = list(_states(vocabulary))
+        self.states: list[State] = []
+        for f, k in enumerate(vocabulary.attachments.tolist()):
+            for j in range(k):
+                others = [i for i in range(k) if i != j]
+                for closed in product((False, True), repeat=len(others)):
+                    self.states.append(State(f, j, tuple(compress(others, closed))))
         self.fillers = [[self._filler(port, kind) for port in range(vocabulary.n_actions)] for kind in FILLERS]
         self.atoms = [attachment_atoms(t) for t in vocabulary.template]
 
@@ -166,15 +171,17 @@ class Tabulator:
                 row, bits = self._measure(f, neighbours[::-1])
                 values.append(row)
                 flags.append(bits)
-        table = np.array(values, np.int32)
-        return PropertyTables(self._state_table(), local, stride, base, table, np.array(flags, np.uint8))
+        state = np.zeros((v.n_fragments, MAX_ATTACHMENTS, CLOSED_SUBSETS), np.int16)
+        for s, (f, j, closed) in enumerate(map(astuple, self.states)):
+            state[f, j, sum(1 << i for i in closed)] = s
+        return PropertyTables(state, local, stride, base, np.array(values, np.int32), np.array(flags, np.uint8))
 
     def _local_classes(self, f: int, j: int, local: NDArray[np.uint8]) -> list[State | None]:
         """Fill in the class of every state as neighbour of attachment ``j`` of ``f``; one example of each class."""
-        seen: dict[Any, int] = {}
+        v, seen = self.vocabulary, dict[Any, int]()
         examples: list[State | None] = [None]
         for s, state in enumerate(self.states):
-            if not self._allowed(f, j, state):
+            if not v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]]:
                 continue
             key = tuple(self._measure(f, around) for around in self._surroundings(f, j, state))
             if key not in seen:
@@ -210,10 +217,6 @@ class Tabulator:
         partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(len(fragments))]
         return write(fragments, partner, self.vocabulary)
 
-    def _allowed(self, f: int, j: int, state: State) -> bool:
-        v = self.vocabulary
-        return bool(v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]])
-
     def _filler(self, port: int, kind: tuple[str, ...]) -> State | None:
         """The commonest fragment with one attachment that may be joined to ``port``, of ``kind`` if there is one."""
         v = self.vocabulary
@@ -221,20 +224,6 @@ class Tabulator:
         single = [int(f) for f in v.action_fragment[actions] if f >= 0 and v.attachments[f] == 1]
         single.sort(key=lambda f: (v.attachment_class[f][0] not in kind, not v.ring[f], f))
         return State(single[0], 0, ()) if single else None
-
-    def _state_table(self) -> NDArray[np.int16]:
-        table = np.zeros((self.vocabulary.n_fragments, MAX_ATTACHMENTS, CLOSED_SUBSETS), np.int16)
-        for s, state in enumerate(self.states):
-            table[state.fragment, state.attachment, sum(1 << i for i in state.closed)] = s
-        return table
-
-
-def _states(vocabulary: Vocabulary) -> Iterator[State]:
-    for f, k in enumerate(vocabulary.attachments.tolist()):
-        for j in range(k):
-            others = [i for i in range(k) if i != j]
-            for bits in product((False, True), repeat=len(others)):
-                yield State(f, j, tuple(i for i, closed in zip(others, bits, strict=True) if closed))
 
 
 def _add(fragments: list[int], bonds: dict[int, int], at: int, state: State) -> int:

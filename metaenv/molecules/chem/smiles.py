@@ -38,10 +38,7 @@ RING_BOND = re.compile(r"[-=#:]?(?:%\d\d|\d)")
 
 
 def write(
-    fragment: Sequence[int],
-    partner: Sequence[Sequence[int]],
-    vocabulary: Vocabulary | None = None,
-    open_as: str = "",
+    fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None, open_as: str = ""
 ) -> str:
     """Fragment notation of one molecule, open attachments closed.
 

@@ -37,6 +37,7 @@ PANEL_SIZE = CONSTRAINTS
 """Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
 WHOLE_MOLECULES: tuple[Variant, ...] = ("groups", "scaffold-hop", "assay")
 """Variants whose score depends on more than properties, so that every molecule is looked at by RDKit."""
+OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -69,22 +70,15 @@ class MoleculeDesignVectorEnv(BatchedEnv):
                 raise ValueError(f"expected {name} from 0 to 1, got {value}")
         if not constraints and variant in WHOLE_MOLECULES:
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
-        layout = Layout()
-        super().__init__(
-            num_envs,
-            objectives_of(variant, assay_data),
-            layout,
-            gym.spaces.Discrete(load_vocabulary().n_actions),
-            split,
-            autoreset_mode,
-            render_mode,
-        )
+        layout, actions = Layout(), gym.spaces.Discrete(load_vocabulary().n_actions)
+        distribution = objectives_of(variant, assay_data)
+        super().__init__(num_envs, distribution, layout, actions, split, autoreset_mode, render_mode)
+        self.layout = layout
         self.variant: Variant = variant
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
         self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
         self.constraints, self.draw_hidden = constraints, draw_hidden
-        self.layout = layout
         self.assembly = Assembly(num_envs)
         self.scores = Scores(
             cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("scaffold-hop", "assay")
@@ -250,11 +244,7 @@ class Layout(ObservationLayout):
         self.port_class = np.array([1 + classes.index(c) if c else 0 for c in v.action_class], np.intp)
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
         blocks = [
-            Block(
-                "open attachment",
-                "class of the one to be dealt with, one-hot; the first is none",
-                width=1 + len(classes),
-            ),
+            Block("open attachment", OPEN_ATTACHMENT, width=1 + len(classes)),
             Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
             Block("fits", "desirability for each range that objectives are made of", width=N_BINS),
             Block("sizes", "actions played, attachments open, heavy atoms, as shares of the most", width=3),

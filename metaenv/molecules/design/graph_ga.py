@@ -150,6 +150,5 @@ def _ports_of() -> list[list[int]]:
 @lru_cache(maxsize=1)
 def _ports_below() -> list[list[int]]:
     """(A,) the same without the one that the action joins by."""
-    v = load_vocabulary()
-    joins = v.action_attachment
+    joins = load_vocabulary().action_attachment
     return [[p for j, p in enumerate(of) if j != joins[a]] for a, of in enumerate(_ports_of())]

@@ -39,8 +39,6 @@ VARIANTS: tuple[Variant, ...] = ("windows-3", "windows-4", "windows-5", "groups"
 """Those whose objectives are computed from the molecule alone."""
 EPISODES: dict[Variant, int] = {**dict.fromkeys(VARIANTS[:2], 5), **dict.fromkeys((*VARIANTS[2:], "assay"), 10)}
 """The number of molecules in a trial of each variant."""
-OTHER_VARIANTS: dict[Variant, str] = {"assay": "metaenv.molecules.assay.tasks:AssayDistribution"}
-"""The distribution of each other variant; it is imported when it is asked for."""
 Features = Literal["properties", "fingerprint"]
 FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
 FROZEN_SEED = 20_250_701  # chosen; any fixed number does
@@ -129,20 +127,15 @@ class ObjectiveDistribution(TabulatedDistribution):
 
 
 def objectives_of(variant: Variant, source: str | None = None) -> ObjectiveDistribution:
-    """The distribution of a variant.
-
-    Args:
-        variant: of the environment.
-        source: of the measurements of variant ``assay``.
+    """The distribution of a variant of the environment; ``source`` is that of the measurements of variant ``assay``.
 
     Raises:
         ValueError: there is no such variant.
         ImportError: the measurements of variant ``assay`` are not there.
     """
-    if variant not in OTHER_VARIANTS:
+    if variant != "assay":
         return MoleculeDistribution(variant)
-    module, _, name = OTHER_VARIANTS[variant].partition(":")
-    return getattr(import_module(module), name)(source)
+    return import_module("metaenv.molecules.assay.tasks").AssayDistribution(source)  # which imports this module
 
 
 @dataclass(frozen=True)

@@ -49,19 +49,11 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     ) -> None:
         if steps < SITES:
             raise ValueError(f"expected steps of at least {SITES}, which reach any molecule, got {steps}")
-        layout = Layout(len(libraries().smiles))
-        super().__init__(
-            num_envs,
-            LeadDistribution(),
-            layout,
-            gym.spaces.Discrete(SITES * N_GROUPS),
-            split,
-            autoreset_mode,
-            render_mode,
-        )
+        layout, actions = Layout(len(libraries().smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
+        super().__init__(num_envs, LeadDistribution(), layout, actions, split, autoreset_mode, render_mode)
+        self.layout = layout
         self.episode_length = int(steps)
         self.with_smiles, self.draw_hidden = with_smiles, draw_hidden
-        self.layout = layout
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
