@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -97,14 +96,20 @@ def cut(mol: Mol) -> list[Piece]:
 
 
 def _piece(part: Mol) -> Piece:
+    bonds = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
+    for index in bonds:
+        part.GetAtomWithIdx(index).SetIsotope(0)
+    smiles, order = ordered_smiles(part, bonds)
+    return Piece(smiles, order, "1" in smiles)
+
+
+def ordered_smiles(mol: Mol, labels: dict[int, int]) -> tuple[str, tuple[int, ...]]:
+    """Canonical SMILES, and the labels of atoms (by their index) in the order in which it writes these."""
     from rdkit import Chem
 
-    label = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
-    for index in label:
-        part.GetAtomWithIdx(index).SetIsotope(0)
-    smiles = Chem.MolToSmiles(part)
-    order = part.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
-    return Piece(smiles, tuple(label[i] for i in order if i in label), "1" in smiles)
+    smiles = Chem.MolToSmiles(mol)
+    order = mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
+    return smiles, tuple(labels[i] for i in order if i in labels)
 
 
 def attachment_class(mol: Mol, attachment: int) -> str:
@@ -136,16 +141,10 @@ def attachment_class(mol: Mol, attachment: int) -> str:
 @lru_cache(maxsize=1024)
 def symmetries(smiles: str) -> tuple[tuple[int, ...], ...]:
     """All permutations of a fragment's attachments that leave it the same; the identity first."""
-    orders = list(permutations(range(smiles.count("*"))))
-    return tuple(order for order in orders if _relabelled(smiles, order) == _relabelled(smiles, orders[0]))
-
-
-def _relabelled(smiles: str, order: tuple[int, ...]) -> str:
-    """Canonical SMILES after attachment ``j`` became attachment ``order[j]``."""
-    from rdkit import Chem
-
     mol = to_mol(smiles)
-    for atom in mol.GetAtoms():
-        if not atom.GetAtomicNum():
-            atom.SetIsotope(order[atom.GetIsotope() - 1] + 1)
-    return Chem.MolToSmiles(mol)
+    ends = sorted((a.GetIsotope(), a.GetIdx()) for a in mol.GetAtoms() if not a.GetAtomicNum())
+    for _, atom in ends:
+        mol.GetAtomWithIdx(atom).SetIsotope(0)
+    place = {atom: j for j, (_, atom) in enumerate(ends)}
+    matches = mol.GetSubstructMatches(mol, uniquify=False, maxMatches=100_000)
+    return tuple(sorted({tuple(place[match[atom]] for _, atom in ends) for match in matches}))

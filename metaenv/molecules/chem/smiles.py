@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
-from metaenv.molecules.chem.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
+from metaenv.molecules.chem.fragmentation import (
+    MoleculeError,
+    Piece,
+    cut,
+    ordered_smiles,
+    standardise,
+    symmetries,
+    to_mol,
+)
 from metaenv.molecules.chem.fragments import (
     CLOSE,
     MAX_ACTIONS,
@@ -220,6 +228,4 @@ def _closed(smiles: str, which: tuple[int, ...], methyl: tuple[bool, ...]) -> tu
     # The labels moved when hydrogens went; the order of * atoms among themselves did not.
     kept = [a.GetIdx() for a in closed.GetAtoms() if not a.GetAtomicNum()]
     label = dict(zip(kept, (label[i] for i in sorted(label)), strict=True))
-    text = Chem.MolToSmiles(closed)
-    order = closed.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
-    return text, tuple(label[i] for i in order if i in label)
+    return ordered_smiles(closed, label)
