@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -141,10 +142,16 @@ def attachment_class(mol: Mol, attachment: int) -> str:
 @lru_cache(maxsize=1024)
 def symmetries(smiles: str) -> tuple[tuple[int, ...], ...]:
     """All permutations of a fragment's attachments that leave it the same; the identity first."""
+    orders = list(permutations(range(smiles.count("*"))))
+    return tuple(order for order in orders if _relabelled(smiles, order) == _relabelled(smiles, orders[0]))
+
+
+def _relabelled(smiles: str, order: tuple[int, ...]) -> str:
+    """Canonical SMILES after attachment ``j`` became attachment ``order[j]``."""
+    from rdkit import Chem
+
     mol = to_mol(smiles)
-    ends = sorted((a.GetIsotope(), a.GetIdx()) for a in mol.GetAtoms() if not a.GetAtomicNum())
-    for _, atom in ends:
-        mol.GetAtomWithIdx(atom).SetIsotope(0)
-    place = {atom: j for j, (_, atom) in enumerate(ends)}
-    matches = mol.GetSubstructMatches(mol, uniquify=False, maxMatches=100_000)
-    return tuple(sorted({tuple(place[match[atom]] for _, atom in ends) for match in matches}))
+    for atom in mol.GetAtoms():
+        if not atom.GetAtomicNum():
+            atom.SetIsotope(order[atom.GetIsotope() - 1] + 1)
+    return Chem.MolToSmiles(mol)

@@ -39,6 +39,7 @@ def test_unfit_fragments_are_left_out(smiles):
 def test_symmetric_attachments_are_one_action():
     assert symmetries("[1*]c1ccc([2*])cc1") == ((0, 1), (1, 0))
     assert symmetries("[1*]NC([2*])=O") == ((0, 1),)
+    assert symmetries("[1*]c1n[nH]c([2*])n1") == ((0, 1),), "the hydrogen makes a difference"
     assert attachment_atoms("c1{0}ccc{1}cc1") == [0, 3]
 
 
