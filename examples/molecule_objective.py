@@ -16,7 +16,7 @@ from metaenv.molecules.render import Made, gallery, save_png
 task = MoleculeTask.from_ranges({"logp": (3.29, 3.92), "tpsa": (66, 78), "hbd": (2, 2)})
 print("certificate:", task.certificate_smiles())
 
-trials = make_trials("MoleculeDesign", num_envs=1)
+trials = make_trials("MoleculeDesign", num_envs=1, autoreset_mode="Disabled", text_info=True)
 observation, info = trials.reset(seed=0, options={"task": task})
 policy = BayesAdapter()  # or AgentPolicy(RL2.load("runs/MoleculeDesign-0/checkpoint.pt"))
 policy.start(trials, np.random.default_rng(0))
@@ -26,9 +26,8 @@ while len(made) < trials.episodes:
     action = policy.act(observation)
     observation, reward, terminated, truncated, info = trials.step(action)
     policy.observe(action, trials.trial_state.last_reward)
-    report = info["final_info"] if terminated[0] else info  # a finished trial makes room for the next one at once
-    if report["episode_end"][0]:
-        made.append(Made(report["smiles"][0], float(report["score"][0])))
+    if info["episode_end"][0]:
+        made.append(Made(info["smiles"][0], float(info["score"][0])))
         print(f"{made[-1].score:.2f}  {made[-1].smiles}")
 
 print("drawn:", save_png(Path("molecules.png"), gallery(made, None, "five molecules for one objective")))

@@ -37,7 +37,7 @@ def test_the_best_objective_pays_improvements():
 
 
 def test_every_trial_pays_its_own_best_and_shows_what_each_episode_earned():
-    trial, rng = make_trials("MaterialsSynthesis", 3, episodes=2), np.random.default_rng(0)
+    trial, rng = make_trials("MaterialsSynthesis", 3, episodes=2, autoreset_mode="SameStep"), np.random.default_rng(0)
     trial.reset(seed=0)
     for _ in range(3):  # trials, one after the other without a reset
         paid, returns = np.zeros(3), []
@@ -70,7 +70,7 @@ def test_first_episode_counts_whole_even_if_negative():
 
 def test_scalar_and_vector_trials_agree():
     scalar = Trial(gym.make(ID), episodes=5)
-    vector = VectorTrial(gym.make_vec(ID, num_envs=3), episodes=5)
+    vector = VectorTrial(gym.make_vec(ID, num_envs=3, autoreset_mode="SameStep"), episodes=5)
     one, _ = scalar.reset(seed=12)
     many, _ = vector.reset(seed=10)
     rng = np.random.default_rng(0)
@@ -85,7 +85,7 @@ def test_scalar_and_vector_trials_agree():
 
 
 def test_trial_keeps_its_task_and_then_changes_it():
-    trial = make_trials("BernoulliBandit", 2, episodes=3)
+    trial = make_trials("BernoulliBandit", 2, episodes=3, autoreset_mode="SameStep")
     _, info = trial.reset(seed=0)
     first = info["task_id"].copy()
     for step in range(3):
@@ -150,7 +150,7 @@ def test_a_foreign_vector_env_is_refused():
 def test_transition_of_a_walk_by_hand():
     from metaenv.classic.point_robot.env import PointRobotTask
 
-    trial = make_trials("SparsePointRobot", 2, episodes=2)
+    trial = make_trials("SparsePointRobot", 2, episodes=2, autoreset_mode="SameStep")
     trial.keep_transition = True
     tasks = [PointRobotTask(0.0, 0.95), PointRobotTask(1.0, 0.0)]
     trial.reset(options={"tasks": tasks})
@@ -191,7 +191,7 @@ def test_transition_on_a_grid_by_hand():
 
 
 def test_transition_of_an_experiment():
-    trial = make_trials("MaterialsSynthesis", 3, episodes=2)
+    trial = make_trials("MaterialsSynthesis", 3, episodes=2, autoreset_mode="SameStep")
     trial.keep_transition = True
     trial.reset(seed=0)
     seen, paid, *_ = trial.step(np.zeros((3, 5), np.float32))

@@ -12,7 +12,7 @@ def build(env: MoleculeDesignVectorEnv, sequences: np.ndarray, tasks: TaskBatch 
     """Play row i's sequence (n, 9) in row i, and return the report of the step that finished it.
 
     Args:
-        env: with SAME_STEP autoreset; it is reset only where tasks are given.
+        env: is reset only where tasks are given; then it resets in the same step and tells the SMILES.
         sequences: -1 after the last action.
         tasks: one a row.
 
@@ -20,6 +20,8 @@ def build(env: MoleculeDesignVectorEnv, sequences: np.ndarray, tasks: TaskBatch 
         ``reward``, ``score``, ``smiles``, ``obs`` (n, …), and ``steps`` (n,) that each molecule took.
     """
     if tasks is not None:
+        env.use_autoreset_mode("SameStep")
+        env.text_info = True
         env.reset(seed=0, options={"tasks": tasks})
     n = env.num_envs
     report = {"reward": np.zeros(n), "score": np.zeros(n), "steps": np.zeros(n, int)}

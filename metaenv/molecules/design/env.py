@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, cast
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
@@ -24,7 +23,7 @@ from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Vari
 from metaenv.molecules.objectives import CENTRE, SPREAD
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.molecules.render import Bar, Made
@@ -59,9 +58,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         cache_size: int = CACHE_SIZE,
         draw_hidden: bool = False,
         assay_data: str | None = None,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
@@ -72,7 +69,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
         layout, actions = Layout(), gym.spaces.Discrete(load_vocabulary().n_actions)
         distribution = objectives_of(variant, assay_data)
-        super().__init__(num_envs, distribution, layout, actions, split, autoreset_mode, render_mode)
+        super().__init__(num_envs, distribution, layout, actions, **options)
         self.layout = layout
         self.variant: Variant = variant
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
@@ -91,7 +88,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._reading = np.zeros(num_envs)
         self._panel = np.zeros((num_envs, PANEL_SIZE))
         self._smiles = np.full(num_envs, "", object)
-        self._remembers = bool(duplicate_penalty or render_mode)
+        self._remembers = bool(duplicate_penalty or self.render_mode)
         self._made: list[list[tuple[str, float]]] = [[] for _ in range(num_envs)]
         """The molecules made for the present task, with their scores: for pictures and for duplicates."""
 
@@ -162,7 +159,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         self._score[index] = product.prod(axis=1)
         if self.feedback == "panel":  # in an order that is fixed for a task and reveals nothing about it
-            orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
+            seeds = self.tasks.id_numbers[index].view(np.uint64)
+            orders = [np.random.default_rng(int(seed)).permutation(PANEL_SIZE) for seed in seeds]
             self._panel[index] = np.take_along_axis(product[:, :PANEL_SIZE], np.array(orders), axis=1)
         self._reading[index] = self._score[index]
         if self.noise_std:
@@ -208,7 +206,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.molecules.render import frame
 
-        return frame(*self._drawn(row), title=f"MoleculeDesign, {self.variant}, task {self._task_ids[row]}")
+        return frame(*self._drawn(row), title=f"MoleculeDesign, {self.variant}, task {self.tasks.ids[row]}")
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The molecule with its open attachments, the ranges, and the molecules made for the task before."""
@@ -281,8 +279,8 @@ class MoleculeDesignEnv(MetaEnv):
     Reward: 0 until the molecule is finished, and then its score, in [0, 1]. The score is the product of one
     desirability for each property that the objective asks for: 1 inside a hidden range, with Gaussian flanks outside.
     It is 0 for molecules that are hard to make (synthetic accessibility above 4.5) or carry a structural alert; see
-    `metaenv.molecules.chem.scoring`. ``info["score"]`` is the score without noise and penalty, ``info["smiles"]`` the
-    canonical SMILES of the finished molecule ("" before).
+    `metaenv.molecules.chem.scoring`. ``info["score"]`` is the score without noise and penalty, and with
+    ``text_info=True`` ``info["smiles"]`` is the canonical SMILES of the finished molecule ("" before).
 
     Episode end: the episode terminates when no attachment is open, after at most 9 actions. A trial is five molecules,
     or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
@@ -19,7 +18,7 @@ from metaenv.molecules.lead.tasks import LeadDistribution
 from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
-from metaenv.vector import BatchedEnv, Info, Observations
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.molecules.render import Bar, Made
@@ -41,19 +40,16 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         self,
         num_envs: int = 1,
         steps: int = STEPS,
-        with_smiles: bool = False,
         draw_hidden: bool = False,
-        split: str = "train",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if steps < SITES:
             raise ValueError(f"expected steps of at least {SITES}, which reach any molecule, got {steps}")
         layout, actions = Layout(len(libraries().smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
-        super().__init__(num_envs, LeadDistribution(), layout, actions, split, autoreset_mode, render_mode)
+        super().__init__(num_envs, LeadDistribution(), layout, actions, **options)
         self.layout = layout
         self.episode_length = int(steps)
-        self.with_smiles, self.draw_hidden = with_smiles, draw_hidden
+        self.draw_hidden = draw_hidden
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
@@ -127,7 +123,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def report(self, rows: Rows) -> Info:
         report: Info = {"score": self._score[rows].copy()}
-        if self.with_smiles:
+        if self.text_info:
             report["smiles"] = np.array(self.smiles(rows), object)
         return report
 
@@ -144,7 +140,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         from metaenv.molecules.render import frame
 
         steps = f"change {self._steps[row]} of {self.episode_length}, score {self._score[row]:.2f}"
-        return frame(*self._drawn(row), title=f"{steps}, task {self._task_ids[row]}")
+        return frame(*self._drawn(row), title=f"{steps}, task {self.tasks.ids[row]}")
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The present molecule, its ranges (or all properties, where they are hidden), and all molecules so far."""
@@ -230,8 +226,6 @@ class LeadOptimizationEnv(MetaEnv):
     Arguments:
 
     * ``steps``: changes in an episode (4; at least 3).
-    * ``with_smiles``: whether ``info["smiles"]`` holds the SMILES, valid but not canonical, at 40 microseconds each
-      (False).
     * ``draw_hidden``: whether pictures show the hidden ranges.
     * ``split``: where tasks come from.
 

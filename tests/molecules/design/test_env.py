@@ -30,6 +30,11 @@ FACTORS = (exp(-0.5 * (52.763 / 25) ** 2), exp(-0.5 * (10.9 / 11) ** 2), exp(-0.
 SCORE = FACTORS[0] * FACTORS[1] * FACTORS[2]
 
 
+def telling(*args, **settings):
+    """An environment that resets in the same step and tells the SMILES."""
+    return MoleculeDesignVectorEnv(*args, autoreset_mode="SameStep", text_info=True, **settings)
+
+
 def one_molecule(env, sequence=BENZANILIDE, **reset):
     """Play a sequence in a batch of one; the last step's reward, final observation and info."""
     if reset:
@@ -88,7 +93,7 @@ def test_a_trial_has_as_many_molecules_as_its_variant_says(variant, molecules):
 
 
 def test_a_hundred_random_molecules_are_valid_and_have_the_properties_shown():
-    env, rng = MoleculeDesignVectorEnv(20), np.random.default_rng(0)
+    env, rng = telling(20), np.random.default_rng(0)
     env.reset(seed=0)
     seen, length = [], np.zeros(20, int)
     while len(seen) < 100:
@@ -109,7 +114,7 @@ def test_a_hundred_random_molecules_are_valid_and_have_the_properties_shown():
 
 
 def test_an_observation_has_the_documented_size_and_begins_empty():
-    env = MoleculeDesignVectorEnv(2)
+    env = telling(2)
     observation, info = env.reset(seed=0)
     assert observation.shape == (2, 213) and env.single_action_space.n == load_vocabulary().n_actions == 185
     np.testing.assert_array_equal(observation[:, 0], 1)  # no attachment is open
@@ -127,7 +132,7 @@ def test_what_a_molecule_fits_and_how_large_a_reward_is():
 
 
 def test_a_masked_action_closes_and_starts_with_the_commonest_ring():
-    env, v = MoleculeDesignVectorEnv(2), load_vocabulary()
+    env, v = telling(2), load_vocabulary()
     _, info = env.reset(seed=0)
     assert info["action_mask"][0, CLOSE] == 0
     commonest = next(a for a in range(1, 185) if v.ring[v.action_fragment[a]] and v.action_attachment[a] == 0)
@@ -143,7 +148,7 @@ def test_a_masked_action_closes_and_starts_with_the_commonest_ring():
 
 
 def test_the_reward_of_a_known_molecule_by_hand():
-    env = MoleculeDesignVectorEnv(1)
+    env = telling(1)
     reward, seen, info = one_molecule(env, seed=0, options={"task": TASK})
     assert 0.001 < SCORE < 0.1
     assert reward == info["score"] == pytest.approx(SCORE, rel=1e-9)
@@ -154,7 +159,7 @@ def test_the_reward_of_a_known_molecule_by_hand():
 
 def test_a_missing_group_costs_its_factor():
     ranges = {"mw": (190.0, 300.0)}
-    env = MoleculeDesignVectorEnv(1, variant="groups")
+    env = telling(1, variant="groups")
     for required, forbidden, expected in (
         ("nitrile", None, 0.15),
         (None, "nitrile", 1.0),
@@ -172,7 +177,7 @@ def test_similarity_to_the_lead():
     lead = parse("O=C(NCc1ccccc1)c1ccccc1")
     task = MoleculeTask((1, 0, 0, 0, 0, 0, 0), (190, 0, 0, 0, 0, 0, 0), (220, 0, 0, 0, 0, 0, 0), -1, -1,
                         tuple(lead.astype(float)), tuple(lead.astype(float)))  # fmt: skip
-    env = MoleculeDesignVectorEnv(1, variant="scaffold-hop")
+    env = telling(1, variant="scaffold-hop")
     assert one_molecule(env, lead, options={"task": task})[0] == 1
     morgan = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
     both = [morgan.GetFingerprint(Chem.MolFromSmiles(s)) for s in ("O=C(NCc1ccccc1)c1ccccc1", "O=C(Nc1ccccc1)c1ccccc1")]
@@ -182,7 +187,7 @@ def test_similarity_to_the_lead():
 
 
 def test_the_panel_holds_the_factors_in_an_order_of_the_tasks_own():
-    env = MoleculeDesignVectorEnv(1, feedback="panel")
+    env = telling(1, feedback="panel")
     reward, seen, _ = one_molecule(env, seed=0, options={"task": TASK})
     panel = seen[env.layout.panel]
     assert panel.prod() == pytest.approx(reward, rel=1e-5)
@@ -197,7 +202,7 @@ def test_the_panel_holds_the_factors_in_an_order_of_the_tasks_own():
 
 
 def test_the_order_of_the_panel_differs_from_task_to_task():
-    env = MoleculeDesignVectorEnv(64, feedback="panel")
+    env = telling(64, feedback="panel")
     tasks = MoleculeDistribution().frozen("test").tasks.take(np.arange(64))
     panel = build(env, np.tile(BENZANILIDE, (64, 1)), tasks)["obs"][:, env.layout.panel]
     below = (panel < 1).mean(axis=0)
@@ -206,7 +211,7 @@ def test_the_order_of_the_panel_differs_from_task_to_task():
 
 def test_noise_is_on_the_reward_and_not_on_the_score():
     tasks = MoleculeDistribution().frozen("test").tasks.take(np.zeros(400, int))
-    env = MoleculeDesignVectorEnv(400, noise_std=0.2)
+    env = telling(400, noise_std=0.2)
     first = build(env, np.tile(BENZANILIDE, (400, 1)), tasks)
     error = first["reward"] - first["score"]
     assert np.ptp(first["score"]) == 0
@@ -235,12 +240,12 @@ def test_a_molecule_made_again_is_paid_less_and_scored_alike():
 
 
 def test_molecules_that_break_the_constraints_are_worth_nothing():
-    env = MoleculeDesignVectorEnv(1)
+    env = telling(1)
     ranges = {"mw": (190.0, 453.0)}
     task = MoleculeTask.from_ranges(ranges)
     bad = random_molecules().actions[int(np.argmin(random_molecules().feasible))]
     assert one_molecule(env, bad, options={"task": task})[0] == 0
-    without = MoleculeDesignVectorEnv(1, constraints=False)
+    without = telling(1, constraints=False)
     assert one_molecule(without, bad, options={"task": task})[0] > 0
 
 
@@ -263,6 +268,6 @@ print("played")
 def test_smiles_without_constraints_are_the_same_molecules():
     tasks = MoleculeDistribution().frozen("test").tasks.take(np.arange(30))
     sequences = real_molecules().actions[:30]
-    told = [build(MoleculeDesignVectorEnv(30, constraints=c), sequences, tasks) for c in (True, False)]
+    told = [build(telling(30, constraints=c), sequences, tasks) for c in (True, False)]
     assert [Chem.CanonSmiles(s) for s in told[1]["smiles"]] == list(told[0]["smiles"])
     np.testing.assert_array_equal(told[0]["score"], told[1]["score"])

@@ -32,7 +32,7 @@ def env_of(tasks, **settings) -> LeadOptimizationVectorEnv:
 
 
 def test_observation_shows_the_molecule_and_its_score():
-    env = env_of(TEST.tasks.take(np.arange(64)), with_smiles=True)
+    env = env_of(TEST.tasks.take(np.arange(64)), text_info=True)
     observation, _, _, _, info = env.step(np.arange(64))
     scaffold, choice, score, left = env.layout.read(observation)
     np.testing.assert_array_equal(scaffold, env.tasks.scaffold)
@@ -111,7 +111,7 @@ def test_no_rdkit_is_needed_to_play():
     code = (
         "import sys; sys.modules['rdkit'] = None\n"
         "import gymnasium as gym; env = gym.make_vec('metaenv:metaenv/LeadOptimization-v0', num_envs=8, "
-        "render_mode='ansi', with_smiles=True); env.reset(seed=0)\n"
+        "render_mode='ansi', text_info=True); env.reset(seed=0)\n"
         "for _ in range(9): env.step(env.action_space.sample())\n"
         "print(env.render()[0])"
     )
