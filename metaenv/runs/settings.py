@@ -43,7 +43,7 @@ class TrainConfig:
     observe_task: bool = False
     """Show the true task: the oracle-conditioned ceiling, no meta-learner."""
     settings: dict[str, str] = field(default_factory=dict)
-    """Settings of the environment as pairs, for example `--settings variant full noise 2`."""
+    """Settings of the environment as pairs, for example `--settings variant full noise_factor 2`."""
     agent: Annotated[Any, tyro.conf.Suppress] = None
     """Settings of the agent, an instance of its `Agent.config_class`; the defaults if None."""
     algorithm: Annotated[str, tyro.conf.Suppress] = ""
