@@ -226,7 +226,7 @@ class PEARL(Agent):
             if expert is not None:
                 expert.watch(actions, terminated)
             after = cast(Transition, env.last_transition)
-            steps.append(replay_row(before, actions, masks, after, env.trial_state.reward_scale, critic_reward))
+            steps.append(replay_row(before, actions, masks, after, critic_reward))
             valid.append(~over)
             returns += rewards * ~over
             episodes[np.arange(n), finished] += after.reward * ~over

@@ -104,7 +104,6 @@ def replay_row(
     actions: NDArray[Any],
     masks: NDArray[np.bool_] | None,
     after: Transition,
-    context_scale: float,
     critic_reward: str | None,
 ) -> Steps:
     """One step of n trials as the replay keeps it.
@@ -114,7 +113,6 @@ def replay_row(
         actions: (n, ...).
         masks: (n, k) discrete actions allowed; None for continuous actions.
         after: what the environment returned.
-        context_scale: factor on rewards as contexts show them.
         critic_reward: name of an entry of ``info`` that critics learn from; None for the reward.
 
     Raises:
@@ -127,7 +125,7 @@ def replay_row(
         "actions": actions,
         "next_observations": after.observation,
         "rewards": after.reward if critic_reward is None else after.report[critic_reward],
-        "context_rewards": after.reward * context_scale,
+        "context_rewards": after.reward,
         "terminated": after.terminated,
         "ended": after.terminated | after.truncated,
     }

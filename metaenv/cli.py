@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pkgutil import resolve_name
 
 HELP = """\
 metaenv: meta-reinforcement learning on distributions of scientific problems
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Who reads has read enough, as in `metaenv envs | head`. Python would complain once more when it ends.
+        # The reader has closed the pipe, as in `metaenv envs | head`. Python would complain once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -84,13 +85,18 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
     return {
         "demo": _demo,
         "train": _train,
-        "resume": _resume,
+        "resume": _at("metaenv.runs.command:resume_command"),
         "fewshot": _fewshot,
         "evaluate": _evaluate,
         "envs": _envs,
-        "bench": _bench,
-        "reproduce": _reproduce,
+        "bench": _at("metaenv.experiments.speed.command:bench_command"),
+        "reproduce": _at("metaenv.experiments.command:reproduce_command"),
     }
+
+
+def _at(place: str) -> Callable[[list[str]], int]:
+    """The command at a place, such as "module:function", which is imported when the command is run."""
+    return lambda args: resolve_name(place)(args)
 
 
 def _with_whole_steps(args: list[str]) -> Iterator[str]:
@@ -131,22 +137,12 @@ def _train(args: list[str]) -> int:
     return train_command(args, preset)
 
 
-def _resume(args: list[str]) -> int:
-    from metaenv.runs.command import resume_command
-
-    return resume_command(args)
-
-
 def _fewshot(args: list[str]) -> int:
     if args[:1] == ["resume"]:
-        return _resume(args[1:])
+        return _at("metaenv.runs.command:resume_command")(args[1:])
     if args[:1] == ["all"]:
-        from metaenv.experiments.fewshot import matrix_command
-
-        return matrix_command(args[1:])
-    from metaenv.runs.fewshot_command import fewshot_command
-
-    return fewshot_command(args)
+        return _at("metaenv.experiments.fewshot:matrix_command")(args[1:])
+    return _at("metaenv.runs.fewshot_command:fewshot_command")(args)
 
 
 def _evaluate(args: list[str]) -> int:
@@ -174,15 +170,3 @@ def _envs(args: list[str]) -> int:
     else:
         print(overview(ids_of(args[0])))
     return 0
-
-
-def _bench(args: list[str]) -> int:
-    from metaenv.experiments.speed.command import bench_command
-
-    return bench_command(args)
-
-
-def _reproduce(args: list[str]) -> int:
-    from metaenv.experiments.command import reproduce_command
-
-    return reproduce_command(args)

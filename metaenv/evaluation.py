@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from metaenv.files import write_text
+from metaenv.markdown import interval_cell, table
 from metaenv.policies import Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.tasks import FrozenTasks
@@ -123,15 +124,11 @@ class Evaluation:
 
     def table(self, curve: str = "fraction") -> str:
         """A Markdown table: a row for each policy, a column for each number of episodes, mean and 95 % interval."""
-        head = ["policy", *[f"@{k}" for k in self.shots]]
-        lines = [head, ["---"] + ["---:"] * len(self.shots)]
+        rows = []
         for row in self.rows:
-            intervals: list[Interval] | None = getattr(row, curve)
-            lines.append([row.name, *[_cell(i) for i in intervals or []]])
-        widths = [max(len(line[i]) for line in lines if i < len(line)) for i in range(len(head))]
-        return "\n".join(
-            "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)) + " |" for line in lines
-        )
+            cells = [interval_cell(interval) for interval in getattr(row, curve) or []]
+            rows.append([row.name, *cells, *[""] * (len(self.shots) - len(cells))])
+        return "\n".join(table(["policy", *[f"@{k}" for k in self.shots]], rows, aligned=True))
 
 
 def evaluate(
@@ -206,7 +203,7 @@ def make_row(
     adaptation = None
     if fixed is not None and np.all(oracle.mean() > fixed.mean(axis=0)):
         adaptation = [ratio_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
-    iqm = [float(interquartile_mean(values[:, :, k])) for k in shots]
+    iqm = [interquartile_mean(values[:, :, k]) for k in shots]
     total = None if returns is None else bootstrap_interval(returns, rng=np.random.default_rng(0), n_resamples=1000)
     return Row(name, values, fraction, normalised, adaptation, iqm, total)
 
@@ -262,10 +259,6 @@ def ratio_interval(values: Floats, low: Floats, high: Floats) -> Interval:
     return bootstrap_interval(
         values, ratio_of_means, rng=np.random.default_rng(0), paired=(low, high), n_resamples=1000
     )
-
-
-def _cell(interval: Interval) -> str:
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def _plain(value: Any) -> Any:

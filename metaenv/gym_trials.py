@@ -1,7 +1,7 @@
 """Plain Gymnasium environments with a hidden task, as a batch that trials can be played in; see `VectorTrial.from_gym`.
 
-Who brings an environment of one's own brings one of three ways to play several episodes of the same task: the
-environment keeps it when told ``reset(options={"keep_task": True})``; or it is set from outside, as in Meta-World's
+There are three ways to play several episodes of the same task in an environment of one's own: the environment keeps
+its task after ``reset(options={"keep_task": True})``; or the task is set from outside, as in Meta-World's
 ``env.set_task(task)``; or ``reset(seed=seed)`` draws the same task from the same seed.
 """
 
@@ -40,7 +40,7 @@ class SeededTask(Task):
 
 @dataclass(frozen=True)
 class SeededTasks(TaskDistribution):
-    """Whatever tasks the environment draws; endless, without frozen lists, for nothing more is known of them."""
+    """The tasks that the environment draws: endless and without frozen lists, as nothing more is known of them."""
 
     task_type: ClassVar[type[Task]] = SeededTask
     unit_dim: int = 1
@@ -90,7 +90,7 @@ class GymEnvs(BatchedEnv):
         super().__init__(num_envs, SeededTasks(), box, first.action_space, autoreset_mode=autoreset_mode)
         self.spec = first.spec
         self._seen = np.zeros((num_envs, *box.shape), np.float32)
-        self._new = np.ones(num_envs, bool)  # which have yet to begin their task's first episode
+        self._new = np.ones(num_envs, bool)  # which have not begun the first episode of their task
 
     def baselines(self) -> Mapping[str, Policy]:
         return self._baselines
@@ -175,7 +175,7 @@ class GymEnvs(BatchedEnv):
 
 
 class KeepTask(dict[str, Any]):
-    """``{"keep_task": True}``, the options of a reset, that know whether anybody looked for it among them."""
+    """The options ``{"keep_task": True}`` of a reset, which record whether the environment has read them."""
 
     def __init__(self) -> None:
         super().__init__({KEEP: True})
@@ -201,7 +201,7 @@ class KeepTask(dict[str, Any]):
 
     def pop(self, key: str, *default: Any) -> Any:
         self.read |= key == KEEP
-        return super().get(key, *default)  # the next reset is told so, too
+        return super().get(key, *default)  # kept for the next reset
 
     def __contains__(self, key: object) -> bool:
         self.read |= key == KEEP

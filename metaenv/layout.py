@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.errors import nearest
+from metaenv.markdown import table
 from metaenv.typing import Index
 
 
@@ -28,8 +31,8 @@ class Block:
 
     name: str
     meaning: str
-    low: float = 0.0
-    high: float = 1.0
+    low: float | NDArray[Any] = 0.0
+    high: float | NDArray[Any] = 1.0
     width: int = 1
     unit: str = ""
 
@@ -48,6 +51,11 @@ class ObservationLayout:
         self.blocks = tuple(blocks)
         if twice := [b.name for b in blocks if self.names.count(b.name) > 1]:
             raise ValueError(f"Expected blocks of different names, got {twice[0]!r} twice. Give one another name.")
+
+    @classmethod
+    def of(cls, space: gym.spaces.Box) -> ObservationLayout:
+        """The layout of an observation of which no more than its space is known: one block."""
+        return cls([Block("observation", "of the episode", space.low, space.high, int(space.shape[0]))])
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -84,8 +92,9 @@ class ObservationLayout:
 
     def box(self) -> gym.spaces.Box:
         """The space of such observations, float32."""
-        widths = [block.width for block in self.blocks]
-        low, high = (np.repeat([getattr(b, end) for b in self.blocks], widths) for end in ("low", "high"))
+        low, high = (
+            np.concatenate([np.broadcast_to(getattr(b, end), b.width) for b in self.blocks]) for end in ("low", "high")
+        )
         return gym.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
     def joined(self, other: ObservationLayout) -> ObservationLayout:
@@ -94,12 +103,8 @@ class ObservationLayout:
 
     def table(self) -> str:
         """A Markdown table: a row for each block, with its columns, its meaning and its range."""
-        rows = [("columns", "name", "meaning", "range")]
-        rows += [(self._place(b), b.name, b.meaning, _range(b)) for b in self.blocks]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
-        lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-        return "\n".join(lines)
+        rows = [(self._place(b), b.name, b.meaning, _range(b)) for b in self.blocks]
+        return "\n".join(table(("columns", "name", "meaning", "range"), rows, text=range(4), aligned=True))
 
     def _place(self, block: Block) -> str:
         first, last = self.slice(block.name).start, self.slice(block.name).stop - 1
@@ -107,4 +112,4 @@ class ObservationLayout:
 
 
 def _range(block: Block) -> str:
-    return f"[{block.low:g}, {block.high:g}] {block.unit}".rstrip()
+    return f"[{np.min(block.low):g}, {np.max(block.high):g}] {block.unit}".rstrip()

@@ -7,13 +7,16 @@ from collections.abc import Collection, Iterable, Sequence
 from metaenv.stats import Interval
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: Collection[int] = (0,)) -> list[str]:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], text: Collection[int] = (0,), aligned: bool = False
+) -> list[str]:
     """The lines of a table.
 
     Args:
         head: names of the columns.
         rows: the cells of each row, as many as there are columns.
         text: numbers of the columns that hold text and are aligned to the left; the others are aligned to the right.
+        aligned: fill the cells with spaces, so that columns stand below each other in a terminal.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns.
@@ -23,7 +26,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: Collection[i
     for line in lines:
         if len(line) != len(head):
             raise ValueError(f"Expected {len(head)} cells in each row of the table, got {len(line)}: {line}.")
-    return [f"| {' | '.join(line)} |" for line in lines]
+    widths = [max(map(len, column)) if aligned else 0 for column in zip(*lines, strict=True)]
+    return [f"| {' | '.join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))} |" for line in lines]
 
 
 def interval_cell(interval: Interval, digits: int = 3, sign: bool = False) -> str:

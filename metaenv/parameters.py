@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from metaenv.errors import TaskError
+from metaenv.markdown import table
 from metaenv.tasks import Task, TaskBatch
 from metaenv.typing import Floats
 
@@ -90,6 +91,10 @@ class Parameter:
         ends = f"{self.low:g} to {self.high:g}{', logarithmic' if self.scale == 'log' else ''}"
         relations = {"above": self.above, "below": self.below, "times": self.times}
         return ends + "".join(f" {relation} {name}" for relation, name in relations.items() if name)
+
+    def limits_text(self) -> str:
+        """The limits, in words; empty where there are none."""
+        return f"{self.limits[0]:g} to {self.limits[1]:g}" if np.isfinite(self.limits).all() else ""
 
 
 class ParameterTask(Task):
@@ -216,14 +221,12 @@ class ParameterTable:
 
     def markdown(self) -> str:
         """The table of the documentation."""
-        lines = [
-            "| parameter | unit | in training | limits | meaning | source |",
-            "| --- | --- | --- | --- | --- | --- |",
+        head = ("parameter", "unit", "in training", "limits", "meaning", "source")
+        rows = [
+            (f"`{name}`", p.unit, p.range_text(), p.limits_text(), p.meaning, p.source)
+            for name, p in self.parameters.items()
         ]
-        for name, p in self.parameters.items():
-            limits = f"{p.limits[0]:g} to {p.limits[1]:g}" if np.isfinite(p.limits).all() else ""
-            lines.append(f"| `{name}` | {p.unit} | {p.range_text()} | {limits} | {p.meaning} | {p.source} |")
-        return "\n".join(lines)
+        return "\n".join(table(head, rows, text=range(len(head))))
 
 
 def standard_normals(unit: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Who plays a trial: agents and classical methods behind one small protocol, and the loop that lets them play."""
+"""Policies that play trials, agents and classical methods alike: one small protocol, and the loop that plays them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ NO_ADVICE = -1
 class Policy(Protocol):
     """Plays n trials at once. It sees what the trial shows, and nothing of the hidden task.
 
-    One that is to teach RL² (`metaenv.agents.imitation`) on trials of different lengths also has ``restart(rows)``,
-    called where new trials have begun; and it may answer `NO_ADVICE` in situations that it would not get into.
+    A teacher of RL² (`metaenv.agents.imitation`) on trials of different lengths must also have ``restart(rows)``, which
+    is called when new trials have begun in some rows; it may answer `NO_ADVICE` in situations that its own play does
+    not lead to.
 
-    One that cannot play every environment has ``check(env)``, which raises ValueError where it cannot: `evaluate` then
-    refuses it before anything is played.
+    A policy that cannot play every environment has ``check(env)``, which raises ValueError for the others: `evaluate`
+    then refuses it before anything is played.
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
@@ -120,11 +121,9 @@ class TrialRecord:
 
     def best_so_far(self) -> Floats:
         """(n, K) true score of the episode with the best reading up to each episode: the recommendation."""
-        chosen = np.zeros(self.readings.shape, np.intp)
-        for k in range(1, self.readings.shape[1]):
-            previous = chosen[:, k - 1]
-            better = self.readings[:, k] > np.take_along_axis(self.readings, previous[:, None], 1)[:, 0]
-            chosen[:, k] = np.where(better, k, previous)
+        best_before = np.maximum.accumulate(self.readings, axis=1)[:, :-1]
+        improved = np.pad(self.readings[:, 1:] > best_before, [(0, 0), (1, 0)])
+        chosen = np.maximum.accumulate(np.where(improved, np.arange(improved.shape[1]), 0), axis=1)
         return np.take_along_axis(self.scores, chosen, axis=1)
 
 

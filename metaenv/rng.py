@@ -92,8 +92,8 @@ class Streams:
 class TaskStreams:
     """The task samplers of a vector environment: a stream of its own for each sub-environment.
 
-    What a stream gives depends on its seed alone. Tasks are drawn ahead, for all streams at once and in growing
-    blocks, because a handful of them costs about as much as a thousand.
+    What a stream gives depends on its seed alone. Tasks are prefetched, for all streams at once and in growing blocks,
+    because a handful of them costs about as much as a thousand.
 
     Args:
         distribution: where tasks come from.
@@ -101,7 +101,7 @@ class TaskStreams:
         seeds: one for each stream.
     """
 
-    MOST_AHEAD, AHEAD_IN_ALL = 8, 256  # tasks kept ready: for each of many streams, for all of a few; chosen
+    PREFETCHED, PREFETCHED_IN_ALL = 8, 256  # the most tasks kept: of each of many streams, of all of a few (chosen)
 
     def __init__(self, distribution: TaskDistribution, split: str, seeds: list[np.random.SeedSequence]) -> None:
         distribution.check_split(split)
@@ -112,16 +112,16 @@ class TaskStreams:
 
     def _restart(self) -> None:
         n = len(self._streams)
-        self._ahead = 1
+        self._prefetch = 1
         self._ready: TaskBatch | None = None  # task j of stream i is row i * self._depth + j
         self._depth = 0
         self._next = np.zeros(n, np.intp)
 
     def reseed(self, row: int, seed: np.random.SeedSequence) -> None:
-        """Start one of the streams anew; what was ready for it is forgotten."""
+        """Start one of the streams anew; what was prefetched for it is dropped."""
         self._streams.reseed(row, seed)
         self._next[row] = self._depth
-        self._ahead = 1  # who is reseeded often needs few tasks each time
+        self._prefetch = 1  # a stream that is often reseeded needs few tasks each time
 
     def draw(self, rows: Rows) -> TaskBatch:
         """The next task of each of the streams ``rows``."""
@@ -133,16 +133,16 @@ class TaskStreams:
         self._next[index] += 1
         return self._ready.take(picked)
 
-    def coming(self, row: int) -> TaskBatch:
-        """The tasks of one stream that are ready, in the order in which they will be drawn; there may be none."""
-        assert self._ready is not None, "some come with the first draw"
+    def prefetched(self, row: int) -> TaskBatch:
+        """The prefetched tasks of one stream, in the order in which they will be drawn; there may be none."""
+        assert self._ready is not None, "the first draw prefetches"
         return self._ready.take(np.arange(row * self._depth + self._next[row], (row + 1) * self._depth))
 
     def _refill(self) -> None:
-        """Fill every stream's store up to the present number of tasks ahead, which then grows."""
+        """Prefetch tasks of every stream, up to a number that grows from one time to the next."""
         n = len(self._streams)
         left = self._depth - self._next
-        depth = max(self._ahead, int(left.max()))
+        depth = max(self._prefetch, int(left.max()))
         fresh = self._accepted(depth - left)
         if self._ready is None:
             self._ready = fresh
@@ -153,7 +153,7 @@ class TaskStreams:
             self._ready = self._ready.joined(fresh).take(source.ravel())
         self._ready.ids  # noqa: B018 (computed once for all)
         self._depth, self._next = depth, np.zeros(n, np.intp)
-        self._ahead = min(2 * self._ahead, max(self.MOST_AHEAD, self.AHEAD_IN_ALL // n))
+        self._prefetch = min(2 * self._prefetch, max(self.PREFETCHED, self.PREFETCHED_IN_ALL // n))
 
     def _accepted(self, need: Index) -> TaskBatch:
         """The next ``need[i]`` accepted tasks of each stream i, those of stream 0 first.

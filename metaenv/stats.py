@@ -1,4 +1,4 @@
-"""Statistics for evaluations: what to report over seeds and tasks, and how sure one can be of it.
+"""Statistics for evaluations: summaries over seeds and tasks, and their uncertainty.
 
 Arrays are (seeds, tasks), or (tasks,) for a single seed. All seeds are evaluated on the same tasks, so
 seeds and tasks are crossed factors, and both are resampled: Art Owen, "The pigeonhole bootstrap", Annals
@@ -13,65 +13,45 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float64]
+from metaenv.typing import Floats
+
 Statistic = Callable[..., ArrayLike]
 """`statistic(values, *paired)`: values (..., seeds, tasks) and columns (..., tasks) to one number each, (...)."""
 
-_CHUNK = 1 << 20  # chosen: resampled numbers held at once, 8 MB
+CONFIDENCE = 0.95  # probability that an interval is to hold
+CHUNK = 1 << 20  # resampled numbers held at once, 8 MB (chosen)
 
 
 class Interval(NamedTuple):
-    """An estimate with its confidence interval.
-
-    Attributes:
-        estimate: the statistic of the data.
-        low: lower end of the interval.
-        high: upper end of the interval.
-    """
+    """The statistic of the data, and the lower and upper end of its confidence interval."""
 
     estimate: float
     low: float
     high: float
 
 
-def mean_score(values: ArrayLike) -> FloatArray:
+def mean_score(values: ArrayLike) -> Floats:
     """Mean over seeds and tasks: (..., seeds, tasks) to (...). A `Statistic`."""
     return _as_seeds(values).mean(axis=(-2, -1))
 
 
-def iqm_score(values: ArrayLike) -> FloatArray:
-    """Interquartile mean over seeds and tasks: (..., seeds, tasks) to (...). A `Statistic`."""
-    return np.asarray(interquartile_mean(_as_seeds(values), axis=(-2, -1)))
+def interquartile_mean(x: ArrayLike) -> float:
+    """Mean of the middle half: a quarter of all numbers, rounded down, is left out at each end.
 
-
-def interquartile_mean(x: ArrayLike, axis: int | tuple[int, ...] | None = None) -> float | FloatArray:
-    """Mean of the middle half: a quarter of the numbers, rounded down, is left out at each end.
-
-    The same as `scipy.stats.trim_mean(x, 0.25, axis)` and as the IQM of Agarwal et al. 2021, section 4.3.
-
-    Args:
-        x: numbers, any shape.
-        axis: taken over these axes together; all by default.
-
-    Returns:
-        A float when `axis` leaves no dimension, otherwise an array of what is left.
+    The same as `scipy.stats.trim_mean(x, 0.25, axis=None)` and as the IQM of Agarwal et al. 2021, section 4.3.
 
     Raises:
         ValueError: nothing to average, or NaN in `x`, which sorting would hide among the largest.
     """
-    array = np.asarray(x, dtype=np.float64)
-    axes = tuple(range(array.ndim)) if axis is None else np.atleast_1d(axis).tolist()
-    pooled = np.moveaxis(array, axes, range(array.ndim - len(axes), array.ndim))
-    pooled = pooled.reshape(*pooled.shape[: array.ndim - len(axes)], -1)
-    n = pooled.shape[-1]
-    if n == 0 or np.isnan(pooled).any():
-        raise ValueError(f"expected at least one number and no NaN, got shape {array.shape}; leave out failed runs")
+    numbers = np.asarray(x, dtype=np.float64).ravel()
+    n = numbers.size
+    if n == 0 or np.isnan(numbers).any():
+        raise ValueError(f"expected at least one number and no NaN, got {n} numbers; leave out failed runs")
     cut = n // 4
-    middle = np.partition(pooled, (cut, n - cut - 1), axis=-1)[..., cut : n - cut].mean(axis=-1)
-    return float(middle) if middle.ndim == 0 else middle
+    return float(np.partition(numbers, (cut, n - cut - 1))[cut : n - cut].mean())
 
 
-def ratio_of_means(score: ArrayLike, random: ArrayLike, oracle: ArrayLike) -> float | FloatArray:
+def ratio_of_means(score: ArrayLike, random: ArrayLike, oracle: ArrayLike) -> float | Floats:
     """Normalised score: 0 is random play, 1 an oracle that knows the task.
 
     (mean score - mean random) / (mean oracle - mean random), the means over tasks (and seeds) first. The
@@ -109,35 +89,32 @@ def bootstrap_interval(
     *,
     rng: np.random.Generator,
     paired: Sequence[ArrayLike] = (),
-    confidence: float = 0.95,
     n_resamples: int = 2000,
 ) -> Interval:
-    """Percentile bootstrap over seeds and tasks.
+    """95 % percentile bootstrap over seeds and tasks.
 
-    Each resample draws seeds with replacement, and tasks with replacement, and takes every drawn seed on
-    every drawn task. A task drawn takes its entry of every `paired` column along.
+    Each resample draws seeds with replacement, and tasks with replacement, and takes every drawn seed on every drawn
+    task. A task drawn takes its entry of every `paired` column along.
 
-    With a single seed only the tasks are resampled: the interval then says nothing about other training
-    runs. With two or three seeds it is too narrow in the direction of the seeds, as no resampling of so
-    few can show how much they vary.
+    With a single seed only the tasks are resampled: the interval then says nothing about other training runs. With two
+    or three seeds it is too narrow in the direction of the seeds, as no resampling of so few can show how much they
+    vary.
 
     Args:
         values: scores, (seeds, tasks), or (tasks,) for one seed.
-        statistic: see `Statistic`; `mean_score`, `iqm_score`, or `ratio_of_means` with
-            `paired=(random, oracle)`.
+        statistic: see `Statistic`; `mean_score`, or `ratio_of_means` with `paired=(random, oracle)`.
         rng: draws the resamples.
-        paired: further columns of the same tasks, each (tasks,), handed to `statistic` after the values.
-        confidence: probability that the interval is to hold, in (0, 1).
-        n_resamples: at least 1; 2000 gives the ends of a 95 % interval to about 5 % of its width.
+        paired: further columns of the same tasks, each (tasks,), which are given to `statistic` after the values.
+        n_resamples: at least 1; 2000 gives the ends of the interval to about 5 % of its width.
 
     Returns:
         The statistic of the data with its interval; (-inf, inf) when it is undefined (NaN) for a resample, as
         when a few tasks cannot tell random play from the oracle.
 
     Raises:
-        ValueError: shapes do not fit, a value is not finite, or a setting is out of range.
+        ValueError: shapes do not fit, a value is not finite, or `n_resamples` is below 1.
     """
-    return _bootstrap([values], statistic, paired, rng, confidence, n_resamples)
+    return _bootstrap([values], statistic, paired, rng, n_resamples)
 
 
 def paired_difference(
@@ -147,68 +124,19 @@ def paired_difference(
     *,
     rng: np.random.Generator,
     paired: Sequence[ArrayLike] = (),
-    confidence: float = 0.95,
     n_resamples: int = 2000,
 ) -> Interval:
-    """`statistic(a) - statistic(b)`, two agents on the same tasks, with its bootstrap interval.
+    """`statistic(a) - statistic(b)`, two agents on the same tasks in the same order, with its bootstrap interval.
 
-    Tasks are drawn once for both, so that hard and easy tasks cancel; seeds are drawn for each on its own,
-    as seed 0 of one agent has nothing to do with seed 0 of the other.
-
-    Args:
-        a: scores of the first agent, (seeds, tasks) or (tasks,).
-        b: scores of the second, the same tasks in the same order; it may have another number of seeds.
-        statistic: see `bootstrap_interval`.
-        rng: see `bootstrap_interval`.
-        paired: see `bootstrap_interval`.
-        confidence: see `bootstrap_interval`.
-        n_resamples: see `bootstrap_interval`.
-
-    Returns:
-        The difference with its interval: above 0 throughout, `a` is the better one.
-
-    Raises:
-        ValueError: shapes do not fit, a value is not finite, or a setting is out of range.
+    Tasks are drawn once for both, so that hard and easy tasks cancel. Seeds are drawn for each agent on its own, as
+    seed 0 of one agent has nothing to do with seed 0 of the other; there may be more of one agent. Above 0 throughout,
+    `a` is the better one. The other arguments and the errors are those of `bootstrap_interval`.
     """
 
-    def difference(first: FloatArray, second: FloatArray, *columns: FloatArray) -> FloatArray:
+    def difference(first: Floats, second: Floats, *columns: Floats) -> Floats:
         return np.asarray(statistic(first, *columns)) - np.asarray(statistic(second, *columns))
 
-    return _bootstrap([a, b], difference, paired, rng, confidence, n_resamples)
-
-
-def probability_of_improvement(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-) -> Interval:
-    """Probability that a run of `a` beats a run of `b` on a task drawn at random; a tie counts half.
-
-    Agarwal et al. 2021, section 4.3: the Mann-Whitney statistic over the seeds, averaged over tasks.
-
-    Args:
-        a: scores of the first agent, (seeds, tasks) or (tasks,).
-        b: scores of the second, the same tasks in the same order; it may have another number of seeds.
-        rng: see `bootstrap_interval`.
-        confidence: see `bootstrap_interval`.
-        n_resamples: see `bootstrap_interval`.
-
-    Returns:
-        The probability with its interval: above 0.5 throughout, `a` is the better one.
-
-    Raises:
-        ValueError: shapes do not fit, a value is not finite, or a setting is out of range.
-    """
-    return _bootstrap([a, b], _win_rate, (), rng, confidence, n_resamples)
-
-
-def _win_rate(a: FloatArray, b: FloatArray) -> FloatArray:
-    # (..., seeds of a, seeds of b, tasks); the sign is 1 for a win, 0 for a tie, -1 for a loss.
-    sign = np.sign(a[..., :, None, :] - b[..., None, :, :])
-    return (1 + sign.mean(axis=(-3, -2, -1))) / 2
+    return _bootstrap([a, b], difference, paired, rng, n_resamples)
 
 
 def _bootstrap(
@@ -216,14 +144,10 @@ def _bootstrap(
     statistic: Statistic,
     paired: Sequence[ArrayLike],
     rng: np.random.Generator,
-    confidence: float,
     n_resamples: int,
 ) -> Interval:
-    if not 0 < confidence < 1 or n_resamples < 1:
-        raise ValueError(
-            f"expected confidence in (0, 1) and n_resamples >= 1, got {confidence} and {n_resamples}; "
-            "0.95 and 2000 are usual"
-        )
+    if n_resamples < 1:
+        raise ValueError(f"expected n_resamples >= 1, got {n_resamples}; 2000 is usual")
     scores = [_as_seeds(group) for group in groups]
     columns = [np.asarray(column, dtype=np.float64) for column in paired]
     _check_samples(scores, columns)
@@ -233,11 +157,11 @@ def _bootstrap(
     )
     if np.isnan(resampled).any():
         return Interval(estimate, -np.inf, np.inf)
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(estimate, float(low), float(high))
 
 
-def _evaluate(statistic: Statistic, sample: list[FloatArray]) -> FloatArray:
+def _evaluate(statistic: Statistic, sample: list[Floats]) -> Floats:
     result = np.asarray(statistic(*sample), dtype=np.float64)
     if result.shape != (len(sample[0]),):
         raise ValueError(
@@ -248,10 +172,10 @@ def _evaluate(statistic: Statistic, sample: list[FloatArray]) -> FloatArray:
 
 
 def _resamples(
-    scores: list[FloatArray], columns: list[FloatArray], rng: np.random.Generator, n_resamples: int
-) -> Iterator[list[FloatArray]]:
+    scores: list[Floats], columns: list[Floats], rng: np.random.Generator, n_resamples: int
+) -> Iterator[list[Floats]]:
     n_tasks = scores[0].shape[-1]
-    chunk = max(1, _CHUNK // sum(score.size for score in scores))
+    chunk = max(1, CHUNK // sum(score.size for score in scores))
     for start in range(0, n_resamples, chunk):
         n = min(chunk, n_resamples - start)
         tasks = rng.integers(n_tasks, size=(n, n_tasks))
@@ -259,18 +183,18 @@ def _resamples(
         yield drawn + [column[tasks] for column in columns]
 
 
-def _draw(score: FloatArray, tasks: NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
+def _draw(score: Floats, tasks: NDArray[np.int64], rng: np.random.Generator) -> Floats:
     # (seeds, tasks) to (resamples, seeds, tasks): every drawn seed meets every drawn task.
     seeds = rng.integers(len(score), size=(len(tasks), len(score)))
     return score[seeds[:, :, None], tasks[:, None, :]]
 
 
-def _as_seeds(values: ArrayLike) -> FloatArray:
+def _as_seeds(values: ArrayLike) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     return array[None] if array.ndim == 1 else array
 
 
-def _check_samples(scores: list[FloatArray], columns: list[FloatArray]) -> None:
+def _check_samples(scores: list[Floats], columns: list[Floats]) -> None:
     n_tasks = scores[0].shape[-1] if scores[0].ndim else 0
     if any(score.ndim != 2 or score.size == 0 or score.shape[-1] != n_tasks for score in scores):
         raise ValueError(
@@ -285,7 +209,7 @@ def _check_samples(scores: list[FloatArray], columns: list[FloatArray]) -> None:
         raise ValueError("expected finite numbers, got NaN or infinity; leave out failed runs")
 
 
-def _check_reference_shapes(scores: FloatArray, floor: FloatArray, ceiling: FloatArray) -> None:
+def _check_reference_shapes(scores: Floats, floor: Floats, ceiling: Floats) -> None:
     seeds_or_not = (floor.shape, (*floor.shape[:-1], *scores.shape[-2:-1], *floor.shape[-1:]))
     if floor.ndim == 0 or floor.size == 0 or floor.shape != ceiling.shape or scores.shape not in seeds_or_not:
         raise ValueError(

@@ -12,7 +12,7 @@ import json
 import reprlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, reduce
 from typing import Any, ClassVar, Self
@@ -73,7 +73,7 @@ class Task:
         for name in given.keys() - expected:
             raise TaskError(f"{cls.__name__} has no field {name!r}.{nearest(name, expected)}")
         for name, value in given.items():
-            if not all(_is_representable(x) for x in _flat(value)):
+            if not all(_is_representable(x) for x in (value if isinstance(value, list | tuple) else [value])):
                 raise TaskError(
                     f"{cls.__name__}.{name} must be a number or a list of numbers, got {reprlib.repr(value)}"
                 )
@@ -104,13 +104,6 @@ def _is_number(annotation: str) -> bool:
 def _is_representable(x: Any) -> bool:
     """Whether it is a number that double precision can hold; infinities and NaN are refused elsewhere."""
     return isinstance(x, float) or (isinstance(x, int) and abs(x) <= sys.float_info.max)
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        yield from value
-    else:
-        yield value
 
 
 class TaskBatch:
@@ -308,7 +301,7 @@ class TaskDistribution(ABC):
     a task. That makes one task a fixed number of uniform draws, so a thousand streams can be advanced and then
     transformed in one batch. ``train`` is endless; each other split is a frozen list, which `frozen_draws` describes or
     `frozen_list` gives, and whose tasks are equally likely. A family that is finite in training too says so in
-    `members`; see `FiniteTaskDistribution`.
+    `members`.
     """
 
     task_type: ClassVar[type[Task]]
@@ -404,34 +397,12 @@ def _drawn_list(distribution: TaskDistribution, split: str) -> FrozenTasks:
     if split not in distribution.frozen_draws:
         known = ", ".join(distribution.frozen_draws) or "none"
         raise TaskError(
-            f"{type(distribution).__name__} says nowhere what its frozen split {split!r} holds: write it into "
-            f"frozen_draws (there: {known}), or give it in frozen_list(split)."
+            f"{type(distribution).__name__} does not define its frozen split {split!r}: add it to frozen_draws "
+            f"(now: {known}), or override frozen_list(split)."
         )
     n, seed = distribution.frozen_draws[split]
     tasks = distribution._accepted(n, np.random.default_rng(seed), lambda unit: distribution.draw(unit, split))
     return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
-
-
-class FiniteTaskDistribution(TaskDistribution):
-    """Every split is a list of tasks, each as likely as the others; all but ``train`` are frozen.
-
-    A subclass says in `training_tasks` and `frozen_list` which tasks these are.
-    """
-
-    unit_dim: int = 1
-
-    @abstractmethod
-    def training_tasks(self) -> TaskBatch:
-        """All tasks of ``train``."""
-
-    def listed_tasks(self, split: str) -> TaskBatch:
-        """The tasks of a frozen split; a subclass whose references are costly gives them without."""
-        return self.frozen_list(split).tasks
-
-    def members(self, split: str) -> TaskBatch:
-        """All tasks of a split, each once."""
-        self.check_split(split)
-        return self.training_tasks() if split == "train" else self.listed_tasks(split)
 
 
 class TaskSampler:

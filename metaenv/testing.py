@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -91,19 +94,12 @@ def check_distribution(distribution: TaskDistribution) -> None:
         lists[split] = set(frozen.tasks.ids)
         assert not distribution.closed or len(lists[split]) == len(frozen), f"{split!r}: a member is listed twice"
         assert set(batch.ids) <= lists[split], f"{split!r}: sample() leaves the frozen list"
-    names = list(lists)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            if distribution.closed:
-                assert lists[first] == lists[second], f"closed family: {first!r} and {second!r} hold other members"
-            else:
-                assert not lists[first] & lists[second], f"splits {first!r} and {second!r} share tasks"
-    try:
-        distribution.sample(1, "tset", np.random.default_rng(0))
-    except TaskError as error:
-        assert "tset" in str(error), error
-    else:
-        raise AssertionError("an unknown split was accepted")
+    for first, second in combinations(lists, 2):
+        if distribution.closed:
+            assert lists[first] == lists[second], f"closed family: {first!r} and {second!r} hold other members"
+        else:
+            assert not lists[first] & lists[second], f"splits {first!r} and {second!r} share tasks"
+    _expect(TaskError, lambda: distribution.sample(1, "tset", np.random.default_rng(0)), "an unknown split", "tset")
 
 
 def _check_task_vector(distribution: TaskDistribution, batch: TaskBatch, split: str) -> None:
@@ -129,7 +125,7 @@ def check_trial(trial: Trial, seed: int = 3) -> None:
         assert not truncated, "the end of a trial is terminated, never truncated"
         assert info["task_id"] == task_id, "the task changed within a trial"
         assert trial.observation_space.contains(observation), "the trial's observation is outside its space"
-        fed_back += float(observation[-3]) / trial.trial_state.reward_scale
+        fed_back += float(observation[-3])
         flags += int(observation[-2]) if not done else 0
         total += reward
         if "episode_return" in info:
@@ -147,6 +143,12 @@ def _random_action(space: gym.spaces.Space[Any], info: dict[str, Any], rng: np.r
         return int(rng.choice(np.flatnonzero(info["action_mask"]))) + int(space.start)
     assert isinstance(space, gym.spaces.Box)
     return rng.uniform(space.low, space.high).astype(np.float32)
+
+
+def _random_actions(env: BatchedEnv, info: dict[str, Any], rng: np.random.Generator) -> NDArray[Any]:
+    """An allowed one for each sub-environment."""
+    rows = [{k: v[i] for k, v in info.items() if k == "action_mask"} for i in range(env.num_envs)]
+    return np.array([_random_action(env.single_action_space, row, rng) for row in rows])
 
 
 def _check_task_from_outside(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
@@ -197,7 +199,7 @@ def _check_refusals(env: gym.Env[Any, Any], inner: MetaEnv) -> None:
 
     env.reset(seed=0)
     for action in _malformed_actions(env.action_space):
-        _expect(ValueError, lambda action=action: inner.step(action), f"malformed action {action!r}")
+        _expect(ValueError, partial(inner.step, action), f"malformed action {action!r}")
     _expect(TaskError, lambda: env.reset(options={"task": Foreign()}), "a task of another family")
     _expect(TaskError, lambda: env.reset(options={"taks": None, "tsk": 1}), "an unknown option")
 
@@ -212,11 +214,12 @@ def _malformed_actions(space: gym.spaces.Space[Any]) -> list[Any]:
     return [nan, far, middle[..., None], np.inf * np.ones_like(middle)]
 
 
-def _expect(kind: type[Exception], call: Callable[[], Any], what: str) -> None:
+def _expect(kind: type[Exception], call: Callable[[], Any], what: str, named: str = "") -> None:
+    """The call is refused, with a message that says more than a word or two, among them what is wrong."""
     try:
         call()
     except kind as error:
-        assert len(str(error)) > 20, f"{what}: the message {str(error)!r} helps nobody"
+        assert len(str(error)) > 20 and named in str(error), f"{what}: the message {str(error)!r} helps nobody"
         return
     raise AssertionError(f"{what} was accepted")
 
@@ -247,31 +250,23 @@ def _check_rows_are_scalars(make: Factory, n: int, steps: int, mode: AutoresetMo
     singles = [make(num_envs=1, autoreset_mode=mode) for _ in range(n)]
     assert batch.metadata["autoreset_mode"] is mode
     observation, info = batch.reset(seed=100)
-    ones = [env.reset(seed=100 + i) for i, env in enumerate(singles)]
+    ones: list[Any] = [env.reset(seed=100 + i) for i, env in enumerate(singles)]
     _assert_rows(observation, [o for o, _ in ones], "reset observation")
     assert batch.observation_space.contains(observation), "reset observation outside the space"
     rng = np.random.default_rng(1)
-    space = batch.single_action_space
     for _ in range(steps):
-        infos = [{k: v[i] for k, v in info.items() if k == "action_mask"} for i in range(n)]
-        actions = np.array([_random_action(space, row, rng) for row in infos])
-        result = batch.step(actions)
+        actions = _random_actions(batch, info, rng)
+        result: Any = batch.step(actions)
         ones = [env.step(actions[i : i + 1]) for i, env in enumerate(singles)]
-        _assert_rows(result[0], [o[0] for o in ones], "observation")
-        _assert_rows(result[1], [o[1] for o in ones], "reward")
-        _assert_rows(result[2], [o[2] for o in ones], "terminated")
-        _assert_rows(result[3], [o[3] for o in ones], "truncated")
+        for part, name in enumerate(("observation", "reward", "terminated", "truncated")):
+            _assert_rows(result[part], [o[part] for o in ones], name)
         info = result[4]
         _assert_rows(info["task_id"], [o[4]["task_id"] for o in ones], "task_id")
         if mode is AutoresetMode.DISABLED and (done := result[2] | result[3]).any():
-            _expect_reset_needed(batch, actions)
+            _expect(ResetNeeded, partial(batch.step, actions), "stepping a finished sub-environment")
             _, info = batch.reset(options={"reset_mask": done})
             for i in np.flatnonzero(done):
                 singles[i].reset(options={"reset_mask": np.array([True])})
-
-
-def _expect_reset_needed(batch: BatchedEnv, actions: NDArray[Any]) -> None:
-    _expect(gym.error.ResetNeeded, lambda: batch.step(actions), "stepping a finished sub-environment")
 
 
 def _assert_rows(batch: NDArray[Any], rows: list[NDArray[Any]], name: str) -> None:
@@ -286,8 +281,7 @@ def _check_final_observations(make: Factory, n: int, steps: int) -> None:
     off.reset(seed=5)
     rng, ended = np.random.default_rng(2), 0
     for _ in range(steps):
-        rows = [{k: v[i] for k, v in info.items() if k == "action_mask"} for i in range(n)]
-        actions = np.array([_random_action(same.single_action_space, row, rng) for row in rows])
+        actions = _random_actions(same, info, rng)
         observation, _, terminated, truncated, info = same.step(actions)
         last, _, _, _, _ = off.step(actions)
         if (done := terminated | truncated).any():

@@ -33,18 +33,10 @@ OBJECTIVES = ("sum", "best")
 class TrialState:
     """What a trial adds to an observation, for ``n`` trials at once; shared by `Trial` and `VectorTrial`.
 
-    The trial's observation is the concatenation, in float32, of
-
-    ====================  =========  ==================================================================
-    part                  size       meaning
-    ====================  =========  ==================================================================
-    observation           d          of the episode now being played
-    last report           d or 0     final observation of the episode before (if ``reports_at_end``)
-    previous action       k or d_a   one-hot, or the vector; zeros at the trial's start
-    previous reward       1          of the environment, times ``reward_scale``; 0 at the trial's start
-    boundary flag         1          1 if the previous step ended an episode
-    progress              1          episodes finished / episodes of the trial
-    ====================  =========  ==================================================================
+    The trial's observation is the concatenation, in float32, of the observation of the present episode; the final
+    observation of the episode before (if ``reports_at_end``); the previous action, one-hot or as a vector, and the
+    previous reward, both 0 at the trial's start; a flag that is 1 if the previous step ended an episode; and the share
+    of the trial's episodes that are finished. Its `layout` names these blocks.
     """
 
     def __init__(
@@ -55,8 +47,8 @@ class TrialState:
         episodes: int,
         objective: str,
         reports_at_end: bool,
-        reward_scale: float,
         hide_history: bool = False,
+        layout: ObservationLayout | None = None,
     ) -> None:
         if episodes < 1:
             raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
@@ -68,48 +60,32 @@ class TrialState:
             )
         self.episodes = episodes
         self.objective = objective
-        self.reward_scale = reward_scale
         self.hide_history = hide_history
         self.action_space = action_space
         self.episode_size = int(observation_space.shape[0])
         self.reports_at_end = reports_at_end
         self._report_size = self.episode_size if reports_at_end else 0
         self._action_size = int(gym.spaces.flatdim(action_space))
-        self.space = self._observation_space(observation_space)
+        self.layout = self._layout(layout or ObservationLayout.of(observation_space))
+        """The trial's observation, block by block, around that of an episode."""
+        self.space = self.layout.box()
         self._extra = np.zeros((n, self._report_size + self._action_size + 3), np.float32)
         self.finished = np.zeros(n, np.int64)  # episodes finished in this trial
         self.episode_return = np.zeros(n)
         self.best = np.full(n, -np.inf)
         self.last_reward = np.zeros(n)  # what the environment paid, before the objective
 
-    def _observation_space(self, inner: gym.spaces.Box) -> gym.spaces.Box:
-        low, high = [inner.low], [inner.high]
-        if self._report_size:
-            low.append(np.minimum(inner.low, 0))
-            high.append(np.maximum(inner.high, 0))
-        if isinstance(self.action_space, gym.spaces.Box):
-            low.append(np.minimum(self.action_space.low.ravel(), 0))
-            high.append(np.maximum(self.action_space.high.ravel(), 0))
-        else:
-            low.append(np.zeros(self._action_size))
-            high.append(np.ones(self._action_size))
-        low.append(np.array([-np.inf, 0, 0]))  # previous reward, boundary flag, progress
-        high.append(np.array([np.inf, 1, 1]))
-        return gym.spaces.Box(
-            np.concatenate(low).astype(np.float32), np.concatenate(high).astype(np.float32), dtype=np.float32
-        )
-
-    def layout(self, inner: ObservationLayout | None) -> ObservationLayout:
-        """The trial's observation, block by block, around that of an episode."""
-        space = self.space
-        low, high = float(space.low[: self.episode_size].min()), float(space.high[: self.episode_size].max())
-        blocks = list(inner.blocks if inner else [Block("observation", "of the episode", low, high, self.episode_size)])
+    def _layout(self, inner: ObservationLayout) -> ObservationLayout:
+        blocks, episode = list(inner.blocks), inner.box()
         if self._report_size:
             meaning = "the final observation of the episode before, after its last step; else 0"
-            blocks.append(Block("last report", meaning, min(low, 0), max(high, 0), self._report_size))
-        action = slice(self.episode_size + self._report_size, -3)
-        kind = "a number each" if isinstance(self.action_space, gym.spaces.Box) else "one-hot"
-        ends = float(space.low[action].min()), float(space.high[action].max())
+            ends = np.minimum(episode.low, 0), np.maximum(episode.high, 0)
+            blocks.append(Block("last report", meaning, *ends, self._report_size))
+        action = self.action_space
+        if isinstance(action, gym.spaces.Box):
+            kind, ends = "a number each", (np.minimum(action.low.ravel(), 0), np.maximum(action.high.ravel(), 0))
+        else:
+            kind, ends = "one-hot", (0.0, 1.0)
         blocks += [
             Block("previous action", f"{kind}; 0 at the trial's start", *ends, self._action_size),
             Block("previous reward", "of the environment; 0 at the trial's start", -np.inf, np.inf),
@@ -156,7 +132,7 @@ class TrialState:
         extra[rows, -2] = done
         extra[rows, -1] = self.finished[rows] / self.episodes
         paid = reward if self.objective == "sum" else self._improvement(rows, done)
-        extra[rows, -3] = reward * self.reward_scale
+        extra[rows, -3] = reward
         return paid, self.finished[rows] >= self.episodes
 
     def _improvement(self, rows: Rows, done: Bools) -> Floats:
@@ -211,7 +187,6 @@ class VectorTrial(BatchedWrapper):
         episodes: K, by default the environment's ``trial_episodes``.
         objective: ``"sum"``: the trial's return is the sum of its episodes' rewards. ``"best"``: it is the best
             episode's return, paid out as the improvement at each episode's end. Default: the environment's own.
-        reward_scale: a declared constant on the previous reward in the observation (never a running estimate).
         autoreset_mode: of the trials; by default the environment's.
         hide_history: hide what the trial remembers, all but the progress: the control that cannot adapt.
 
@@ -224,7 +199,6 @@ class VectorTrial(BatchedWrapper):
         env: BatchedEnv,
         episodes: int | None = None,
         objective: Objective | None = None,
-        reward_scale: float = 1.0,
         autoreset_mode: AutoresetMode | str | None = None,
         hide_history: bool = False,
     ) -> None:
@@ -235,11 +209,10 @@ class VectorTrial(BatchedWrapper):
             env.trial_episodes if episodes is None else episodes,
             objective or env.trial_objective,
             env.reports_at_end,
-            reward_scale,
             hide_history,
+            env.layout,
         )
-        super().__init__(env, self.trial_state.space, autoreset_mode)
-        self.layout = self.trial_state.layout(env.layout)
+        super().__init__(env, self.trial_state.layout, autoreset_mode)
         self.episodes = self.trial_state.episodes
         self._end_report: Info | None = None
         self.keep_transition = False
@@ -360,9 +333,8 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         env: gym.Env[Any, Any],
         episodes: int | None = None,
         objective: Objective | None = None,
-        reward_scale: float = 1.0,
     ) -> None:
-        RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective, reward_scale=reward_scale)
+        RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective)
         gym.Wrapper.__init__(self, env)
         batched = getattr(env.unwrapped, "batch", BatchedEnv)
         self.trial_state = TrialState(
@@ -372,7 +344,6 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             batched.trial_episodes if episodes is None else episodes,
             objective or batched.trial_objective,
             batched.reports_at_end,
-            reward_scale,
         )
         self.episodes = self.trial_state.episodes
         self.observation_space = self.trial_state.space

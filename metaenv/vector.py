@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
@@ -37,7 +38,7 @@ Info = dict[str, Any]
 ALL = slice(None)
 
 DECLARATIONS = ("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings")
-"""What an environment says of itself, and its wrappers after it."""
+"""The class attributes that an environment declares and that its wrappers copy."""
 OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
 
 
@@ -69,9 +70,12 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     trial_objective: ClassVar[str] = "sum"
     """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
     reports_at_end: ClassVar[bool] = False
-    """Whether the last observation of an episode tells something that the next episode's policy must know."""
+    """Whether an episode's last observation carries information that the policy needs in the next episode."""
     best_fixed: ClassVar[str | None] = None
     """Name of the baseline that is the best rule which does not adapt; None where there is none."""
+    baselines_at: ClassVar[str] = ""
+    """Where the function is that gives the `baselines`, such as ``"lab.dose.baselines:baselines"``: a name, because the
+    module of the baselines may import that of the environment."""
     training_settings: ClassVar[Mapping[str, Any]] = {}
     """What `metaenv train` starts from, by the agent's name, as ``{"rl2": {"num_envs": 512, "agent": {…}}}``."""
 
@@ -97,7 +101,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.layout = observation if isinstance(observation, ObservationLayout) else None
-        """What the columns of an observation are, where the environment tells."""
+        """The meaning of an observation's columns; None where only the space is known."""
         self.single_observation_space = observation.box() if isinstance(observation, ObservationLayout) else observation
         self.single_action_space = action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -142,9 +146,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     def baselines(self) -> Mapping[str, Policy]:
         """The policies to compare an agent with, by name; random play needs no mention.
 
-        Import them within the method: who makes the environment does not load its baselines.
+        By default the function at `baselines_at` gives them. A method of one's own should import them in its body, so
+        that making an environment does not load its baselines.
         """
-        return {}
+        return resolve_name(self.baselines_at)() if self.baselines_at else {}
 
     def pictures(
         self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
@@ -152,7 +157,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """Draw what a policy does with the frozen tasks of a split, after its evaluation.
 
         Args:
-            policy: who plays.
+            policy: the one that plays.
             trials: one trial at a time of this environment.
             tasks: what to play; draw as many of them as make a picture.
             folder: where the files go. Name them after ``tasks.split``.

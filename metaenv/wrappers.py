@@ -1,4 +1,4 @@
-"""`ObserveTask`: show the true task to the policy, for the ceiling that an agent who knew it would reach."""
+"""`ObserveTask`: show the true task to the policy, which gives an upper bound for agents that have to infer it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,22 @@ from metaenv.typing import Rows
 from metaenv.vector import BatchedEnv, BatchedWrapper, Observations
 
 
-def _extended(space: gym.spaces.Space[Any], distribution: TaskDistribution) -> gym.spaces.Box:
+def _extended(
+    space: gym.spaces.Space[Any], layout: ObservationLayout | None, distribution: TaskDistribution
+) -> ObservationLayout:
     if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
         raise ValueError(f"ObserveTask needs a one-dimensional Box observation, got {space}")
     unit = np.full((1, distribution.unit_dim), 0.5)
     size = distribution.task_vector(distribution.from_unit(unit, distribution.splits[0])).shape[1]
-    low = np.concatenate([space.low, np.full(size, -1)]).astype(np.float32)
-    return gym.spaces.Box(low, np.concatenate([space.high, np.ones(size)]).astype(np.float32), dtype=np.float32)
+    task = Block("task vector", "the hidden task, for oracles only", -1, 1, size)
+    return (layout or ObservationLayout.of(space)).joined(ObservationLayout([task]))
 
 
 class VectorObserveTask(BatchedWrapper):
     """A vector environment whose observation ends with the true task as a vector, in [-1, 1]."""
 
     def __init__(self, env: BatchedEnv) -> None:
-        space = _extended(env.single_observation_space, env.distribution)
-        super().__init__(env, space)
-        if env.layout is not None:
-            size = space.shape[0] - env.layout.width
-            told = Block("task vector", "the hidden task, which no policy may know", -1, 1, size)
-            self.layout = env.layout.joined(ObservationLayout([told]))
+        super().__init__(env, _extended(env.single_observation_space, env.layout, env.distribution))
         self._vectors = np.empty((env.num_envs, 0), np.float32)
 
     @property
@@ -56,7 +53,7 @@ class ObserveTask(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
         RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
         self._distribution: TaskDistribution = env.get_wrapper_attr("distribution")
-        self.observation_space = _extended(env.observation_space, self._distribution)
+        self.observation_space = _extended(env.observation_space, None, self._distribution).box()
 
     def observation(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """The observation with the task vector behind it."""

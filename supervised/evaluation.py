@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from metaenv.evaluation import write_text
+from metaenv.markdown import table
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
@@ -127,9 +128,9 @@ class Report:
             median = "–" if row["median"] is None else f"{row['median']:.3f}"
             cells = [interval_text(Interval(**row[m])) for m in metrics]
             rows.append([row["learner"], *cells, median, str(row["diverged"]), f"{row['seconds']:.1f}"])
-        table = markdown_table(["learner", *metrics, f"median {metrics[0]}", "diverged", "s"], rows)
+        lines = table(["learner", *metrics, f"median {metrics[0]}", "diverged", "s"], rows)
         count = max(len(found.valid) for found in self.scores.values())
-        return f"{table}\n\n{count} episodes, SHA-256 {self.sha256[:16]}…; ± half the 95 % interval."
+        return "\n".join([*lines, "", f"{count} episodes, SHA-256 {self.sha256[:16]}…; ± half the 95 % interval."])
 
     def to_dict(self) -> dict[str, Any]:
         """All of the table, the problem and the episodes' hash."""
@@ -250,12 +251,6 @@ def _one_seed(column: Floats) -> Floats:
 def _r2(error: Floats, spread: Floats) -> Floats:
     """(..., seeds, tasks) and (..., tasks) to (...)."""
     return 1 - error.mean(axis=(-2, -1)) / spread.mean(axis=-1)
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells; the first column is aligned to the left, the others to the right."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return "\n".join([lines[0], "|---|" + "---:|" * (len(head) - 1), *lines[1:]])
 
 
 def interval_text(interval: Interval, sign: bool = False) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaenv.evaluation import package_versions
 from metaenv.files import write_text
+from metaenv.markdown import table
 from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
@@ -21,7 +22,6 @@ from metaenv.supervised.evaluation import (
     Scores,
     finite_numbers,
     interval_text,
-    markdown_table,
 )
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, is_learner
 
@@ -99,7 +99,7 @@ class FewShotReport:
         """A table of the ranking metric: a row a method, best first, a column a shot count."""
         head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best baseline"]
         head += ["diverged", "training s", "evaluation s"]
-        return f"{markdown_table(head, [self._row(m) for m in self.methods])}\n\n{self.caption}"
+        return "\n".join([*table(head, [self._row(m) for m in self.methods]), "", self.caption])
 
     @property
     def shots(self) -> list[int]:
@@ -180,7 +180,7 @@ class FewShotReport:
 
     def _by_metric(self, metric: str) -> str:
         rows = [[m, *(interval_text(self.interval(m, k, metric)) for k in self.shots)] for m in self.methods]
-        return markdown_table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows)
+        return "\n".join(table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows))
 
 
 def _shots(k: int) -> str:

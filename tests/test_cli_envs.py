@@ -42,7 +42,7 @@ def test_the_page_of_an_environment(name, capsys):
         assert out.count(part) == 1, part
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
     assert ["1", "measured", "1 once the material is made and measured; what follows is 0 before", "[0, 1]"] in rows
-    assert ["10-19", "last report"] == rows[11][:2]
+    assert ["10-19", "last report"] == rows[12][:2]
     assert any(row[:2] == ["27", "progress"] for row in rows)
     onset = ["`onset_target_K`", "K", "900 to 1400", "300 to 2500", "Onset of A + B -> T with 1 um powder."]
     assert any(row[:5] == onset for row in rows), "the parameters of a task"

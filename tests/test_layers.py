@@ -9,11 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("version", "errors", "files", "typing", "imports", "interrupts"),
+    ("version", "errors", "files", "typing", "imports", "interrupts", "stats", "markdown"),
     ("rng", "parameters", "tasks", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
     ("trial", "gym_trials", "wrappers", "policies", "sb3"),
-    ("stats", "markdown", "plots", "canvas", "evaluation", "testing", "pages", "checkpoints", "threads"),
+    ("plots", "canvas", "evaluation", "testing", "pages", "checkpoints", "threads"),
     ("baselines",),
     ("classic", "materials", "molecules", "telescope"),
     ("agents", "supervised"),

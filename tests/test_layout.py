@@ -28,7 +28,7 @@ def test_the_table_tells_columns_meanings_and_ranges():
     lines = WEATHER.table().splitlines()
     assert len(lines) == 5 and len({len(line) for line in lines}) == 1
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["columns", "name", "meaning", "range"]
-    assert set(lines[1]) == {"|", "-"}
+    assert set(lines[1]) == {"|", "-", " "}
     assert [c.strip() for c in lines[2].split("|")[1:-1]] == ["0", "temperature", "outside", "[-50, 60] degrees C"]
     assert [c.strip() for c in lines[4].split("|")[1:-1]] == ["4-5", "wind", "east and north", "[-30, 30] m/s"]
 

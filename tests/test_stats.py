@@ -10,10 +10,8 @@ from metaenv.stats import (
     Interval,
     bootstrap_interval,
     interquartile_mean,
-    iqm_score,
     mean_score,
     paired_difference,
-    probability_of_improvement,
     ratio_of_means,
 )
 
@@ -31,10 +29,8 @@ def test_interquartile_mean_by_hand():
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 11, 40])
 def test_interquartile_mean_is_scipys_trimmed_mean(n):
     x = generator(n).normal(size=(3, n, 2))
-    np.testing.assert_allclose(interquartile_mean(x, axis=1), scipy.stats.trim_mean(x, 0.25, axis=1))
+    np.testing.assert_allclose(interquartile_mean(x[0, :, 0]), scipy.stats.trim_mean(x[0, :, 0], 0.25))
     np.testing.assert_allclose(interquartile_mean(x), scipy.stats.trim_mean(x, 0.25, axis=None))
-    pooled = x.transpose(1, 0, 2).reshape(n, -1)
-    np.testing.assert_allclose(interquartile_mean(x, axis=(0, 2)), scipy.stats.trim_mean(pooled, 0.25, axis=1))
 
 
 @pytest.mark.parametrize("x", [[], [1.0, np.nan, 2.0]])
@@ -80,18 +76,22 @@ def test_ratio_of_means_refuses_an_oracle_no_better_than_random(oracle):
         ratio_of_means([0.5, 0.5], [0.0, 1.0], oracle)
 
 
+def trimmed_mean(x):
+    return scipy.stats.trim_mean(x.reshape(*x.shape[:-2], -1), 0.25, axis=-1)
+
+
 @pytest.mark.parametrize(
     ("statistic", "reference"),
-    [(mean_score, np.mean), (iqm_score, lambda x, axis: scipy.stats.trim_mean(x, 0.25, axis=axis))],
+    [(mean_score, np.mean), (trimmed_mean, lambda x, axis: scipy.stats.trim_mean(x, 0.25, axis=axis))],
 )
 def test_one_seed_agrees_with_scipy(statistic, reference):
     x = generator(1).gamma(2.0, size=80)
-    ours = bootstrap_interval(x, statistic, rng=generator(2), n_resamples=20_000, confidence=0.9)
+    ours = bootstrap_interval(x, statistic, rng=generator(2), n_resamples=20_000)
     theirs = scipy.stats.bootstrap(
         (x,),
         reference,
         n_resamples=20_000,
-        confidence_level=0.9,
+        confidence_level=0.95,
         method="percentile",
         rng=generator(3),
         vectorized=True,
@@ -126,9 +126,9 @@ def test_interval_covers_when_seeds_and_tasks_both_vary():
 def test_width_is_that_of_crossed_factors():
     # The variance of the bootstrapped mean of an additive table a_i + b_j is var(a) / S + var(b) / M, exactly.
     seeds, tasks = np.array([0.0, 3.0, 4.0, 9.0]), generator().normal(size=50)
-    interval = bootstrap_interval(seeds[:, None] + tasks, rng=generator(1), n_resamples=40_000, confidence=0.6827)
+    interval = bootstrap_interval(seeds[:, None] + tasks, rng=generator(1), n_resamples=40_000)
     deviation = np.sqrt(seeds.var() / 4 + tasks.var() / 50)
-    assert (interval.high - interval.low) / 2 == pytest.approx(deviation, rel=0.05)
+    assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * deviation, rel=0.05)
 
 
 def test_tasks_alone_and_seeds_alone():
@@ -184,32 +184,10 @@ def test_difference_draws_the_seeds_of_each_agent_on_their_own():
     assert interval == Interval(0.0, -1.0, 1.0)  # each extreme has probability 1/16
 
 
-def test_probability_of_improvement_by_hand():
-    a, b = [[1.0, 5.0], [3.0, 5.0]], [[2.0, 5.0]]
-    # Task 0: one win in two; task 1: ties only.
-    assert probability_of_improvement(a, b, rng=generator()).estimate == pytest.approx(0.5)
-    assert probability_of_improvement([3.0, 5.0, 0.0, 0.0], [2.0, 5.0, 1.0, 1.0], rng=generator()).estimate == 1.5 / 4
-    assert probability_of_improvement([2.0, 3.0], [1.0, 2.0], rng=generator()) == Interval(1.0, 1.0, 1.0)
-
-
-def test_probability_of_improvement_is_the_mann_whitney_statistic():
-    a, b = generator(0).integers(0, 5, size=(6, 8)), generator(1).integers(1, 6, size=(9, 8))
-    u = [scipy.stats.mannwhitneyu(a[:, j], b[:, j]).statistic / (6 * 9) for j in range(8)]
-    interval = probability_of_improvement(a, b, rng=generator(2))
-    assert interval.estimate == pytest.approx(np.mean(u))
-    assert 0 <= interval.low < interval.estimate < interval.high <= 1
-
-
 def test_same_generator_same_interval():
     x = generator().normal(size=(3, 20))
     assert bootstrap_interval(x, rng=generator(7)) == bootstrap_interval(x, rng=generator(7))
     assert bootstrap_interval(x, rng=generator(7)) != bootstrap_interval(x, rng=generator(8))
-
-
-def test_higher_confidence_is_wider():
-    x = generator().normal(size=(5, 40))
-    widths = [i.high - i.low for i in (bootstrap_interval(x, rng=generator(), confidence=c) for c in (0.5, 0.9, 0.99))]
-    assert widths == sorted(widths)
 
 
 @pytest.mark.parametrize("values", [np.zeros((2, 3, 4)), np.zeros((2, 0)), np.float64(1)])
@@ -221,8 +199,6 @@ def test_scores_of_another_shape_are_refused(values):
 def test_other_tasks_are_refused():
     with pytest.raises(ValueError, match="same tasks"):
         paired_difference(np.zeros((2, 5)), np.zeros((2, 1)), rng=generator())
-    with pytest.raises(ValueError, match="same tasks"):
-        probability_of_improvement(np.zeros(5), np.zeros(4), rng=generator())
     with pytest.raises(ValueError, match="one number a task"):
         bootstrap_interval(np.zeros((2, 5)), ratio_of_means, paired=(np.zeros(5), np.ones(1)), rng=generator())
 
@@ -233,10 +209,9 @@ def test_failed_runs_are_refused(bad):
         bootstrap_interval([1.0, bad], rng=generator())
 
 
-@pytest.mark.parametrize("settings", [{"confidence": 95}, {"confidence": 0.0}, {"n_resamples": 0}])
-def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ValueError, match="expected confidence"):
-        bootstrap_interval([1.0, 2.0], rng=generator(), **settings)
+def test_no_resamples_are_refused():
+    with pytest.raises(ValueError, match="n_resamples >= 1"):
+        bootstrap_interval([1.0, 2.0], rng=generator(), n_resamples=0)
 
 
 def test_statistics_that_pool_the_resamples_are_refused():

@@ -55,7 +55,7 @@ def test_first_episode_counts_whole_even_if_negative():
     from metaenv.trial import TrialState
 
     box = gym.spaces.Box(-1, 1, (1,))
-    memory = TrialState(1, box, box, 3, "best", False, 1.0)
+    memory = TrialState(1, box, box, 3, "best", False)
     memory.begin(slice(None))
     paid = []
     for reward in (-0.5, -0.2, -0.9):

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaenv.baselines import baselines_of
 from metaenv.classic.bandit.exact import bayes_optimal_value
 from metaenv.experiments.comparison import RESAMPLES, cell, mean_interval, play_repeatedly
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.paper_numbers import BANDITS, BanditCell
-from metaenv.experiments.paper_table import CHUNK, PaperExperiment, trial_returns
+from metaenv.experiments.paper_table import PaperExperiment
 from metaenv.experiments.runner import AgentExperiment, Policies, final_policies
 from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, finished
 from metaenv.markdown import table
@@ -67,11 +66,6 @@ class RL2Bandits(PaperExperiment):
 
     cells: tuple[BanditCell, ...] | None = None
     train: tuple[BanditCell, ...] | None = None
-
-    @staticmethod
-    def play(config: TrainConfig, policy: str, test: FrozenTasks) -> Floats:
-        env = config.make_env(num_envs=CHUNK, split="test")
-        return trial_returns(baselines_of(env)[0][policy], env, test)
 
     def bound(self, config: TrainConfig, test: FrozenTasks) -> float | None:
         pulls = config.episodes or 0

@@ -61,7 +61,7 @@ def record_trials(policy: Policy, env: VectorTrial, tasks: TaskBatch, seed: int 
     observations = np.concatenate([first[:, None], record.observations], axis=1)
     # The last three entries are the reward of the step before, the boundary flag and the progress.
     ends = np.nonzero(record.observations[..., -2] > 0)[1].reshape(len(tasks), env.episodes) + 1
-    rewards = record.observations[..., -3].astype(np.float64) / env.trial_state.reward_scale
+    rewards = record.observations[..., -3].astype(np.float64)
     return Trace(observations, record.actions, rewards, ends, record.readings)
 
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from metaenv.classic.mdp import baselines
 from metaenv.experiments.paper_numbers import MDPS, MDPCell
 from metaenv.experiments.paper_table import PaperExperiment
 from metaenv.runs.training import TrainConfig
 from metaenv.tasks import FrozenTasks
-from metaenv.typing import Floats
-
-EPISODES = 10  # of a trial of TabularMDP where settings name no number
 
 
 @dataclass(frozen=True)
@@ -28,10 +22,6 @@ class RL2MDPs(PaperExperiment):
 
     cells: tuple[MDPCell, ...] | None = None
     train: tuple[MDPCell, ...] | None = None
-
-    @staticmethod
-    def play(config: TrainConfig, policy: str, test: FrozenTasks) -> Floats:
-        return baselines.play(policy, config.episodes or EPISODES, test.tasks, np.random.default_rng(0))
 
     def bound(self, config: TrainConfig, test: FrozenTasks) -> float | None:
         """Expected total reward of the optimal policy of each MDP, which a policy would have to know beforehand."""

@@ -1,7 +1,7 @@
 """The tables of the RL² paper, every cell beside ours.
 
-All policies meet the same frozen test tasks, and on bandits the same noise on the same pulls, so that columns are
-paired. What was played or trained is kept in the output folder and not done again.
+All policies meet the same frozen test tasks, and the same noise on the same steps, so that columns are paired. What
+was played or trained is kept in the output folder and not done again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from metaenv.baselines import baselines_of
 from metaenv.evaluation import first_tasks, package_versions, write_text
 from metaenv.experiments.comparison import mean_interval
 from metaenv.experiments.paper_numbers import INSTANCES, PaperTable
@@ -87,11 +88,6 @@ class PaperExperiment(AgentExperiment):
     sample: bool = True
     """Whether to draw RL²'s actions from its policy, as in training, instead of taking the most likely ones."""
 
-    @staticmethod
-    @abstractmethod
-    def play(config: TrainConfig, policy: str, test: FrozenTasks) -> Floats:
-        """Total rewards (n,) of a baseline on the test tasks."""
-
     @abstractmethod
     def bound(self, config: TrainConfig, test: FrozenTasks) -> float | None:
         """The number in the last column, where it is known."""
@@ -125,13 +121,13 @@ class PaperExperiment(AgentExperiment):
 
     def _play_baselines(self) -> None:
         jobs = [
-            (type(self).play, self.config(row), policy, self.tasks, self._path(row, policy))
+            (self.config(row), policy, self.tasks, self._path(row, policy))
             for row in self.rows
             for policy in self.paper.all_policies.values()
         ]
-        todo = [job for job in jobs if kept(job[4], frozen_tests(job[1], self.tasks)) is None]
+        todo = [job for job in jobs if kept(job[3], frozen_tests(job[0], self.tasks)) is None]
         print(f"{len(jobs)} classical cells, {len(jobs) - len(todo)} of them played already.", flush=True)
-        map_runs(play_baseline, [(*job[:4], job[4].resolve()) for job in todo], self.engine, self.workers)
+        map_runs(play_baseline, [(*job[:3], job[3].resolve()) for job in todo], self.engine, self.workers)
 
     def _path(self, row: str, policy: str) -> Path:
         """Where a baseline's results are kept."""
@@ -179,16 +175,10 @@ class PaperExperiment(AgentExperiment):
         ]
 
 
-def play_baseline(
-    play: Callable[[TrainConfig, str, FrozenTasks], Floats],
-    config: TrainConfig,
-    policy: str,
-    tasks: int | None,
-    path: Path,
-) -> None:
+def play_baseline(config: TrainConfig, policy: str, tasks: int | None, path: Path) -> None:
     """Let a baseline play frozen test tasks, and write their returns to ``path``."""
-    test = frozen_tests(config, tasks)
-    _keep(lambda: play(config, policy, test), test, path)
+    test, env = frozen_tests(config, tasks), config.make_env(num_envs=CHUNK, split="test")
+    _keep(lambda: trial_returns(baselines_of(env)[0][policy], env, test), test, path)
 
 
 def play_agent(folder: Path, sample: bool, test: FrozenTasks) -> dict[str, Any]:

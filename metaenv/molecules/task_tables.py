@@ -12,15 +12,16 @@ import numpy as np
 
 from metaenv.errors import TaskError
 from metaenv.molecules.chem.fragments import DATA
-from metaenv.tasks import FiniteTaskDistribution, FrozenTasks, TaskBatch
+from metaenv.tasks import FrozenTasks, TaskBatch, TaskDistribution
 
 
-class TabulatedDistribution(FiniteTaskDistribution):
+class TabulatedDistribution(TaskDistribution):
     """Every split is a table of tasks, each as likely as the others; but for ``train``, a sample of it is frozen.
 
     The sample is drawn anew in every process, and must have the hash that it had when it was frozen.
     """
 
+    unit_dim: int = 1
     frozen_file: ClassVar[str]
     """In ``data/``: the hashes, written by `metaenv.molecules.build.build_data`."""
     frozen_sizes: ClassVar[Mapping[str, int]]
@@ -63,16 +64,13 @@ class TabulatedDistribution(FiniteTaskDistribution):
         if not self.hashes(tasks).items() <= self.manifest()[split].items():
             raise TaskError(f"the list {split!r} of {self} is not the one that was frozen; install metaenv again")
 
-    def training_tasks(self) -> TaskBatch:
-        """All tasks of ``train``."""
-        return self.all_tasks("train")
-
-    def listed_tasks(self, split: str) -> TaskBatch:
-        """The evaluation list of a split, checked against its hash."""
-        return _listed(self, split)
+    def members(self, split: str) -> TaskBatch:
+        """All tasks of ``train``; of another split its evaluation list, checked against its hash."""
+        self.check_split(split)
+        return self.all_tasks("train") if split == "train" else _listed(self, split)
 
     def frozen_list(self, split: str) -> FrozenTasks:
-        """The same, with references."""
+        """The evaluation list of a split, with references."""
         return _frozen(self, split)
 
 
@@ -85,7 +83,7 @@ def _listed(distribution: TabulatedDistribution, split: str) -> TaskBatch:
 
 @lru_cache(maxsize=32)
 def _frozen(distribution: TabulatedDistribution, split: str) -> FrozenTasks:
-    tasks = distribution.listed_tasks(split)
+    tasks = _listed(distribution, split)
     return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
 
 

@@ -15,7 +15,7 @@ from toy_trials import Bandit, StopAt
 from metaenv.agents.config import Teacher
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
-from metaenv.classic.mdp.policies import baselines
+from metaenv.classic.mdp.baselines import Greedy
 from metaenv.policies import AgentPolicy, play_trials
 from metaenv.trial import VectorTrial, make_trials
 
@@ -80,7 +80,7 @@ def test_taught_training_resumes_exactly(tmp_path: Path) -> None:
 
 def test_a_teacher_of_mdps_watches_what_the_agent_plays() -> None:
     env = make_trials("TabularMDP", 4, episodes=2)
-    teacher = baselines()["greedy"]
+    teacher = Greedy()
     observation, _ = env.reset(seed=0)
     teacher.start(env, np.random.default_rng(0))
     counts = np.zeros((4, 10, 5))
@@ -91,7 +91,7 @@ def test_a_teacher_of_mdps_watches_what_the_agent_plays() -> None:
         counts[np.arange(4), observation[:, :10].argmax(1), played] += 1
         observation, *_ = env.step(played)
         teacher.observe(played, env.trial_state.last_reward.copy())
-    np.testing.assert_array_equal(teacher._policy.visits, counts)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(teacher.visits, counts)
 
 
 @pytest.mark.parametrize(

@@ -1,78 +1,32 @@
-"""Policies of the Bernoulli bandits in Table 1 of the RL² paper, and the exact ones it lacks.
-
-Each plays many bandits at once: all arrays carry a leading axis `n`, one row a bandit.
+"""Baselines for Bernoulli bandits: those of Table 1 of the RL² paper, and the exact ones it lacks.
 
 Yan Duan, John Schulman, Xi Chen, Peter Bartlett, Ilya Sutskever, Pieter Abbeel,
 "RL²: Fast Reinforcement Learning via Slow Reinforcement Learning", 2016, https://arxiv.org/abs/1611.02779
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from metaenv.classic.bandit.exact import Arm, Belief, GittinsTable, bayes_optimal_policy, gittins_table
-
-FloatArray = NDArray[np.floating]
-IntArray = NDArray[np.int64]
+from metaenv.classic.bandit.env import BernoulliBanditVectorEnv
+from metaenv.classic.bandit.exact import GittinsTable, gittins_table
+from metaenv.classic.tuning import tuned
+from metaenv.policies import Policy
+from metaenv.trial import VectorTrial
+from metaenv.typing import Floats, Index
+from metaenv.vector import Observations
 
 TUNED_C: Mapping[int, float] = MappingProxyType({10: 0.1, 100: 0.2, 500: 0.2})
 """Best c of `UCB1` for each number of pulls, by a grid of 0.1 to 0.5 for k = 5, 10 and 50 arms alike."""
 
 TUNED_EPSILON: Mapping[int, float] = MappingProxyType({10: 0.0, 100: 0.01, 500: 0.05})
 """Best epsilon of `EpsilonGreedy` for each number of pulls, by a grid of 0 to 0.1; below 500 pulls 0 is as good."""
-
-
-class BanditPolicy(Protocol):
-    """A policy for `n` bandits at once: `start`, then `act` and `observe` in turn, `horizon` times."""
-
-    def start(self, n: int, n_arms: int, horizon: int, rng: np.random.Generator) -> None:
-        """Forget everything and expect `n` new bandits of `n_arms` arms, to be pulled `horizon` times each."""
-        ...
-
-    def act(self) -> IntArray:
-        """The arm to pull in each bandit, shape (n,), in [0, n_arms)."""
-        ...
-
-    def observe(self, action: ArrayLike, reward: ArrayLike) -> None:
-        """Learn the rewards, 0 or 1, that the arms `action` gave; both of shape (n,)."""
-        ...
-
-
-def play(policy: BanditPolicy, probabilities: ArrayLike, n_pulls: int, rng: np.random.Generator) -> NDArray[np.int8]:
-    """Plays `n_pulls` of every bandit.
-
-    With generators in the same state, two policies meet common random numbers: the reward of pull t on
-    arm a of bandit i is the same for both, whatever they did before. Their difference is then paired.
-
-    Args:
-        policy: it is started anew.
-        probabilities: chance of reward of each arm, in [0, 1], shape (n, n_arms).
-        n_pulls: pulls of each bandit, at least 1.
-        rng: spawns two streams, one for the rewards and one for the policy.
-
-    Returns:
-        Rewards, 0 or 1, shape (n, n_pulls).
-
-    Raises:
-        ValueError: `probabilities` has another shape or leaves [0, 1], or `n_pulls` is below 1.
-    """
-    chances = _checked_probabilities(probabilities)
-    if n_pulls < 1:
-        raise ValueError(f"expected n_pulls >= 1, got {n_pulls}; a trial needs a pull")
-    reward_rng, policy_rng = rng.spawn(2)
-    n, n_arms = chances.shape
-    policy.start(n, n_arms, n_pulls, policy_rng)
-    rewards = np.empty((n, n_pulls), np.int8)
-    for t in range(n_pulls):
-        action = policy.act()
-        draws = reward_rng.random((n, n_arms))  # for all arms, so that the stream does not depend on the action
-        rewards[:, t] = draws[np.arange(n), action] < chances[np.arange(n), action]
-        policy.observe(action, rewards[:, t])
-    return rewards
 
 
 class CountingPolicy(ABC):
@@ -86,64 +40,48 @@ class CountingPolicy(ABC):
         rng: the policy's own randomness.
     """
 
-    successes: IntArray
-    failures: IntArray
+    successes: Index
+    failures: Index
     horizon: int
     pulls: int
     rng: np.random.Generator
 
     @abstractmethod
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """How much each arm is worth pulling now, shape (n, n_arms)."""
 
-    def start(self, n: int, n_arms: int, horizon: int, rng: np.random.Generator) -> None:
-        """See `BanditPolicy.start`."""
-        self.successes = np.zeros((n, n_arms), np.int64)
-        self.failures = np.zeros((n, n_arms), np.int64)
-        self.horizon, self.pulls, self.rng = horizon, 0, rng
+    def check(self, env: VectorTrial) -> None:
+        """Raise ValueError unless ``env`` plays trials of BernoulliBandit."""
+        if not isinstance(env.innermost, BernoulliBanditVectorEnv):
+            raise ValueError(f"expected trials of BernoulliBandit, got {type(env.innermost).__name__}")
 
-    def act(self) -> IntArray:
-        """See `BanditPolicy.act`."""
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Forget everything. Raises ValueError for trials of another environment."""
+        self.check(env)
+        shape = env.num_envs, int(env.single_action_space.n)  # type: ignore[attr-defined]
+        self.successes, self.failures = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.horizon, self.pulls, self.rng = env.episodes, 0, rng
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The arms to pull. A bandit shows nothing: all that counts is what `observe` was told."""
         return random_argmax(self.scores(), self.rng)
 
-    def observe(self, action: ArrayLike, reward: ArrayLike) -> None:
-        """See `BanditPolicy.observe`.
-
-        Raises:
-            ValueError: wrong shapes, an unknown arm, or a reward other than 0 and 1; nothing is learned then.
-        """
-        arm, gain = self._checked_outcome(action, reward)
-        rows = np.arange(len(arm))
-        self.successes[rows, arm] += gain
-        self.failures[rows, arm] += 1 - gain
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Learn what the arms paid. Raises ValueError for rewards other than 0 and 1; nothing is learned then."""
+        if not ((reward == 0) | (reward == 1)).all():
+            raise ValueError(f"expected rewards of 0 or 1, got {np.unique(reward)[:5]}; only Bernoulli arms are played")
+        rows, gain = np.arange(len(reward)), reward.astype(np.int64)
+        self.successes[rows, action] += gain
+        self.failures[rows, action] += 1 - gain
         self.pulls += 1
 
-    def posterior_mean(self) -> FloatArray:
+    def posterior_mean(self) -> Floats:
         """Mean of Beta(1 + successes, 1 + failures), shape (n, n_arms)."""
         return (1 + self.successes) / (2 + self.successes + self.failures)
 
-    def posterior_sample(self) -> FloatArray:
+    def posterior_sample(self) -> Floats:
         """One draw from Beta(1 + successes, 1 + failures) for every arm, shape (n, n_arms)."""
         return self.rng.beta(1 + self.successes, 1 + self.failures)
-
-    def _checked_outcome(self, action: ArrayLike, reward: ArrayLike) -> tuple[IntArray, IntArray]:
-        arm, gain = np.asarray(action), np.asarray(reward)
-        n, n_arms = self.successes.shape
-        if arm.shape != (n,) or gain.shape != (n,):
-            raise ValueError(f"expected action and reward of shape ({n},), got {arm.shape} and {gain.shape}")
-        if not np.isin(arm, list(range(n_arms))).all():
-            raise ValueError(f"expected actions in 0..{n_arms - 1}, got {arm.min()}..{arm.max()}")
-        if not np.isin(gain, (0, 1)).all():
-            raise ValueError(f"expected rewards of 0 or 1, got {np.unique(gain)[:5]}; only Bernoulli arms are played")
-        return arm.astype(np.int64), gain.astype(np.int64)
-
-
-class Random(CountingPolicy):
-    """Pulls every arm with the same probability."""
-
-    def scores(self) -> FloatArray:
-        """The same for all arms."""
-        return np.zeros(self.successes.shape)
 
 
 class Greedy(CountingPolicy):
@@ -153,7 +91,7 @@ class Greedy(CountingPolicy):
     or more (n=100, k=5: 76.3 against 74.8).
     """
 
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """Posterior means."""
         return self.posterior_mean()
 
@@ -162,20 +100,21 @@ class EpsilonGreedy(CountingPolicy):
     """Greedy, but a random arm with probability epsilon.
 
     Args:
-        epsilon: probability of a random pull, in [0, 1]. The paper tunes it for every cell of Table 1.
+        epsilon: probability of a random pull, in [0, 1], or a table of it by the number of pulls. The paper tunes it
+            for every cell of Table 1.
 
     Raises:
         ValueError: `epsilon` is outside [0, 1].
     """
 
-    def __init__(self, epsilon: float) -> None:
-        if not 0 <= epsilon <= 1:
+    def __init__(self, epsilon: float | Mapping[int, float] = TUNED_EPSILON) -> None:
+        if not (isinstance(epsilon, Mapping) or 0 <= epsilon <= 1):
             raise ValueError(f"expected epsilon in [0, 1], got {epsilon}; it is a probability")
         self.epsilon = epsilon
 
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """Posterior means; all the same in the bandits that explore now."""
-        explores = self.rng.random((len(self.successes), 1)) < self.epsilon
+        explores = self.rng.random((len(self.successes), 1)) < tuned(self.epsilon, self.horizon)
         return np.where(explores, 0.0, self.posterior_mean())
 
 
@@ -187,27 +126,28 @@ class UCB1(CountingPolicy):
     Analysis of the Multiarmed Bandit Problem", Machine Learning 47, 2002; far smaller values win here.
 
     Args:
-        c: weight of the bonus, at least 0. The paper tunes it for every cell of Table 1.
+        c: weight of the bonus, at least 0, or a table of it by the number of pulls. The paper tunes it for every cell
+            of Table 1.
 
     Raises:
         ValueError: `c` is negative.
     """
 
-    def __init__(self, c: float) -> None:
-        if not c >= 0:
+    def __init__(self, c: float | Mapping[int, float] = TUNED_C) -> None:
+        if not (isinstance(c, Mapping) or c >= 0):
             raise ValueError(f"expected c >= 0, got {c}; a negative bonus would shun what is unknown")
         self.c = c
 
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """Upper confidence bounds."""
-        counts = 2 + self.successes + self.failures
-        return self.posterior_mean() + self.c * np.sqrt(2 * np.log(self.pulls + 1) / counts)
+        c, counts = tuned(self.c, self.horizon), 2 + self.successes + self.failures
+        return self.posterior_mean() + c * np.sqrt(2 * np.log(self.pulls + 1) / counts)
 
 
 class ThompsonSampling(CountingPolicy):
     """Draws each arm from its posterior and pulls the highest draw (Thompson, Biometrika 25, 1933)."""
 
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """One posterior draw for every arm."""
         return self.posterior_sample()
 
@@ -238,7 +178,7 @@ class OptimisticThompson(CountingPolicy):
             raise ValueError(f"expected votes >= 1, got {votes}; each vote is one posterior draw")
         self.votes = votes
 
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """Votes for every arm."""
         tally = np.zeros(self.successes.shape)
         rows = np.arange(len(tally))
@@ -250,70 +190,39 @@ class OptimisticThompson(CountingPolicy):
 class GittinsIndex(CountingPolicy):
     """Pulls the arm with the highest finite-horizon Gittins index; near-optimal. See `exact.gittins_table`.
 
-    Args:
-        ties: which of the best arms it pulls. By symmetry it earns the same; only a policy that always takes the
-            ``"first"`` of them can be imitated from what it has seen.
+    Of equally good arms it pulls the first. By symmetry a random one would earn the same, but only a policy that always
+    takes the first one can be imitated from what it has seen.
     """
 
     _table: GittinsTable
 
-    def __init__(self, ties: Literal["random", "first"] = "random") -> None:
-        if ties not in ("random", "first"):
-            raise ValueError(f"expected ties to be 'random' or 'first', got {ties!r}")
-        self.ties = ties
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """Also computes the table of a new number of pulls (0.2 s for 100 pulls, 20 s for 500)."""
+        super().start(env, rng)
+        self._table = gittins_table(self.horizon)
 
-    def act(self) -> IntArray:
-        """See `BanditPolicy.act`."""
-        return self.scores().argmax(axis=1) if self.ties == "first" else super().act()
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """The first of the best arms."""
+        return self.scores().argmax(axis=1)
 
-    def start(self, n: int, n_arms: int, horizon: int, rng: np.random.Generator) -> None:
-        """See `BanditPolicy.start`; computes the table of a new horizon (0.2 s for 100 pulls, 20 s for 500)."""
-        super().start(n, n_arms, horizon, rng)
-        self._table = gittins_table(horizon)
-
-    def scores(self) -> FloatArray:
+    def scores(self) -> NDArray[np.floating]:
         """Gittins indices for the pulls left."""
         return self._table.index(self.successes, self.failures, self.horizon - self.pulls)
 
 
-class BayesOptimal(CountingPolicy):
-    """Plays `exact.bayes_optimal_policy`: no policy does better in expectation. For few pulls only."""
-
-    _policy: Mapping[Belief, Arm]
-
-    def start(self, n: int, n_arms: int, horizon: int, rng: np.random.Generator) -> None:
-        """See `BanditPolicy.start`.
-
-        Raises:
-            ValueError: the problem has too many beliefs to be solved exactly.
-        """
-        super().start(n, n_arms, horizon, rng)
-        self._policy = bayes_optimal_policy(horizon, n_arms)
-
-    def scores(self) -> FloatArray:
-        """1 for the optimal arms, 0 for the others."""
-        # Arms as single numbers, so that bandits with the same belief, of which there are few, are looked up once.
-        base = self.horizon + 1
-        code = self.successes * base + self.failures  # (n, n_arms)
-        beliefs, belief_of = np.unique(np.sort(code, axis=1), axis=0, return_inverse=True)
-        best = np.array([self._best_code(row, base) for row in beliefs.tolist()])
-        return (code == best[belief_of.ravel(), None]).astype(float)
-
-    def _best_code(self, codes: list[int], base: int) -> int:
-        successes, failures = self._policy[tuple(divmod(code, base) for code in codes if code)]
-        return successes * base + failures
-
-
-def random_argmax(scores: FloatArray, rng: np.random.Generator) -> IntArray:
+def random_argmax(scores: NDArray[np.floating], rng: np.random.Generator) -> Index:
     """Index of the highest score of every row, drawn uniformly among ties: (n, k) to (n,)."""
     is_best = scores == scores.max(axis=1, keepdims=True)
     return np.where(is_best, rng.random(scores.shape), -1).argmax(axis=1)
 
 
-def _checked_probabilities(probabilities: ArrayLike) -> NDArray[np.float64]:
-    chances = np.asarray(probabilities, dtype=np.float64)
-    if chances.ndim != 2 or chances.size == 0:
-        raise ValueError(f"expected probabilities of shape (n, n_arms), got {chances.shape}; one row a bandit")
-    if not ((chances >= 0) & (chances <= 1)).all():
-        raise ValueError(f"expected probabilities in [0, 1], got {chances.min()} to {chances.max()}")
-    return chances
+def baselines() -> dict[str, Policy]:
+    """The columns of Table 1 of the RL² paper, with settings tuned for the number of pulls."""
+    return {
+        "greedy": Greedy(),
+        "epsilon-greedy": EpsilonGreedy(),
+        "UCB1": UCB1(),
+        "Thompson": ThompsonSampling(),
+        "OTS (vote-30)": OptimisticThompson(),
+        "Gittins index": GittinsIndex(),
+    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -16,15 +15,13 @@ from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
-if TYPE_CHECKING:
-    from metaenv.policies import Policy
-
 
 class BernoulliBanditVectorEnv(BatchedEnv):
     """``num_envs`` Bernoulli bandits; see `BernoulliBanditEnv`."""
 
     trial_episodes: ClassVar[int] = 10
     episode_length: ClassVar[int] = 1
+    baselines_at: ClassVar[str] = "metaenv.classic.bandit.baselines:baselines"
 
     def __init__(
         self,
@@ -48,11 +45,6 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         self.n_arms = n_arms
         self._arm = np.full(num_envs, -1)
         self._paid = np.zeros(num_envs)
-
-    def baselines(self) -> Mapping[str, Policy]:
-        from metaenv.classic.bandit.policies import baselines
-
-        return baselines()
 
     def begin(self, rows: Rows) -> None:
         # The last pull stays to be drawn and reported; the next one overwrites it.
@@ -79,7 +71,7 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         return f"arm {self._arm[row]} of {self.n_arms} paid {self._paid[row]:.0f}"
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        from metaenv.classic.bandit.render import bandit_frame
+        from metaenv.classic.render import bandit_frame
 
         return bandit_frame(self.tasks.probabilities[row], int(self._arm[row]), float(self._paid[row]))
 

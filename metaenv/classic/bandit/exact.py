@@ -2,17 +2,15 @@
 
 Both solutions are Bayesian: after `s` successes and `f` failures an arm is worth Beta(1 + s, 1 + f).
 
-- `bayes_optimal_value`, `bayes_optimal_policy`: dynamic programming over all arms together. Exact; few pulls only.
+- `bayes_optimal_value`: dynamic programming over all arms together. Exact; few pulls only.
 - `gittins_table`: one index an arm, by dynamic programming on a single arm. Near-optimal; hundreds of pulls.
 
 Yan Duan, John Schulman, Xi Chen, Peter Bartlett, Ilya Sutskever, Pieter Abbeel,
 "RL²: Fast Reinforcement Learning via Slow Reinforcement Learning", 2016, https://arxiv.org/abs/1611.02779
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +27,12 @@ _GRID_POINTS = 301  # chosen: the largest error of an index is 7e-4 for 100 pull
 _GRID_CHUNK = 16  # chosen: known rates swept together; more only costs cache
 
 
+@lru_cache(maxsize=8)
 def bayes_optimal_value(n_pulls: int, n_arms: int) -> float:
     """Expected total reward of the best possible policy, averaged over the prior p_i ~ U[0, 1].
 
-    No policy, learned or not, can beat this number in expectation. An arm beyond the n_pulls-th
-    changes nothing, as it can never be pulled.
+    No policy, learned or not, can beat this number in expectation. An arm beyond the n_pulls-th changes nothing, as it
+    can never be pulled.
 
     Args:
         n_pulls: pulls in the trial, at least 1.
@@ -45,48 +44,14 @@ def bayes_optimal_value(n_pulls: int, n_arms: int) -> float:
     Raises:
         ValueError: a size is below 1, or the problem has too many beliefs to enumerate.
     """
-    value, _ = _solve(n_pulls, n_arms)
-    return value
-
-
-def bayes_optimal_policy(n_pulls: int, n_arms: int) -> Mapping[Belief, Arm]:
-    """The best arm to pull in every reachable belief of an `n_pulls` trial.
-
-    The pulls left follow from the belief, so it alone is the key: `policy[()]` is the first pull,
-    `policy[((0, 1), (2, 0))]` the fourth, with one arm that failed once and one that succeeded twice.
-    `(0, 0)` stands for any arm not pulled yet.
-
-    Args:
-        n_pulls: pulls in the trial, at least 1.
-        n_arms: arms of the bandit, at least 1.
-
-    Returns:
-        Read-only mapping from the belief to the (successes, failures) of the arm to pull.
-
-    Raises:
-        ValueError: a size is below 1, or the problem has too many beliefs to enumerate.
-    """
-    _, policy = _solve(n_pulls, n_arms)
-    return policy
-
-
-@lru_cache(maxsize=8)
-def _solve(n_pulls: int, n_arms: int) -> tuple[float, Mapping[Belief, Arm]]:
     _check_solvable(n_pulls, n_arms)
     levels: list[set[Belief]] = [{()}]
     while len(levels) < n_pulls:
         levels.append({after for belief in levels[-1] for after in _successors(belief, n_arms)})
-    policy: dict[Belief, Arm] = {}
     values: dict[Belief, float] = {}
     for level in reversed(levels):
-        best = {belief: _best_pull(belief, n_arms, values) for belief in level}
-        values = {belief: value for belief, (value, _) in best.items()}
-        policy.update((belief, arm) for belief, (_, arm) in best.items())
-    return values[()], MappingProxyType(policy)
-
-
-def _best_pull(belief: Belief, n_arms: int, values_after: dict[Belief, float]) -> tuple[float, Arm]:
-    return max((_pull_value(belief, arm, values_after), arm) for arm in _choices(belief, n_arms))
+        values = {belief: max(_pull_value(belief, arm, values) for arm in _choices(belief, n_arms)) for belief in level}
+    return values[()]
 
 
 def _pull_value(belief: Belief, arm: Arm, values_after: dict[Belief, float]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.classic.gridnavi.env import PLACES, PROBLEM, SIZE
-from metaenv.classic.gridnavi.exact import ON_GOAL, GridProblem, SearchPlan, bayes_optimal_plan, best_blind_search
+from metaenv.classic.gridnavi.exact import ON_GOAL, SearchPlan, bayes_optimal_plan, best_blind_search
 from metaenv.policies import Policy
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
@@ -34,47 +34,42 @@ def step_towards(cells: Index, goals: Index, column_first: NDArray[np.bool_]) ->
     return np.where((across != STAY) & (column_first | (along == STAY)), across, along)
 
 
-class WalkingPolicy(ABC):
-    """What the policies share: where the walker is, how far the episode has come, and the goal once it was found."""
+class SearchPolicy(ABC):
+    """Searches until the goal is found; then walks straight to it and stays. All trials are at the same step.
+
+    A subclass says how it searches, in `search`.
+    """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin: no goal is known."""
         n = env.num_envs
-        self._rng = rng
-        self._goals = np.full(n, UNKNOWN)
-        self._cells = np.zeros(n, np.intp)
-        self._step, self._episode = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.rng = rng
+        self.steps = 0
+        """How many were made in this trial."""
+        self.goals = np.full(n, UNKNOWN)
+        """(n,) cells of the goals that were found."""
+        self.cells = np.zeros(n, np.intp)
+        """(n,) where the walkers are."""
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """To the goal where it is known; else search."""
-        self._cells = cells_seen(observation)
-        began = observation[:, -2] > 0  # the trial's boundary flag
-        self._step[began] = 0
-        self._episode[began] += 1
-        self._new_episode(began)
-        home = step_towards(self._cells, self._goals, np.ones(len(began), bool))
-        return np.where(self._goals == UNKNOWN, self._search(), home)
+        self.cells = cells_seen(observation)
+        home = step_towards(self.cells, self.goals, np.ones(len(self.cells), bool))
+        return np.where(self.goals == UNKNOWN, self.search(), home)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """Learn whether the cell just reached is the goal."""
-        reached = PROBLEM.next_cell[self._cells, action]
-        self._goals = np.where(reward >= ON_GOAL, reached, self._goals)
-        self._step += 1
-        self._exclude(reached)
-
-    def _new_episode(self, began: NDArray[np.bool_]) -> None:  # noqa: B027 (optional)
-        """Called before each action with the rows in which an episode has just begun, but for the first."""
-
-    def _exclude(self, cells: Index) -> None:  # noqa: B027 (optional)
-        """Called after each action with the cells reached."""
+        self.cells = PROBLEM.next_cell[self.cells, action]
+        self.goals = np.where(reward >= ON_GOAL, self.cells, self.goals)
+        self.steps += 1
 
     @abstractmethod
-    def _search(self) -> Index:
-        """(n,) moves of the rows that look for their goal."""
+    def search(self) -> Index:
+        """(n,) moves of the walkers that look for their goal."""
 
 
-class PlanPolicy(WalkingPolicy):
-    """Follows a search plan, over and over, until the goal is found; then stays there, or walks straight to it.
+class PlanPolicy(SearchPolicy):
+    """Follows a search plan, over and over, until the goal is found.
 
     Args:
         plan: where to search.
@@ -84,49 +79,52 @@ class PlanPolicy(WalkingPolicy):
     def __init__(self, plan: SearchPlan, remembers: bool) -> None:
         self.plan, self.remembers = plan, remembers
 
-    def _new_episode(self, began: NDArray[np.bool_]) -> None:
-        if not self.remembers:
-            self._goals[began] = UNKNOWN
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """To the goal where it is known; else the plan's next move."""
+        if self.steps % PROBLEM.steps == 0 and not self.remembers:
+            self.goals[:] = UNKNOWN
+        return super().act(observation)
 
-    def _search(self) -> Index:
-        step = np.minimum(self._step, self.plan.problem.steps - 1)
-        return self.plan.actions[self._episode % len(self.plan.actions), step]
+    def search(self) -> Index:
+        """The plan's next move."""
+        episode, step = divmod(self.steps, PROBLEM.steps)
+        return np.full(len(self.cells), self.plan.actions[episode % len(self.plan.actions), step])
 
 
-class PosteriorSampling(WalkingPolicy):
+class PosteriorSampling(SearchPolicy):
     """Each episode, draw a goal that is not excluded and walk there by a random shortest path; draw again if it is.
 
     Thompson, Biometrika 25, 1933; figure 1 of VariBAD sets it against the Bayes-optimal policy.
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """See `WalkingPolicy.start`."""
+        """New trials begin: every goal is possible."""
         super().start(env, rng)
         self._possible = np.zeros((env.num_envs, len(PLACES)), bool)
         self._possible[:, PROBLEM.goal_cells] = True
-        self._drawn = self._draw()
 
-    def _draw(self) -> Index:
-        return np.where(self._possible, self._rng.random(self._possible.shape), -1).argmax(axis=1)
+    def search(self) -> Index:
+        """Towards the goal drawn."""
+        if self.steps % PROBLEM.steps == 0:
+            self._drawn = self._draw()
+        return step_towards(self.cells, self._drawn, self.rng.random(len(self.cells)) < 0.5)
 
-    def _new_episode(self, began: NDArray[np.bool_]) -> None:
-        if began.any():
-            self._drawn = np.where(began, self._draw(), self._drawn)
-
-    def _exclude(self, cells: Index) -> None:
-        rows = np.arange(len(cells))
-        self._possible[rows, cells] = False
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Exclude the cells reached as goals, known goals too, as nobody searches for those any more."""
+        super().observe(action, reward)
+        rows = np.arange(len(self.cells))
+        self._possible[rows, self.cells] = False
         if (stale := ~self._possible[rows, self._drawn]).any():
             self._drawn = np.where(stale, self._draw(), self._drawn)
 
-    def _search(self) -> Index:
-        return step_towards(self._cells, self._drawn, self._rng.random(len(self._cells)) < 0.5)
+    def _draw(self) -> Index:
+        return np.where(self._possible, self.rng.random(self._possible.shape), -1).argmax(axis=1)
 
 
-def baselines(problem: GridProblem = PROBLEM) -> dict[str, Policy]:
-    """The best search of one episode, repeated by a policy who forgets; posterior sampling; the Bayes-optimal one."""
+def baselines() -> dict[str, Policy]:
+    """The best search of one episode, repeated by a policy that forgets; posterior sampling; the Bayes-optimal one."""
     return {
-        "best blind search": PlanPolicy(best_blind_search(problem), remembers=False),
+        "best blind search": PlanPolicy(best_blind_search(PROBLEM), remembers=False),
         "posterior sampling": PosteriorSampling(),
-        "Bayes-optimal": PlanPolicy(bayes_optimal_plan(problem), remembers=True),
+        "Bayes-optimal": PlanPolicy(bayes_optimal_plan(PROBLEM), remembers=True),
     }

@@ -6,11 +6,9 @@ Luisa Zintgraf, Kyriacos Shiarlis, Maximilian Igl, Sebastian Schulze, Yarin Gal,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -32,9 +30,6 @@ from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
-
-if TYPE_CHECKING:
-    from metaenv.policies import Policy
 
 PROBLEM = GridProblem(size=5, steps=15, episodes=4)  # VariBAD
 SIZE = PROBLEM.size
@@ -120,6 +115,7 @@ class GridNaviVectorEnv(BatchedEnv):
     trial_episodes: ClassVar[int] = PROBLEM.episodes
     episode_length: ClassVar[int] = PROBLEM.steps
     best_fixed: ClassVar[str | None] = "best blind search"
+    baselines_at: ClassVar[str] = "metaenv.classic.gridnavi.baselines:baselines"
 
     def __init__(
         self,
@@ -141,17 +137,12 @@ class GridNaviVectorEnv(BatchedEnv):
         self._goals = np.zeros(num_envs, np.intp)
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
-        self._paths: list[list[Cell]] = [[] for _ in range(num_envs)]  # kept for pictures only
-
-    def baselines(self) -> Mapping[str, Policy]:
-        # By name: the baselines know the environment, which therefore cannot import them.
-        return resolve_name("metaenv.classic.gridnavi.baselines:baselines")()
+        self._path = np.zeros((num_envs, PROBLEM.steps + 1), np.intp)  # cells of the episode; kept for pictures only
 
     def begin(self, rows: Rows) -> None:
         self._cells[rows] = 0
         self._goals[rows] = cell_numbers(self.tasks.take(rows))
         self._score[rows], self._steps[rows] = 0.0, 0
-        self._trace(rows, anew=True)
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         cells = PROBLEM.next_cell[self._cells[rows], action]
@@ -159,7 +150,8 @@ class GridNaviVectorEnv(BatchedEnv):
         self._cells[rows] = cells
         self._score[rows] += reward
         self._steps[rows] += 1
-        self._trace(rows)
+        if self.render_mode:
+            self._path[np.arange(self.num_envs)[rows], self._steps[rows]] = cells
         return reward, np.zeros(len(reward), bool), self._steps[rows] >= PROBLEM.steps
 
     def observe(self, rows: Rows) -> Observations:
@@ -168,27 +160,23 @@ class GridNaviVectorEnv(BatchedEnv):
     def report(self, rows: Rows) -> Info:
         return {"score": self._score[rows].copy()}
 
-    def _trace(self, rows: Rows, anew: bool = False) -> None:
-        if not self.render_mode:
-            return
-        for row in np.arange(self.num_envs)[rows]:
-            path = [] if anew else self._paths[row]
-            self._paths[row] = [*path, as_cell(int(self._cells[row]))]
-
     def text(self, row: int) -> str:
-        from metaenv.classic.navigation_render import grid_text
+        from metaenv.classic.render import grid_text
 
-        return grid_text(self._paths[row], as_cell(int(self._goals[row])), SIZE, float(self._score[row]))
+        return grid_text(self._visited(row), as_cell(self._goals[row]), SIZE, float(self._score[row]))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        from metaenv.classic.navigation_render import grid_frame
+        from metaenv.classic.render import grid_frame
 
-        return grid_frame(self._paths[row], as_cell(int(self._goals[row])), SIZE, PROBLEM.steps)
+        return grid_frame(self._visited(row), as_cell(self._goals[row]), SIZE, PROBLEM.steps)
+
+    def _visited(self, row: int) -> list[Cell]:
+        return [as_cell(cell) for cell in self._path[row, : self._steps[row] + 1]]
 
 
-def as_cell(number: int) -> Cell:
+def as_cell(number: int | np.intp) -> Cell:
     """Column and row of a cell."""
-    return divmod(number, SIZE)
+    return divmod(int(number), SIZE)
 
 
 class GridNaviEnv(MetaEnv):
@@ -207,7 +195,7 @@ class GridNaviEnv(MetaEnv):
     Task: ``goal_x``, ``goal_y``: 21 goals, all cells but the 2 by 2 of the start. The family is closed: every
     split ("train", "validation", "test") plays all 21, as in VariBAD, and nothing is held out.
 
-    References, exact, in `metaenv.classic.gridnavi.exact`: a policy who knows the goal gets 11.0714 an episode on
+    References, exact, in `metaenv.classic.gridnavi.exact`: a policy that knows the goal gets 11.0714 an episode on
     average. The best search gets 4.0000 in a first episode and covers 14 goals. The Bayes-optimal trial gets
     37.2143: the same 4.0000 first, and 11.0714 in each of the other three, because the seven goals that are left
     lie on one shortest path. Random play gets -1.1655. Policies are in `metaenv.classic.gridnavi.baselines`.

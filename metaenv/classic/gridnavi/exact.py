@@ -1,8 +1,8 @@
 """Exact values of GridNavi: known goal, random play, and the Bayes-optimal trial.
 
-A policy who has not yet found the goal has learned nothing but where it is not. Until then its optimal policy is
+A policy that has not yet found the goal has learned nothing but where it is not. Until then its optimal policy is
 therefore one fixed sequence of moves, a *search plan*; afterwards it walks to the goal and stays. A plan is judged
-by its regret against a policy who knows the goal: a goal at distance D that is first reached on step t of an
+by its regret against a policy that knows the goal: a goal at distance D that is first reached on step t of an
 episode costs it t - D late steps there, and T + 1 - D in every episode of T steps that missed it. Late steps are
 counted in integers, so that the search is exact, and none can be negative, which bounds it.
 """

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -18,9 +16,6 @@ from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
-if TYPE_CHECKING:
-    from metaenv.policies import Policy
-
 START = 0  # the state every episode begins in
 
 
@@ -28,7 +23,7 @@ class TabularMDPVectorEnv(BatchedEnv):
     """``num_envs`` random MDPs; see `TabularMDPEnv`."""
 
     trial_episodes: ClassVar[int] = 10
-    trial_objective: ClassVar[str] = "sum"
+    baselines_at: ClassVar[str] = "metaenv.classic.mdp.baselines:baselines"
     distribution: MDPDistribution
 
     def __init__(
@@ -61,10 +56,6 @@ class TabularMDPVectorEnv(BatchedEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs)  # sum of the episode's mean rewards
         self._last = np.zeros((num_envs, 3))  # state, action, reward of the last step, to be drawn
-
-    def baselines(self) -> Mapping[str, Policy]:
-        # By name: the baselines know the environment, which therefore cannot import them.
-        return resolve_name("metaenv.classic.mdp.policies:baselines")()
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         mean, transitions = self.distribution.tables(tasks)
@@ -104,7 +95,7 @@ class TabularMDPVectorEnv(BatchedEnv):
         return line
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        from metaenv.classic.mdp.render import mdp_frame
+        from metaenv.classic.render import mdp_frame
 
         mean, transitions = self.distribution.tables(self.tasks.take(np.array([row])))
         last = (int(self._last[row, 0]), int(self._last[row, 1])) if self._steps[row] else None

@@ -9,7 +9,6 @@ Martin Puterman, "Markov Decision Processes", Wiley, 1994, chapter 4 (backward i
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metaenv.typing import Floats
 
@@ -40,31 +39,6 @@ def optimal_q(rewards: Floats, transitions: Floats, horizon: int) -> Floats:
 def optimal_value(rewards: Floats, transitions: Floats, horizon: int, start: int = 0) -> Floats:
     """(n,) the most that one episode from state ``start`` can earn in expectation; arguments as `optimal_q`."""
     return optimal_q(rewards, transitions, horizon)[0, :, start].max(axis=1)
-
-
-def policy_value(
-    rewards: Floats, transitions: Floats, policy: NDArray[np.floating], horizon: int, start: int = 0
-) -> Floats:
-    """(n,) what one episode from state ``start`` earns in expectation under a policy.
-
-    Args:
-        rewards: (n, S, A) mean rewards.
-        transitions: (n, S, A, S) probabilities of the next state.
-        policy: probabilities of the actions, of a shape that broadcasts to (horizon, n, S, A).
-        horizon: steps of an episode, at least 1.
-        start: the state an episode begins in.
-
-    Raises:
-        ValueError: shapes that do not fit, a horizon below 1, or a policy whose probabilities do not sum to 1.
-    """
-    check_model(rewards, transitions, horizon)
-    chance = np.broadcast_to(policy, (horizon, *rewards.shape))
-    if not (np.allclose(chance.sum(axis=3), 1) and (chance >= 0).all()):
-        raise ValueError("expected a policy of probabilities that sum to 1 over the actions")
-    value = (chance[-1] * rewards).sum(axis=2)  # (n, S)
-    for t in range(horizon - 2, -1, -1):
-        value = (chance[t] * (rewards + expected_next(transitions, value))).sum(axis=2)
-    return value[:, start]
 
 
 def uniform_value(rewards: Floats, transitions: Floats, horizon: int, start: int = 0) -> Floats:

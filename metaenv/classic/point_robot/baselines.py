@@ -83,87 +83,86 @@ def towards(places: Floats, goals: Floats) -> Floats:
 
 
 class WalkingPolicy(ABC):
-    """What the policies share: where the robot is, and how far the episode has come."""
+    """Walks towards the targets that a subclass chooses. All trials are at the same step."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
-        n = env.num_envs
-        self._rng = rng
-        self._belief = CircleBelief(n)
-        self._places = np.zeros((n, 2))
-        self._step, self._episode = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.steps = 0
+        """How many were made in this trial."""
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """Towards this step's target."""
-        self._places = observation[:, :2].astype(np.float64)
-        began = observation[:, -2] > 0  # the trial's boundary flag
-        self._step[began] = 0
-        self._episode[began] += 1
-        return towards(self._places, self._targets())
+        """Towards this step's targets."""
+        self.places = observation[:, :2].astype(np.float64)
+        return towards(self.places, self.targets())
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
-        """Learn what the place just reached has paid."""
-        self._belief.update(self._places + STEP * action, reward)
-        self._step += 1
+        """Count the step."""
+        self.steps += 1
 
     @abstractmethod
-    def _targets(self) -> Floats:
-        """(n, 2) where each robot is to go."""
+    def targets(self) -> Floats:
+        """(n, 2) where each robot is to go, or (2,) for all."""
 
 
-class ArcSweep(WalkingPolicy):
+class FixedWalk(WalkingPolicy):
+    """The same walk in every episode, blind to every reward.
+
+    Args:
+        walk: (EPISODE_STEPS, 2) where to go in each step.
+    """
+
+    def __init__(self, walk: Floats) -> None:
+        self.walk = walk
+
+    def targets(self) -> Floats:
+        """The next place of the walk."""
+        return self.walk[self.steps % EPISODE_STEPS]
+
+
+class BeliefPolicy(WalkingPolicy):
+    """Keeps the exact belief about the goal."""
+
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """New trials begin: every goal is possible."""
+        super().start(env, rng)
+        self.belief = CircleBelief(env.num_envs)
+
+    def observe(self, action: NDArray[Any], reward: Floats) -> None:
+        """Learn what the places just reached have paid."""
+        super().observe(action, reward)
+        self.belief.update(self.places + STEP * action, reward)
+
+
+class ArcSweep(BeliefPolicy):
     """Sweep the circle until a reward is seen; then walk to where the rewards say that the goal is, and stay.
 
     One reward tells the distance to the goal, so that two places on the circle remain; the next one decides.
     """
 
-    def _targets(self) -> Floats:
+    def targets(self) -> Floats:
+        """The goal that agrees with the rewards, or the next place of the sweep."""
         plan = sweep_plan(SWEEP_RADIUS)
-        step = np.minimum(self._step, EPISODE_STEPS - 1)
-        return np.where(self._belief.found[:, None], self._belief.first(), plan[self._episode % len(plan), step])
+        episode, step = divmod(self.steps, EPISODE_STEPS)
+        return np.where(self.belief.found[:, None], self.belief.first(), plan[episode % len(plan), step])
 
 
-class PosteriorSampling(WalkingPolicy):
+class PosteriorSampling(BeliefPolicy):
     """Each episode, draw a goal that agrees with all rewards so far and walk there; draw again once it is refuted.
 
     This is how PEARL explores, here with the exact posterior (Thompson, Biometrika 25, 1933).
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """See `WalkingPolicy.start`."""
+        """New trials begin, each with a goal drawn from all."""
         super().start(env, rng)
-        self._drawn = self._belief.sample(rng)
+        self._rng, self._drawn = rng, self.belief.sample(rng)
 
-    def _targets(self) -> Floats:
-        stale = (self._step == 0) | self._belief.contradicts(self._drawn)
+    def targets(self) -> Floats:
+        """The goals drawn."""
+        stale = (self.steps % EPISODE_STEPS == 0) | self.belief.contradicts(self._drawn)
         if stale.any():
-            self._drawn = np.where(stale[:, None], self._belief.sample(self._rng), self._drawn)
+            self._drawn = np.where(stale[:, None], self.belief.sample(self._rng), self._drawn)
         return self._drawn
-
-
-class FixedWalk:
-    """The same walk in every episode, blind to every reward.
-
-    Args:
-        targets: (EPISODE_STEPS, 2) where to go in each step.
-    """
-
-    def __init__(self, targets: Floats) -> None:
-        self.targets = targets
-
-    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """Begin the first walk."""
-        self._step = 0
-
-    def act(self, observation: Observations) -> NDArray[Any]:
-        """Towards this step's target."""
-        places = observation[:, :2].astype(np.float64)
-        target = self.targets[self._step % EPISODE_STEPS]  # all episodes are of this length
-        self._step += 1
-        return towards(places, np.broadcast_to(target, places.shape))
-
-    def observe(self, action: NDArray[Any], reward: Floats) -> None:
-        """Nothing is learned."""
 
 
 @lru_cache(maxsize=8)

@@ -7,11 +7,9 @@ radius are those of the authors' own configuration (https://github.com/katerakel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -24,9 +22,6 @@ from metaenv.layout import Block, ObservationLayout
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
-
-if TYPE_CHECKING:
-    from metaenv.policies import Policy
 
 STEP = 0.1  # how far a full action goes along each axis (PEARL)
 GOAL_RADIUS = 0.2  # within it the robot is paid (PEARL)
@@ -137,21 +132,17 @@ def _frozen(split: str) -> FrozenTasks:
     return FrozenTasks(split, tasks, PointRobotDistribution().reference(tasks), tasks.sha256)
 
 
-def greedy_walk(goals: Floats) -> Iterator[Floats]:
-    """The places (n, 2) after each of the 20 steps straight towards ``goals`` (n, 2), and of staying there.
+def oracle_returns(tasks: TaskBatch) -> Floats:
+    """(n,) the highest sparse return of an episode, of a policy that knows the goal: it walks straight there and stays.
 
     No walk does better: it is nearest to the goal along both axes after every single step.
     """
-    places = np.zeros_like(goals)
+    goals = tasks.matrix()
+    places, total = np.zeros_like(goals), np.zeros(len(goals))
     for _ in range(EPISODE_STEPS):
         places = places + np.clip(goals - places, -STEP, STEP)
-        yield places
-
-
-def oracle_returns(tasks: TaskBatch) -> Floats:
-    """(n,) the highest sparse return of an episode, of a policy who knows the goal."""
-    goals = tasks.matrix()
-    return np.sum([sparse_reward(distance(places, goals)) for places in greedy_walk(goals)], axis=0)
+        total += sparse_reward(distance(places, goals))
+    return total
 
 
 def random_returns(tasks: TaskBatch) -> Floats:
@@ -195,6 +186,7 @@ class SparsePointRobotVectorEnv(BatchedEnv):
     trial_episodes: ClassVar[int] = 20
     episode_length: ClassVar[int] = EPISODE_STEPS
     best_fixed: ClassVar[str | None] = "best fixed walk"
+    baselines_at: ClassVar[str] = "metaenv.classic.point_robot.baselines:baselines"
 
     def __init__(
         self,
@@ -218,18 +210,13 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._dense = np.zeros(num_envs)  # minus the distance to the goal, after the last move
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
-        self._paths: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]  # kept for pictures only
-
-    def baselines(self) -> Mapping[str, Policy]:
-        # By name: the baselines know the environment, which therefore cannot import them.
-        return resolve_name("metaenv.classic.point_robot.baselines:baselines")()
+        self._path = np.zeros((num_envs, EPISODE_STEPS + 1, 2))  # places of the episode; kept for pictures only
 
     def begin(self, rows: Rows) -> None:
         self._places[rows] = 0
         self._steps[rows] = 0
         self._score[rows] = 0
         # The dense reward stays to be reported, as a trial begins the next episode within the same step.
-        self._trace(rows, anew=True)
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         places = self._places[rows] + STEP * action
@@ -238,7 +225,8 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._places[rows], self._dense[rows] = places, -away
         self._score[rows] += reward
         self._steps[rows] += 1
-        self._trace(rows)
+        if self.render_mode:
+            self._path[np.arange(self.num_envs)[rows], self._steps[rows]] = places
         return reward, np.zeros(len(reward), bool), self._steps[rows] >= EPISODE_STEPS
 
     def observe(self, rows: Rows) -> Observations:
@@ -248,22 +236,15 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         # Not a copy: a trial asks for reports at the end of episodes only, and hands this on at every step.
         return {"score": self._score[rows].copy(), "dense_reward": self._dense[rows].copy()}
 
-    def _trace(self, rows: Rows, anew: bool = False) -> None:
-        if not self.render_mode:
-            return
-        for row in np.arange(self.num_envs)[rows]:
-            path = [] if anew else self._paths[row]
-            self._paths[row] = [*path, (float(self._places[row, 0]), float(self._places[row, 1]))]
-
     def text(self, row: int) -> str:
-        from metaenv.classic.navigation_render import point_text
+        from metaenv.classic.render import point_text
 
-        return point_text(self._paths[row], self.tasks.matrix()[row], float(self._score[row]))
+        return point_text(self._path[row, : self._steps[row] + 1], self.tasks.matrix()[row], float(self._score[row]))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        from metaenv.classic.navigation_render import point_frame
+        from metaenv.classic.render import point_frame
 
-        return point_frame(self._paths[row], self.tasks.matrix()[row], GOAL_RADIUS)
+        return point_frame(self._path[row, : self._steps[row] + 1], self.tasks.matrix()[row], GOAL_RADIUS)
 
 
 class SparsePointRobotEnv(MetaEnv):

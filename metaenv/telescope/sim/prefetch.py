@@ -97,7 +97,7 @@ class NightPrefetcher:
     def _prefetch(self, task: TaskBatch) -> None:
         """Begin nights of this task and of those that come next, no more than there were new tasks in a row."""
         env = self._env
-        following = env._task_streams.coming(0)
+        following = env._task_streams.prefetched(0)
         count = min(MAX_NIGHTS, 1 + len(following), self._streak)
         if count < 2:
             return

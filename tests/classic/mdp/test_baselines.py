@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from metaenv.baselines import baselines_of
 from metaenv.classic.mdp.baselines import (
-    ALGORITHMS,
     PSRL,
     TUNED_BETA,
     UCRL2,
@@ -13,16 +13,13 @@ from metaenv.classic.mdp.baselines import (
     ExplorationBonus,
     Greedy,
     OptimisticPSRL,
-    Random,
-    Replanning,
     optimistic_q,
-    play,
-    play_with,
 )
 from metaenv.classic.mdp.exact import optimal_q
-from metaenv.classic.mdp.policies import baselines
 from metaenv.classic.mdp.tasks import MDPDistribution
 from metaenv.evaluation import evaluate
+from metaenv.policies import play_trials
+from metaenv.trial import make_trials
 
 FAMILY = MDPDistribution()
 OPTIMUM = 21.825  # of an episode, on average over the family
@@ -46,10 +43,17 @@ def mdps(n, seed=0):
     return FAMILY.sample(n, "train", np.random.default_rng(seed))
 
 
+def play(policy, n_episodes, tasks, seed=0, **sizes):
+    """Total rewards (n,) of a policy, or of the baseline of that name."""
+    env = make_trials("TabularMDP", min(500, len(tasks)), n_episodes, **sizes)
+    chosen = baselines_of(env)[0][policy] if isinstance(policy, str) else policy
+    return play_trials(chosen, env, tasks, seed).readings.sum(axis=1)
+
+
 def value(name, n_episodes, n_mdps, seed=1):
     """Mean total reward and its 95 % half-width, without the luck of the drawn MDPs, whose optima are known."""
     tasks = mdps(n_mdps)
-    total = play(name, n_episodes, tasks, np.random.default_rng(seed))
+    total = play(name, n_episodes, tasks, seed)
     gap = n_episodes * (FAMILY.reference(tasks).oracle - OPTIMUM)
     slope = np.cov(total, gap)[0, 1] / gap.var()
     centred = total - slope * gap
@@ -81,42 +85,56 @@ def test_planning_again_is_worth_more_than_any_choice_of_policy():
 
 def test_special_cases_are_one_another():
     def total(policy):
-        return play_with(lambda: policy, 4, mdps(50), np.random.default_rng(3))
+        return play(policy, 4, mdps(50), seed=3)
 
     greedy = total(Greedy())
     np.testing.assert_array_equal(total(ExplorationBonus(0)), greedy)
     np.testing.assert_array_equal(total(EpsilonGreedy(0)), greedy)
     np.testing.assert_array_equal(total(OptimisticPSRL(1)), total(PSRL()))
     # random actions whatever was learned: the mean reward of the family is 1 a step
-    random = play_with(lambda: EpsilonGreedy(1), 10, mdps(2000), np.random.default_rng(4)) / 100
+    random = play(EpsilonGreedy(1), 10, mdps(2000), seed=4) / 100
     assert abs(random.mean() - 1) < 3 * random.std() / np.sqrt(2000)
 
 
 def started(policy, n=1, horizon=4):
-    policy.start(n, 3, 2, horizon, np.random.default_rng(0))
-    policy.begin()
+    env = make_trials("TabularMDP", n, n_states=3, n_actions=2, horizon=horizon)
+    policy.start(env, np.random.default_rng(0))
     return policy
 
 
+def step(policy, state, action, reward):
+    """All trials show a state; whatever the policy wants, an action is played there and pays."""
+    n = len(policy.visits)
+    wanted = policy.act(np.tile(np.eye(3)[state], (n, 1)))
+    policy.observe(np.full(n, action), np.full(n, reward))
+    return wanted
+
+
 def test_posterior_is_bayes_rule():
-    """Rewards 4 and 1 on a N(1, 1) prior with unit noise: mean (1 + 4 + 1) / 3; moves to 2, 2 and 0 on Dirichlet(1)."""
-    policy = started(Greedy())
-    at = np.array([1]), np.array([0])
-    for reward in (4.0, 1.0):
-        policy.observe(*at, np.array([reward]))
-    for following in (2, 2, 0):
-        policy.move(*at, np.array([following]))
+    """Rewards 4, 1 and 2 on a N(1, 1) prior with unit noise: mean (1 + 4 + 1 + 2) / 4; moves to 2, 2 and 0 on
+    Dirichlet(1)."""
+    policy = started(Greedy(), horizon=6)
+    for state, action, reward in ((1, 0, 4.0), (2, 1, 0.0), (1, 0, 1.0), (2, 1, 0.0), (1, 0, 2.0), (0, 1, 0.0)):
+        step(policy, state, action, reward)
     assert policy.reward_mean[0, 1, 0] == pytest.approx(2.0) and policy.reward_mean[0, 0, 0] == 1.0
     np.testing.assert_allclose(policy.mean_transitions()[0, 1, 0], [2 / 6, 1 / 6, 3 / 6])
     np.testing.assert_allclose(policy.mean_transitions()[0, 0, 0], [1 / 3] * 3)
 
 
+def test_the_state_after_an_episode_is_not_one_that_the_last_action_led_to():
+    policy = started(Greedy(), horizon=2)
+    for state in (1, 2, 0, 0):
+        step(policy, state, 0, 1.0)
+    np.testing.assert_array_equal(policy.alpha[0, 1, 0], [1, 1, 2])
+    np.testing.assert_array_equal(policy.alpha[0, 2, 0], [1, 1, 1])
+    np.testing.assert_array_equal(policy.alpha[0, 0, 0], [2, 1, 1])
+
+
 def test_posterior_draws_have_the_posteriors_mean_and_variance():
     """A plan of one step is the drawn mean reward: after 3 visits its variance is 1 / 4."""
     policy = started(PSRL(), n=10_000, horizon=1)
-    rows = np.zeros(10_000, int)
     for _ in range(3):
-        policy.observe(rows, rows, np.full(10_000, 3.0))
+        step(policy, 0, 0, 3.0)
     drawn = policy.sampled_q(1)[0, :, 0, 0]
     assert drawn.mean() == pytest.approx((1 + 9) / 4, abs=0.02)
     assert drawn.var() == pytest.approx(1 / 4, abs=0.02)
@@ -124,20 +142,16 @@ def test_posterior_draws_have_the_posteriors_mean_and_variance():
 
 def test_the_bonus_falls_with_the_visits():
     policy = started(ExplorationBonus(2.0), horizon=1)
-    policy.observe(np.array([0]), np.array([0]), np.array([1.0]))
-    policy.observe(np.array([0]), np.array([0]), np.array([1.0]))
-    policy.observe(np.array([0]), np.array([0]), np.array([1.0]))
+    for _ in range(3):
+        step(policy, 0, 0, 1.0)
     np.testing.assert_allclose(policy.plan(1)[0, 0], [[1.5, 3.0], [3.0, 3.0], [3.0, 3.0]])
 
 
-def test_replanning_uses_what_the_episode_taught():
-    """A first action that pays badly is not played again in the same episode; without replanning it may be."""
-    policy = started(Replanning(Greedy()))
-    state = np.array([0])
-    first = policy.act(state)
-    policy.observe(state, first, np.array([-50.0]))
-    policy.move(state, first, state)
-    assert policy.act(state) != first
+def test_planning_before_every_step_uses_what_the_episode_taught():
+    """A first action that pays badly is not played again in the same episode; without planning again it may be."""
+    policy = started(Greedy(every_step=True))
+    first = step(policy, 0, 0, -50.0)
+    assert first == 0 and step(policy, 0, 0, 0.0) == 1
 
 
 def test_optimism_is_the_solution_of_the_linear_programme():
@@ -168,33 +182,21 @@ def test_bad_settings_are_refused(make, value):
         make(value)
 
 
-def test_bad_calls_are_refused():
-    with pytest.raises(ValueError, match="Did you mean 'PSRL'"):
-        play("PRSL", 10, mdps(1), np.random.default_rng(0))
-    with pytest.raises(ValueError, match="n_episodes >= 1"):
-        play("PSRL", 0, mdps(1), np.random.default_rng(0))
+def test_other_environments_are_refused():
+    with pytest.raises(ValueError, match="expected trials of TabularMDP, got BernoulliBandit"):
+        evaluate({"PSRL": PSRL()}, "BernoulliBandit", "test", 10)
 
 
 def test_all_play_other_sizes():
     tasks = MDPDistribution(4, 3).sample(7, "train", np.random.default_rng(0))
-    for name in ALGORITHMS:
-        total = play(name, 2, tasks, np.random.default_rng(0), horizon=3)
+    sizes = {"n_states": 4, "n_actions": 3, "horizon": 3}
+    for name in baselines_of(make_trials("TabularMDP"))[0]:
+        total = play(name, 2, tasks, **sizes)
         assert total.shape == (7,) and np.isfinite(total).all()
     assert set(TUNED_BETA) == {10, 25, 50, 75, 100}
 
 
-def test_seated_policies_earn_what_they_earn_alone():
-    """The same algorithms through the environment and the trial's observations, on the frozen MDPs."""
-    seated = {name: p for name, p in baselines().items() if name in ("PSRL", "BEB (every step)")}
-    evaluation = evaluate(seated, "TabularMDP", "validation", 400)
-    tasks = FAMILY.frozen("validation").tasks.take(np.arange(400))
-    for row in evaluation.rows:
-        alone = play(row.name, 10, tasks, np.random.default_rng(8))
-        noise = 1.96 * alone.std() / np.sqrt(400)
-        assert abs(row.trial_return.estimate - alone.mean()) < 1.5 * noise
-    assert set(baselines()) == set(ALGORITHMS) - {"random"}
-
-
-def test_random_policy_needs_no_posterior():
-    total = play_with(Random, 3, mdps(4), np.random.default_rng(0), horizon=5)
-    np.testing.assert_array_equal(total, play("random", 3, mdps(4), np.random.default_rng(0), horizon=5))
+def test_other_lengths_take_the_setting_tuned_nearest():
+    for n_episodes, beta in ((12, TUNED_BETA[10]), (20, TUNED_BETA[25])):
+        expected = play(ExplorationBonus(beta), n_episodes, mdps(20))
+        np.testing.assert_array_equal(play(ExplorationBonus(), n_episodes, mdps(20)), expected)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metaenv.classic.mdp.exact import optimal_q, optimal_value, policy_value, uniform_value
+from metaenv.classic.mdp.exact import optimal_q, optimal_value, uniform_value
 from metaenv.classic.mdp.tasks import MDPDistribution, MDPTask
 from metaenv.errors import TaskError
 from metaenv.tasks import TaskBatch
@@ -60,18 +60,12 @@ def test_values_worked_out_by_hand():
     np.testing.assert_allclose(uniform_value(rewards, transitions, 2), [-0.5 + (3 * -0.5 + 2) / 4])
 
 
-def test_value_of_a_policy_is_that_of_its_paths():
+def test_uniform_value_is_that_of_its_paths():
     rewards, transitions = random_models(3, s=3, a=2)
-    policy = np.random.default_rng(1).dirichlet(np.ones(2), (3, 3, 3))  # (horizon, n, S, A)
-    found = policy_value(rewards, transitions, policy, horizon=3)
+    found = uniform_value(rewards, transitions, 3)
     for i in range(3):
-        by_paths = enumerated_value(rewards[i], transitions[i], lambda t, s, i=i: policy[t, i, s], 3)
+        by_paths = enumerated_value(rewards[i], transitions[i], lambda t, s: (0.5, 0.5), 3)
         assert found[i] == pytest.approx(by_paths, abs=1e-12)
-
-
-def test_uniform_value_is_that_of_the_uniform_policy():
-    model = random_models(5, s=4, a=3)
-    np.testing.assert_allclose(uniform_value(*model, 6), policy_value(*model, np.full((1, 1, 1, 3), 1 / 3), 6))
 
 
 def test_models_that_do_not_fit_are_refused():
@@ -80,8 +74,6 @@ def test_models_that_do_not_fit_are_refused():
         optimal_q(rewards[:, :2], transitions, 3)
     with pytest.raises(ValueError, match="horizon >= 1"):
         optimal_q(rewards, transitions, 0)
-    with pytest.raises(ValueError, match="sum to 1"):
-        policy_value(rewards, transitions, np.full((3, 2, 3, 2), 0.4), 3)
 
 
 # THE FAMILY
