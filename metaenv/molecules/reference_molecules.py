@@ -109,7 +109,7 @@ def _facts() -> dict[str, NDArray[Any]]:
 
 def _molecules(actions: NDArray[np.int16], feasible: NDArray[Any], groups: NDArray[Any]) -> Molecules:
     found = Molecules(actions, properties_of(actions), feasible.astype(bool), groups.astype(np.int64))
-    for array in (found.actions, found.values, found.feasible, found.groups):
+    for array in vars(found).values():
         array.flags.writeable = False
     return found
 

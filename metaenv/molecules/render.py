@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, isfinite, isnan, pi, sin
+from functools import lru_cache
+from math import cos, pi, sin
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    PAPER,
-    VERMILION,
-    Pixels,
-    Points,
-    save_png,
-    shortened,
-)
-from metaenv.molecules.chem.assembly import OPEN
-from metaenv.molecules.chem.fragments import Vocabulary
-from metaenv.molecules.chem.properties import PROPERTIES
+from metaenv.canvas import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, VERMILION, Pixels, save_png, shortened
+from metaenv.molecules.chem.assembly import OPEN, Assembly
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.smiles import write
-from metaenv.molecules.depiction import depiction
 from metaenv.typing import Floats
 
-__all__ = ["Bar", "Made", "bars", "frame", "gallery", "hidden_bars", "open_smiles", "save_png", "text"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-NAMES = ("molecular weight", "logP", "polar surface", "H-bond donors", "rotatable bonds", "aromatic rings", "sp3 share")
-UNITS = ("Da", "", "Å²", "", "", "", "")
-AXES = ((0, 550), (-3, 7), (0, 160), (0, 6), (0, 10), (0, 5), (0, 1))
-"""Ends of each property's axis: the values that random molecules reach, but for a few in a hundred."""
+__all__ = ["Bar", "Made", "bars", "depiction", "frame", "gallery", "open_smiles", "save_png", "text"]
+
+AXES = (
+    ("molecular weight", "Da", (0, 550)),
+    ("logP", "", (-3, 7)),
+    ("polar surface", "Å²", (0, 160)),
+    ("H-bond donors", "", (0, 6)),
+    ("rotatable bonds", "", (0, 10)),
+    ("aromatic rings", "", (0, 5)),
+    ("sp3 share", "", (0, 1)),
+)
+"""Name and unit of each of `PROPERTIES`, and the ends of its axis: few in a hundred random molecules lie beyond."""
 
 WIDTH, HEIGHT = 920, 540  # pixels of a frame
 MARGIN, HEAD, STRIP = 18, 40, 146
 LEFT = 480  # where the ranges begin
 TILE = 200  # pixels across a molecule of the gallery
+COLUMNS = 5  # of the gallery, at most
 LINE = 18  # between lines of the gallery
 BAND, HIDDEN = "#8FD0BA", "#D5D9DD"
+BOND = 32  # pixels at most
+REMEMBERED = 64  # pictures of molecules; at most 0.5 MB each
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Bar:
 
     name: str
     low: float
-    """Lower end, which belongs to the range; -inf for none."""
+    """Lower end, which belongs to the range."""
     high: float
-    """Upper end, which belongs to the range; inf for none."""
+    """Upper end, which belongs to the range."""
     value: float | None
     """Of the present molecule; None before there is one."""
     scale: tuple[float, float]
@@ -71,6 +71,26 @@ class Bar:
         """Whether the value lies in the range; None if there is no value or the range is hidden."""
         return None if self.hidden or self.value is None else self.low <= self.value <= self.high
 
+    @property
+    def colour(self) -> str:
+        """Grey where nothing is known, else green for met and vermilion for missed."""
+        return {None: GREY, True: GREEN, False: VERMILION}[self.met]
+
+    def number(self, value: float) -> str:
+        """As many decimals as the axis can tell apart; none for whole numbers."""
+        span = self.scale[1] - self.scale[0]
+        decimals = 0 if float(value).is_integer() else 2 if span < 20 else 1 if span < 200 else 0
+        return f"{value:.{decimals}f}"
+
+    def value_text(self) -> str:
+        """The value with its unit."""
+        return "–" if self.value is None else f"{self.number(self.value)} {self.unit}".rstrip()
+
+    def range_text(self) -> str:
+        """Such as ``283 to 320``, or ``2``; ``?`` if hidden."""
+        low, high = self.number(self.low), self.number(self.high)
+        return "?" if self.hidden else low if self.low == self.high else f"{low} to {high}"
+
 
 @dataclass(frozen=True)
 class Made:
@@ -80,40 +100,30 @@ class Made:
     score: float
 
 
-def bars(values: Floats | None, low: Sequence[float], high: Sequence[float], wanted: Sequence[float]) -> list[Bar]:
-    """The ranges of an objective.
+def bars(
+    values: Floats | None, low: Sequence[float], high: Sequence[float], wanted: Sequence[float], hidden: bool = False
+) -> list[Bar]:
+    """The ranges of an objective, or all seven properties without a word on which of them it asks for.
 
-    Args:
-        values: (7,) `PROPERTIES` of the molecule; None before there is one.
-        low, high, wanted: (7,) of the task.
+    ``values`` (7,) are the `PROPERTIES` of the molecule, None before there is one; ``low``, ``high`` and ``wanted``
+    (7,) are the task's. If ``hidden``, the ranges are kept from the reader.
     """
-    chosen = [j for j in range(len(PROPERTIES)) if wanted[j]]
-    return [_bar(j, values, float(low[j]), float(high[j]), False) for j in chosen]
+    shown: list[Bar] = []
+    for j, (name, unit, scale) in enumerate(AXES):
+        if hidden or wanted[j]:
+            ends = (0.0, 0.0) if hidden else (float(low[j]), float(high[j]))
+            shown.append(Bar(name, *ends, None if values is None else float(values[j]), scale, hidden, unit))
+    return shown
 
 
-def hidden_bars(values: Floats | None) -> list[Bar]:
-    """All seven properties, without a word on which of them the objective asks for."""
-    return [_bar(j, values, 0.0, 0.0, True) for j in range(len(PROPERTIES))]
+def open_smiles(built: Assembly, row: int) -> str:
+    """Fragment notation of a molecule being built; "" for an empty one.
 
-
-def _bar(j: int, values: Floats | None, low: float, high: float, hidden: bool) -> Bar:
-    value = None if values is None else float(values[j])
-    return Bar(NAMES[j], low, high, value, AXES[j], hidden, UNITS[j])
-
-
-def open_smiles(fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None) -> str:
-    """Fragment notation of a molecule being built, open attachments as dummy atoms.
-
-    Args:
-        fragment: (p,) fragment at each place, -1 for none.
-        partner: (p, 3) as `Assembly.partner` has it.
-        vocabulary: by default that of the package.
-
-    Returns:
-        ``[1*]`` is the attachment to be dealt with next, ``*`` are the others; "" for an empty molecule.
+    Open attachments are dummy atoms: ``[1*]`` is the one to be dealt with next, ``*`` are the others.
     """
-    parts = write(fragment, partner, vocabulary, open_as="*").split("*")
-    counts = [list(row).count(OPEN) if f >= 0 else 0 for f, row in zip(fragment, partner, strict=True)]
+    fragment, partner = built.fragment[row].tolist(), built.partner[row].tolist()
+    parts = write(fragment, partner, built.vocabulary, open_as="*").split("*")
+    counts = [there.count(OPEN) for there in partner]
     if not any(counts):
         return parts[0]
     # The stack is worked off from the latest fragment, lowest attachment first; the notation is in order of placing.
@@ -127,7 +137,7 @@ def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], ti
 
     Args:
         molecule: SMILES or fragment notation, open attachments as `open_smiles` writes them; None or "" for none yet.
-        bars: the ranges.
+        bars: the ranges, seven at most.
         history: finished molecules, oldest first; as many of the latest as there is room for are drawn.
         title: one line.
 
@@ -145,36 +155,35 @@ def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], ti
     canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
     canvas.box(0, bottom, WIDTH, 1, PALE)
     _draw_molecule(canvas, molecule, bottom)
-    _draw_bars(canvas, bars, bottom)
+    pitch = max(min(58, (bottom - HEAD - 12) // max(len(bars), 1)), 37)
+    for i, bar in enumerate(bars):
+        _draw_bar(canvas, LEFT, HEAD + 10 + i * pitch, WIDTH - MARGIN - LEFT, bar)
     _draw_history(canvas, history, bottom)
     return canvas.array()
 
 
-def gallery(
-    made: Sequence[Made], bars_of: Sequence[Sequence[Bar]] | None, title: str, columns: int = 5
-) -> NDArray[np.uint8]:
+def gallery(made: Sequence[Made], bars_of: Sequence[Sequence[Bar]] | None, title: str) -> NDArray[np.uint8]:
     """Finished molecules side by side, with scores and the ranges that each lies in.
 
     Args:
         made: the molecules, in the order in which they were made; the best is framed.
         bars_of: the ranges of each, with the molecule's own values; None shows none.
         title: one line.
-        columns: molecules in a row.
 
     Returns:
         (height, width, 3) uint8; the size depends on the numbers of molecules and ranges.
 
     Raises:
-        ValueError: no molecules, no columns, or not as many ``bars_of`` as molecules.
+        ValueError: no molecules, or not as many ``bars_of`` as molecules.
     """
-    if not made or columns < 1:
-        raise ValueError(f"expected molecules and columns, got {len(made)} molecules and {columns} columns")
+    if not made:
+        raise ValueError("expected molecules, got 0 molecules")
     if bars_of is not None and len(bars_of) != len(made):
         raise ValueError(f"expected ranges for each of {len(made)} molecules, got them for {len(bars_of)}")
     lists = bars_of or [()] * len(made)
     most = max(map(len, lists))
     across, tall = TILE + MARGIN, TILE + LINE * most + 8 * bool(most)
-    columns = min(columns, len(made))
+    columns = min(COLUMNS, len(made))
     n_rows = -(-len(made) // columns)
     canvas = Pixels(max(columns * across + MARGIN, 2 * across), HEAD + n_rows * (tall + MARGIN))
     canvas.words(MARGIN, 27, shortened(title, max(columns, 2) * across - MARGIN, 17), 17)
@@ -193,70 +202,100 @@ def text(molecule_smiles: str | None, bars: Sequence[Bar], history: Sequence[Mad
     """The molecule, a line for each range, and the scores of the trial so far."""
     lines = [molecule_smiles or "no molecule yet: choose a ring"]
     wide = max((len(bar.name) for bar in bars), default=0)
-    values = [_value_text(bar) for bar in bars]
-    value_wide = max(map(len, values), default=0)
-    for bar, value in zip(bars, values, strict=True):
+    value_wide = max((len(bar.value_text()) for bar in bars), default=0)
+    for bar in bars:
         verdict = {None: "", True: ", met", False: ", missed"}[bar.met]
-        lines.append(f"  {bar.name:{wide}}  {value:>{value_wide}}  range {_range_text(bar)}{verdict}")
+        lines.append(f"  {bar.name:{wide}}  {bar.value_text():>{value_wide}}  range {bar.range_text()}{verdict}")
     if history:
         best = history[_best(history)]
-        scores = " ".join(_score_text(made.score) for made in history)
-        lines.append(f"  made {len(history)}: {scores}; best {_score_text(best.score)} {best.smiles}")
+        scores = " ".join(f"{made.score:.2f}" for made in history)
+        lines.append(f"  made {len(history)}: {scores}; best {best.score:.2f} {best.smiles}")
     else:
         lines.append("  nothing made yet")
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def depiction(smiles: str, width: int, height: int) -> Image:
+    """RDKit's drawing of a molecule.
+
+    Dummy atoms are open attachments: discs, orange where the isotope is 1 (the next one), else blue.
+
+    Raises:
+        MoleculeError: RDKit cannot read the SMILES.
+    """
+    from PIL import Image, ImageColor
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    mol, drawer = to_mol(smiles), rdMolDraw2D.MolDraw2DCairo(width, height)
+    options = drawer.drawOptions()
+    options.fixedBondLength = BOND
+    options.padding = 0.06
+    options.bondLineWidth = 2 if drawer.Width() > 200 else 1
+    options.minFontSize = 8
+    options.atomHighlightsAreCircles = True
+    options.highlightRadius = 0.34  # of a bond
+    options.fillHighlights = True
+    discs: dict[int, tuple[float, ...]] = {}
+    for atom in mol.GetAtoms():
+        if not atom.GetAtomicNum():
+            colour = ImageColor.getrgb(ORANGE if atom.GetIsotope() else BLUE)
+            discs[atom.GetIdx()] = tuple(part / 255 for part in colour)
+            atom.SetProp("_displayLabel", " ")
+    rdMolDraw2D.PrepareAndDrawMolecule(
+        drawer, mol, highlightAtoms=list(discs), highlightAtomColors=discs, highlightBonds=[]
+    )
+    drawer.FinishDrawing()
+    return Image.open(io.BytesIO(drawer.GetDrawingText())).convert("RGB")
 
 
 # PRIVATE
 
 
 def _draw_molecule(canvas: Pixels, molecule: str | None, bottom: int) -> None:
-    width = LEFT - 2 * MARGIN
     if not molecule:
         canvas.words((LEFT - MARGIN) // 2, (HEAD + bottom) // 2, "choose a ring", 20, GREY, "middle")
         return
-    canvas.picture(MARGIN // 2, HEAD + 4, depiction(molecule, width, bottom - HEAD - 34))
+    canvas.picture(MARGIN // 2, HEAD + 4, depiction(molecule, LEFT - 2 * MARGIN, bottom - HEAD - 34))
     n_open = molecule.count("*")
     if not n_open:
         canvas.words(MARGIN, bottom - 12, "finished", 13, GREY)
-        return
-    _draw_key(canvas, MARGIN, bottom - 12, ORANGE, "next to be joined or closed")
+    if n_open:
+        _draw_key(canvas, MARGIN, bottom - 12, ORANGE, "next to be joined or closed")
     if n_open > 1:
         _draw_key(canvas, MARGIN + 210, bottom - 12, BLUE, f"{n_open - 1} more open")
 
 
 def _draw_key(canvas: Pixels, x: int, y: int, colour: str, words: str) -> None:
-    canvas.shape(_disc(x + 6, y - 4, 6), colour)
+    angles = [2 * pi * k / 24 for k in range(24)]
+    canvas.shape([(x + 6 + 6 * cos(angle), y - 4 + 6 * sin(angle)) for angle in angles], colour)
     canvas.words(x + 18, y, words, 13, GREY)
-
-
-def _draw_bars(canvas: Pixels, bars: Sequence[Bar], bottom: int) -> None:
-    """As many ranges as there is room for, one below the other."""
-    room = bottom - HEAD - 12
-    pitch = max(min(58, room // max(len(bars), 1)), 37)
-    shown = len(bars) if len(bars) * pitch <= room else (room - LINE) // pitch
-    for i, bar in enumerate(bars[:shown]):
-        _draw_bar(canvas, LEFT, HEAD + 10 + i * pitch, WIDTH - MARGIN - LEFT, bar)
-    if shown < len(bars):
-        canvas.words(LEFT, bottom - 8, f"and {len(bars) - shown} more", 12, GREY)
 
 
 def _draw_bar(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
     """Name, value and range in words, and below them the axis with the range and a marker."""
-    colour = _colour(bar)
-    canvas.words(x, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
-    canvas.words(x + 245, y + 12, _value_text(bar), 14, colour, "right")
-    canvas.words(x + width, y + 12, f"range {_range_text(bar)}", 12, GREY, "right")
+    least, most = bar.scale
     start, end = x + 44, x + width - 44
-    canvas.words(start - 7, y + 30, _number(bar.scale[0], bar), 11, GREY, "right")
-    canvas.words(end + 7, y + 30, _number(bar.scale[1], bar), 11, GREY)
+
+    def pixel(value: float) -> int:
+        share = (min(max(value, least), most) - least) / (most - least)
+        return round(start + share * (end - start))
+
+    canvas.words(x, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
+    canvas.words(x + 245, y + 12, bar.value_text(), 14, bar.colour, "right")
+    canvas.words(x + width, y + 12, f"range {bar.range_text()}", 12, GREY, "right")
+    canvas.words(start - 7, y + 30, bar.number(least), 11, GREY, "right")
+    canvas.words(end + 7, y + 30, bar.number(most), 11, GREY)
     canvas.box(start, y + 22, end - start, 8, HIDDEN if bar.hidden else PALE)
     if not bar.hidden:
-        left, right = _pixel(bar.low, bar, start, end), _pixel(bar.high, bar, start, end)
+        left, right = pixel(bar.low), pixel(bar.high)
         left = max(min(left, (left + right) // 2 - 2), start)
         canvas.box(left, y + 22, min(max(right - left, 5), end - left), 8, BAND)
     if bar.value is not None:
-        canvas.shape(_marker(_pixel(bar.value, bar, start, end), y + 26, _beyond(bar)), colour)
+        at, level, beyond = pixel(bar.value), y + 26, int(bar.value > most) - int(bar.value < least)
+        needle = [(-6, -9), (6, -9), (1.5, 0), (1.5, 7), (-1.5, 7), (-1.5, 0)]
+        arrow = [(-11 * beyond, -8), (0, 0), (-11 * beyond, 8)]  # at an end of the axis, for a value beyond it
+        canvas.shape([(at + dx, level + dy) for dx, dy in (arrow if beyond else needle)], bar.colour)
 
 
 def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
@@ -266,7 +305,7 @@ def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
         canvas.words(WIDTH // 2, top + 80, "none yet", 15, GREY, "middle")
         return
     best = _best(history)
-    summary = f"best {_score_text(history[best].score)}, no. {best + 1} of {len(history)}"
+    summary = f"best {history[best].score:.2f}, no. {best + 1} of {len(history)}"
     canvas.words(WIDTH - MARGIN, top + 20, summary, 13, GREY, "right")
     n = min(len(history), 10)
     pitch = min((WIDTH - 2 * MARGIN) // n, 126)
@@ -281,10 +320,9 @@ def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
 def _draw_score(canvas: Pixels, x: int, y: int, width: int, number: int, score: float) -> None:
     """A molecule's number, its score, and below them the score as a line between 0 and 1."""
     canvas.words(x, y, str(number), 12, GREY)
-    canvas.words(x + width, y, _score_text(score), 14, INK, "right")
+    canvas.words(x + width, y, f"{score:.2f}", 14, INK, "right")
     canvas.box(x, y + 5, width, 4, PALE)
-    length = 0 if isnan(score) else round(width * min(max(score, 0.0), 1.0))
-    if length:
+    if length := round(width * min(max(score, 0.0), 1.0)):
         canvas.box(x, y + 5, length, 4, GREEN)
 
 
@@ -295,59 +333,8 @@ def _draw_line(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
     else:
         canvas.box(x, y - 9, 10, 10, GREEN if bar.met else HIDDEN)
     canvas.words(x + 16, y, shortened(bar.name, width - 68, 12), 12, INK)
-    canvas.words(x + width, y, _value_text(bar), 12, _colour(bar), "right")
-
-
-def _disc(x: float, y: float, radius: float) -> Points:
-    return [(x + radius * cos(2 * pi * k / 24), y + radius * sin(2 * pi * k / 24)) for k in range(24)]
-
-
-def _marker(x: int, y: int, beyond: int) -> Points:
-    """A needle on the axis; at its ends an arrowhead, if the value lies beyond (-1: to the left, 1: to the right)."""
-    if beyond:
-        return [(x - 11 * beyond, y - 8), (x, y), (x - 11 * beyond, y + 8)]
-    return [(x - 6, y - 9), (x + 6, y - 9), (x + 1.5, y), (x + 1.5, y + 7), (x - 1.5, y + 7), (x - 1.5, y)]
-
-
-def _beyond(bar: Bar) -> int:
-    value = bar.value if bar.value is not None else bar.scale[0]
-    return int(value > bar.scale[1]) - int(value < bar.scale[0])
-
-
-def _pixel(value: float, bar: Bar, start: int, end: int) -> int:
-    low, high = bar.scale
-    share = (min(max(value, low), high) - low) / (high - low)
-    return round(start + share * (end - start))
-
-
-def _colour(bar: Bar) -> str:
-    return {None: GREY, True: GREEN, False: VERMILION}[bar.met]
+    canvas.words(x + width, y, bar.value_text(), 12, bar.colour, "right")
 
 
 def _best(made: Sequence[Made]) -> int:
-    return max(range(len(made)), key=lambda i: -1.0 if isnan(made[i].score) else made[i].score)
-
-
-def _score_text(score: float) -> str:
-    return "–" if isnan(score) else f"{score:.2f}"
-
-
-def _number(value: float, bar: Bar) -> str:
-    """As many decimals as the axis can tell apart; none for whole numbers."""
-    span = bar.scale[1] - bar.scale[0]
-    decimals = 0 if float(value).is_integer() else 2 if span < 20 else 1 if span < 200 else 0
-    return f"{value:.{decimals}f}"
-
-
-def _value_text(bar: Bar) -> str:
-    return "–" if bar.value is None else f"{_number(bar.value, bar)} {bar.unit}".rstrip()
-
-
-def _range_text(bar: Bar) -> str:
-    """Such as ``283 to 320``, ``up to 42``, ``2``; ``?`` if hidden."""
-    low, high = _number(bar.low, bar), _number(bar.high, bar)
-    if bar.hidden or bar.low == bar.high:
-        return "?" if bar.hidden else low
-    if not isfinite(bar.low):
-        return f"up to {high}" if isfinite(bar.high) else "any"
-    return f"{low} to {high}" if isfinite(bar.high) else f"from {low}"
+    return max(range(len(made)), key=lambda i: made[i].score)

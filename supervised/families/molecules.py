@@ -13,7 +13,7 @@ import numpy as np
 
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant, scores_of
-from metaenv.molecules.property_ranges import scaled
+from metaenv.molecules.objectives import scaled
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind

@@ -56,38 +56,8 @@ class Target(NamedTuple):
     """Class of protein, as MoleculeACE gives it."""
 
 
-TARGETS = (
-    Target("CHEMBL1862_Ki", "tyrosine-protein kinase ABL1", "kinase"),
-    Target("CHEMBL1871_Ki", "androgen receptor", "nuclear receptor"),
-    Target("CHEMBL2034_Ki", "glucocorticoid receptor", "nuclear receptor"),
-    Target("CHEMBL2047_EC50", "farnesoid X receptor", "nuclear receptor"),
-    Target("CHEMBL204_Ki", "thrombin", "protease"),
-    Target("CHEMBL2147_Ki", "serine/threonine-protein kinase PIM1", "kinase"),
-    Target("CHEMBL214_Ki", "serotonin 1a receptor", "GPCR"),
-    Target("CHEMBL218_EC50", "cannabinoid receptor 1", "GPCR"),
-    Target("CHEMBL219_Ki", "dopamine D4 receptor", "GPCR"),
-    Target("CHEMBL228_Ki", "serotonin transporter", "other"),
-    Target("CHEMBL231_Ki", "histamine H1 receptor", "GPCR"),
-    Target("CHEMBL233_Ki", "mu opioid receptor", "GPCR"),
-    Target("CHEMBL234_Ki", "dopamine D3 receptor", "GPCR"),
-    Target("CHEMBL235_EC50", "peroxisome proliferator-activated receptor gamma", "nuclear receptor"),
-    Target("CHEMBL236_Ki", "delta opioid receptor", "GPCR"),
-    Target("CHEMBL237_EC50", "kappa opioid receptor", "GPCR"),
-    Target("CHEMBL237_Ki", "kappa opioid receptor", "GPCR"),
-    Target("CHEMBL238_Ki", "dopamine transporter", "other"),
-    Target("CHEMBL239_EC50", "peroxisome proliferator-activated receptor alpha", "nuclear receptor"),
-    Target("CHEMBL244_Ki", "coagulation factor X", "protease"),
-    Target("CHEMBL262_Ki", "glycogen synthase kinase-3 beta", "kinase"),
-    Target("CHEMBL264_Ki", "histamine H3 receptor", "GPCR"),
-    Target("CHEMBL2835_Ki", "Janus kinase 1", "kinase"),
-    Target("CHEMBL287_Ki", "sigma opioid receptor", "other"),
-    Target("CHEMBL2971_Ki", "Janus kinase 2", "kinase"),
-    Target("CHEMBL3979_EC50", "peroxisome proliferator-activated receptor delta", "nuclear receptor"),
-    Target("CHEMBL4005_Ki", "PI3-kinase p110-alpha subunit", "transferase"),
-    Target("CHEMBL4203_Ki", "dual specificity protein kinase CLK4", "kinase"),
-    Target("CHEMBL4616_EC50", "ghrelin receptor", "GPCR"),
-    Target("CHEMBL4792_Ki", "orexin receptor 2", "GPCR"),
-)
+with open(DATA / "assay_targets.csv", encoding="utf-8", newline="") as _file:
+    TARGETS = tuple(Target(**row) for row in csv.DictReader(_file))
 """The targets, in the order of MoleculeACE's file names; a task names one by its place here."""
 HELD_OUT_FAMILIES = ("nuclear receptor", "protease")
 """Targets of these families are never trained on (chosen: two whole families, 8 targets, unlike the other 22)."""
@@ -161,10 +131,7 @@ class Assays:
     def factor(self, predicted: Floats, full: Floats, target: Index) -> Floats:
         """The activity factor of the score: 0 at the mean of random molecules, 1 at ``full``, and linear between.
 
-        Args:
-            predicted: activity / -log10 nM, of shape (…, n).
-            full: (n,) predicted activity of the task's certificate.
-            target: (n,) place in `TARGETS`.
+        ``predicted`` (…, n) and ``full`` (n,), that of the task's certificate, are activities / -log10 nM.
         """
         return np.clip((predicted - self.zero[target]) / (full - self.zero[target]), 0.0, 1.0)
 
@@ -244,10 +211,7 @@ def _load(path: Path) -> Assays:
             stacklevel=3,
         )
     tables = [_table(name, text) for name, text in files.items()]
-    stored = _from_cache(sha256)
-    if stored is None:
-        stored = _fitted(tables)
-        _to_cache(sha256, stored)
+    stored = _kept_or_fitted(sha256, tables)
     ends = np.cumsum([len(smiles) for smiles, _, _ in tables])[:-1]
     parts = np.split(stored.pop("fingerprints"), ends)
     assays = (
@@ -326,25 +290,23 @@ def _cache_file(sha256: str) -> Path:
     """Named by everything that its content depends on."""
     import rdkit
 
-    digest = hashlib.sha256()
     settings = (CACHE_VERSION, sha256, rdkit.__version__, ALPHA, FINGERPRINT_BITS, FINGERPRINT_RADIUS)
-    digest.update(repr(settings).encode())
+    digest = hashlib.sha256(repr(settings).encode())
     for name in ("anchors.npz", "facts.npz", "fragments.csv"):
         digest.update((DATA / name).read_bytes())
     return cache_folder() / f"assays-{digest.hexdigest()[:16]}.npz"
 
 
-def _from_cache(sha256: str) -> dict[str, NDArray[Any]] | None:
+def _kept_or_fitted(sha256: str, tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, NDArray[Any]]:
+    """What `_fitted` gives, from the cache if it is there; where nothing can be written, it is computed every time."""
+    path = _cache_file(sha256)
     with (
         suppress(OSError, ValueError, zipfile.BadZipFile),
-        _cache_file(sha256).open("rb") as file,  # which NumPy would leave open if it is broken
+        path.open("rb") as file,  # which NumPy would leave open if it is broken
         np.load(file, allow_pickle=False) as stored,
     ):
         return dict(stored)
-    return None
-
-
-def _to_cache(sha256: str, arrays: dict[str, NDArray[Any]]) -> None:
-    """Keep the arrays; where nothing can be written, they are computed again the next time."""
-    with suppress(OSError), replacing(_cache_file(sha256)) as temporary, temporary.open("wb") as file:
+    arrays = _fitted(tables)
+    with suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return arrays

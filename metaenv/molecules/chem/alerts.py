@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from metaenv.molecules.chem.assembly import CLOSED, OPEN
-from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.fragmentation import pattern, to_mol
 from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.molecules.chem.property_tables import attachment_atoms
 from metaenv.molecules.chem.smiles import ATOM, write
@@ -70,18 +70,11 @@ def without_alerts(vocabulary: Vocabulary) -> Bools:
 
 
 @dataclass(frozen=True)
-class Alert:
-    """One alert, and what a molecule must have for it; sets of pieces are integers, a bit a piece."""
-
-    entry: Any
-    """RDKit's filter."""
-    pieces: int
-    """Pieces that any molecule with the alert has."""
-
-
-@dataclass(frozen=True)
 class Shown:
-    """What pieces a fragment has, with some of its attachments closed and the others joined."""
+    """What pieces a fragment has, with some of its attachments closed and the others joined.
+
+    Sets of pieces are integers, a bit a piece.
+    """
 
     inside: int
     """Pieces that match within it."""
@@ -90,30 +83,26 @@ class Shown:
 
 
 class AlertScreen:
-    """Finds alerts in molecules made of a vocabulary's fragments; agrees with `has_alert`.
+    """Finds alerts in molecules made of the vocabulary's fragments; agrees with `has_alert`.
 
-    Args:
-        vocabulary: by default that of the package. Tabulating it takes half a second.
+    Making the screen takes half a second.
     """
 
-    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
-        self.vocabulary = vocabulary or load_vocabulary()
+    def __init__(self) -> None:
         self._pieces: dict[str, int] = {}
         catalog = _alerts()
         entries = [catalog.GetEntryWithIdx(i) for i in range(catalog.GetNumEntries())]
-        self._alerts = [Alert(entry, self._needed(_query_of(entry))) for entry in entries]
+        self._alerts = [(entry, self._needed(_query_of(entry))) for entry in entries]
         self._shown = [
-            [self._show(f, closed) for closed in range(2 ** int(k))] for f, k in enumerate(self.vocabulary.attachments)
+            [self._show(f, closed) for closed in range(2 ** int(k))]
+            for f, k in enumerate(load_vocabulary().attachments)
         ]
         self._possible = lru_cache(REMEMBERED)(self._with_all_pieces)
 
     def __call__(self, mol: Mol, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> bool:
         """Whether the molecule ``mol`` has an alert.
 
-        Args:
-            mol: the molecule.
-            fragment: (p,) the fragment at each place, -1 for none.
-            partner: (p, 3) as `Assembly.partner` has it; everything that is open counts as closed.
+        ``fragment`` (p,) and ``partner`` (p, 3) are as `Assembly` has them; what is open counts as closed.
         """
         return any(entry.HasFilterMatch(mol) for entry in self.possible(fragment, partner))
 
@@ -136,7 +125,7 @@ class AlertScreen:
     # PRIVATE
 
     def _with_all_pieces(self, found: int) -> tuple[Any, ...]:
-        return tuple(alert.entry for alert in self._alerts if not alert.pieces & ~found)
+        return tuple(entry for entry, needed in self._alerts if not needed & ~found)
 
     def _needed(self, query: Mol | None) -> int:
         """The pieces of a query, which are numbered as they come up."""
@@ -151,16 +140,18 @@ class AlertScreen:
         return needed
 
     def _show(self, f: int, closed: int) -> Shown:
-        v = self.vocabulary
+        v = load_vocabulary()
         k = int(v.attachments[f])
         partner = [[CLOSED if closed >> j & 1 else OPEN for j in range(k)] + [CLOSED] * (MAX_ATTACHMENTS - k)]
-        mol = to_mol(write([f], partner, v, open_as="*"))
+        mol = to_mol(write([f], partner, open_as="*"))
         atoms = attachment_atoms(v.template[f])
         inside, ends = 0, [[0, 0] for _ in range(k)]
         for smarts, bit in self._pieces.items():
-            inside |= _matches(mol, smarts) << bit
+            matches = mol.GetSubstructMatches(pattern(smarts), uniquify=False)
+            # Within the fragment, a piece matches without the atoms that stand for neighbours.
+            inside |= any(all(mol.GetAtomWithIdx(i).GetAtomicNum() for i in match) for match in matches) << bit
             for side, atom in enumerate(_bridged(smarts)):
-                there = {match[0] for match in mol.GetSubstructMatches(_parsed(atom))}
+                there = {match[0] for match in mol.GetSubstructMatches(pattern(atom))}
                 for j in range(k):
                     ends[j][side] |= (atoms[j] in there) << bit
         return Shown(inside, tuple((first, second) for first, second in ends))
@@ -214,39 +205,21 @@ def _cut(query: Mol) -> list[tuple[list[int], list[int]]]:
     in_ring = set().union(*rings)
     groups = [sorted(ring) for ring in rings if ring]
     groups += [[bond.GetIdx()] for bond in query.GetBonds() if bond.GetIdx() not in in_ring]
-    pieces = [(_atoms_of(query, bonds), bonds) for bonds in groups]
+    pieces: list[tuple[list[int], list[int]]] = []
+    for bonds in groups:
+        ends = [query.GetBondWithIdx(i) for i in bonds]
+        pieces.append((sorted({i for bond in ends for i in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}), bonds))
     return pieces + [([atom.GetIdx()], []) for atom in query.GetAtoms() if not atom.GetDegree()]
-
-
-def _atoms_of(query: Mol, bonds: list[int]) -> list[int]:
-    ends = [query.GetBondWithIdx(i) for i in bonds]
-    return sorted({i for bond in ends for i in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())})
-
-
-@lru_cache(maxsize=1024)
-def _parsed(smarts: str) -> Any:
-    from rdkit import Chem
-
-    return Chem.MolFromSmarts(smarts)
 
 
 @lru_cache(maxsize=1024)
 def _bridged(smarts: str) -> tuple[str, ...]:
     """The queries of both atoms of a piece that a bond between fragments can match; of other pieces none."""
-    query = _parsed(smarts)
+    query = pattern(smarts)
     if query.GetNumBonds() != 1:
         return ()
-    between = _parsed(f"*{query.GetBondWithIdx(0).GetSmarts()}*")
+    between = pattern(f"*{query.GetBondWithIdx(0).GetSmarts()}*")
     if not to_mol("CC").HasSubstructMatch(between):  # such a bond is single and in no ring
         return ()
-    return tuple(f"[{text}]" if not text.startswith("[") else text for text in _atom_smarts(query))
-
-
-def _atom_smarts(query: Mol) -> list[str]:
-    return [atom.GetSmarts() for atom in query.GetAtoms()]
-
-
-def _matches(mol: Mol, smarts: str) -> bool:
-    """Whether a piece matches without the atoms that stand for neighbours."""
-    found = mol.GetSubstructMatches(_parsed(smarts), uniquify=False)
-    return any(all(mol.GetAtomWithIdx(i).GetAtomicNum() for i in match) for match in found)
+    atoms: list[str] = [atom.GetSmarts() for atom in query.GetAtoms()]
+    return tuple(text if text.startswith("[") else f"[{text}]" for text in atoms)

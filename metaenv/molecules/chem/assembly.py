@@ -43,8 +43,14 @@ class Assembly:
         if n < 1:
             raise ValueError(f"expected n of at least 1, got {n}")
         self.n = n
-        self.vocabulary = vocabulary or load_vocabulary()
-        self._tabulate()
+        self.vocabulary = v = vocabulary or load_vocabulary()
+        f = v.action_fragment
+        self._extra_open = np.where(f < 0, -1, v.attachments[f] - 1).astype(np.intp)  # that each action adds
+        self._closing_atoms = np.where(f < 0, 0, v.methyl[f, v.action_attachment]).astype(np.intp)
+        methyls = v.methyl.sum(axis=1)[f] - self._closing_atoms
+        self._extra_atoms = np.where(f < 0, 0, v.heavy_atoms[f] + methyls).astype(np.intp)
+        self._fits_actions = self._extra_open <= np.arange(MAX_ACTIONS + 1)[:, None]  # whether it fits what is left
+        self._fits_atoms = self._extra_atoms <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
         self.actions: NDArray[np.int16] = np.full((n, MAX_ACTIONS), -1, np.int16)
         """(n, 9) what was played, masked actions already replaced by their meaning; -1 after the last."""
         self.length: Index = np.zeros(n, np.intp)
@@ -103,11 +109,16 @@ class Assembly:
         if not going.all():
             index, action = index[going], action[going]
         top, spare, room = self._limits(index)
-        action = self._meaning(action, top, spare, room)
+        legal = self.vocabulary.allowed[top, action]
+        legal = legal & (self._extra_open[action] <= spare) & (self._extra_atoms[action] <= room)
+        instead = np.where(top == 0, np.argmax(self.vocabulary.allowed[0]), CLOSE)
+        action = np.where(legal, action, instead).astype(np.int16)
         self.actions[index, self.length[index]] = action
         closing = action == CLOSE
         if closing.any():
-            self._close(index[closing])
+            closed = index[closing]
+            place, attachment = np.divmod(self._pop(closed), MAX_ATTACHMENTS)
+            self.partner[closed, place, attachment] = CLOSED
         if not closing.all():
             self._join(index[~closing], action[~closing], top[~closing])
         self.length[index] += 1
@@ -121,17 +132,6 @@ class Assembly:
 
     # PRIVATE
 
-    def _tabulate(self) -> None:
-        """What each action adds, and which actions fit what is left."""
-        v = self.vocabulary
-        f = v.action_fragment
-        self._extra_open = np.where(f < 0, -1, v.attachments[f] - 1).astype(np.intp)
-        self._closing_atoms = np.where(f < 0, 0, v.methyl[f, v.action_attachment]).astype(np.intp)
-        methyls = v.methyl.sum(axis=1)[f] - self._closing_atoms
-        self._extra_atoms = np.where(f < 0, 0, v.heavy_atoms[f] + methyls).astype(np.intp)
-        self._fits_actions = self._extra_open <= np.arange(MAX_ACTIONS + 1)[:, None]
-        self._fits_atoms = self._extra_atoms <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
-
     def _limits(self, rows: Rows) -> tuple[Index, Index, Index]:
         """The top attachment, attachments that may still be added, and heavy atoms that may still be added."""
         top = self.top(rows)
@@ -140,17 +140,10 @@ class Assembly:
         room = MAX_HEAVY_ATOMS - self.heavy_atoms[rows] + self._closing_atoms[top]
         return top, np.maximum(spare, 0), room
 
-    def _meaning(self, action: NDArray[np.integer], top: Index, spare: Index, room: Index) -> NDArray[np.int16]:
-        """The actions with illegal ones replaced."""
-        legal = self.vocabulary.allowed[top, action]
-        legal = legal & (self._extra_open[action] <= spare) & (self._extra_atoms[action] <= room)
-        instead = np.where(top == 0, np.argmax(self.vocabulary.allowed[0]), CLOSE)
-        return np.where(legal, action, instead).astype(np.int16)
-
-    def _close(self, index: Index) -> None:
+    def _pop(self, index: Index) -> NDArray[np.int8]:
+        """The attachments on top of the stacks, which are taken off."""
         self.n_open[index] -= 1
-        place, attachment = np.divmod(self._stack[index, self.n_open[index]], MAX_ATTACHMENTS)
-        self.partner[index, place, attachment] = CLOSED
+        return self._stack[index, self.n_open[index]]
 
     def _join(self, index: Index, action: NDArray[np.int16], top: Index) -> None:
         v = self.vocabulary
@@ -161,20 +154,16 @@ class Assembly:
         self.fragment[index, here] = fragment
         exists = np.arange(MAX_ATTACHMENTS) < v.attachments[fragment][:, None]
         self.partner[index, here] = np.where(exists, OPEN, ABSENT)
-        self._bond(index[~first], here[~first], entry[~first])
+        rows, below, by = index[~first], here[~first], entry[~first]
+        point = self._pop(rows)
+        place, attachment = np.divmod(point, MAX_ATTACHMENTS)
+        self.partner[rows, place, attachment] = MAX_ATTACHMENTS * below + by
+        self.partner[rows, below, by] = point
         for j in reversed(range(MAX_ATTACHMENTS)):
             opens = exists[:, j] & (first | (entry != j))
             rows = index[opens]
             self._stack[rows, self.n_open[rows]] = MAX_ATTACHMENTS * here[opens] + j
             self.n_open[rows] += 1
-
-    def _bond(self, index: Index, here: Index, entry: NDArray[np.int8]) -> None:
-        """Join attachment ``entry`` of the fragment at place ``here`` to the attachment on top, and pop that."""
-        self.n_open[index] -= 1
-        point = self._stack[index, self.n_open[index]]
-        place, attachment = np.divmod(point, MAX_ATTACHMENTS)
-        self.partner[index, place, attachment] = MAX_ATTACHMENTS * here + entry
-        self.partner[index, here, entry] = point
 
 
 def random_actions(mask: NDArray[np.integer], rng: np.random.Generator) -> Index:

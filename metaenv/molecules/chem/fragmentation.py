@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -30,13 +30,22 @@ def to_mol(notation: str) -> Mol:
     return mol
 
 
+@lru_cache(maxsize=1024)
+def pattern(smarts: str) -> Any:
+    """RDKit's query of a SMARTS."""
+    from rdkit import Chem
+
+    return Chem.MolFromSmarts(smarts)
+
+
 def standardise(smiles: str) -> Mol:
     """The molecule as the vocabulary knows molecules: neutral where possible, no stereochemistry, no isotopes.
 
     Raises:
         MoleculeError: unreadable, more than one component, charges that cannot be removed, or no ring.
     """
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
+    from rdkit.Chem.MolStandardize import rdMolStandardize
 
     mol = to_mol(smiles)
     if "." in Chem.MolToSmiles(mol):
@@ -44,22 +53,19 @@ def standardise(smiles: str) -> Mol:
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
     Chem.RemoveStereochemistry(mol)
-    mol = Chem.RemoveHs(_neutral(mol))
-    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+    if _charged(mol):
+        with rdBase.BlockLogs():
+            mol = rdMolStandardize.Uncharger().uncharge(mol)
+    mol = Chem.RemoveHs(mol)
+    if _charged(mol):
         raise MoleculeError(f"{smiles!r} has charges that no proton balances; the vocabulary is neutral")
     if not mol.GetRingInfo().NumRings():
         raise MoleculeError(f"{smiles!r} has no ring; a build sequence starts with one")
     return mol
 
 
-def _neutral(mol: Mol) -> Mol:
-    from rdkit import rdBase
-    from rdkit.Chem.MolStandardize import rdMolStandardize
-
-    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
-        return mol
-    with rdBase.BlockLogs():
-        return rdMolStandardize.Uncharger().uncharge(mol)
+def _charged(mol: Mol) -> bool:
+    return any(atom.GetFormalCharge() for atom in mol.GetAtoms())
 
 
 @dataclass(frozen=True)
@@ -77,29 +83,34 @@ def cut(mol: Mol) -> list[Piece]:
     """The fragments of a standardised molecule, cut at every acyclic single bond at a ring atom."""
     from rdkit import Chem
 
-    bonds = [b.GetIdx() for b in mol.GetBonds() if _is_cut(b)]
+    bonds = [
+        bond.GetIdx()
+        for bond in mol.GetBonds()
+        if bond.GetBondType() == Chem.BondType.SINGLE
+        and not bond.IsInRing()
+        and (bond.GetBeginAtom().IsInRing() or bond.GetEndAtom().IsInRing())
+    ]
     if not bonds:
         return [Piece(Chem.MolToSmiles(mol), (), True)]
     parts = Chem.FragmentOnBonds(mol, bonds, dummyLabels=[(b + 1, b + 1) for b in bonds])
     return [_piece(part) for part in Chem.GetMolFrags(parts, asMols=True, sanitizeFrags=False)]
 
 
-def _is_cut(bond) -> bool:  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
-    from rdkit import Chem
-
-    single = bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing()
-    return single and (bond.GetBeginAtom().IsInRing() or bond.GetEndAtom().IsInRing())
-
-
 def _piece(part: Mol) -> Piece:
+    bonds = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
+    for index in bonds:
+        part.GetAtomWithIdx(index).SetIsotope(0)
+    smiles, order = ordered_smiles(part, bonds)
+    return Piece(smiles, order, "1" in smiles)
+
+
+def ordered_smiles(mol: Mol, labels: dict[int, int]) -> tuple[str, tuple[int, ...]]:
+    """Canonical SMILES, and the labels of atoms (by their index) in the order in which it writes these."""
     from rdkit import Chem
 
-    label = {a.GetIdx(): a.GetIsotope() - 1 for a in part.GetAtoms() if not a.GetAtomicNum()}
-    for index in label:
-        part.GetAtomWithIdx(index).SetIsotope(0)
-    smiles = Chem.MolToSmiles(part)
-    order = part.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
-    return Piece(smiles, tuple(label[i] for i in order if i in label), "1" in smiles)
+    smiles = Chem.MolToSmiles(mol)
+    order = mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
+    return smiles, tuple(labels[i] for i in order if i in labels)
 
 
 def attachment_class(mol: Mol, attachment: int) -> str:
@@ -121,25 +132,18 @@ def attachment_class(mol: Mol, attachment: int) -> str:
             name += "#" if order == 3 else "=" + (other.GetSymbol() if hetero else "")
         elif hetero:
             beside.add(other.GetSymbol())
-        elif atom.GetSymbol() != "C" and _has_double_bond_to_hetero(other, atom):
-            beside.add("=")
+        elif atom.GetSymbol() != "C":
+            others = [b for b in other.GetBonds() if b.GetOtherAtomIdx(other.GetIdx()) != atom.GetIdx()]
+            if any(b.GetBondTypeAsDouble() == 2 and b.GetOtherAtom(other).GetAtomicNum() in (7, 8, 16) for b in others):
+                beside.add("=")
     return name + ("~" + "".join(sorted(beside)) if beside else "")
-
-
-def _has_double_bond_to_hetero(atom, but) -> bool:  # pyright: ignore
-    return any(
-        b.GetBondTypeAsDouble() == 2 and b.GetOtherAtom(atom).GetAtomicNum() in (7, 8, 16)
-        for b in atom.GetBonds()
-        if b.GetOtherAtomIdx(atom.GetIdx()) != but.GetIdx()
-    )
 
 
 @lru_cache(maxsize=1024)
 def symmetries(smiles: str) -> tuple[tuple[int, ...], ...]:
     """All permutations of a fragment's attachments that leave it the same; the identity first."""
-    size = smiles.count("*")
-    same = [p for p in permutations(range(size)) if _relabelled(smiles, p) == _relabelled(smiles, tuple(range(size)))]
-    return tuple(same)
+    orders = list(permutations(range(smiles.count("*"))))
+    return tuple(order for order in orders if _relabelled(smiles, order) == _relabelled(smiles, orders[0]))
 
 
 def _relabelled(smiles: str, order: tuple[int, ...]) -> str:

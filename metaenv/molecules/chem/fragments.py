@@ -12,7 +12,6 @@ import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +66,12 @@ class Vocabulary:
         return len(self.action_fragment)
 
     @property
+    def action_class(self) -> tuple[str, ...]:
+        """(A,) the class of the attachment that each action joins by; "" for CLOSE."""
+        pairs = zip(self.action_fragment[1:], self.action_attachment[1:], strict=True)
+        return ("", *(self.attachment_class[f][j] for f, j in pairs))
+
+    @property
     def n_fragments(self) -> int:
         """F."""
         return len(self.smiles)
@@ -99,28 +104,21 @@ def vocabulary_from(rows: list[dict[str, str]], allowed: Bools | None = None) ->
     for f, row in enumerate(rows):
         action[f, : len(joins[f])] = [number[f, j] for j in joins[f]]
         methyl[f, : len(joins[f])] = [m == "1" for m in row["methyl"].split()]
-    ring = _column(rows, "ring", np.bool_)
+    ring = np.array([r["ring"] == "1" for r in rows])
+    if allowed is None:
+        allowed = np.ones((len(pairs) + 1, len(pairs) + 1), bool)
+        allowed[0] = [False, *(bool(ring[f]) and j == 0 for f, j in pairs)]
     return Vocabulary(
         smiles=tuple(r["smiles"] for r in rows),
         template=tuple(r["template"] for r in rows),
-        count=_column(rows, "count", np.int64),
+        count=np.array([int(r["count"]) for r in rows]),
         attachments=np.array([len(js) for js in joins], np.int8),
         attachment_class=tuple(tuple(r["classes"].split()) for r in rows),
-        heavy_atoms=_column(rows, "heavy_atoms", np.int8),
+        heavy_atoms=np.array([int(r["heavy_atoms"]) for r in rows], np.int8),
         ring=ring,
         methyl=methyl,
         action=action,
         action_fragment=np.array([-1, *(f for f, _ in pairs)], np.int16),
         action_attachment=np.array([0, *(j for _, j in pairs)], np.int8),
-        allowed=_everything(pairs, ring) if allowed is None else allowed,
+        allowed=allowed,
     )
-
-
-def _column(rows: list[dict[str, str]], name: str, dtype: type[Any]) -> NDArray[Any]:
-    return np.array([int(r[name]) for r in rows]).astype(dtype)
-
-
-def _everything(pairs: list[tuple[int, int]], ring: Bools) -> Bools:
-    allowed = np.ones((len(pairs) + 1, len(pairs) + 1), bool)
-    allowed[0] = [False, *(bool(ring[f]) and j == 0 for f, j in pairs)]
-    return allowed

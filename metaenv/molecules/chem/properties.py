@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
 from metaenv.molecules.chem.fragmentation import to_mol
-from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS, Vocabulary
+from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS
 from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, PropertyTables, load_property_tables
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Floats, Index, Rows
@@ -41,7 +41,6 @@ FINGERPRINT_RADIUS = 2  # ECFP4 (Rogers and Hahn, J. Chem. Inf. Model. 50, 742, 
 CACHE_SIZE = 100_000  # molecules; about 400 bytes each
 
 _COLUMN = {name: i for i, name in enumerate(UNITS)}
-_PLAIN = ("mass", "logp", "tpsa", "donors", "acceptors", "rotatable", "rings", "aromatic_rings")
 
 
 def properties_of(actions: NDArray[np.integer]) -> Floats:
@@ -49,17 +48,16 @@ def properties_of(actions: NDArray[np.integer]) -> Floats:
     return additive(replay(actions))[:, COLUMNS]
 
 
-def additive(built: Assembly, rows: Rows = ALL, tables: PropertyTables | None = None) -> Floats:
+def additive(built: Assembly, rows: Rows = ALL) -> Floats:
     """(rows, 10) the properties `ADDITIVE` of the molecules of ``rows``; an empty molecule has zeros."""
-    tables = tables or load_property_tables()
+    tables = load_property_tables()
     fragment, partner = built.fragment[rows].astype(np.intp), built.partner[rows].astype(np.intp)
     combination = _combinations(fragment, partner, tables)
     present = fragment >= 0
     total = (tables.values[combination] * present[..., None]).sum(axis=1)
     total[:, _COLUMN["rotatable"]] += _bonds_between(tables.flags[combination], partner)
     out = np.empty((len(total), len(ADDITIVE)))
-    for i, name in enumerate(_PLAIN):
-        out[:, i] = total[:, _COLUMN[name]] * UNITS[name]
+    out[:, :8] = total[:, :8] * list(UNITS.values())[:8]  # the first eight of `UNITS` are those of `ADDITIVE`
     out[:, 8] = total[:, _COLUMN["sp3_carbons"]] / np.maximum(total[:, _COLUMN["carbons"]], 1)
     out[:, 9] = total[:, _COLUMN["heavy_atoms"]]
     return out
@@ -94,21 +92,9 @@ def by_rdkit(mol: Mol) -> Floats:
     """(10,) RDKit's values of `ADDITIVE`."""
     from rdkit.Chem import Descriptors, rdMolDescriptors
 
-    return np.array(
-        [
-            Descriptors.MolWt(mol),  # type: ignore[attr-defined]
-            rdMolDescriptors.CalcCrippenDescriptors(mol)[0],
-            rdMolDescriptors.CalcTPSA(mol),
-            rdMolDescriptors.CalcNumHBD(mol),
-            rdMolDescriptors.CalcNumHBA(mol),
-            rdMolDescriptors.CalcNumRotatableBonds(mol),
-            rdMolDescriptors.CalcNumRings(mol),
-            rdMolDescriptors.CalcNumAromaticRings(mol),
-            rdMolDescriptors.CalcFractionCSP3(mol),
-            mol.GetNumHeavyAtoms(),
-        ],
-        float,
-    )
+    counts = ("NumHBD", "NumHBA", "NumRotatableBonds", "NumRings", "NumAromaticRings", "FractionCSP3", "NumHeavyAtoms")
+    exact = [Descriptors.MolWt(mol), rdMolDescriptors.CalcCrippenDescriptors(mol)[0], rdMolDescriptors.CalcTPSA(mol)]  # type: ignore[attr-defined]
+    return np.array(exact + [getattr(rdMolDescriptors, f"Calc{name}")(mol) for name in counts], float)
 
 
 def by_smiles(smiles: str) -> Floats:
@@ -140,20 +126,12 @@ class Scores:
         max_size: molecules remembered at most; the one asked for longest ago goes first.
         with_groups: whether to look for functional groups.
         with_fingerprint: whether to make fingerprints.
-        vocabulary: by default that of the package.
     """
 
-    def __init__(
-        self,
-        max_size: int = CACHE_SIZE,
-        with_groups: bool = True,
-        with_fingerprint: bool = True,
-        vocabulary: Vocabulary | None = None,
-    ) -> None:
+    def __init__(self, max_size: int = CACHE_SIZE, with_groups: bool = True, with_fingerprint: bool = True) -> None:
         if max_size < 1:
             raise ValueError(f"expected max_size of at least 1, got {max_size}")
-        self.max_size, self.vocabulary = max_size, vocabulary
-        self.with_groups, self.with_fingerprint = with_groups, with_fingerprint
+        self.max_size, self.with_groups, self.with_fingerprint = max_size, with_groups, with_fingerprint
         self.hits = self.misses = 0
         self._known: OrderedDict[bytes, Score] = OrderedDict()
 
@@ -163,11 +141,7 @@ class Scores:
     def __call__(self, actions: NDArray[np.integer]) -> list[Score]:
         """(n,) scores of finished build sequences (n, 9)."""
         sequences = np.ascontiguousarray(actions, np.int16).reshape(-1, MAX_ACTIONS)
-
-        def build(new: list[int]) -> tuple[Assembly, Rows]:
-            return replay(sequences[new], self.vocabulary), ALL
-
-        return self._look_up(sequences, build)
+        return self._look_up(sequences, lambda new: (replay(sequences[new]), ALL))
 
     def of(self, built: Assembly, rows: Index) -> list[Score]:
         """The same of finished molecules that stand in ``rows``, without building them again."""
@@ -179,35 +153,32 @@ class Scores:
         """Scores (n,) of sequences (n, 9); ``build`` gives some of these molecules, and where they stand."""
         keys = [row.tobytes() for row in sequences]
         new = list({key: i for i, key in enumerate(keys) if key not in self._known}.values())
-        fresh = dict(zip([keys[i] for i in new], self._scored(*build(new)), strict=True)) if new else {}
+        fresh: dict[bytes, Score] = {}
+        if new:
+            built, rows = build(new)
+            pairs = zip(built.fragment[rows].tolist(), built.partner[rows].tolist(), strict=True)
+            fresh = {keys[i]: self._score(*pair) for i, pair in zip(new, pairs, strict=True)}
         found = [self._known.get(key) or fresh[key] for key in keys]
         self.hits, self.misses = self.hits + len(keys) - len(new), self.misses + len(new)
-        self._remember(keys, found)
-        return found
-
-    def _scored(self, built: Assembly, rows: Rows) -> list[Score]:
-        pairs = zip(built.fragment[rows].tolist(), built.partner[rows].tolist(), strict=True)
-        return [self._score(fragment, partner) for fragment, partner in pairs]
-
-    def _remember(self, keys: list[bytes], found: list[Score]) -> None:
         for key, score in zip(keys, found, strict=True):
             self._known[key] = score
             self._known.move_to_end(key)
         while len(self._known) > self.max_size:
             self._known.popitem(last=False)
+        return found
 
     def _score(self, fragment: Sequence[int], partner: Sequence[Sequence[int]]) -> Score:
         from rdkit import Chem
 
-        from metaenv.molecules.chem.alerts import alert_screen, has_alert
+        from metaenv.molecules.chem.alerts import alert_screen
         from metaenv.molecules.chem.functional_groups import group_bits
 
-        text = write(fragment, partner, self.vocabulary)
+        text = write(fragment, partner)
         mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
         smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
-        alert = alert_screen()(mol, fragment, partner) if self.vocabulary is None else has_alert(mol)
         groups = group_bits(mol) if self.with_groups else -1
-        return Score(smiles, sa, alert, groups, fingerprint(mol) if self.with_fingerprint else None)
+        bits = fingerprint(mol) if self.with_fingerprint else None
+        return Score(smiles, sa, alert_screen()(mol, fragment, partner), groups, bits)
 
 
 # SYNTHETIC ACCESSIBILITY
@@ -223,6 +194,7 @@ def synthetic_accessibility(mol: Mol) -> float:
     It is equal to the script's to the last bit, with that script's table of contributions, and three times as fast:
     the script asks for the label of every stereocentre, of which only the number counts.
     """
+    from rdkit import Chem
     from rdkit.Chem import rdMolDescriptors
 
     contribution, generator = _contributions()
@@ -231,52 +203,33 @@ def synthetic_accessibility(mol: Mol) -> float:
     for environment, times in environments.items():  # sum() rounds otherwise, depending on Python's version
         known += contribution.get(environment, UNKNOWN) * times
     known /= sum(environments.values())
-    n_atoms = mol.GetNumAtoms()
-    size = n_atoms**1.005 - n_atoms
-    stereo = math.log10(_stereocentres(mol) + 1)
+    n_atoms, n = mol.GetNumAtoms(), len(environments)
+    Chem.AssignStereochemistry(mol, cleanIt=True, force=True, flagPossibleStereoCenters=True)
+    stereo = math.log10(rdMolDescriptors.CalcNumAtomStereoCenters(mol) + 1)
     spiro = math.log10(rdMolDescriptors.CalcNumSpiroAtoms(mol) + 1)
     bridge = math.log10(rdMolDescriptors.CalcNumBridgeheadAtoms(mol) + 1)
     large = any(len(ring) >= MACROCYCLE for ring in mol.GetRingInfo().AtomRings())
-    complexity = 0.0 - size - stereo - spiro - bridge - (math.log10(2) if large else 0.0)
-    n = len(environments)
+    complexity = 0.0 - (n_atoms**1.005 - n_atoms) - stereo - spiro - bridge - (math.log10(2) if large else 0.0)
     symmetry = math.log(float(n_atoms) / n) * 0.5 if n_atoms > n else 0.0
-    return _one_to_ten(known + complexity + symmetry)
-
-
-def _one_to_ten(raw: float) -> float:
-    score = 11.0 - (raw - LEAST + 1) / (MOST - LEAST) * 9.0
+    score = 11.0 - (known + complexity + symmetry - LEAST + 1) / (MOST - LEAST) * 9.0
     if score > 8:  # the hard end is smoothed
         score = 8.0 + math.log(score + 1.0 - 9.0)
     return min(max(score, 1.0), 10.0)
 
 
-def _stereocentres(mol: Mol) -> int:
-    from rdkit import Chem
-    from rdkit.Chem import rdMolDescriptors
-
-    Chem.AssignStereochemistry(mol, cleanIt=True, force=True, flagPossibleStereoCenters=True)
-    return rdMolDescriptors.CalcNumAtomStereoCenters(mol)
-
-
 @lru_cache(maxsize=1)
 def _contributions() -> tuple[dict[int, float], Any]:
     """What each Morgan environment of radius 2 contributes, and what finds environments; both are the script's."""
-    script = _sascorer()
-    script.readFragmentScores()
-    return script._fscores, script.mfpgen
-
-
-@lru_cache(maxsize=1)
-def _sascorer() -> Any:
     from rdkit import RDConfig
 
     path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
     spec = importlib.util.spec_from_file_location("sascorer", path)
     if spec is None or spec.loader is None or not path.exists():
         raise FileNotFoundError(f"expected RDKit's SA_Score script at {path}; install rdkit from its wheel")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    script: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.readFragmentScores()
+    return script._fscores, script.mfpgen
 
 
 # FINGERPRINTS

@@ -9,18 +9,17 @@ tabulated with RDKit. All values are integers, in the units of `UNITS`: the publ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from functools import lru_cache
-from itertools import product
-from pathlib import Path
+from itertools import compress, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import CLOSED
-from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.fragmentation import pattern, to_mol
 from metaenv.molecules.chem.fragments import DATA, MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.smiles import ATOM, write
 
@@ -73,11 +72,6 @@ def load_property_tables() -> PropertyTables:
         return PropertyTables(**dict(file))
 
 
-def save_property_tables(tables: PropertyTables, folder: Path) -> None:
-    """Write ``contexts.npz`` in ``folder``."""
-    np.savez_compressed(folder / "contexts.npz", **vars(tables))
-
-
 # WHAT ONE FRAGMENT ADDS IN ONE MOLECULE
 
 # The strict definition of CalcNumRotatableBonds (RDKit, Code/GraphMol/Descriptors/Lipinski.cpp), cut at its bond into
@@ -94,67 +88,44 @@ ACCEPTOR = (
 DONOR = "[N&!H0&v3,N&!H0&+1&v4,O&H1&+0,S&H1&+0,n&H1&+0]"
 
 
-@lru_cache(maxsize=8)
-def _query(smarts: str) -> Any:
-    from rdkit import Chem
-
-    return Chem.MolFromSmarts(smarts)
-
-
 def _matching(mol: Mol, smarts: str) -> set[int]:
-    return {m[0] for m in mol.GetSubstructMatches(_query(smarts), maxMatches=1000)}
+    return {m[0] for m in mol.GetSubstructMatches(pattern(smarts), maxMatches=1000)}
 
 
 def measure(mol: Mol, size: int, attachment_atoms: Sequence[int]) -> tuple[tuple[int, ...], int]:
     """A row of `PropertyTables.values`, and flags, of the fragment made of the first ``size`` atoms of ``mol``."""
-    mine = range(size)
-    end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
-    values = (
-        *_increments(mol, size),
-        sum(i in mine for i in _matching(mol, DONOR)),
-        sum(i in mine for i in _matching(mol, ACCEPTOR)),
-        _inner_rotatable(mol, size, end, no_amide),
-        *_rings(mol, size),
-        *_carbons(mol, size),
-        size,
-    )
-    flags = sum(1 << j for j, a in enumerate(attachment_atoms) if a in end)
-    flags += sum(1 << (MAX_ATTACHMENTS + j) for j, a in enumerate(attachment_atoms) if a in no_amide)
-    return values, flags
-
-
-def _increments(mol: Mol, size: int) -> tuple[int, int, int]:
-    """Mass, logP and TPSA of the first ``size`` heavy atoms with their hydrogens, in `UNITS`."""
     from rdkit import Chem
     from rdkit.Chem import rdMolDescriptors
 
     full = Chem.AddHs(mol)
     owner = [a.GetIdx() if a.GetAtomicNum() > 1 else a.GetNeighbors()[0].GetIdx() for a in full.GetAtoms()]
     mine = np.array(owner) < size
-    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
     mass = sum(a.GetMass() for a, m in zip(full.GetAtoms(), mine, strict=True) if m)
+    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
     tpsa = sum(rdMolDescriptors._CalcTPSAContribs(mol)[:size])
-    return tuple(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa)))  # type: ignore
-
-
-def _inner_rotatable(mol: Mol, size: int, end: set[int], no_amide: set[int]) -> int:
-    count = 0
+    end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
+    rotatable = 0
     for bond in mol.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         inner = max(i, j) < size and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
-        count += inner and i in end and j in end and (i in no_amide or j in no_amide)
-    return count
-
-
-def _rings(mol: Mol, size: int) -> tuple[int, int]:
+        rotatable += inner and i in end and j in end and (i in no_amide or j in no_amide)
     info = mol.GetRingInfo()
-    bonds = [b for a, b in zip(info.AtomRings(), info.BondRings(), strict=True) if a[0] < size]
-    return len(bonds), sum(all(mol.GetBondWithIdx(i).GetIsAromatic() for i in ring) for ring in bonds)
-
-
-def _carbons(mol: Mol, size: int) -> tuple[int, int]:
+    rings = [bonds for atoms, bonds in zip(info.AtomRings(), info.BondRings(), strict=True) if atoms[0] < size]
     degrees = [a.GetTotalDegree() for a in mol.GetAtoms() if a.GetIdx() < size and a.GetAtomicNum() == 6]
-    return len(degrees), degrees.count(4)
+    values = (
+        *(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa))),
+        sum(i < size for i in _matching(mol, DONOR)),
+        sum(i < size for i in _matching(mol, ACCEPTOR)),
+        rotatable,
+        len(rings),
+        sum(all(mol.GetBondWithIdx(i).GetIsAromatic() for i in ring) for ring in rings),
+        len(degrees),
+        degrees.count(4),
+        size,
+    )
+    flags = sum(1 << j for j, a in enumerate(attachment_atoms) if a in end)
+    flags += sum(1 << (MAX_ATTACHMENTS + j) for j, a in enumerate(attachment_atoms) if a in no_amide)
+    return values, flags
 
 
 # EVERY FRAGMENT IN EVERY CONTEXT
@@ -174,7 +145,12 @@ class Tabulator:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.states: list[State] = list(_states(vocabulary))
+        self.states: list[State] = []
+        for f, k in enumerate(vocabulary.attachments.tolist()):
+            for j in range(k):
+                others = [i for i in range(k) if i != j]
+                for closed in product((False, True), repeat=len(others)):
+                    self.states.append(State(f, j, tuple(compress(others, closed))))
         self.fillers = [[self._filler(port, kind) for port in range(vocabulary.n_actions)] for kind in FILLERS]
         self.atoms = [attachment_atoms(t) for t in vocabulary.template]
 
@@ -195,15 +171,17 @@ class Tabulator:
                 row, bits = self._measure(f, neighbours[::-1])
                 values.append(row)
                 flags.append(bits)
-        table = np.array(values, np.int32)
-        return PropertyTables(self._state_table(), local, stride, base, table, np.array(flags, np.uint8))
+        state = np.zeros((v.n_fragments, MAX_ATTACHMENTS, CLOSED_SUBSETS), np.int16)
+        for s, (f, j, closed) in enumerate(map(astuple, self.states)):
+            state[f, j, sum(1 << i for i in closed)] = s
+        return PropertyTables(state, local, stride, base, np.array(values, np.int32), np.array(flags, np.uint8))
 
     def _local_classes(self, f: int, j: int, local: NDArray[np.uint8]) -> list[State | None]:
         """Fill in the class of every state as neighbour of attachment ``j`` of ``f``; one example of each class."""
-        seen: dict[Any, int] = {}
+        v, seen = self.vocabulary, dict[Any, int]()
         examples: list[State | None] = [None]
         for s, state in enumerate(self.states):
-            if not self._allowed(f, j, state):
+            if not v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]]:
                 continue
             key = tuple(self._measure(f, around) for around in self._surroundings(f, j, state))
             if key not in seen:
@@ -239,10 +217,6 @@ class Tabulator:
         partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(len(fragments))]
         return write(fragments, partner, self.vocabulary)
 
-    def _allowed(self, f: int, j: int, state: State) -> bool:
-        v = self.vocabulary
-        return bool(v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]])
-
     def _filler(self, port: int, kind: tuple[str, ...]) -> State | None:
         """The commonest fragment with one attachment that may be joined to ``port``, of ``kind`` if there is one."""
         v = self.vocabulary
@@ -250,20 +224,6 @@ class Tabulator:
         single = [int(f) for f in v.action_fragment[actions] if f >= 0 and v.attachments[f] == 1]
         single.sort(key=lambda f: (v.attachment_class[f][0] not in kind, not v.ring[f], f))
         return State(single[0], 0, ()) if single else None
-
-    def _state_table(self) -> NDArray[np.int16]:
-        table = np.zeros((self.vocabulary.n_fragments, MAX_ATTACHMENTS, CLOSED_SUBSETS), np.int16)
-        for s, state in enumerate(self.states):
-            table[state.fragment, state.attachment, sum(1 << i for i in state.closed)] = s
-        return table
-
-
-def _states(vocabulary: Vocabulary) -> Iterator[State]:
-    for f, k in enumerate(vocabulary.attachments.tolist()):
-        for j in range(k):
-            others = [i for i in range(k) if i != j]
-            for bits in product((False, True), repeat=len(others)):
-                yield State(f, j, tuple(i for i, closed in zip(others, bits, strict=True) if closed))
 
 
 def _add(fragments: list[int], bonds: dict[int, int], at: int, state: State) -> int:

@@ -34,10 +34,7 @@ SIMILAR = 0.6
 def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats) -> Floats:
     """Desirability of each property; all arrays (n, 7) in the order of `PROPERTIES`, or broadcast against each other.
 
-    Args:
-        values: properties.
-        low, high: ends of the ranges, which belong to them.
-        wanted: 1 where the objective has a range of the property; elsewhere the desirability is 1.
+    Both ends belong to a range; the desirability is 1 where the objective has no range of a property.
     """
     outside = np.maximum(np.maximum(low - values, values - high), 0.0) / SOFTNESS
     return np.exp(-0.5 * np.square(outside) * wanted)
@@ -63,12 +60,9 @@ HIDDEN, CONSTRAINTS = len(PROPERTIES), len(PROPERTIES) + 1
 
 
 def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = None) -> Floats:
-    """(n, 9) the factors of the score of molecule i for task i; the factor `HIDDEN` is 1 here.
+    """(n, 9) the factors of the score of molecule i, properties ``values`` (n, 7), for task i; `HIDDEN` is 1 here.
 
-    Args:
-        values: (n, 7) properties.
-        tasks: n objectives.
-        found: RDKit's scores of the molecules; None leaves out the constraints.
+    ``found`` are RDKit's scores of the molecules; None leaves out the constraints.
     """
     product = np.ones((len(values), PLACES))
     product[:, : len(PROPERTIES)] = desirabilities(values, tasks.low, tasks.high, tasks.wanted)
@@ -102,14 +96,11 @@ def similarity_factor(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) 
 def group_factor(bits: NDArray[np.integer], required: Floats, forbidden: Floats) -> Floats:
     """(n,) 1 where the required group is there and the forbidden one is not, else `GROUP_PENALTY` for each fault.
 
-    Args:
-        bits: (n,) group i is present if bit i is set.
-        required, forbidden: (n,) the groups' numbers, -1 for none.
+    Group i is present if bit i of ``bits`` (n,) is set; ``required`` and ``forbidden`` (n,) are numbers, -1 for none.
     """
-    missing = (required >= 0) & ~_has(bits, required)
-    there = (forbidden >= 0) & _has(bits, forbidden)
-    return GROUP_PENALTY ** (missing.astype(float) + there)
 
+    def has(group: Floats) -> Bools:
+        return ((np.asarray(bits, np.int64) >> np.maximum(group, 0).astype(np.int64)) & 1).astype(bool)
 
-def _has(bits: NDArray[np.integer], group: Floats) -> Bools:
-    return ((np.asarray(bits, np.int64) >> np.maximum(group, 0).astype(np.int64)) & 1).astype(bool)
+    faults = ((required >= 0) & ~has(required)).astype(float) + ((forbidden >= 0) & has(forbidden))
+    return GROUP_PENALTY**faults

@@ -17,8 +17,16 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.assembly import OPEN, replay
-from metaenv.molecules.chem.fragmentation import MoleculeError, Piece, cut, standardise, symmetries, to_mol
+from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
+from metaenv.molecules.chem.fragmentation import (
+    MoleculeError,
+    Piece,
+    cut,
+    ordered_smiles,
+    standardise,
+    symmetries,
+    to_mol,
+)
 from metaenv.molecules.chem.fragments import (
     CLOSE,
     MAX_ACTIONS,
@@ -27,6 +35,7 @@ from metaenv.molecules.chem.fragments import (
     Vocabulary,
     load_vocabulary,
 )
+from metaenv.typing import Rows
 
 FIRST_BOND = 10  # two-digit ring-bond numbers; the fragments' own rings use one digit
 ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]")
@@ -37,10 +46,7 @@ RING_BOND = re.compile(r"[-=#:]?(?:%\d\d|\d)")
 
 
 def write(
-    fragment: Sequence[int],
-    partner: Sequence[Sequence[int]],
-    vocabulary: Vocabulary | None = None,
-    open_as: str = "",
+    fragment: Sequence[int], partner: Sequence[Sequence[int]], vocabulary: Vocabulary | None = None, open_as: str = ""
 ) -> str:
     """Fragment notation of one molecule, open attachments closed.
 
@@ -71,15 +77,15 @@ def write(
     return ".".join(parts)
 
 
-def fragment_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
-    """(n,) the molecules of build sequences (n, up to 9) in fragment notation.
-
-    Raises:
-        ValueError: a sequence that is not legal or not finished.
-    """
-    built = replay(actions, vocabulary)
-    pairs = zip(built.fragment.tolist(), built.partner.tolist(), strict=True)
+def notations(built: Assembly, rows: Rows = ALL) -> list[str]:
+    """(rows,) fragment notation of molecules, open attachments closed."""
+    pairs = zip(built.fragment[rows].tolist(), built.partner[rows].tolist(), strict=True)
     return [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
+
+
+def fragment_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
+    """(n,) fragment notation of build sequences (n, up to 9). Raises ValueError as `assembly.replay`."""
+    return notations(replay(actions, vocabulary))
 
 
 def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
@@ -90,11 +96,8 @@ def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None
 
 
 def template(smiles: str) -> str:
-    """A fragment's SMILES with its attachments ``[1*]``, … replaced by ``{0}``, … behind the atoms they are on.
-
-    Args:
-        smiles: must not begin with an attachment.
-    """
+    """A fragment's SMILES, which must not begin with an attachment, with ``[1*]``, … replaced by ``{0}``, … behind the
+    atoms they are on."""
     pieces: list[str] = []  # text, cut so that the end of each atom (with its ring bonds) is the end of a piece
     branch: list[int] = []  # piece of the atom that each open parenthesis hangs on
     last, at = -1, 0
@@ -103,24 +106,19 @@ def template(smiles: str) -> str:
         if atom and "*" in atom.group():
             pieces[last] += "{" + str(int(atom.group()[1:-2]) - 1) + "}"
             at = atom.end()
-        elif atom:
-            end = atom.end()
+            continue
+        end = atom.end() if atom else at + 1
+        if atom:
             while ring := RING_BOND.match(smiles, end):
                 end = ring.end()
-            pieces.append(smiles[at:end])
-            last, at = len(pieces) - 1, end
-        else:
-            last = _step(smiles[at], last, branch)
-            pieces.append(smiles[at])
-            at += 1
+            last = len(pieces)
+        elif smiles[at] == "(":
+            branch.append(last)
+        elif smiles[at] == ")":
+            last = branch.pop()
+        pieces.append(smiles[at:end])
+        at = end
     return "".join(pieces).replace("()", "")
-
-
-def _step(symbol: str, last: int, branch: list[int]) -> int:
-    """The piece of the atom that the next symbol hangs on."""
-    if symbol == "(":
-        branch.append(last)
-    return branch.pop() if symbol == ")" else last
 
 
 # MOLECULE -> BUILD SEQUENCE
@@ -160,10 +158,6 @@ def parse(smiles: str, vocabulary: Vocabulary | None = None) -> NDArray[np.int16
         raise MoleculeError(f"{smiles!r} takes {len(actions)} actions, expected at most {MAX_ACTIONS}")
     if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
         raise MoleculeError(f"{smiles!r} has {mol.GetNumHeavyAtoms()} heavy atoms, expected at most {MAX_HEAVY_ATOMS}")
-    return _checked(smiles, actions, vocabulary)
-
-
-def _checked(smiles: str, actions: list[int], vocabulary: Vocabulary) -> NDArray[np.int16]:
     padded = np.full(MAX_ACTIONS, -1, np.int16)
     padded[: len(actions)] = actions
     try:
@@ -185,27 +179,23 @@ def _sequence(pieces: list[Piece], read: list[Reading], vocabulary: Vocabulary) 
     todo = [(root, j, 0) for j in reversed(range(vocabulary.attachments[read[root].fragment]))]
     while todo:
         i, j, turn = todo.pop()
-        joined = across.get((i, _turned(vocabulary, read[i].fragment, turn, j)))
+        joined = across.get((i, symmetries(vocabulary.smiles[read[i].fragment])[turn][j]))
         if joined is None:
             actions.append(CLOSE)
             continue
-        actions.append(_enter(joined, read[joined[0]].fragment, vocabulary, todo))
+        i, entry = joined
+        f = read[i].fragment
+        action = int(vocabulary.action[f, entry])
+        stands_for = int(vocabulary.action_attachment[action])
+        turn = next(t for t, s in enumerate(symmetries(vocabulary.smiles[f])) if s[stands_for] == entry)
+        todo.extend((i, j, turn) for j in reversed(range(vocabulary.attachments[f])) if j != stands_for)
+        actions.append(action)
     return actions
 
 
-def _enter(joined: tuple[int, int], f: int, vocabulary: Vocabulary, todo: list[tuple[int, int, int]]) -> int:
-    """The action that joins piece ``joined[0]`` by its attachment ``joined[1]``; its others go on ``todo``."""
-    i, entry = joined
-    action = int(vocabulary.action[f, entry])
-    stands_for = int(vocabulary.action_attachment[action])
-    turns = symmetries(vocabulary.smiles[f])
-    turn = next(t for t, s in enumerate(turns) if s[stands_for] == entry)
-    todo.extend((i, j, turn) for j in reversed(range(vocabulary.attachments[f])) if j != stands_for)
-    return action
-
-
-def _turned(vocabulary: Vocabulary, f: int, turn: int, j: int) -> int:
-    return symmetries(vocabulary.smiles[f])[turn][j]
+def readings(vocabulary: Vocabulary) -> dict[str, Reading]:
+    """Every piece that is a fragment of the vocabulary with none, some or all attachments closed."""
+    return _readings(vocabulary.smiles, tuple(tuple(m) for m in vocabulary.methyl.tolist()))
 
 
 @lru_cache(maxsize=4)
@@ -218,11 +208,6 @@ def _readings(smiles: tuple[str, ...], methyl: tuple[tuple[bool, ...], ...]) -> 
                 piece, order = _closed(text, which, methyl[f])
                 found.setdefault(piece, Reading(f, order))
     return found
-
-
-def readings(vocabulary: Vocabulary) -> dict[str, Reading]:
-    """Every piece that is a fragment of the vocabulary with none, some or all attachments closed."""
-    return _readings(vocabulary.smiles, tuple(tuple(m) for m in vocabulary.methyl.tolist()))
 
 
 def _closed(smiles: str, which: tuple[int, ...], methyl: tuple[bool, ...]) -> tuple[str, tuple[int, ...]]:
@@ -243,6 +228,4 @@ def _closed(smiles: str, which: tuple[int, ...], methyl: tuple[bool, ...]) -> tu
     # The labels moved when hydrogens went; the order of * atoms among themselves did not.
     kept = [a.GetIdx() for a in closed.GetAtoms() if not a.GetAtomicNum()]
     label = dict(zip(kept, (label[i] for i in sorted(label)), strict=True))
-    text = Chem.MolToSmiles(closed)
-    order = closed.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
-    return text, tuple(label[i] for i in order if i in label)
+    return ordered_smiles(closed, label)

@@ -17,7 +17,7 @@ from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.design.graph_ga import Genome, crossover, genome, legal, mutation, padded
 from metaenv.molecules.design.tasks import Variant, objectives_of
-from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import Policy
 from metaenv.trial import VectorTrial
@@ -37,7 +37,6 @@ class SequencePolicy(ABC):
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """New trials in every row."""
         n = env.num_envs
         self.episodes = env.episodes
         self.made: Index = np.zeros(n, np.intp)
@@ -45,14 +44,14 @@ class SequencePolicy(ABC):
         self._plan: Sequences = np.full((n, MAX_ACTIONS), -1, np.int16)
         self._at: Index = np.zeros(n, np.intp)
         self.prepare(n, rng)
-        self._new_trials(np.arange(n))
+        self.restart(np.arange(n))
 
     def restart(self, rows: Index) -> None:
-        """New trials have begun in ``rows``; what was learned there is forgotten."""
-        self._new_trials(np.asarray(rows, np.intp))
+        """New trials begin in ``rows``; what was learned there is forgotten."""
+        self.made[rows] = self._at[rows] = 0
+        self.forget(rows)
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """The next action of each row's molecule."""
         fresh = np.flatnonzero(self._at == 0)
         if len(fresh):
             self._plan[fresh] = self.choose(fresh)
@@ -78,7 +77,7 @@ class SequencePolicy(ABC):
         self._at[finished] = 0
         over = finished[self.made[finished] == self.episodes]
         if len(over):
-            self._new_trials(over)
+            self.restart(over)
 
     @abstractmethod
     def choose(self, rows: Index) -> Sequences:
@@ -100,10 +99,6 @@ class SequencePolicy(ABC):
         """(n, 9) the molecule of each row's trial that had the highest reward."""
         self.best_score: Floats = np.full(n, -np.inf)
 
-    def _new_trials(self, rows: Index) -> None:
-        self.made[rows] = self._at[rows] = 0
-        self.forget(rows)
-
 
 class FixedMolecules(SequencePolicy):
     """Makes the same molecules in the same order for every task, and starts again when they run out.
@@ -120,7 +115,6 @@ class FixedMolecules(SequencePolicy):
         self.sequences = np.array(sequences, np.int16)
 
     def choose(self, rows: Index) -> Sequences:
-        """The molecule after the last."""
         return self.sequences[self.made[rows] % len(self.sequences)]
 
 
@@ -139,7 +133,6 @@ class ScreenAndKeep(FixedMolecules):
         self.good_enough = good_enough
 
     def choose(self, rows: Index) -> Sequences:
-        """The one to keep, or the next of the set."""
         keep = self.best_score[rows] >= self.good_enough
         return np.where(keep[:, None], self.best[rows], super().choose(rows))
 
@@ -172,7 +165,6 @@ class GraphGA(SequencePolicy):
         self.founders, self.population, self.mutation_rate = founders, population, mutation_rate
 
     def prepare(self, n: int, rng: np.random.Generator) -> None:
-        """Empty populations."""
         super().prepare(n, rng)
         self._fixed = [genome(s) for s in objectives_of(self.variant).portfolio().sequences]
         self._real = real_molecules().actions[in_split(scaffold_tenths(), "train")]
@@ -181,7 +173,6 @@ class GraphGA(SequencePolicy):
         self._tried: list[set[tuple[int, ...]]] = [set() for _ in range(n)]
 
     def forget(self, rows: Index) -> None:
-        """Empty populations in ``rows``."""
         super().forget(rows)
         for row in rows:
             self._genomes[row], self._fitness[row], self._tried[row] = [], [], set()

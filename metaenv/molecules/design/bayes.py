@@ -14,12 +14,12 @@ from metaenv.molecules.chem.properties import properties_of
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.design.objective_splits import all_objectives
 from metaenv.molecules.design.tasks import MoleculeTask, Variant, scores_of
-from metaenv.molecules.property_ranges import in_split
+from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import NO_ADVICE
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
-from metaenv.typing import Bools, Floats, Index
+from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
 N_HYPOTHESES, N_CANDIDATES = 4_000, 1_200  # chosen: windows-3 has 2,900 objectives; 4,000 candidates earn 0.01 more
@@ -67,7 +67,6 @@ class BayesAdapter:
         self.variant: Variant = variant
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """Begin new trials with the prior."""
         self._design: Any = env.innermost
         self._known = hypotheses(self.variant)
         n, (h, m) = env.num_envs, self._known.scores.shape
@@ -108,18 +107,15 @@ class BayesAdapter:
 
     def _learn(self, rows: Index, scores: Floats) -> None:
         """Bayes' rule for the molecules just finished in ``rows``."""
-        predicted, known = self._predicted(rows)
+        if self.variant.startswith("windows"):
+            predicted = score_table(properties_of(self._played[rows]), self._known.tasks).T.astype(np.float32)
+            known = np.ones(len(rows), bool)
+        else:
+            predicted = self._known.scores[:, self._goal[rows]].T
+            known = self._fits[rows, self._goal[rows]]
         error = (predicted - scores[:, None].astype(np.float32)) / np.float32(self._tolerance)
         # A score of exactly 0 is a molecule that breaks the constraints: it says nothing about the objective.
-        tells = known & (scores != 0)
-        self._log_posterior[rows] -= 0.5 * np.square(error) * tells[:, None]
-
-    def _predicted(self, rows: Index) -> tuple[NDArray[np.float32], Bools]:
-        """(rows, H) the score that each objective predicts for the finished molecules, and for which it is known."""
-        if self.variant.startswith("windows"):
-            values = properties_of(self._played[rows])
-            return score_table(values, self._known.tasks).T.astype(np.float32), np.ones(len(rows), bool)
-        return self._known.scores[:, self._goal[rows]].T, self._fits[rows, self._goal[rows]]
+        self._log_posterior[rows] -= 0.5 * np.square(error) * (known & (scores != 0))[:, None]
 
     def _choose(self, rows: Index) -> None:
         """Begin a molecule in ``rows``: the candidate with the highest posterior mean."""

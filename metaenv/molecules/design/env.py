@@ -16,12 +16,12 @@ from metaenv.errors import nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
-from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Score, Scores, additive
+from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
 from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
-from metaenv.molecules.chem.smiles import write
+from metaenv.molecules.chem.smiles import notations
 from metaenv.molecules.design.objective_splits import BINS, N_BINS
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
-from metaenv.molecules.property_ranges import CENTRE, SPREAD
+from metaenv.molecules.objectives import CENTRE, SPREAD
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -35,6 +35,9 @@ Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
 PANEL_SIZE = CONSTRAINTS
 """Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
+WHOLE_MOLECULES: tuple[Variant, ...] = ("groups", "scaffold-hop", "assay")
+"""Variants whose score depends on more than properties, so that every molecule is looked at by RDKit."""
+OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -65,24 +68,17 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {value}")
-        if not constraints and variant in ("groups", "scaffold-hop", "assay"):
+        if not constraints and variant in WHOLE_MOLECULES:
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
-        layout = Layout()
-        super().__init__(
-            num_envs,
-            objectives_of(variant, assay_data),
-            layout,
-            gym.spaces.Discrete(load_vocabulary().n_actions),
-            split,
-            autoreset_mode,
-            render_mode,
-        )
+        layout, actions = Layout(), gym.spaces.Discrete(load_vocabulary().n_actions)
+        distribution = objectives_of(variant, assay_data)
+        super().__init__(num_envs, distribution, layout, actions, split, autoreset_mode, render_mode)
+        self.layout = layout
         self.variant: Variant = variant
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
         self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
         self.constraints, self.draw_hidden = constraints, draw_hidden
-        self.layout = layout
         self.assembly = Assembly(num_envs)
         self.scores = Scores(
             cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("scaffold-hop", "assay")
@@ -140,27 +136,34 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         self.assembly.place(rows, action)
-        self._count(np.arange(self.num_envs)[rows])
+        index = np.arange(self.num_envs)[rows]
+        fragment = self.assembly.fragment[index, self.assembly.length[index] - 1]  # what was put down last
+        put = fragment >= 0
+        self._counts[index[put], fragment[put]] += 1
         self._properties[rows] = additive(self.assembly, rows)[:, COLUMNS]
         done = self.assembly.done[rows]
         reward = np.zeros(len(done))
         if done.any():
-            finished = np.arange(self.num_envs)[rows][done]
+            finished = index[done]
             self._finish(finished)
             reward[done] = self._reading[finished]
         return reward, done, np.zeros_like(done)
 
-    def _count(self, index: Index) -> None:
-        """Count the fragments that were put down last."""
-        fragment = self.assembly.fragment[index, self.assembly.length[index] - 1]
-        put = fragment >= 0
-        self._counts[index[put], fragment[put]] += 1
-
     def _finish(self, index: Index) -> None:
         """Score the molecules of ``index``, which are complete."""
-        product = self._factors(index, self._look_up(index))
+        tasks, found = self.tasks.take(index), None
+        if self.constraints:
+            found = self.scores.of(self.assembly, index)
+            self._smiles[index] = [score.smiles for score in found]
+        else:  # RDKit is not asked
+            self._smiles[index] = notations(self.assembly, index)
+        product = factors(self._properties[index], tasks, found)
+        if found is not None and self.variant in WHOLE_MOLECULES:
+            product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         self._score[index] = product.prod(axis=1)
-        self._panel[index] = self._shuffled(index, product[:, :PANEL_SIZE])
+        if self.feedback == "panel":  # in an order that is fixed for a task and reveals nothing about it
+            orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
+            self._panel[index] = np.take_along_axis(product[:, :PANEL_SIZE], np.array(orders), axis=1)
         self._reading[index] = self._score[index]
         if self.noise_std:
             self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
@@ -170,34 +173,6 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         if self._remembers:
             for i in index:
                 self._made[i].append((self._smiles[i], float(self._score[i])))
-
-    def _look_up(self, index: Index) -> list[Score] | None:
-        """RDKit's scores of complete molecules, and their SMILES; without constraints RDKit is not asked."""
-        built = self.assembly
-        if self.constraints:
-            found = self.scores.of(built, index)
-            self._smiles[index] = [score.smiles for score in found]
-            return found
-        pairs = zip(built.fragment[index].tolist(), built.partner[index].tolist(), strict=True)
-        self._smiles[index] = [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
-        return None
-
-    def _factors(self, index: Index, found: list[Score] | None) -> Floats:
-        """(n, 9) the factors of the score: see `scoring.factors`."""
-        tasks = self.tasks.take(index)
-        product = factors(self._properties[index], tasks, found)
-        if found is None:
-            return product
-        if self.variant in ("groups", "scaffold-hop", "assay"):
-            product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
-        return product
-
-    def _shuffled(self, index: Index, panel: Floats) -> Floats:
-        """The factors in an order that is fixed for a task and reveals nothing about it."""
-        if self.feedback == "scalar":
-            return np.zeros_like(panel)
-        orders = [np.random.default_rng(int(str(self._task_ids[i]), 16)).permutation(PANEL_SIZE) for i in index]
-        return np.take_along_axis(panel, np.array(orders), axis=1)
 
     # WHAT IS SEEN
 
@@ -210,14 +185,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         begun = built.length[rows] > 0
         seen[:, layout.properties] = (self._properties[rows] - CENTRE) / SPREAD * begun[:, None]
         seen[:, layout.fits] = fits(self._properties[rows]) * begun[:, None]
-        seen[:, layout.sizes] = np.stack(
-            [
-                built.length[rows] / MAX_ACTIONS,
-                built.n_open[rows] / MAX_ACTIONS,
-                built.heavy_atoms[rows] / MAX_HEAVY_ATOMS,
-            ],
-            axis=1,
-        )
+        sizes = np.stack([built.length[rows], built.n_open[rows], built.heavy_atoms[rows]], axis=1)
+        seen[:, layout.sizes] = sizes / [MAX_ACTIONS, MAX_ACTIONS, MAX_HEAVY_ATOMS]
         seen[:, layout.counts] = self._counts[rows]
         seen[:, layout.finished] = built.done[rows]
         seen[:, layout.reading] = self._reading[rows]
@@ -243,16 +212,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The molecule with its open attachments, the ranges, and the molecules made for the task before."""
-        from metaenv.molecules.render import Made, bars, hidden_bars, open_smiles
+        from metaenv.molecules.render import Made, bars, open_smiles
 
-        built, tasks = self.assembly, self.tasks
-        molecule = open_smiles(built.fragment[row].tolist(), built.partner[row].tolist(), built.vocabulary)
+        molecule, tasks = open_smiles(self.assembly, row), self.tasks
         values = self._properties[row] if molecule else None
-        shown = (
-            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
-            if self.draw_hidden
-            else hidden_bars(values)
-        )
+        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
         return molecule, shown, [Made(*made) for made in self._made[row]]
 
 
@@ -277,17 +241,10 @@ class Layout(ObservationLayout):
     def __init__(self) -> None:
         v = load_vocabulary()
         classes = sorted({c for cs in v.attachment_class for c in cs})
-        self.port_class = np.zeros(v.n_actions, np.intp)
+        self.port_class = np.array([1 + classes.index(c) if c else 0 for c in v.action_class], np.intp)
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
-        for action in range(1, v.n_actions):
-            name = v.attachment_class[v.action_fragment[action]][v.action_attachment[action]]
-            self.port_class[action] = 1 + classes.index(name)
         blocks = [
-            Block(
-                "open attachment",
-                "class of the one to be dealt with, one-hot; the first is none",
-                width=1 + len(classes),
-            ),
+            Block("open attachment", OPEN_ATTACHMENT, width=1 + len(classes)),
             Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
             Block("fits", "desirability for each range that objectives are made of", width=N_BINS),
             Block("sizes", "actions played, attachments open, heavy atoms, as shares of the most", width=3),

@@ -8,6 +8,7 @@ genetic programming (Koza, Genetic Programming, MIT Press 1992, chapter 6).
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,22 +43,24 @@ def mutation(parent: Genome, rng: np.random.Generator) -> Genome:
 def exchange(parent: Genome, rng: np.random.Generator) -> Genome:
     """Another fragment (or CLOSE) in one place; what hung on the old one hangs on the new one as far as it has room."""
     at = int(rng.integers(len(parent)))
-    action = _pick(_joinable()[ports(parent)[at]], rng)
+    options = _joinable()[ports(parent)[at]]
+    action = options[int(rng.integers(len(options)))]
     branches = [parent[i : end(parent, i)] for i in children(parent, at)]
     room = opened(action, at == 0)
     kept = [branches[i] if i < len(branches) else [CLOSE] for i in range(room)]
-    return _joined(parent[:at], action, kept, parent[end(parent, at) :])
+    return [*parent[:at], action, *chain(*kept), *parent[end(parent, at) :]]
 
 
 def insertion(parent: Genome, rng: np.random.Generator) -> Genome:
     """A fragment between two that were joined, or on an attachment that was closed."""
     at = int(rng.integers(1, len(parent)))
-    action = _pick(_joinable()[ports(parent)[at]], rng)
+    options = _joinable()[ports(parent)[at]]
+    action = options[int(rng.integers(len(options)))]
     after = end(parent, at)
     branches: list[Genome] = [[CLOSE]] * opened(action, False)
     if branches:
         branches[int(rng.integers(len(branches)))] = parent[at:after]
-    return _joined(parent[:at], action, branches, parent[after:])
+    return [*parent[:at], action, *chain(*branches), *parent[after:]]
 
 
 def deletion(parent: Genome, rng: np.random.Generator) -> Genome:
@@ -102,9 +105,7 @@ def opened(action: int, first: bool) -> int:
 
 def legal(genomes: list[Genome]) -> Bools:
     """(n,) which genomes are build sequences of finished molecules, within the budgets."""
-    if not genomes:
-        return np.zeros(0, bool)
-    fits = np.array([1 <= len(g) <= MAX_ACTIONS for g in genomes])
+    fits = np.array([1 <= len(g) <= MAX_ACTIONS for g in genomes], bool)
     rows = np.flatnonzero(fits)
     if len(rows):
         wanted = padded([genomes[i] for i in rows])
@@ -132,14 +133,6 @@ def genome(sequence: NDArray[np.integer]) -> Genome:
 # PRIVATE
 
 
-def _joined(before: Genome, action: int, branches: list[Genome], after: Genome) -> Genome:
-    return [*before, action, *(a for branch in branches for a in branch), *after]
-
-
-def _pick(actions: tuple[int, ...], rng: np.random.Generator) -> int:
-    return actions[int(rng.integers(len(actions)))]
-
-
 @lru_cache(maxsize=1)
 def _joinable() -> list[tuple[int, ...]]:
     """(A,) the actions that may be put on each open attachment."""
@@ -157,6 +150,5 @@ def _ports_of() -> list[list[int]]:
 @lru_cache(maxsize=1)
 def _ports_below() -> list[list[int]]:
     """(A,) the same without the one that the action joins by."""
-    v = load_vocabulary()
-    joins = v.action_attachment
+    joins = load_vocabulary().action_attachment
     return [[p for j, p in enumerate(of) if j != joins[a]] for a, of in enumerate(_ports_of())]

@@ -6,7 +6,6 @@ objective is a choice of bins; it exists if some real molecule lies in all of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import PROPERTIES
-from metaenv.molecules.property_ranges import SPLIT_TENTHS, columns_of, in_split, pack, tenth_of, unpack
+from metaenv.molecules.objectives import SPLIT_TENTHS, bins_of, columns_of, in_split, pack, tenth_of, unpack
 from metaenv.molecules.reference_molecules import Molecules, real_molecules, scaffold_tenths
 from metaenv.typing import Bools, Floats, Index
 
@@ -31,13 +30,15 @@ BINS: tuple[tuple[tuple[float, float], ...], ...] = (
 """The ranges of each of `PROPERTIES`, in its unit. Their ends are the outermost 1 %, 20, 40, 60, 80 % and the outermost
 1 % of the 6,000 real molecules, rounded; of counts, the values that at least 5 % of them have."""
 RADIX = np.array([len(bins) + 1 for bins in BINS])
-EDGES = np.array([[(0, 0), *bins, *[(0, 0)] * (RADIX.max() - 1 - len(bins))] for bins in BINS], np.float64)
-"""(7, 6, 2) ends of the bins 1, 2, … of each property; bin 0 is none."""
+EDGES = np.array([[(0, 0), *bins, *[(np.nan, np.nan)] * (RADIX.max() - 1 - len(bins))] for bins in BINS], np.float64)
+"""(7, 6, 2) ends of the bins 1, 2, … of each property; bin 0 is none, and those that a property lacks are NaN."""
 N_BINS = int((RADIX - 1).sum())
 HELD_OUT_PAIR = (PROPERTIES.index("hbd"), PROPERTIES.index("fsp3"))
 """Objectives that ask for both are kept for ``ood-combination`` (chosen)."""
 HELD_OUT_GROUPS = (1, 6, 13, 18, 24)
 """Groups that only tasks of ``ood-group`` require (chosen: urea, ester, thioether, furan and more); see `GROUPS`."""
+N_RANGES = {"windows-3": 3, "windows-4": 4, "windows-5": 5, "groups": 3, "scaffold-hop": 2}
+"""How many properties the objectives of a variant ask for."""
 GROUP_STRIDE = 64  # of codes: ranges, then the required group, then the forbidden one
 
 
@@ -65,7 +66,7 @@ def range_pairs(least: int) -> tuple[NDArray[np.int64], Bools]:
         (p,) codes, for `ranges_of`, and (p, 6000) which real molecules lie in both and keep the constraints.
     """
     real = real_molecules()
-    bins = bins_of(real.values)
+    bins = bins_of(real.values, EDGES)
     codes: list[int] = []
     members: list[Bools] = []
     for chosen in combinations(range(len(PROPERTIES)), 2):
@@ -84,23 +85,11 @@ def ranges_of(codes: NDArray[np.int64]) -> dict[str, Floats]:
     return columns_of(unpack(codes, RADIX), EDGES)
 
 
-def bins_of(values: Floats) -> Index:
-    """(m, 7) the bin of each property, 0 for none; a value on an edge belongs to the lower bin."""
-    found = np.zeros(values.shape, np.intp)
-    for j, bins in enumerate(BINS):
-        for b, (low, high) in reversed(list(enumerate(bins))):
-            found[(low <= values[:, j]) & (values[:, j] <= high), j] = b + 1
-    return found
-
-
 def covered_bins(low: Floats, high: Floats, wanted: Floats) -> Bools:
     """(n, 31) which bins' middles lie in the ranges (n, 7)."""
-    parts = []
-    for j, bins in enumerate(BINS):
-        middle = np.array(bins).mean(axis=1)
-        covered = (low[:, j, None] <= middle) & (middle <= high[:, j, None])
-        parts.append(covered & (wanted[:, j, None] > 0))
-    return np.concatenate(parts, axis=1)
+    middle = EDGES[:, 1:].mean(axis=2)  # NaN lies in no range
+    covered = (low[..., None] <= middle) & (middle <= high[..., None]) & (wanted[..., None] > 0)
+    return covered[:, ~np.isnan(middle)]
 
 
 # PRIVATE
@@ -109,38 +98,24 @@ def covered_bins(low: Floats, high: Floats, wanted: Floats) -> Bools:
 def _certified(variant: str, split: str, rows: Index) -> tuple[NDArray[np.int64], Index]:
     """Codes of all objectives that the real molecules ``rows`` meet, and which molecule, one after the other."""
     real = real_molecules()
-    bins = bins_of(real.values[rows])
+    bins = bins_of(real.values[rows], EDGES)
     found: list[tuple[NDArray[np.int64], Index]] = []
-    for chosen in _combinations(variant, split):
+    for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES[variant])):
+        if (set(HELD_OUT_PAIR) <= set(chosen)) != (split == "ood-combination"):
+            continue
         good = (bins[:, chosen] > 0).all(axis=1)
         asked = np.zeros((int(good.sum()), len(PROPERTIES)), np.intp)
         asked[:, chosen] = bins[good][:, chosen]
-        found.extend(_with_more(variant, split, pack(asked, RADIX), rows[good], real))
+        known, owners = pack(asked, RADIX), rows[good]
+        if variant == "scaffold-hop":
+            found.append((known * len(real) + owners, owners))
+        elif variant == "groups":
+            required = [g for g in range(len(GROUPS)) if (g in HELD_OUT_GROUPS) == (split == "ood-group")]
+            found += [_with_groups(known, owners, real, group) for group in required]
+        else:
+            found.append((known, owners))
     codes, owners = (np.concatenate(part) for part in zip(*found, strict=True))
     return codes, owners
-
-
-def _combinations(variant: str, split: str) -> Iterator[list[int]]:
-    """The sets of properties that an objective asks for."""
-    size = {"windows-4": 4, "windows-5": 5, "scaffold-hop": 2}.get(variant, 3)
-    for chosen in combinations(range(len(PROPERTIES)), size):
-        held_out = set(HELD_OUT_PAIR) <= set(chosen)
-        if held_out == (split == "ood-combination"):
-            yield list(chosen)
-
-
-def _with_more(
-    variant: str, split: str, codes: NDArray[np.int64], owners: Index, real: Molecules
-) -> Iterator[tuple[NDArray[np.int64], Index]]:
-    """The codes with what the variant asks for besides ranges: groups, or a lead."""
-    if variant == "scaffold-hop":
-        yield codes * len(real) + owners, owners
-    elif variant == "groups":
-        for required in range(len(GROUPS)):
-            if (required in HELD_OUT_GROUPS) == (split == "ood-group"):
-                yield _with_groups(codes, owners, real, required)
-    else:
-        yield codes, owners
 
 
 def _with_groups(

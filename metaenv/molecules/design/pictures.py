@@ -14,15 +14,7 @@ from metaenv.trial import VectorTrial
 
 
 def draw_trial(policy: Policy, trials: VectorTrial, frozen: FrozenTasks, folder: Path, name: str) -> Path:
-    """Draw a policy's trial of the first of the frozen tasks as ``molecules-SPLIT.png``.
-
-    Args:
-        policy: who builds the molecules.
-        trials: one trial at a time of MoleculeDesign.
-        frozen: the tasks.
-        folder: where the picture goes.
-        name: of the policy, for the title.
-    """
+    """Draw a policy's trial of the first of the frozen tasks as ``molecules-SPLIT.png``; arguments as `pictures`."""
     tasks = frozen.tasks.take(np.zeros(1, np.intp))
     made = [Made(*one) for one in play(policy, trials, tasks)]
     ranges = tasks.low[0], tasks.high[0], tasks.wanted[0]

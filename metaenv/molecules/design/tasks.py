@@ -20,22 +20,17 @@ from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, packed, score_table, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
-from metaenv.molecules.property_ranges import (
+from metaenv.molecules.objectives import (
     PropertyRanges,
+    TabulatedDistribution,
     counts_inside,
     inside,
     range_columns,
+    read_json,
     replayed,
     scaled,
 )
-from metaenv.molecules.reference_molecules import (
-    Molecules,
-    Portfolio,
-    fingerprints,
-    random_molecules,
-    real_molecules,
-)
-from metaenv.molecules.task_tables import TabulatedDistribution, read_json
+from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats
 
@@ -44,8 +39,6 @@ VARIANTS: tuple[Variant, ...] = ("windows-3", "windows-4", "windows-5", "groups"
 """Those whose objectives are computed from the molecule alone."""
 EPISODES: dict[Variant, int] = {**dict.fromkeys(VARIANTS[:2], 5), **dict.fromkeys((*VARIANTS[2:], "assay"), 10)}
 """The number of molecules in a trial of each variant."""
-OTHER_VARIANTS: dict[Variant, str] = {"assay": "metaenv.molecules.assay.tasks:AssayDistribution"}
-"""The distribution of each other variant; it is imported when it is asked for."""
 Features = Literal["properties", "fingerprint"]
 FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
 FROZEN_SEED = 20_250_701  # chosen; any fixed number does
@@ -60,11 +53,8 @@ class MoleculeTask(PropertyRanges, Task):
     family: ClassVar[str] = "MoleculeObjective"
 
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
     required: float
     """A group that must be part of the molecule, by its place in `functional_groups.GROUPS`; -1 for none."""
     forbidden: float
@@ -116,10 +106,8 @@ class ObjectiveDistribution(TabulatedDistribution):
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
         """(n,) the factor of the score of molecule i for task i besides properties and constraints.
 
-        Args:
-            tasks: n objectives.
-            found: RDKit's scores of the molecules, as far as the objectives need them.
-            scores: of other molecules that the objectives name.
+        ``found`` are RDKit's scores of the molecules, as far as the objectives need them; ``scores`` scores other
+        molecules that the objectives name.
         """
 
     @abstractmethod
@@ -128,7 +116,7 @@ class ObjectiveDistribution(TabulatedDistribution):
 
     @abstractmethod
     def portfolio(self) -> Portfolio:
-        """The ten real molecules that serve the training tasks best."""
+        """Ten real molecules that serve the training tasks best; each raises most the mean of the best score so far."""
 
     def check(self, tasks: TaskBatch) -> None:
         """Refuse, with a TaskError, tasks that cannot be played."""
@@ -139,20 +127,15 @@ class ObjectiveDistribution(TabulatedDistribution):
 
 
 def objectives_of(variant: Variant, source: str | None = None) -> ObjectiveDistribution:
-    """The distribution of a variant.
-
-    Args:
-        variant: of the environment.
-        source: of the measurements of variant ``assay``.
+    """The distribution of a variant of the environment; ``source`` is that of the measurements of variant ``assay``.
 
     Raises:
         ValueError: there is no such variant.
         ImportError: the measurements of variant ``assay`` are not there.
     """
-    if variant not in OTHER_VARIANTS:
+    if variant != "assay":
         return MoleculeDistribution(variant)
-    module, _, name = OTHER_VARIANTS[variant].partition(":")
-    return getattr(import_module(module), name)(source)
+    return import_module("metaenv.molecules.assay.tasks").AssayDistribution(source)  # which imports this module
 
 
 @dataclass(frozen=True)
@@ -185,16 +168,13 @@ class MoleculeDistribution(ObjectiveDistribution):
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
-    def all_tasks(self, split: str) -> TaskBatch:
-        """Every objective of a split, those too that its evaluation list leaves out."""
-        return all_tasks(self.variant, split)
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        return TaskBatch(MoleculeTask, objective_splits.objectives(self.variant, split))
 
     def frozen_seed(self, split: str) -> list[int]:
-        """The seed that the evaluation list of a split is drawn with."""
         return [FROZEN_SEED, VARIANTS.index(self.variant), list(FROZEN_SIZES).index(split)]
 
     def manifest(self) -> dict[str, Any]:
-        """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
         return super().manifest()[self.variant]
 
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
@@ -210,11 +190,9 @@ class MoleculeDistribution(ObjectiveDistribution):
         return factor
 
     def score_random(self, tasks: TaskBatch) -> Floats:
-        """(tasks, 8192) true scores of `random_molecules`."""
         return scores_of(random_molecules(), tasks)
 
     def portfolio(self) -> Portfolio:
-        """The ten real molecules, of the scaffolds of training, that serve the training tasks best."""
         return _portfolio(self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
@@ -257,14 +235,6 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
     return table
 
 
-@lru_cache(maxsize=16)
-def all_tasks(variant: Variant, split: str) -> TaskBatch:
-    """Every objective of a split, those too that its frozen list leaves out."""
-    tasks = TaskBatch(MoleculeTask, objective_splits.objectives(variant, split))
-    tasks.ids  # noqa: B018 (computed once for all)
-    return tasks
-
-
 @lru_cache(maxsize=8)
 def _portfolio(variant: Variant) -> Portfolio:
     entry = read_json("portfolio.json")[variant]
@@ -289,11 +259,9 @@ def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float 
 
 
 def _group(name: str | None) -> float:
-    if name is None:
-        return NOTHING
-    if name not in GROUPS:
+    if name is not None and name not in GROUPS:
         raise TaskError(f"there is no group {name!r}.{nearest(name, GROUPS)}")
-    return float(list(GROUPS).index(name))
+    return NOTHING if name is None else float(list(GROUPS).index(name))
 
 
 def _find(wanted: Floats, low: Floats, high: Floats, required: float, forbidden: float) -> tuple[float, ...]:

@@ -34,13 +34,11 @@ class LeadPolicy(ABC):
     """Reads observations, and changes one R-group at a time towards the molecule that a subclass aims at."""
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
-        """New trials begin."""
         inner: Any = env.innermost
         self._env, self._rng, self._layout, self._steps = env, rng, inner.layout, int(inner.episode_length)
         self._forget(np.ones(env.num_envs, bool))
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """A step towards the molecule aimed at, or none if it is reached."""
         scaffold, choice, score, left = self._layout.read(observation)
         steps_left = np.round(left * self._steps).astype(np.intp)
         mask = self._env.action_masks().reshape(-1, SITES, N_GROUPS)
@@ -54,14 +52,9 @@ class LeadPolicy(ABC):
 
     @abstractmethod
     def _aim(self, scaffold: Index, choice: Index, score: Floats, steps_left: Index, mask: Bools) -> Index:
-        """(n, 3) R-groups of the molecule to go to.
+        """(n, 3) R-groups of the molecule to go to, from the present ones, ``choice`` (n, 3), and their score (n,).
 
-        Args:
-            scaffold: (n,).
-            choice: (n, 3) present R-groups.
-            score: (n,) of the present molecule.
-            steps_left: (n,) in the episode, this one included.
-            mask: (n, 3, R) legal changes.
+        ``steps_left`` (n,) are those of the episode, this one included; ``mask`` (n, 3, R) holds the legal changes.
         """
 
 
@@ -103,17 +96,11 @@ class HillClimbing(LeadPolicy):
         better = score >= self._best_score
         self._best[better], self._best_score[better] = choice[better], score[better]
         tries = (choice == self._best).all(axis=1) & (steps_left > 1) & (score < PERFECT)
-        return np.where(tries[:, None], self._changed(choice, mask), self._best)
-
-    def _changed(self, choice: Index, mask: Bools) -> Index:
-        """(n, 3) each molecule with one random legal change."""
-        rows = np.arange(len(choice))
-        other = mask.copy()
+        rows, changed, other = np.arange(len(choice)), choice.copy(), mask.copy()
         other[rows[:, None], np.arange(SITES), choice] = False
         drawn = np.where(other, self._rng.random(other.shape), -1.0).reshape(len(choice), -1).argmax(axis=1)
-        changed = choice.copy()
         changed[rows, drawn // N_GROUPS] = drawn % N_GROUPS
-        return changed
+        return np.where(tries[:, None], changed, self._best)
 
 
 class BayesianChemist(LeadPolicy):
@@ -124,11 +111,8 @@ class BayesianChemist(LeadPolicy):
         self._log_weight: list[Floats | None] = [None] * len(rows)
 
     def _aim(self, scaffold: Index, choice: Index, score: Floats, steps_left: Index, mask: Bools) -> Index:
-        aims = [
-            self._best_by_belief(row, int(scaffold[row]), choice[row], float(score[row]), int(steps_left[row]))
-            for row in range(len(choice))
-        ]
-        return np.array(aims, np.intp)
+        rows = zip(range(len(choice)), scaffold.tolist(), choice, score.tolist(), steps_left.tolist(), strict=True)
+        return np.array([self._best_by_belief(*row) for row in rows], np.intp)
 
     def _best_by_belief(self, row: int, scaffold: int, choice: Index, score: float, reach: int) -> Index:
         known, prior = libraries(), objectives(scaffold, "train")
@@ -139,24 +123,16 @@ class BayesianChemist(LeadPolicy):
         self._log_weight[row] = weight
         if score >= PERFECT:
             return choice
-        drawn, times = self._drawn(weight)
-        members = self._within(known.choice[known.of(scaffold)], choice, reach) + known.start[scaffold]
+        # Objectives by their weights (systematic resampling: Kitagawa, J. Comput. Graph. Stat. 5, 1996).
+        total = np.cumsum(np.exp(weight - weight.max()))
+        points = (np.arange(DRAWS) + self._rng.random()) / DRAWS * total[-1]
+        drawn, times = np.unique(np.minimum(np.searchsorted(total, points), len(total) - 1), return_counts=True)
+        within = np.flatnonzero((known.choice[known.of(scaffold)] != choice).sum(axis=1) <= reach)
+        if len(within) > CANDIDATES:
+            within = within[self._rng.integers(len(within), size=CANDIDATES)]
+        members = within + known.start[scaffold]
         mean = times @ score_table(known.values[members], prior.take(drawn))
         return known.choice[members[mean.argmax()]].astype(np.intp)
-
-    def _drawn(self, log_weight: Floats) -> tuple[Index, Index]:
-        """Objectives by their weights, and how often each (systematic resampling: Kitagawa, J. Comput. Graph. Stat. 5,
-        1996)."""
-        total = np.cumsum(np.exp(log_weight - log_weight.max()))
-        points = (np.arange(DRAWS) + self._rng.random()) / DRAWS * total[-1]
-        return np.unique(np.minimum(np.searchsorted(total, points), len(total) - 1), return_counts=True)
-
-    def _within(self, choices: NDArray[np.int8], choice: Index, reach: int) -> Index:
-        """Molecules that ``reach`` changes lead to, or some of them if they are many."""
-        found = np.flatnonzero((choices != choice).sum(axis=1) <= reach)
-        if len(found) <= CANDIDATES:
-            return found
-        return found[self._rng.integers(len(found), size=CANDIDATES)]
 
 
 @lru_cache(maxsize=32)

@@ -16,7 +16,7 @@ from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
 from metaenv.molecules.lead.tasks import LeadDistribution
-from metaenv.molecules.property_ranges import scaled
+from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
@@ -49,19 +49,11 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     ) -> None:
         if steps < SITES:
             raise ValueError(f"expected steps of at least {SITES}, which reach any molecule, got {steps}")
-        layout = Layout(len(libraries().smiles))
-        super().__init__(
-            num_envs,
-            LeadDistribution(),
-            layout,
-            gym.spaces.Discrete(SITES * N_GROUPS),
-            split,
-            autoreset_mode,
-            render_mode,
-        )
+        layout, actions = Layout(len(libraries().smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
+        super().__init__(num_envs, LeadDistribution(), layout, actions, split, autoreset_mode, render_mode)
+        self.layout = layout
         self.episode_length = int(steps)
         self.with_smiles, self.draw_hidden = with_smiles, draw_hidden
-        self.layout = layout
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
@@ -156,16 +148,12 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The present molecule, its ranges (or all properties, where they are hidden), and all molecules so far."""
-        from metaenv.molecules.render import Made, bars, hidden_bars
+        from metaenv.molecules.render import Made, bars
 
         made, tasks, values = self._made[row], self.tasks, self._properties[row]
         smiles = notation(self._scaffold[row].repeat(len(made)), np.array([choice for choice, _ in made]))
         history = [Made(text, score) for text, (_, score) in zip(smiles, made, strict=True)]
-        shown = (
-            bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row])
-            if self.draw_hidden
-            else hidden_bars(values)
-        )
+        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
         return smiles[-1], shown, history
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.assembly import Assembly, replay
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
-from metaenv.molecules.chem.properties import COLUMNS, additive
-from metaenv.molecules.chem.smiles import write
-from metaenv.typing import Bools, Floats, Index
+from metaenv.molecules.chem.properties import properties_of
+from metaenv.molecules.chem.smiles import fragment_smiles
+from metaenv.typing import Floats, Index
 
 SITES = MAX_ATTACHMENTS
 N_GROUPS = 32
@@ -79,46 +77,57 @@ class Libraries:
 def libraries() -> Libraries:
     """All libraries, built by the package's own assembly and scored without RDKit; a second the first time."""
     v = load_vocabulary()
-    scaffold, group = np.flatnonzero(v.ring & (v.attachments == SITES)), _groups(v)
-    atoms, room = _atoms(v, scaffold, group), MAX_HEAVY_ATOMS - v.heavy_atoms[scaffold].astype(np.intp)
+    scaffold = np.flatnonzero(v.ring & (v.attachments == SITES))
+    single = np.flatnonzero(v.attachments == 1)[: N_GROUPS - 1]  # fragments are in order of how common they are
+    group = np.concatenate([[CLOSE], v.action[single, 0]]).astype(np.intp)
+    closes = group == CLOSE
+    atoms = np.where(closes, 0, v.heavy_atoms[v.action_fragment[group]])
+    atoms = atoms + v.methyl[scaffold].astype(np.intp)[:, :, None] * closes
+    room = MAX_HEAVY_ATOMS - v.heavy_atoms[scaffold].astype(np.intp)
     bonds = v.allowed[v.action[scaffold]][:, :, group]
-    choices = [_choices(bonds[s], atoms[s], room[s]) for s in range(len(scaffold))]
-    start = np.concatenate([[0], np.cumsum([len(c) for c in choices])])
     number = np.full((len(scaffold), *[N_GROUPS] * SITES), -1, np.int32)
-    for s, choice in enumerate(choices):
+    start, choices, values = [0], [], []
+    for s in range(len(scaffold)):
+        legal = bonds[s, 0][:, None, None] & bonds[s, 1][:, None] & bonds[s, 2]
+        total = atoms[s, 0][:, None, None] + atoms[s, 1][:, None] + atoms[s, 2]
+        choice = np.argwhere(legal & (total <= room[s]))
+        begin = np.full((len(choice), 1), _start_action(v, scaffold[s]))
         number[s][tuple(choice.T)] = start[s] + np.arange(len(choice))
-    return _laid_out(
-        smiles=tuple(v.smiles[f] for f in scaffold),
-        scaffold=scaffold,
-        group=group,
-        start=start,
-        choice=np.concatenate(choices).astype(np.int8),
-        values=np.concatenate([_values(v, int(f), group[c]) for f, c in zip(scaffold, choices, strict=True)]),
-        number=number,
-        fits=_fits(bonds, atoms),
-        atoms=atoms,
-        room=room,
-    )
+        start.append(start[s] + len(choice))
+        choices.append(choice)
+        values.append(properties_of(np.concatenate([begin, group[choice]], axis=1)))
+    arrays = {
+        "scaffold": scaffold,
+        "group": group,
+        "start": np.array(start),
+        "choice": np.concatenate(choices).astype(np.int8),
+        "values": np.concatenate(values),
+        "number": number,
+        "fits": (bonds[:, :, None] & (atoms[:, :, None] <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None])).astype(np.int8),
+        "atoms": atoms,
+        "room": room,
+    }
+    # Row by row in memory, because rows are what is looked up; and read-only.
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Libraries(tuple(v.smiles[f] for f in scaffold), **arrays)
 
 
 def sequences(scaffold: Index, choice: NDArray[np.integer]) -> NDArray[np.int16]:
     """(n, 4) build sequences of molecules ``choice`` (n, 3) of ``scaffold`` (n,)."""
-    known = libraries()
-    v = load_vocabulary()
+    known, v = libraries(), load_vocabulary()
     begin = np.array([_start_action(v, f) for f in known.scaffold])
     return np.column_stack([begin[scaffold], known.group[np.asarray(choice, np.intp)]]).astype(np.int16)
 
 
-def assembled(scaffold: Index, choice: NDArray[np.integer]) -> Assembly:
-    """The molecules, built. Raises ValueError for R-groups that the vocabulary does not allow."""
-    return replay(sequences(scaffold, choice))
-
-
 def notation(scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
-    """(n,) SMILES, valid but not canonical (`metaenv.molecules.chem.smiles`); no RDKit is needed."""
-    built = assembled(scaffold, choice)
-    pairs = zip(built.fragment.tolist(), built.partner.tolist(), strict=True)
-    return [write(fragment, partner, built.vocabulary) for fragment, partner in pairs]
+    """(n,) SMILES, valid but not canonical (`metaenv.molecules.chem.smiles`); no RDKit is needed.
+
+    Raises:
+        ValueError: R-groups that the vocabulary does not allow.
+    """
+    return fragment_smiles(sequences(scaffold, choice))
 
 
 @lru_cache(maxsize=1)
@@ -128,48 +137,6 @@ def group_names() -> tuple[str, ...]:
     return tuple("[1*]" if a == CLOSE else v.smiles[v.action_fragment[a]] for a in libraries().group)
 
 
-# PRIVATE
-
-
-def _groups(v: Vocabulary) -> Index:
-    """(R,) actions; fragments are in order of how common they are."""
-    single = np.flatnonzero(v.attachments == 1)[: N_GROUPS - 1]
-    return np.concatenate([[CLOSE], v.action[single, 0]]).astype(np.intp)
-
-
-def _atoms(v: Vocabulary, scaffold: Index, group: Index) -> Index:
-    """(S, 3, R)."""
-    own = np.where(group == CLOSE, 0, v.heavy_atoms[v.action_fragment[group]])
-    return own + v.methyl[scaffold].astype(np.intp)[:, :, None] * (group == CLOSE)
-
-
-def _choices(bonds: Bools, atoms: Index, room: int) -> Index:
-    """(m, 3) the members of a library, in lexicographic order."""
-    legal = bonds[0][:, None, None] & bonds[1][:, None] & bonds[2]
-    total = atoms[0][:, None, None] + atoms[1][:, None] + atoms[2]
-    return np.argwhere(legal & (total <= room))
-
-
-def _fits(bonds: Bools, atoms: Index) -> NDArray[np.int8]:
-    """(S, 3, 32, R)."""
-    room = np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
-    return (bonds[:, :, None] & (atoms[:, :, None] <= room)).astype(np.int8)
-
-
-def _values(v: Vocabulary, fragment: int, actions: Index) -> Floats:
-    """(m, 7)."""
-    begin = np.full((len(actions), 1), _start_action(v, fragment))
-    return additive(replay(np.concatenate([begin, actions], axis=1), v))[:, COLUMNS]
-
-
 def _start_action(v: Vocabulary, fragment: int) -> int:
     """The action that puts the fragment down first; by which attachment makes no difference to the molecule."""
     return next(int(a) for a in v.action[fragment] if v.allowed[0, a])
-
-
-def _laid_out(smiles: tuple[str, ...], **arrays: NDArray[Any]) -> Libraries:
-    """Row by row in memory, because rows are what is looked up; and read-only."""
-    laid_out = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    for array in laid_out.values():
-        array.flags.writeable = False
-    return Libraries(smiles, **laid_out)

@@ -15,8 +15,10 @@ from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, libraries, notation
-from metaenv.molecules.property_ranges import (
+from metaenv.molecules.objectives import (
     PropertyRanges,
+    TabulatedDistribution,
+    bins_of,
     columns_of,
     counts_inside,
     in_split,
@@ -27,7 +29,6 @@ from metaenv.molecules.property_ranges import (
     tenth_of,
     unpack,
 )
-from metaenv.molecules.task_tables import TabulatedDistribution
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats, Index
 
@@ -59,11 +60,8 @@ class LeadTask(PropertyRanges, Task):
     scaffold: int
     """Its place in `Libraries.smiles`."""
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
     certificate: tuple[float, ...]
     """(3,) R-groups of a molecule of score 1, by their places in `Libraries.group`."""
 
@@ -128,12 +126,12 @@ class LeadDistribution(TabulatedDistribution):
     frozen_file: ClassVar[str] = "lead_frozen.json"
     frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
-    def all_tasks(self, split: str) -> TaskBatch:
-        """Every task of a split, those too that its evaluation list leaves out."""
-        return all_tasks(split)
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        known, held_out = libraries(), split == "ood-scaffold"
+        scaffolds = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
+        return reduce(TaskBatch.joined, [objectives(s, split) for s in scaffolds])
 
     def frozen_seed(self, split: str) -> list[int]:
-        """The seed that the evaluation list of a split is drawn with."""
         return [FROZEN_SEED, SPLITS.index(split)]
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -168,9 +166,7 @@ class LeadDistribution(TabulatedDistribution):
 def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
     """Scores of every molecule of the library for every task, a few tasks of one scaffold at a time.
 
-    Yields:
-        rows: (k,) which tasks.
-        table: (k, m) scores of the scaffold's m molecules.
+    Yields which tasks (k,) these are, and their table (k, m) of scores of the scaffold's m molecules.
     """
     known = libraries()
     for s in np.unique(tasks.scaffold).astype(np.intp):
@@ -182,25 +178,25 @@ def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
 # WHICH TASKS THERE ARE
 
 
-@lru_cache(maxsize=8)
-def all_tasks(split: str) -> TaskBatch:
-    """Every task of a split, those too that its frozen list leaves out; scaffold by scaffold."""
-    known = libraries()
-    held_out = split == "ood-scaffold"
-    names = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
-    tasks = reduce(TaskBatch.joined, [objectives(s, split) for s in names])
-    tasks.ids  # noqa: B018 (computed once for all)
-    return tasks
-
-
 @lru_cache(maxsize=32)
 def objectives(scaffold: int, split: str) -> TaskBatch:
     """The objectives of a split on one scaffold, in the order of their codes, whether it is held out or not."""
     known = libraries()
     values = known.values[known.of(scaffold)]
     edges = range_ends(values)
-    bins = _bins(values, edges)
-    found = [_met(bins, list(chosen)) for chosen in combinations(range(len(PROPERTIES)), N_RANGES)]
+    bins = bins_of(values, edges)
+    for j in np.flatnonzero(COUNTED):
+        share = np.bincount(bins[:, j], minlength=len(QUANTILES)) / len(bins)
+        bins[(share < RARE)[bins[:, j]], j] = 0
+    found: list[tuple[NDArray[np.int64], Index]] = []  # codes that are met, and the first molecule that meets each
+    for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES)):
+        rows = np.flatnonzero((bins[:, chosen] > 0).all(axis=1))
+        # NumPy sorts 16 bits by radix, several times as fast as the codes themselves.
+        short = pack(bins[rows][:, chosen], RADIX[:N_RANGES]).astype(np.int16)
+        owner = rows[np.unique(short, return_index=True)[1]]
+        asked = np.zeros((len(owner), len(PROPERTIES)), np.intp)
+        asked[:, chosen] = bins[owner][:, chosen]
+        found.append((pack(asked, RADIX), owner))
     codes, owners = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.flatnonzero(in_split(tenth_of(codes), split))
     order = order[np.argsort(codes[order])]
@@ -227,25 +223,3 @@ def range_ends(values: Floats) -> Floats:
             edges = np.floor(np.quantile(values[:, j], QUANTILES) * 10 ** DECIMALS[j]) / 10 ** DECIMALS[j]
             ends[j, 1:] = np.stack([edges[:-1], edges[1:]], axis=1)
     return ends
-
-
-def _bins(values: Floats, ends: Floats) -> Index:
-    """(m, 7) the bin of each property, 0 for none; a value on an edge belongs to the lower bin."""
-    bins = np.zeros(values.shape, np.intp)
-    for b in reversed(range(1, len(QUANTILES))):
-        bins[(ends[:, b, 0] <= values) & (values <= ends[:, b, 1])] = b
-    for j in np.flatnonzero(COUNTED):
-        share = np.bincount(bins[:, j], minlength=len(QUANTILES)) / len(bins)
-        bins[(share < RARE)[bins[:, j]], j] = 0
-    return bins
-
-
-def _met(bins: Index, chosen: list[int]) -> tuple[NDArray[np.int64], Index]:
-    """Codes of all objectives on the properties ``chosen`` that are met, and the first molecule that meets each."""
-    rows = np.flatnonzero((bins[:, chosen] > 0).all(axis=1))
-    # NumPy sorts 16 bits by radix, several times as fast as the codes themselves.
-    short = pack(bins[rows][:, chosen], RADIX[:N_RANGES]).astype(np.int16)
-    owner = rows[np.unique(short, return_index=True)[1]]
-    asked = np.zeros((len(owner), len(PROPERTIES)), np.intp)
-    asked[:, chosen] = bins[owner][:, chosen]
-    return pack(asked, RADIX), owner

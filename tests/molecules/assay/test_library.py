@@ -13,13 +13,13 @@ from rdkit.Chem import rdFingerprintGenerator
 from metaenv.errors import TaskError
 from metaenv.molecules.assay import library as assays
 from metaenv.molecules.assay.library import HELD_OUT, SOURCE_VARIABLE, TARGETS, Assay, fit_ridge, load, locate
-from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask, all_tasks
+from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask
 from metaenv.molecules.chem.properties import by_rdkit
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
+from metaenv.molecules.objectives import read_json
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
-from metaenv.molecules.task_tables import read_json
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution, check_meta_env, check_vector_env
 
@@ -211,7 +211,7 @@ def test_splits_hold_out_objectives_and_whole_families(source):
     families = {}
     objectives = {}
     for split in distribution.splits:
-        tasks = all_tasks(locate(source), split)
+        tasks = distribution.all_tasks(split)
         numbers = np.column_stack([tasks.target, tasks.wanted, tasks.low, tasks.high])
         objectives[split] = {row.tobytes() for row in numbers}
         families[split] = {TARGETS[int(t)].family for t in tasks.target}
@@ -227,7 +227,7 @@ def test_splits_hold_out_objectives_and_whole_families(source):
 def test_every_certificate_scores_one(source):
     distribution = AssayDistribution(source)
     for split in ("train", "ood-target"):
-        tasks = all_tasks(locate(source), split)
+        tasks = distribution.all_tasks(split)
         tasks = tasks.take(np.arange(0, len(tasks), -(-len(tasks) // 200)))
         env = MoleculeDesignVectorEnv(len(tasks), variant="assay", assay_data=source)
         np.testing.assert_array_equal(build(env, tasks.certificate.astype(np.int16), tasks)["score"], 1)

@@ -11,7 +11,7 @@ from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe,
 from metaenv.molecules.chem.fragmentation import symmetries
 from metaenv.molecules.chem.fragments import DATA, load_vocabulary, vocabulary_from
 from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_property_tables
-from metaenv.molecules.task_tables import read_json
+from metaenv.molecules.objectives import read_json
 
 MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
 
@@ -39,6 +39,7 @@ def test_unfit_fragments_are_left_out(smiles):
 def test_symmetric_attachments_are_one_action():
     assert symmetries("[1*]c1ccc([2*])cc1") == ((0, 1), (1, 0))
     assert symmetries("[1*]NC([2*])=O") == ((0, 1),)
+    assert symmetries("[1*]c1n[nH]c([2*])n1") == ((0, 1),), "the hydrogen makes a difference"
     assert attachment_atoms("c1{0}ccc{1}cc1") == [0, 3]
 
 

@@ -19,7 +19,7 @@ from metaenv.molecules.design.baselines import (
 )
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.graph_ga import genome, legal, padded
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, all_tasks, scores_of
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, scores_of
 from metaenv.molecules.reference_molecules import real_molecules, real_sequences, scaffold_tenths
 from metaenv.policies import RandomPolicy, play_trials
 from metaenv.stats import greedy_portfolio
@@ -165,7 +165,7 @@ def test_portfolios_are_real_molecules_of_training(variant):
 
 
 def test_the_best_fixed_molecule_is_the_best_on_training_tasks():
-    tasks = all_tasks("windows-3", "train")
+    tasks = MoleculeDistribution().all_tasks("train")
     mean = scores_of(real_molecules().take(np.flatnonzero(scaffold_tenths() < 7)), tasks).mean(axis=0)
     stored = MoleculeDistribution().portfolio()
     made = true_scores(np.tile(stored.sequences[0], (len(tasks), 1)), tasks, Scores())

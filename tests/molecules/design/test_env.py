@@ -17,7 +17,7 @@ from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design.env import PANEL_SIZE, MoleculeDesignVectorEnv, fits, magnitude
 from metaenv.molecules.design.tasks import MoleculeDistribution, MoleculeTask
-from metaenv.molecules.property_ranges import CENTRE, SPREAD
+from metaenv.molecules.objectives import CENTRE, SPREAD
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.testing import check_meta_env, check_vector_env
 

@@ -21,7 +21,6 @@ from metaenv.molecules.design.tasks import (
     VARIANTS,
     MoleculeDistribution,
     MoleculeTask,
-    all_tasks,
     scores_of,
 )
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
@@ -35,7 +34,8 @@ REMEMBERED = Scores(with_groups=False, with_fingerprint=False)
 
 def every(variant):
     """All tasks of a variant, by split."""
-    return {split: all_tasks(variant, split) for split in MoleculeDistribution(variant).splits}
+    distribution = MoleculeDistribution(variant)
+    return {split: distribution.all_tasks(split) for split in distribution.splits}
 
 
 def certificates(tasks):
@@ -146,7 +146,7 @@ def test_distributions_keep_the_contract(variant):
 
 def test_ranges_are_as_many_as_the_variant_says():
     for variant, n in {"windows-3": 3, "windows-4": 4, "windows-5": 5, "groups": 3, "scaffold-hop": 2}.items():
-        tasks = all_tasks(variant, "test")
+        tasks = MoleculeDistribution(variant).all_tasks("test")
         assert (tasks.wanted.sum(axis=1) == n).all()
         assert (tasks.low <= tasks.high).all()
         assert ((tasks.lead[:, 0] >= 0) == (variant == "scaffold-hop")).all()

@@ -14,11 +14,10 @@ from metaenv.molecules.lead.library import HELD_OUT, SITES, group_names, librari
 from metaenv.molecules.lead.tasks import (
     LeadDistribution,
     LeadTask,
-    all_tasks,
     range_ends,
     tables,
 )
-from metaenv.molecules.task_tables import read_json
+from metaenv.molecules.objectives import read_json
 from metaenv.tasks import TaskBatch
 
 LIBRARIES = libraries()
@@ -111,7 +110,7 @@ def objective_codes(tasks: TaskBatch) -> set[tuple[int, ...]]:
 
 def test_splits_share_no_objective_and_hold_out_scaffolds():
     rng = np.random.default_rng(0)
-    train = all_tasks("train").take(rng.permutation(len(all_tasks("train")))[:6000])
+    train = DISTRIBUTION.all_tasks("train").take(rng.permutation(len(DISTRIBUTION.all_tasks("train")))[:6000])
     lists = {split: DISTRIBUTION.frozen(split).tasks for split in ("validation", "test", "ood-scaffold")}
     codes = {name: objective_codes(tasks) for name, tasks in {"train": train, **lists}.items()}
     assert min(len(c) for c in codes.values()) > 100
@@ -124,7 +123,7 @@ def test_splits_share_no_objective_and_hold_out_scaffolds():
         assert not codes[first] & codes[second]
     held_out = {LIBRARIES.smiles.index(smiles) for smiles in HELD_OUT}
     assert set(lists["ood-scaffold"].scaffold) == held_out
-    seen = {*all_tasks("train").scaffold, *lists["test"].scaffold}
+    seen = {*DISTRIBUTION.all_tasks("train").scaffold, *lists["test"].scaffold}
     assert seen == set(range(len(LIBRARIES.smiles))) - held_out
 
 

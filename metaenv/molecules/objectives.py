@@ -1,15 +1,25 @@
-"""Ranges of properties, which every hidden objective of this package asks for: drawing, checking, splits and text."""
+"""What the hidden objectives of all environments of this package have in common.
+
+They ask for ranges of properties, they are enumerated and numbered by the bins of these ranges, and each split is a
+table of them, of which a sample is frozen for evaluation.
+"""
 
 from __future__ import annotations
 
+import json
+from abc import abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
+from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import PROPERTIES, properties_of
 from metaenv.molecules.chem.smiles import to_smiles
+from metaenv.tasks import FrozenTasks, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index
 
 CENTRE = np.array([328.0, 2.95, 60.5, 0.98, 4.4, 1.97, 0.37])
@@ -19,7 +29,6 @@ properties."""
 SPLIT_TENTHS = {"train": (0, 7), "validation": (7, 8), "test": (8, 10)}
 """From which tenth of the objectives (and of the scaffolds), and up to which, a split has them; splits out of
 distribution have those of ``test``."""
-
 LARGEST = 1e4  # of a property, in its unit (chosen: molecules of the vocabulary reach a twentieth)
 
 
@@ -30,8 +39,11 @@ class PropertyRanges:
     """
 
     wanted: tuple[float, ...]
+    """(7,) 1 where the objective has a range of the property, else 0."""
     low: tuple[float, ...]
+    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
     high: tuple[float, ...]
+    """(7,) upper ends."""
     certificate: tuple[float, ...]
 
     def property_ranges(self) -> dict[str, tuple[float, float]]:
@@ -49,11 +61,8 @@ class PropertyRanges:
     def check(self, **lengths: int) -> None:
         """Refuse a task with a field of the wrong length, an absurd number, or a certificate outside the ranges.
 
-        Args:
-            lengths: how many numbers fields have, besides ``wanted``, ``low`` and ``high``.
-
-        Raises:
-            TaskError: says which field, or which property.
+        ``lengths`` says how many numbers fields have, besides ``wanted``, ``low`` and ``high``; a TaskError names the
+        field or the property.
         """
         kind = type(self).__name__
         for name, length in {"wanted": 7, "low": 7, "high": 7, **lengths}.items():
@@ -135,12 +144,18 @@ def _strides(radix: Index) -> NDArray[np.int64]:
 def columns_of(bins: Index, edges: Floats) -> dict[str, Floats]:
     """``wanted``, ``low`` and ``high``, each (n, 7), of objectives.
 
-    Args:
-        bins: (n, 7) the bin that is asked for of each property, 0 for none.
-        edges: (7, b, 2) ends of the bins; those of bin 0 are zeros.
+    ``bins`` (n, 7) are those that are asked for, 0 for none; ``edges`` (7, b, 2) are their ends, zeros for bin 0.
     """
     low, high = np.moveaxis(edges[np.arange(len(PROPERTIES)), bins], 2, 0)
     return {"wanted": (bins > 0).astype(np.float64), "low": low, "high": high}
+
+
+def bins_of(values: Floats, edges: Floats) -> Index:
+    """(m, 7) the bin of each property (m, 7), 0 for none; a value on an edge belongs to the lower bin."""
+    bins = np.zeros(values.shape, np.intp)
+    for b in reversed(range(1, edges.shape[1])):
+        bins[(edges[:, b, 0] <= values) & (values <= edges[:, b, 1])] = b
+    return bins
 
 
 def tenth_of(codes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -154,3 +169,95 @@ def in_split(tenth: NDArray[np.integer], split: str) -> Bools:
     """(n,) which objectives (or scaffolds) belong to a split, by the tenth that each is in."""
     first, last = SPLIT_TENTHS.get(split, SPLIT_TENTHS["test"])
     return (first <= tenth) & (tenth < last)
+
+
+# TABLES OF TASKS
+
+
+class TabulatedDistribution(TaskDistribution):
+    """Every split is a table of tasks, each as likely as the others; but for ``train``, a sample of it is frozen.
+
+    The sample is drawn anew in every process, and must have the hash that it had when it was frozen.
+    """
+
+    unit_dim: int = 1
+    frozen_file: ClassVar[str]
+    """In ``data/``: the hashes, written by `metaenv.molecules.build.build_data`."""
+    frozen_sizes: ClassVar[Mapping[str, int]]
+    """How many tasks the evaluation list of a split has at most."""
+
+    @abstractmethod
+    def enumerate_tasks(self, split: str) -> TaskBatch:
+        """Every task of a split, computed anew."""
+
+    @abstractmethod
+    def frozen_seed(self, split: str) -> list[int]:
+        """The seed that the evaluation list of a split is drawn with."""
+
+    def all_tasks(self, split: str) -> TaskBatch:
+        """Every task of a split, those too that its evaluation list leaves out."""
+        return _all(self, split)
+
+    def members(self, split: str) -> TaskBatch:
+        """All tasks of ``train``; of another split its evaluation list, checked against its hash."""
+        self.check_split(split)
+        return self.all_tasks("train") if split == "train" else _listed(self, split)
+
+    def frozen_list(self, split: str) -> FrozenTasks:
+        return _frozen(self, split)
+
+    def draw_list(self, split: str) -> TaskBatch:
+        """The evaluation list of a split, drawn anew: some of its tasks, or all if they are few."""
+        tasks = self.all_tasks(split)
+        order = np.random.default_rng(self.frozen_seed(split)).permutation(len(tasks))
+        return _with_ids(tasks.take(np.sort(order[: self.frozen_sizes[split]])))
+
+    def manifest(self) -> dict[str, Any]:
+        """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
+        return read_json(self.frozen_file)["frozen"]
+
+    def hashes(self, tasks: TaskBatch) -> dict[str, str]:
+        """What must be the same for an evaluation list as when it was frozen."""
+        return {"sha256": tasks.sha256}
+
+    def sizes(self) -> dict[str, Any]:
+        """What `manifest` would be, were the lists frozen now."""
+        found: dict[str, Any] = {"train": {"tasks": len(self.all_tasks("train"))}}
+        for split in self.splits[1:]:
+            drawn = self.draw_list(split)
+            found[split] = {"tasks": len(self.all_tasks(split)), "n": len(drawn), **self.hashes(drawn)}
+        return found
+
+    def check_list(self, split: str, tasks: TaskBatch) -> None:
+        """Raise TaskError unless an evaluation list is the one that was frozen."""
+        if not self.hashes(tasks).items() <= self.manifest()[split].items():
+            raise TaskError(f"the list {split!r} of {self} is not the one that was frozen; install metaenv again")
+
+
+@lru_cache(maxsize=32)
+def _all(distribution: TabulatedDistribution, split: str) -> TaskBatch:
+    return _with_ids(distribution.enumerate_tasks(split))
+
+
+@lru_cache(maxsize=32)
+def _listed(distribution: TabulatedDistribution, split: str) -> TaskBatch:
+    tasks = distribution.draw_list(split)
+    distribution.check_list(split, tasks)
+    return tasks
+
+
+@lru_cache(maxsize=32)
+def _frozen(distribution: TabulatedDistribution, split: str) -> FrozenTasks:
+    tasks = _listed(distribution, split)
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+
+
+def _with_ids(tasks: TaskBatch) -> TaskBatch:
+    """The same tasks, whose ids are computed once for all."""
+    tasks.ids  # noqa: B018
+    return tasks
+
+
+def read_json(name: str) -> dict[str, Any]:
+    """A file in ``data/``."""
+    return json.loads((DATA / name).read_text(encoding="utf-8"))
