@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from metaenv.supervised.data.sources import distinct
 from metaenv.supervised.families.formulas import FEATURES, formula_features
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index
 
 SPLITS = ("train", "validation", "test", "ood-element")
@@ -188,10 +188,6 @@ class CompoundProperties(TaskDistribution):
         }
         return TaskBatch(PropertyTask, drawn)
 
-    def frozen(self, split: str) -> FrozenTasks:
-        """256 properties."""
-        return frozen_sample(self, split)
-
     def reference(self, tasks: TaskBatch) -> Reference:
         """R² of the mean, 0, and of the property without noise."""
         return Reference(np.zeros(len(tasks)), 1 / (1 + tasks.noise**2))
@@ -206,11 +202,6 @@ class CompoundProperties(TaskDistribution):
         rows = distinct(np.full(len(tasks), len(pool)), n, rng)
         y = property_of(tasks, pool.descriptors[rows]) + tasks.noise[:, None] * rng.standard_normal(rows.shape)
         return Labelled(pool.features[rows], y, tasks.ids)
-
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 13) the task's numbers."""
-        rows = np.column_stack([tasks.weight, tasks.peak, tasks.bend, tasks.noise])
-        return np.clip(rows, -1.0, 1.0).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -232,10 +223,3 @@ def property_of(tasks: TaskBatch, descriptors: Floats) -> Floats:
     """
     curve = ((descriptors[:, :, PEAKED] - tasks.peak[:, None]) ** 2 - 1 - tasks.peak[:, None] ** 2) / np.sqrt(2)
     return (descriptors @ tasks.weight[:, :, None])[..., 0] - tasks.bend[:, None] * curve
-
-
-def frozen_sample(distribution: TaskDistribution, split: str) -> FrozenTasks:
-    """256 tasks of a split, always the same ones."""
-    distribution.check_split(split)
-    tasks = distribution.sample(256, split, np.random.default_rng([SEED, SPLITS.index(split)]))
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)

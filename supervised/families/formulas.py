@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metaenv.errors import nearest
-from metaenv.supervised.families.elements import PLACE, PROPERTIES, SYMBOLS, table
+from metaenv.supervised.families.elements import PLACE, PROPERTIES, SYMBOLS, TABLE
 from metaenv.typing import Floats, Index
 
 STATISTICS = ("mean", "spread", "least", "greatest")
@@ -120,7 +120,7 @@ def describe_parts(which: Index, share: Floats) -> Floats:
 
     A fraction of 0 stands for an element that is not there.
     """
-    properties, weight = table()[which], share[:, :, None]  # (n, k, 22)
+    properties, weight = TABLE[which], share[:, :, None]  # (n, k, 22)
     mean = (weight * properties).sum(axis=1)
     # About the mean, not as a difference of squares: what is constant must have no spread at all.
     spread = np.sqrt((weight * (properties - mean[:, None]) ** 2).sum(axis=1))

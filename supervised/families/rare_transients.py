@@ -20,7 +20,7 @@ from metaenv.supervised.families.light_curve_survey import (
     found_objects,
     sequences,
 )
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
 SIDE = 4  # regions of a family along each of two parameters (chosen)
@@ -100,11 +100,6 @@ class RareTransients(TaskDistribution):
         rare = able[(unit[:, 0] * len(able)).astype(np.intp)]
         return TaskBatch(MixtureTask, {"common": common, "rare": rare})
 
-    def frozen(self, split: str) -> FrozenTasks:
-        """256 mixtures of a split."""
-        tasks = self.sample(256, split, np.random.default_rng([SEED, SPLITS.index(split)]))
-        return FrozenTasks(split, tasks, self.reference(tasks), tasks.sha256)
-
     def reference(self, tasks: TaskBatch) -> Reference:
         """AUROC of guessing, 0.5, and of knowing, 1."""
         return Reference(np.full(len(tasks), 0.5), np.ones(len(tasks)))
@@ -122,12 +117,6 @@ class RareTransients(TaskDistribution):
         family = np.where(anomalous, tasks.rare[:, None], common).astype(np.intp)
         rows = start[family] + distinct(np.full(len(tasks), size), n, rng)  # another object each time
         return Labelled(stock[rows].astype(np.float64), anomalous.astype(np.float64), tasks.ids)
-
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 2 * families) -1 or 1: which families are common, which is rare."""
-        place = np.arange(len(FAMILIES))
-        common = (tasks.common[:, :, None] == place).any(axis=1)
-        return np.concatenate([common, tasks.rare[:, None] == place], axis=1) * np.float32(2) - np.float32(1)
 
 
 @lru_cache(maxsize=4)
