@@ -138,6 +138,12 @@ class Learner(ABC):
         The function that is returned must treat each query on its own. In training, gradients go through both.
         """
 
+    def _embed(self, x: Tensor) -> Tensor:
+        """Features (tasks, samples, features) of x (tasks, samples, *x_shape), by ``network.backbone``."""
+        if self.config.transductive:
+            return torch.stack([self.network.backbone(of_task) for of_task in x])
+        return self.network.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
         """(tasks,) the loss of a meta-update on scaled episodes: by default the query loss after adapting."""
         found = self._adapt(batch.support_x, batch.support_y)(batch.query_x)
@@ -309,7 +315,7 @@ class Learner(ABC):
             "episodes": self._episodes_state,
             "more": self._more_state(),
         }
-        save_checkpoint(path, self._checkpoint_kind(), state)
+        save_checkpoint(path, f"metaenv.supervised.{type(self).__name__}", state)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backbone: nn.Module | None = None) -> Self:
@@ -323,7 +329,7 @@ class Learner(ABC):
             FileNotFoundError: there is no such file.
             ValueError: the file is no whole checkpoint of this kind of learner, or lacks its backbone.
         """
-        state = load_checkpoint(path, cls._checkpoint_kind())
+        state = load_checkpoint(path, f"metaenv.supervised.{cls.__name__}")
         if state["own_backbone"] and backbone is None:
             raise ValueError(f"{path} was trained with a backbone of its own; load it with load(path, backbone=...)")
         try:
@@ -351,10 +357,6 @@ class Learner(ABC):
 
     def _set_more_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (optional)
         """Restore what `_more_state` returned."""
-
-    @classmethod
-    def _checkpoint_kind(cls) -> str:
-        return f"metaenv.supervised.{cls.__name__}"
 
 
 def config_names(config_class: type[LearnerConfig]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from metaenv.evaluation import package_versions
 from metaenv.files import write_text
+from metaenv.markdown import table
 from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
 from metaenv.supervised.data.problem import Problem
-from metaenv.supervised.evaluation import (
-    LOWER_IS_BETTER,
-    METRICS,
-    Report,
-    Scores,
-    finite_numbers,
-    interval_text,
-    markdown_table,
-)
+from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, interval_text, write_json
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, is_learner
 
 if TYPE_CHECKING:
@@ -99,7 +91,7 @@ class FewShotReport:
         """A table of the ranking metric: a row a method, best first, a column a shot count."""
         head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best baseline"]
         head += ["diverged", "training s", "evaluation s"]
-        return f"{markdown_table(head, [self._row(m) for m in self.methods])}\n\n{self.caption}"
+        return "\n".join([*table(head, [self._row(m) for m in self.methods]), "", self.caption])
 
     @property
     def shots(self) -> list[int]:
@@ -109,9 +101,10 @@ class FewShotReport:
     @property
     def caption(self) -> str:
         """What the numbers of the table are."""
-        baseline, n = self.best_baseline, max(len(s.valid) for s in self.scores[self.n_shot].values())
+        baseline, episodes = self.best_baseline, [len(s.valid) for s in self.scores[self.n_shot].values()]
+        n, fewest = max(episodes), min(episodes)
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
+        forests = f" (forests: the first {fewest:,})" if fewest < n else ""
         better = "lower" if self.lower_is_better else "higher"
         known = "".join(f" {m} knows the distribution of tasks." for m in self.methods if m in REFERENCES)
         gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
@@ -121,15 +114,9 @@ class FewShotReport:
             f"{self.sha256.get(self.n_shot, '')[:16]}…"
         )
 
-    @property
-    def _fewest(self) -> int:
-        return min(len(s.valid) for s in self.scores[self.n_shot].values())
-
     def _row(self, method: str) -> list[str]:
         baseline = self.best_baseline
-        gap = (
-            "" if not is_learner(method) or baseline is None else interval_text(self.gain(method, baseline), sign=True)
-        )
+        gap = interval_text(self.gain(method, baseline), sign=True) if is_learner(method) and baseline else ""
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
@@ -153,7 +140,7 @@ class FewShotReport:
         return {
             "name": self.name,
             "kind": self.problem.kind,
-            "x_shape": list(self.problem.x_shape),
+            "x_shape": self.problem.x_shape,
             "n_shot": self.n_shot,
             "seeds": self.seeds,
             "sha256": {str(k): v for k, v in self.sha256.items()},
@@ -167,8 +154,7 @@ class FewShotReport:
     def save(self, folder: str | Path) -> None:
         """Write ``report.json``, ``table.md`` (every metric) and, with matplotlib, ``picture.png``."""
         folder = Path(folder)
-        text = json.dumps(finite_numbers(self.to_dict()), indent=1, allow_nan=False)
-        write_text(folder / "report.json", text + "\n")
+        write_json(folder / "report.json", self.to_dict())
         others = [self._by_metric(m) for m in METRICS[self.problem.kind][1:]]
         write_text(folder / "table.md", "\n\n".join([f"# {self.name}", self.markdown(), *others]) + "\n")
         try:
@@ -180,7 +166,7 @@ class FewShotReport:
 
     def _by_metric(self, metric: str) -> str:
         rows = [[m, *(interval_text(self.interval(m, k, metric)) for k in self.shots)] for m in self.methods]
-        return markdown_table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows)
+        return "\n".join(table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows))
 
 
 def _shots(k: int) -> str:

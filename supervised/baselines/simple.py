@@ -27,7 +27,6 @@ class UntrainedBaseline(Learner):
     trained = False
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
-        del backbone, features
         return nn.Identity()
 
 
@@ -166,9 +165,8 @@ class NoAdaptation(Learner):
         return squeeze_output(self.problem.kind, self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = batch.samples()
         return task_loss(self.problem.kind, self._output(x), y)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        del support_x, support_y
         return self._output

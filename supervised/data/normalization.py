@@ -41,12 +41,12 @@ class Scaling(nn.Module):
 
     def fit(self, batch: EpisodeBatch) -> None:
         """Take the numbers from these episodes."""
-        x = torch.cat([batch.support_x, batch.query_x], 1).flatten(0, 1).double()
+        x, y = batch.samples()
+        x, y = x.flatten(0, 1).double(), y.double()
         others = [d for d in range(x.ndim) if d != 1]
         self.x_mean.copy_(x.mean(others).reshape(self.x_mean.shape))
         self.x_std.copy_(_usable(x.std(others, correction=0)).reshape(self.x_std.shape))
         if self.kind == "regression":
-            y = torch.cat([batch.support_y, batch.query_y], 1).double()
             self.y_mean.copy_(y.mean())
             self.y_std.copy_(_usable(y.std(correction=0)))
         self._fitted.fill_(True)

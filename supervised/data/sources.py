@@ -52,6 +52,10 @@ class EpisodeBatch:
         """Classes of an episode, None unless they are classified."""
         return self.problem.n_classes
 
+    def samples(self) -> tuple[Tensor, Tensor]:
+        """x (tasks, support + queries, *x_shape) and y (tasks, support + queries) of the support and query sets."""
+        return torch.cat([self.support_x, self.query_x], 1), torch.cat([self.support_y, self.query_y], 1)
+
     def take(self, tasks: slice) -> EpisodeBatch:
         """Some of the tasks."""
         parts = {f.name: getattr(self, f.name)[tasks] for f in fields(self) if f.name != "problem"}
@@ -87,7 +91,6 @@ class Source(ABC):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
-        del state
 
     def sha256(self) -> str:
         """SHA-256 of the data that plans refer to."""

@@ -60,7 +60,6 @@ class BloodCells(ClassFamily):
         )
 
     def generated(self, split: str) -> Dataset:
-        """The pictures of a split."""
         return drawn(split, self.per_class)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:

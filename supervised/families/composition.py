@@ -96,7 +96,6 @@ class MaterialProperties(Family):
         self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
-        """The split's tasks, or its part of the table."""
         if self._parts is None:
             simulated = CompoundProperties(split) if self.by == "property" else AlloyProperties()
             return TaskSampler(simulated, split, seed)
@@ -110,7 +109,6 @@ class MaterialProperties(Family):
         return Dataset(x, np.where(part.needed() > middle, "above the median", "below"), part.systems)
 
     def threshold(self, kind: Kind) -> Literal["median"] | None:
-        """Simulated numbers are divided at the median."""
         return "median" if kind == "classification" and self._parts is None else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.errors import nearest
 from metaenv.plots import new_figure, save
@@ -58,7 +59,6 @@ class Family(ABC):
 
     def threshold(self, kind: Kind) -> float | Literal["median"] | None:
         """What makes classes of a sampler's targets; see `Episodes`."""
-        del kind
         return None
 
     def episodes(
@@ -158,7 +158,42 @@ class ClassFamily(Family):
     def generated(self, split: str) -> Dataset:
         """The generated samples of a split."""
 
-    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
-        """The samples of the split."""
-        del kind, seed
+    def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         return self.generated(split) if self._real is None else self._real[split]
+
+
+# PICTURES
+
+
+def draw_heatmap(figure: Figure, batch: EpisodeBatch, shown: int = 40) -> None:
+    """Samples as rows, by label: the features that differ most between the labels in front."""
+    sides = [
+        (x[0].flatten(1).numpy(), y[0].numpy())
+        for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y))
+    ]
+    axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[len(y) for _, y in sides])
+    x, y = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    means: NDArray[Any] = np.stack([x[y == label].mean(axis=0) for label in np.unique(y)])
+    front = np.argsort(-means.std(axis=0), kind="stable")[:shown]
+    scale = x[:, front].mean(axis=0), x[:, front].std(axis=0) + 1e-9
+    for ax, (values, labels), title in zip(axes, sides, ("support", "query"), strict=True):
+        order = np.argsort(labels, kind="stable")
+        picture = (values[order][:, front] - scale[0]) / scale[1]
+        ax.imshow(picture, aspect="auto", cmap="coolwarm", vmin=-2.5, vmax=2.5, interpolation="nearest")
+        for end in np.flatnonzero(np.diff(labels[order])):
+            ax.axhline(end + 0.5, color="black", lw=0.8)
+        ax.set_ylabel(f"{title}, by class")
+    axes[-1].set_xlabel("feature, those that differ most between the classes first")
+
+
+def draw_plane(figure: Figure, batch: EpisodeBatch, names: tuple[str, ...], what: str) -> None:
+    """The first two features of the first episode, support and queries side by side, coloured by y."""
+    axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
+    sides = ((batch.support_x, batch.support_y, "support"), (batch.query_x, batch.query_y, "query"))
+    low, high = float(batch.query_y[0].min()), float(batch.query_y[0].max())
+    for ax, (x, y, title) in zip(axes, sides, strict=True):
+        ax.scatter(x[0, :, 0], x[0, :, 1], c=y[0], vmin=low, vmax=high, cmap="viridis", s=60, edgecolors="black")
+        ax.set_title(title)
+        ax.set_xlabel(f"{names[0]}, scaled")
+    axes[0].set_ylabel(f"{names[1]}, scaled")
+    figure.colorbar(axes[1].collections[0], ax=axes, label=what)

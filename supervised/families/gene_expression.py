@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
-from metaenv.supervised.families.family import ClassFamily, split_real
+from metaenv.supervised.families.family import ClassFamily, draw_heatmap, split_real
 from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
 from metaenv.supervised.families.image_files import load_npz
 
@@ -66,7 +65,6 @@ class GeneExpression(ClassFamily):
         super().__init__(per_class, None if real is None else _most_variable(real, n_genes))
 
     def generated(self, split: str) -> Dataset:
-        """The cells of a split."""
         return simulated(split, self.per_class)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
@@ -171,23 +169,3 @@ def _most_variable(parts: dict[str, Dataset], n_genes: int | None) -> dict[str, 
     spread = parts["train"].x.float().var(dim=0).numpy()
     kept = np.sort(np.argsort(-spread, kind="stable")[:n_genes])
     return {name: Dataset(d.x[:, kept], d.y, d.groups, d.ids) for name, d in parts.items()}
-
-
-def draw_heatmap(figure: Figure, batch: EpisodeBatch, shown: int = 40) -> None:
-    """Samples as rows, by label, of an episode of vectors: the features that differ most between labels in front."""
-    sides = [
-        (x[0].numpy(), y[0].numpy()) for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y))
-    ]
-    axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[len(y) for _, y in sides])
-    x, y = (np.concatenate(parts) for parts in zip(*sides, strict=True))
-    means: NDArray[Any] = np.stack([x[y == label].mean(axis=0) for label in np.unique(y)])
-    front = np.argsort(-means.std(axis=0), kind="stable")[:shown]
-    scale = x[:, front].mean(axis=0), x[:, front].std(axis=0) + 1e-9
-    for ax, (values, labels), title in zip(axes, sides, ("support", "query"), strict=True):
-        order = np.argsort(labels, kind="stable")
-        picture = (values[order][:, front] - scale[0]) / scale[1]
-        ax.imshow(picture, aspect="auto", cmap="coolwarm", vmin=-2.5, vmax=2.5, interpolation="nearest")
-        for end in np.flatnonzero(np.diff(labels[order])):
-            ax.axhline(end + 0.5, color="black", lw=0.8)
-        ax.set_ylabel(f"{title}, by class")
-    axes[-1].set_xlabel("feature, those that differ most between the classes first")

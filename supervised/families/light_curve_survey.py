@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +77,11 @@ class Photometry:
         """Some of the objects."""
         return Photometry(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Photometry]) -> Photometry:
+        """The objects of all parts, in their order."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
+
 
 def simulate(family: int, unit: Floats, survey: Survey, rng: np.random.Generator) -> tuple[Photometry, Bools]:
     """Objects of a family in a survey, and (n,) whether it would have found them.
@@ -109,7 +115,7 @@ def found_objects(
     Raises:
         RuntimeError: a region whose objects the survey does not find.
     """
-    parts: list[tuple[NDArray[np.intp], Photometry]] = []
+    parts, where = list[Photometry](), list[NDArray[np.intp]]()
     missing = np.arange(len(cell))
     for _ in range(MAX_ROUNDS):
         rows = missing[rng.integers(len(missing), size=min(BLOCK, 4 * len(missing)))] if parts else missing[:BLOCK]
@@ -118,19 +124,12 @@ def found_objects(
         unit[:, :2] = (corner + unit[:, :2]) / side
         measured, found = simulate(family, unit, survey, rng)
         rows, first = np.unique(rows[found], return_index=True)
-        parts.append((rows, measured.take(np.flatnonzero(found)[first])))
+        parts.append(measured.take(np.flatnonzero(found)[first]))
+        where.append(rows)
         missing = np.setdiff1d(missing, rows)
         if not len(missing):
-            return _joined(parts, len(cell))
+            return Photometry.joined(parts).take(np.argsort(np.concatenate(where)))
     raise RuntimeError(f"the survey {survey.name} does not find {FAMILIES[family].name} of region {cell[missing[0]]}")
-
-
-def _joined(parts: list[tuple[NDArray[np.intp], Photometry]], n: int) -> Photometry:
-    where = np.concatenate([rows for rows, _ in parts])
-    order = np.empty(n, np.intp)
-    order[where] = np.arange(n)
-    names = Photometry.__dataclass_fields__
-    return Photometry(*(np.concatenate([getattr(p, name) for _, p in parts])[order] for name in names))
 
 
 # WHAT LEARNERS SEE
@@ -144,6 +143,11 @@ _OVERALL = (
     "blue minus red at the peak",
 )  # fmt: skip
 FEATURES = tuple(f"{what} {band}" for what in _BY_BAND for band in BANDS) + _OVERALL
+
+
+def represent(photometry: Photometry, variant: Variant) -> NDArray[np.float32]:
+    """What a learner sees of light curves."""
+    return features(photometry) if variant == "features" else sequences(photometry)
 
 
 def sequences(p: Photometry) -> NDArray[np.float32]:

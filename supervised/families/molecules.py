@@ -17,8 +17,7 @@ from metaenv.molecules.property_ranges import scaled
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import Family
-from metaenv.supervised.families.synthesis import draw_plane
+from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.tasks import Labelled, TaskBatch, TaskSampler
 
 if TYPE_CHECKING:
@@ -85,12 +84,9 @@ class MoleculeObjectives(Family):
         self.splits = MoleculeDistribution(variant).splits
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
-        """Objectives of the split, with molecules of its scaffolds."""
-        del kind
         return TaskSampler(MoleculeScreen(self.variant, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
 
     def threshold(self, kind: Kind) -> float | None:
-        """Active or not."""
         return ACTIVE if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:

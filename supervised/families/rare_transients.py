@@ -11,15 +11,7 @@ from numpy.typing import NDArray
 
 from metaenv.supervised.data.sources import distinct
 from metaenv.supervised.families.light_curve_models import FAMILIES
-from metaenv.supervised.families.light_curve_survey import (
-    SHALLOW,
-    WIDE,
-    Photometry,
-    Variant,
-    features,
-    found_objects,
-    sequences,
-)
+from metaenv.supervised.families.light_curve_survey import SHALLOW, WIDE, Photometry, Variant, found_objects, represent
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
@@ -51,18 +43,10 @@ def objects(split: str, which: str, per_class: int) -> tuple[Photometry, NDArray
     for i in families_of(which):
         rng = np.random.default_rng([SEED, SPLITS.index(split), i])
         parts.append(found_objects(i, cell, SIDE, survey, rng))
-        classes.append(
-            np.char.add(f"{FAMILIES[i].name} ", np.char.add((cell // SIDE).astype(str), (cell % SIDE).astype(str)))
-        )
+        region = np.char.add((cell // SIDE).astype(str), (cell % SIDE).astype(str))
+        classes.append(np.char.add(f"{FAMILIES[i].name} ", region))
         names.append(np.full(len(cell), FAMILIES[i].name))
-    fields = Photometry.__dataclass_fields__
-    joined = Photometry(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
-    return joined, np.concatenate(classes), np.concatenate(names)
-
-
-def represent(photometry: Photometry, variant: Variant) -> NDArray[np.float32]:
-    """What a learner sees of light curves."""
-    return features(photometry) if variant == "features" else sequences(photometry)
+    return Photometry.joined(parts), np.concatenate(classes), np.concatenate(names)
 
 
 # MIXTURES

@@ -62,12 +62,9 @@ class TelescopeValues(Family):
         self.variant: Variant = variant
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
-        """Programmes of the split."""
-        del kind
         return TaskSampler(TargetSelectionDistribution(self.variant), split, seed)
 
     def threshold(self, kind: Kind) -> Literal["median"] | None:
-        """Worth more than most or not."""
         return "median" if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 GROUPS = 8  # of channels normalised together (chosen; Wu and He 2018, Table 3, find 2 to 32 alike)
 
@@ -126,10 +126,3 @@ def check_no_batch_statistics(network: nn.Module, transductive: bool) -> None:
                 raise ValueError(
                     f"layer {name!r} must be made with track_running_stats=False: tasks share no statistics"
                 )
-
-
-def embed(network: nn.Module, x: Tensor, transductive: bool = False) -> Tensor:
-    """Features (tasks, samples, features) of x (tasks, samples, *x_shape); task by task only if transductive."""
-    if transductive:
-        return torch.stack([network(of_task) for of_task in x])
-    return network(x.flatten(0, 1)).unflatten(0, x.shape[:2])

@@ -34,7 +34,6 @@ from torch.nn.functional import normalize, softplus
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.learners.sequence import label_input, reading_order
 from metaenv.supervised.predictor import Adapted, inference
 
@@ -98,9 +97,6 @@ class MANN(Learner):
             raise ValueError(f"expected a slot for each of {settings.heads} heads, got {settings.slots} slots")
         return _Memory(backbone, features, self.problem.n_outputs, settings)
 
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.backbone, x, self.config.transductive)
-
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         order = reading_order(support_y.shape[1], self.seed)
         z, labels = self._embed(support_x[:, order]), label_input(self.problem, support_y[:, order])
@@ -126,7 +122,7 @@ class MANN(Learner):
         """The query loss, or with shifted labels the loss of each step, support set first."""
         if self.config.labels == "together":
             return super()._meta_loss(batch)
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = batch.samples()
         return task_loss(self.problem.kind, self._as_it_comes(x, y), y)
 
     def _as_it_comes(self, x: Tensor, y: Tensor) -> Tensor:
@@ -163,26 +159,23 @@ class MANN(Learner):
             raise ValueError(f"expected episodes of {self.problem}, got {episodes.problem}")
         right, counts = list[Tensor](), list[Tensor]()
         for batch in episodes.batches():
-            x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+            x, y = batch.samples()
             order = reading_order(y.shape[1], self.seed)
             x, y = x[:, order], y[:, order]
             with inference(self.network):
                 right.append(self._as_it_comes(self.scaling.x(x), y).argmax(-1) == y)
             counts.append(presentation(y))
-        return _share_by_count(torch.cat(right), torch.cat(counts), at)
+        all_right, count = torch.cat(right), torch.cat(counts)
+        often = int(count.max())
+        if not at or min(at) < 1 or max(at) > often:
+            raise ValueError(f"expected presentations from 1 to {often}, got {tuple(at)}; draw longer episodes")
+        return {n: all_right[count == n].float().mean().item() for n in at}
 
 
 def presentation(y: Tensor) -> Tensor:
     """How often the class of each sample has come so far, itself included, in sequences of labels (tasks, steps)."""
     seen = one_hot(y, int(y.max()) + 1).cumsum(1)
     return seen.gather(-1, y[..., None])[..., 0].long()
-
-
-def _share_by_count(right: Tensor, counts: Tensor, at: Sequence[int]) -> dict[int, float]:
-    often = int(counts.max())
-    if not at or min(at) < 1 or max(at) > often:
-        raise ValueError(f"expected presentations from 1 to {often}, got {tuple(at)}; draw longer episodes")
-    return {n: right[counts == n].float().mean().item() for n in at}
 
 
 # READING AND WRITING, FOR A BATCH OF TASKS

@@ -70,11 +70,10 @@ class Reptile(Learner):
         return torch.optim.SGD(self.network.parameters(), lr=self.config.learning_rate)
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = batch.samples()
         weights, loss = self._train_tasks(x, y, self.config.inner_steps, self.generator)
-        moves = {name: w - weights[name].mean(0) for name, w in self.network.named_parameters()}
         for name, w in self.network.named_parameters():
-            w.grad = moves[name].detach()
+            w.grad = (w - weights[name].mean(0)).detach()
         return self._clipped_step(loss)
 
     def _train_tasks(self, x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> tuple[Weights, float]:
@@ -84,9 +83,8 @@ class Reptile(Learner):
         squares = {k: torch.zeros_like(w) for k, w in weights.items()}
         losses: list[float] = []
         each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
-        for step, rows in enumerate(
-            minibatches(x.shape[1], min(self.config.inner_batch, x.shape[1]), steps, generator)
-        ):
+        batches = minibatches(x.shape[1], min(self.config.inner_batch, x.shape[1]), steps, generator)
+        for step, rows in enumerate(batches):
             gradient, loss = each(weights, x[:, rows], y[:, rows])
             weights = self._step(weights, squares, gradient, step)
             losses.append(float(loss.mean()))

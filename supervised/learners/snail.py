@@ -17,7 +17,6 @@ anomalous queries.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,6 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from metaenv.supervised.data.problem import squeeze_output
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.learners.sequence import label_input, reading_order
 from metaenv.supervised.predictor import Adapted
 
@@ -85,17 +83,14 @@ class SNAIL(Learner):
 
         return ask
 
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.embedding, x, self.config.transductive)
-
 
 class _Reader(nn.Module):
-    """Embedding of samples, the blocks over a sequence of them, and the output."""
+    """The embedding of samples, the blocks over a sequence of them, and the output."""
 
-    def __init__(self, embedding: nn.Module, labels: int, settings: SNAILConfig) -> None:
+    def __init__(self, backbone: nn.Module, labels: int, settings: SNAILConfig) -> None:
         super().__init__()
-        self.embedding = embedding
-        size, blocks = settings.embedding + labels + 1, list[Block]()
+        self.backbone = backbone
+        size, blocks = settings.embedding + labels + 1, list[DenseBlock | AttentionBlock]()
         for i, (key, value) in enumerate(zip(settings.keys, settings.values, strict=True)):
             if i > 0:
                 convolutions = temporal_convolutions(size, settings.filters, settings.span)
@@ -117,25 +112,16 @@ class _Reader(nn.Module):
     def ask(self, tokens: Tensor, past: list[Tensor]) -> Tensor:
         """Outputs (tasks, queries, outputs) for queries (tasks, queries, d), each the step after the past."""
         for block, seen in zip(self.blocks, past, strict=True):
-            assert isinstance(block, Block)
+            assert isinstance(block, DenseBlock | AttentionBlock)
             tokens = block.after(tokens, seen)
         return self.head(tokens)
 
 
-class Block(nn.Module, ABC):
-    """Appends features to each step of a sequence, made of that step and those before it."""
-
-    @abstractmethod
-    def forward(self, h: Tensor) -> Tensor:
-        """A sequence (tasks, steps, d) with more features."""
-
-    @abstractmethod
-    def after(self, queries: Tensor, past: Tensor) -> Tensor:
-        """The same for queries (tasks, queries, d), each of which is the next step after the past (tasks, steps, d)."""
-
-
-class DenseBlock(Block):
+class DenseBlock(nn.Module):
     """A causal convolution of two steps, ``dilation`` apart, with a gate (section 3.1).
+
+    It appends features to each step (tasks, steps, d) of a sequence. `after` does the same to queries (tasks, queries,
+    d), each of which is the next step after the past.
 
     Args:
         size: features of a step.
@@ -161,14 +147,14 @@ class DenseBlock(Block):
         return torch.cat([h, signal.tanh() * gate.sigmoid()], -1)
 
 
-def temporal_convolutions(size: int, filters: int, span: int) -> list[Block]:
+def temporal_convolutions(size: int, filters: int, span: int) -> list[DenseBlock]:
     """Dense blocks of dilations 1, 2, 4, … that together see ``span`` steps: the TC block (section 3.1)."""
     depth = max(1, math.ceil(math.log2(span)))
     return [DenseBlock(size + i * filters, 2**i, filters) for i in range(depth)]
 
 
-class AttentionBlock(Block):
-    """Softmax attention to this step and all before it (section 3.1).
+class AttentionBlock(nn.Module):
+    """Softmax attention to this step and all before it (section 3.1), with the two methods of `DenseBlock`.
 
     Args:
         size: features of a step.
