@@ -29,15 +29,7 @@ from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.normalization import Scaling
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
 from metaenv.supervised.learners.backbones import backbone_for, check_no_batch_statistics, n_features
-from metaenv.supervised.predictor import (
-    Adapted,
-    Prediction,
-    Predictor,
-    as_samples,
-    as_targets,
-    check_labels,
-    inference,
-)
+from metaenv.supervised.predictor import Adapted, Prediction, Predictor, as_samples, as_targets, check_labels, inference
 from metaenv.threads import torch_threads_of
 
 SCALING_TASKS = 64  # tasks that the scaling is computed from (chosen)
@@ -228,7 +220,6 @@ class Learner(ABC):
         return self
 
     def _begin(self, episodes: Episodes, iterations: int | None, resume: bool) -> None:
-        """Set where training ends, and wind the episodes on to where it stopped."""
         if not resume:
             if iterations is None or iterations < 0:
                 raise ValueError(f"expected iterations >= 0, got {iterations}")

@@ -69,11 +69,12 @@ class Episodes:
             )
         shape = EpisodeShape(n_shot, n_query, n_query if n_anomalies is None else n_anomalies)
         self._rng = np.random.default_rng(seed)
+        self._sampler = None if isinstance(source, Dataset) else source
         self._source: Source
         if isinstance(source, Dataset):
             self._source = dataset_source(source, shape, kind, n_way, threshold)
         else:
-            self._source = TaskSource(source, shape, kind, threshold, pool, self._rng)
+            self._source = TaskSource(source, shape, kind, threshold, pool)
         self.problem: Problem = self._source.problem
 
     def draw(self, n: int) -> EpisodeBatch:
@@ -87,12 +88,14 @@ class Episodes:
 
     def state(self) -> dict[str, Any]:
         """Where the stream is, as plain numbers and strings; `set_state` goes back to there."""
-        return {"episodes": self._rng.bit_generator.state, "tasks": self._source.state()}
+        tasks = {} if self._sampler is None else self._sampler._rng.bit_generator.state
+        return {"episodes": self._rng.bit_generator.state, "tasks": dict(tasks)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a place that `state` told, of episodes made with the same arguments."""
         self._rng.bit_generator.state = state["episodes"]
-        self._source.set_state(state["tasks"])
+        if self._sampler is not None:
+            self._sampler._rng.bit_generator.state = state["tasks"]
 
 
 class FrozenEpisodes:

@@ -30,9 +30,9 @@ class Scaling(nn.Module):
         shape = (problem.x_shape[0], *[1] * (len(problem.x_shape) - 1))
         self.register_buffer("x_mean", torch.zeros(shape))
         self.register_buffer("x_std", torch.ones(shape))
-        self.register_buffer("y_mean", torch.zeros(()))
-        self.register_buffer("y_std", torch.ones(()))
-        self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("y_mean", torch.tensor(0.0))
+        self.register_buffer("y_std", torch.tensor(1.0))
+        self.register_buffer("_fitted", torch.tensor(False))
 
     @property
     def fitted(self) -> bool:
@@ -62,12 +62,9 @@ class Scaling(nn.Module):
 
     def batch(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Scaled episodes."""
+        sx, qx = self.x(batch.support_x), self.x(batch.query_x)
         return replace(
-            batch,
-            support_x=self.x(batch.support_x),
-            support_y=self.y(batch.support_y),
-            query_x=self.x(batch.query_x),
-            query_y=self.y(batch.query_y),
+            batch, support_x=sx, support_y=self.y(batch.support_y), query_x=qx, query_y=self.y(batch.query_y)
         )
 
     def unscaled(self, output: Tensor, std: Tensor | None) -> tuple[Tensor, Tensor | None]:

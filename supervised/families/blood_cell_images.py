@@ -37,12 +37,9 @@ N_CLASSES = int(np.prod(LATTICE))
 class Smears:
     """How slides were stained and lit: one row a slide."""
 
-    density: _Array
-    """(slides, 1) factor on all densities."""
-    tint: _Array
-    """(slides, 3) factor on the densities in each channel."""
-    light: _Array
-    """(slides, 3) factor on the background."""
+    density: _Array  # (slides, 1) factor on all densities
+    tint: _Array  # (slides, 3) factor on the densities in each channel
+    light: _Array  # (slides, 3) factor on the background
 
 
 def smears(n: int, rng: np.random.Generator, unusual: bool = False) -> Smears:

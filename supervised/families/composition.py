@@ -86,10 +86,10 @@ class MaterialProperties(Family):
             table = read_properties(path, formula, target)
             self._parts = divided(table, by, least)
             self.splits = tuple(self._parts)
-            self._use(table)
+            self._set_kinds(table)
 
-    def _use(self, table: Table) -> None:
-        """The kinds of problem that a table has."""
+    def _set_kinds(self, table: Table) -> None:
+        """Set which problems a table has, and how many classes an episode has."""
         self._classes = are_classes(table.numbers)
         if self._classes:
             self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
@@ -99,14 +99,13 @@ class MaterialProperties(Family):
         if self._parts is None:
             simulated = CompoundProperties(split) if self.by == "property" else AlloyProperties()
             return TaskSampler(simulated, split, seed)
-        part = self._parts[split]
+        part, numbers, median = self._parts[split], self._parts[split].numbers, self._parts["train"].numbers
         x, groups = describe(part.share), part.systems if self.by == "system" else part.names
-        if kind == "regression":
-            return Dataset(x, part.needed(), groups)
-        if self._classes:
+        if numbers is None or median is None or (self._classes and kind == "classification"):
             return Dataset(x, part.y, part.systems)
-        middle = float(np.median(self._parts["train"].needed()))
-        return Dataset(x, np.where(part.needed() > middle, "above the median", "below"), part.systems)
+        if kind == "regression":
+            return Dataset(x, numbers, groups)
+        return Dataset(x, np.where(numbers > np.median(median), "above the median", "below"), part.systems)
 
     def threshold(self, kind: Kind) -> Literal["median"] | None:
         return "median" if kind == "classification" and self._parts is None else None

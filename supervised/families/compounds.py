@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import gcd
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,18 +63,12 @@ NOISE = (0.1, 0.4)  # standard deviation of a measurement, in units of that of t
 # COMPOSITIONS
 
 
-@dataclass(frozen=True)
-class Compounds:
+class Compounds(NamedTuple):
     """Those of a split."""
 
-    formulas: tuple[str, ...]
-    features: Floats
-    """(n, 93)."""
-    descriptors: Floats
-    """(n, 10), mean 0 and standard deviation 1 over training compounds."""
-
-    def __len__(self) -> int:
-        return len(self.formulas)
+    formulas: list[str]
+    features: Floats  # (n, 93)
+    descriptors: Floats  # (n, 10), mean 0 and standard deviation 1 over training compounds
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +113,7 @@ def compounds(split: str) -> Compounds:
     features = formula_features(chosen)
     raw = features[:, COLUMNS]
     base = raw if split == "train" else compounds("train").features[:, COLUMNS]
-    return Compounds(tuple(chosen), features, (raw - base.mean(axis=0)) / base.std(axis=0))
+    return Compounds(chosen, features, (raw - base.mean(axis=0)) / base.std(axis=0))
 
 
 def rows_of_split(systems: NDArray[np.str_], split: str) -> Index:
@@ -180,12 +174,8 @@ class CompoundProperties(TaskDistribution):
         weight = active * sign * (WEIGHT[0] + (WEIGHT[1] - WEIGHT[0]) * size)
         bend = np.where(bent < 0.5, 0.0, BEND)
         scale = np.sqrt((weight**2).sum(axis=1) + bend**2)
-        drawn = {
-            "weight": weight / scale[:, None],
-            "peak": PEAK[0] + (PEAK[1] - PEAK[0]) * peak,
-            "bend": bend / scale,
-            "noise": NOISE[0] + (NOISE[1] - NOISE[0]) * noise,
-        }
+        peak, noise = PEAK[0] + (PEAK[1] - PEAK[0]) * peak, NOISE[0] + (NOISE[1] - NOISE[0]) * noise
+        drawn = {"weight": weight / scale[:, None], "peak": peak, "bend": bend / scale, "noise": noise}
         return TaskBatch(PropertyTask, drawn)
 
     def reference(self, tasks: TaskBatch) -> Reference:
@@ -195,11 +185,10 @@ class CompoundProperties(TaskDistribution):
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """``n`` different compounds of each task: ``x`` (tasks, n, 93) features, ``y`` the property as measured."""
         pool = compounds(self.compounds_of)
-        if n > len(pool):
-            raise ValueError(
-                f"expected at most {len(pool)} compounds of split {self.compounds_of}, got {n}; take fewer"
-            )
-        rows = distinct(np.full(len(tasks), len(pool)), n, rng)
+        size = len(pool.formulas)
+        if n > size:
+            raise ValueError(f"expected at most {size} compounds of split {self.compounds_of}, got {n}; take fewer")
+        rows = distinct(np.full(len(tasks), size), n, rng)
         y = property_of(tasks, pool.descriptors[rows]) + tasks.noise[:, None] * rng.standard_normal(rows.shape)
         return Labelled(pool.features[rows], y, tasks.ids)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -99,12 +99,11 @@ def _amount(formula: str, text: str, at: int) -> tuple[float, int]:
     return amount, found.end()
 
 
-def fractions(formulas: Sequence[str]) -> Floats:
-    """(n, 97) atomic fractions; rows sum to 1."""
-    found = np.zeros((len(formulas), len(SYMBOLS)))
-    for row, formula in zip(found, formulas, strict=True):
-        for symbol, amount in parse_formula(formula).items():
-            row[PLACE[symbol]] = amount
+def fractions(amounts: Sequence[Mapping[str, float]]) -> Floats:
+    """(n, 97) atomic fractions of compositions, given by the amounts of their elements; rows sum to 1."""
+    found = np.zeros((len(amounts), len(SYMBOLS)))
+    for row, composition in zip(found, amounts, strict=True):
+        row[[PLACE[symbol] for symbol in composition]] = list(composition.values())
     return found / found.sum(axis=1, keepdims=True)
 
 
@@ -126,15 +125,12 @@ def describe_parts(which: Index, share: Floats) -> Floats:
     spread = np.sqrt((weight * (properties - mean[:, None]) ** 2).sum(axis=1))
     least = np.where(weight > 0, properties, np.inf).min(axis=1)
     greatest = np.where(weight > 0, properties, -np.inf).max(axis=1)
-    return np.concatenate([mean, spread, least, greatest, _of_fractions(share)], axis=1)
-
-
-def _of_fractions(share: Floats) -> Floats:
     entropy = (share * -np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
     norms = [(share**p).sum(axis=1) ** (1 / p) for p in (2, 3)]
-    return np.stack([(share > 0).sum(axis=1).astype(float), *norms, entropy, share.max(axis=1)], axis=1)
+    of_fractions = np.stack([(share > 0).sum(axis=1), *norms, entropy, share.max(axis=1)], axis=1)
+    return np.concatenate([mean, spread, least, greatest, of_fractions], axis=1)
 
 
 def formula_features(formulas: Sequence[str]) -> Floats:
     """(n, 93) features of formulas; see `FEATURES`."""
-    return describe(fractions(formulas))
+    return describe(fractions([parse_formula(formula) for formula in formulas]))

@@ -26,14 +26,10 @@ DISPERSION = 0.3  # squared biological coefficient of variation
 class Platform:
     """How cells are measured."""
 
-    depth: float = 900.0
-    """Median counts of a cell."""
-    depth_spread: float = 0.45
-    """Standard deviation of the log of it."""
-    dropout_at: float = -1.0
-    """Log of the mean at which half the counts are lost."""
-    batch: float = 0.45
-    """Standard deviation of the log factor that a batch has on each gene."""
+    depth: float = 900.0  # median counts of a cell
+    depth_spread: float = 0.45  # standard deviation of the log of it
+    dropout_at: float = -1.0  # log of the mean at which half the counts are lost
+    batch: float = 0.45  # standard deviation of the log factor that a batch has on each gene
 
 
 SHALLOW = replace(Platform(), depth=250.0, dropout_at=0.5)
@@ -43,14 +39,10 @@ SHALLOW = replace(Platform(), depth=250.0, dropout_at=0.5)
 class Biology:
     """What all cells of the family share."""
 
-    base: Floats
-    """(genes,) mean expression."""
-    programmes: Floats
-    """(programmes, genes) log of the factor when on."""
-    states: Floats
-    """(states, genes) log of the factor at activity 1."""
-    types: Bools
-    """(types, programmes) which are on; no two rows are alike."""
+    base: Floats  # (genes,) mean expression
+    programmes: Floats  # (programmes, genes) log of the factor when on
+    states: Floats  # (states, genes) log of the factor at activity 1
+    types: Bools  # (types, programmes) which are on; no two rows are alike
 
 
 def biology(n_types: int, rng: np.random.Generator) -> Biology:

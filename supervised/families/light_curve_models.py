@@ -43,17 +43,12 @@ def _star(dm: Floats, m_r: Floats, temperature_K: Floats, visits: Visits) -> Lig
 class Pulsation:
     """A Fourier series of order 3 in the phase; medians and 10-90 % ranges as fitted to OGLE-III."""
 
-    log_period: tuple[float, float]
-    """log10 of days: mean, standard deviation."""
-    log_amplitude: tuple[float, float]
-    """log10 of magnitudes in I, peak to peak."""
-    ratios: tuple[float, float]
-    """R21, R31."""
-    phases: tuple[float, float]
-    """phi21, phi31 in cosines."""
+    log_period: tuple[float, float]  # log10 of days: mean, standard deviation
+    log_amplitude: tuple[float, float]  # log10 of magnitudes in I, peak to peak: mean, standard deviation
+    ratios: tuple[float, float]  # R21, R31
+    phases: tuple[float, float]  # phi21, phi31 in cosines
     temperature_K: float
-    by_band: tuple[float, ...] = (1.5, 1.75, 1.3, 1.0, 0.93, 0.9)
-    """Amplitude in each band relative to I."""
+    by_band: tuple[float, ...] = (1.5, 1.75, 1.3, 1.0, 0.93, 0.9)  # amplitude in each band relative to I
 
     def __call__(self, u: Floats, visits: Visits, _rng: np.random.Generator) -> Light:
         period, amplitude = (10 ** normal(u[:, i], *p) for i, p in enumerate((self.log_period, self.log_amplitude)))
@@ -276,13 +271,10 @@ class ObjectFamily:
 
     name: str
     model: Model
-    parameters: tuple[str, str]
-    """What the first two uniform numbers stand for: regions of these are the classes."""
+    parameters: tuple[str, str]  # what the first two uniform numbers stand for: regions of these are the classes
     split: str
-    usual: bool = False
-    """Whether it is among what surveys find all the time, for the search of rare transients."""
-    transient: bool = False
-    """Whether it happens once or rarely, so that one would follow it up."""
+    usual: bool = False  # whether surveys find it all the time, for the search of rare transients
+    transient: bool = False  # whether it happens once or rarely, so that one would follow it up
 
 
 _PULSE = ("period", "amplitude")

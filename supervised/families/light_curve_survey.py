@@ -25,12 +25,9 @@ class Survey:
     """A cadence and a depth."""
 
     name: str
-    noise: tuple[float, ...]
-    """Standard deviation of the sky in each band, flux units."""
-    share: tuple[float, ...]
-    """Of visits, in each band."""
-    limit: float
-    """Magnitude of 5 standard deviations in r."""
+    noise: tuple[float, ...]  # standard deviation of the sky in each band, flux units
+    share: tuple[float, ...]  # of visits, in each band
+    limit: float  # magnitude of 5 standard deviations in r
     seasons: int = 3
     season_days: float = 180.0
 
@@ -61,17 +58,12 @@ SHALLOW = Survey("shallow", (_ZTF,) * 6, (0.0, 0.5, 0.5, 0.0, 0.0, 0.0), 20.6)
 class Photometry:
     """Light curves as measured: all arrays (n, visits), sorted by time."""
 
-    t: Floats
-    """Days."""
+    t: Floats  # days
     band: NDArray[np.intp]
-    flux: Floats
-    """Difference flux, zero point 27.5 mag."""
-    error: Floats
-    """Its standard deviation."""
-    redshift: Floats
-    """(n,) photometric, 0 within the Milky Way; of the host galaxy otherwise."""
-    seen: Bools
-    """Visits that there are; others are padding."""
+    flux: Floats  # difference flux, zero point 27.5 mag
+    error: Floats  # its standard deviation
+    redshift: Floats  # (n,) photometric, 0 within the Milky Way; of the host galaxy otherwise
+    seen: Bools  # visits that there are; others are padding
 
     def take(self, rows: NDArray[np.intp]) -> Photometry:
         """Some of the objects."""

@@ -2,16 +2,16 @@
 
 ICLR 2018, https://arxiv.org/abs/1707.03141
 
-A task is a sequence: the samples of the support set with their labels, then a query without. Temporal convolutions
-bring together what stands near, causal attention finds what was read anywhere before, and the two alternate (section 3
-and its figures). There is no rule of adaptation: reading is all of it.
+A task is a sequence: the samples of the support set with their labels, then a query without a label. Temporal
+convolutions combine neighbouring samples, causal attention retrieves any sample that was read before, and the two
+alternate (section 3 and its figures). There is no separate rule of adaptation: the network adapts by reading.
 
-In the paper a sequence has one query, its last element. Here all queries of a task are asked at once, each as the last
-element of a sequence of its own: it sees the support set and itself, as there, and no other query.
+In the paper a sequence has one query, its last element. Here all queries of a task are evaluated together, each as the
+last element of a sequence of its own: it sees the support set and itself, as in the paper, and no other query.
 
-The convolutions of a TC block are dilated by 1, 2, 4, … here; begun with 2, they would skip every odd step.
-A flag marks the query, as zeros would be a label in regression. Anomalies are learned like classes, from episodes with
-anomalous queries.
+The convolutions of a TC block have dilations of 1, 2, 4, … here; if they began with 2, they would skip every odd step.
+A flag marks the query, because zeros would be a valid label in regression. Anomalies are learned like classes, from
+episodes with anomalous queries.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from metaenv.supervised.learners.sequence import label_input, reading_order
 from metaenv.supervised.predictor import Adapted
 
 PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
-"""Sizes usually quoted for Omniglot and miniImageNet there (not checked against its appendix), for
+"""The sizes usually quoted for the paper's Omniglot and miniImageNet (not checked against its appendix), for
 ``make_learner("snail", problem, **PAPER)``."""
 
 
 @dataclass(frozen=True)
 class SNAILConfig(LearnerConfig):
-    """Settings of `SNAIL`. Sizes are chosen for one core; for the paper's, see `PAPER`."""
+    """Settings of `SNAIL`. The sizes are chosen for one core; those of the paper are in `PAPER`."""
 
     embedding: int = 64
-    """Features of a sample that enter the sequence."""
+    """Features of a sample in the sequence."""
     filters: int = 32
     """Channels that each convolution adds."""
     keys: tuple[int, ...] = (32, 64, 64)
-    """Width of the keys of each attention block; between two of them is a block of temporal convolutions."""
+    """Width of the keys of each attention block; a block of temporal convolutions lies between two of them."""
     values: tuple[int, ...] = (32, 64, 64)
-    """Width of what each attention block reads, and adds."""
+    """Width of the values of each attention block, which it appends."""
     span: int = 32
-    """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all, so that longer support
-    sets are read whole."""
+    """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all steps, so that longer
+    support sets are read as a whole."""
 
 
 class SNAIL(Learner):
     """Simple neural attentive learner; see the module's docstring.
 
-    The support set is read in an order that the seed draws, and which other samples stand near matters a little.
+    The support set is read in an order that the seed draws. The order matters a little, through the convolutions.
     """
 
     config_class = SNAILConfig
@@ -85,7 +85,7 @@ class SNAIL(Learner):
 
 
 class _Reader(nn.Module):
-    """The embedding of samples, the blocks over a sequence of them, and the output."""
+    """The embedding of samples, the blocks over a sequence of them, and the output layer."""
 
     def __init__(self, backbone: nn.Module, labels: int, settings: SNAILConfig) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class _Reader(nn.Module):
         self.head = nn.Linear(size, labels)
 
     def read(self, tokens: Tensor) -> list[Tensor]:
-        """What each block saw of a support set (tasks, support, d): all that a query needs to know of it."""
+        """The input of each block for a support set (tasks, support, d): all that a query needs of it."""
         seen: list[Tensor] = []
         for block in self.blocks:
             seen.append(tokens)
@@ -110,7 +110,7 @@ class _Reader(nn.Module):
         return seen
 
     def ask(self, tokens: Tensor, past: list[Tensor]) -> Tensor:
-        """Outputs (tasks, queries, outputs) for queries (tasks, queries, d), each the step after the past."""
+        """Outputs (tasks, queries, outputs) for queries (tasks, queries, d), each the step after the support set."""
         for block, seen in zip(self.blocks, past, strict=True):
             assert isinstance(block, DenseBlock | AttentionBlock)
             tokens = block.after(tokens, seen)
@@ -148,7 +148,7 @@ class DenseBlock(nn.Module):
 
 
 def temporal_convolutions(size: int, filters: int, span: int) -> list[DenseBlock]:
-    """Dense blocks of dilations 1, 2, 4, … that together see ``span`` steps: the TC block (section 3.1)."""
+    """Dense blocks with dilations of 1, 2, 4, … that together reach ``span`` steps: the TC block (section 3.1)."""
     depth = max(1, math.ceil(math.log2(span)))
     return [DenseBlock(size + i * filters, 2**i, filters) for i in range(depth)]
 

@@ -54,7 +54,7 @@ def write_table(path: Path, header: str = "formula,target", per_system: int = 20
 def test_compounds_are_neutral_and_anions_attract_electrons_most():
     for split in SPLITS:
         pool = compounds(split)
-        assert len(set(pool.formulas)) == len(pool) > 500
+        assert len(set(pool.formulas)) == len(pool.formulas) > 500
         for formula in pool.formulas[::25]:
             *cations, anion = parse_formula(formula).items()
             negative = -ANIONS[anion[0]] * anion[1]
