@@ -8,7 +8,7 @@ or classes will do; its tasks are chemical systems, or properties. A composition
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.alloys import AlloyProperties
 from metaenv.supervised.families.compounds import SPLITS, CompoundProperties
 from metaenv.supervised.families.elements import PROPERTIES
-from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.supervised.families.formulas import FEATURES, describe
 from metaenv.supervised.families.property_tables import By, Paths, Table, are_classes, divided, read_properties
 from metaenv.tasks import TaskSampler
-from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,38 +110,14 @@ class MaterialProperties(Family):
         return "median" if kind == "classification" and self._parts is None else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
-        """The two features that tell most, coloured by what was measured."""
-        draw_telling_features(figure, batch)
-
-
-# PICTURES
-
-
-def draw_telling_features(figure: Figure, batch: EpisodeBatch) -> None:
-    """The first episode over the two features that y of its samples follows most closely, support over queries."""
-    support, query = batch.support_x[0].numpy(), batch.query_x[0].numpy()
-    x = np.concatenate([support, query]).astype(np.float64)
-    y = np.concatenate([batch.support_y[0].numpy(), batch.query_y[0].numpy()]).astype(np.float64)
-    chosen = _telling(x, y)
-    ax: Any = figure.add_subplot()
-    sides = ((query, batch.query_y, 28, "query"), (support, batch.support_y, 110, "support"))
-    for side, labels, size, title in sides:
-        ax.scatter(
-            side[:, chosen[0]], side[:, chosen[1]], c=labels[0].numpy(), s=size, label=title,
-            vmin=y.min(), vmax=y.max(), cmap="viridis", edgecolors="black", linewidths=0.6,
-        )  # fmt: skip
-    ax.set_xlabel(FEATURES[chosen[0]])
-    ax.set_ylabel(FEATURES[chosen[1]])
-    ax.legend()
-    figure.colorbar(ax.collections[0], ax=ax, label="class" if batch.n_classes else "property")
-
-
-def _telling(x: Floats, y: Floats) -> list[int]:
-    """Of means and spreads the one that correlates most with y, and of those unlike it the next."""
-    x = x[:, : 2 * len(PROPERTIES)]
-    deviation = x.std(axis=0)
-    z = (x - x.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
-    first = int(np.argmax(np.abs(z.T @ (y - y.mean()))))
-    alike = np.abs(z.T @ z[:, first]) > 0.8 * len(z)
-    second = int(np.argmax(np.where(alike, -1.0, np.abs(z.T @ (y - y.mean())))))
-    return [first, second]
+        """Samples over the two means or spreads that y follows most closely and that are unlike each other."""
+        samples, targets = batch.samples()
+        x, y = samples[0, :, : 2 * len(PROPERTIES)].double().numpy(), targets[0].double().numpy()
+        deviation = x.std(axis=0)
+        z = (x - x.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
+        follows = np.abs(z.T @ (y - y.mean()))
+        first = int(np.argmax(follows))
+        alike = np.abs(z.T @ z[:, first]) > 0.8 * len(z)
+        second = int(np.argmax(np.where(alike, -1.0, follows)))
+        what = "class" if batch.n_classes else "property"
+        draw_plane(figure, batch, (FEATURES[first], FEATURES[second]), what, (first, second))

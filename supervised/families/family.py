@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -186,14 +187,17 @@ def draw_heatmap(figure: Figure, batch: EpisodeBatch, shown: int = 40) -> None:
     axes[-1].set_xlabel("feature, those that differ most between the classes first")
 
 
-def draw_plane(figure: Figure, batch: EpisodeBatch, names: tuple[str, ...], what: str) -> None:
-    """The first two features of the first episode, support and queries side by side, coloured by y."""
+def draw_plane(
+    figure: Figure, batch: EpisodeBatch, names: Sequence[str], what: str, columns: tuple[int, int] = (0, 1)
+) -> None:
+    """Two features of the first episode, support and queries side by side, coloured by y."""
     axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
     sides = ((batch.support_x, batch.support_y, "support"), (batch.query_x, batch.query_y, "query"))
     low, high = float(batch.query_y[0].min()), float(batch.query_y[0].max())
     for ax, (x, y, title) in zip(axes, sides, strict=True):
-        ax.scatter(x[0, :, 0], x[0, :, 1], c=y[0], vmin=low, vmax=high, cmap="viridis", s=60, edgecolors="black")
+        across, up = x[0, :, columns[0]], x[0, :, columns[1]]
+        ax.scatter(across, up, c=y[0], vmin=low, vmax=high, cmap="viridis", s=60, edgecolors="black")
         ax.set_title(title)
-        ax.set_xlabel(f"{names[0]}, scaled")
-    axes[0].set_ylabel(f"{names[1]}, scaled")
+        ax.set_xlabel(names[0])
+    axes[0].set_ylabel(names[1])
     figure.colorbar(axes[1].collections[0], ax=axes, label=what)

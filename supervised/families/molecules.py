@@ -91,5 +91,5 @@ class MoleculeObjectives(Family):
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Molecules by their first two features, coloured by score."""
-        names: tuple[str, ...] = PROPERTIES if self.features == "properties" else ("bit 0", "bit 1")
+        names = [f"{name}, scaled" for name in PROPERTIES] if self.features == "properties" else ["bit 0", "bit 1"]
         draw_plane(figure, batch, names, "active" if batch.n_classes else "score")

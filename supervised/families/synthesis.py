@@ -78,4 +78,5 @@ class MaterialsSynthesis(Family):
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Recipes by temperature and time, coloured by what came of them."""
-        draw_plane(figure, batch, ACTION_NAMES[self.variant][:2], "share pure" if batch.n_classes else "utility")
+        names = [f"{name}, scaled" for name in ACTION_NAMES[self.variant][:2]]
+        draw_plane(figure, batch, names, "share pure" if batch.n_classes else "utility")
