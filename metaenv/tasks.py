@@ -314,7 +314,7 @@ class TaskDistribution(ABC):
     task_type: ClassVar[type[Task]]
     closed: ClassVar[bool] = False
     """Whether the family has a few members only, all known, which every split plays: nothing is then held out."""
-    frozen_draws: ClassVar[Mapping[str, tuple[int, int | tuple[int, ...]]]] = {}
+    frozen_draws: ClassVar[Mapping[str, tuple[int, int]]] = {}
     """Of each frozen split that is drawn once and for all: how many tasks it has, and the seed they are drawn with."""
     unit_dim: int
     splits: tuple[str, ...]

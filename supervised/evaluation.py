@@ -211,11 +211,9 @@ def episode_metrics(prediction: Prediction, batch: EpisodeBatch) -> dict[str, Te
 
 
 def auroc(score: Tensor, y: Tensor) -> Tensor:
-    """Probability (tasks,) that an anomaly (y = 1) scores above a normal sample; a tie counts half.
+    """Probability (tasks,) that an anomaly (y = 1) scores above a normal sample (0); a tie counts half.
 
-    Args:
-        score: (tasks, queries).
-        y: (tasks, queries), 0 or 1, both present.
+    ``score`` and ``y`` have the shape (tasks, queries), and each task has samples of both kinds.
     """
     order = torch.sign(score[:, :, None] - score[:, None, :])
     pair = (y[:, :, None] == 1) & (y[:, None, :] == 0)
@@ -223,12 +221,7 @@ def auroc(score: Tensor, y: Tensor) -> Tensor:
 
 
 def average_precision(score: Tensor, y: Tensor) -> Tensor:
-    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step.
-
-    Args:
-        score: (tasks, queries).
-        y: (tasks, queries), 0 or 1.
-    """
+    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step."""
     above = score[:, None, :] >= score[:, :, None]  # (tasks, threshold, query)
     precision = (above * (y[:, None, :] == 1)).sum(2) / above.sum(2)
     return (precision * (y == 1)).sum(1) / (y == 1).sum(1)

@@ -105,6 +105,8 @@ class Learner(ABC):
         """Settings of the run that the learner belongs to, as plain values; a checkpoint keeps them."""
         self.skipped = 0
         """Updates that were skipped, because the loss or its gradient was not finite."""
+        self.test_steps = 0
+        """Gradient steps that `adapt` takes, of a learner that takes some; it may be set at any time."""
         self._start = 0  # the iteration at which the last meta_fit began
         self._own_backbone = backbone is not None
         self._episodes_state: dict[str, Any] | None = None
@@ -186,7 +188,6 @@ class Learner(ABC):
             progress_bar: show a progress bar (needs tqdm).
             callback: see `Progress`.
             checkpoint: path to `save` to, every ``checkpoint_every`` updates and at the end.
-            checkpoint_every: updates between two checkpoints.
             torch_threads: threads of torch while training; small networks are slower with two.
 
         Raises:
@@ -304,7 +305,7 @@ class Learner(ABC):
             "scaling": self.scaling.state_dict(),
             "generator": self.generator.get_state(),
             "episodes": self._episodes_state,
-            "more": self._more_state(),
+            "test_steps": self.test_steps,
         }
         save_checkpoint(path, f"metaenv.supervised.{type(self).__name__}", state)
 
@@ -312,9 +313,7 @@ class Learner(ABC):
     def load(cls, path: str | os.PathLike[str], backbone: nn.Module | None = None) -> Self:
         """Load a learner, to adapt it, or to resume its training with ``meta_fit(episodes, resume=True)``.
 
-        Args:
-            path: the file that `save` wrote.
-            backbone: a network like the one it was made with, if that was not the default; its weights are replaced.
+        One with a backbone of its own needs ``backbone``, a network like that one; its weights are replaced.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -339,15 +338,8 @@ class Learner(ABC):
         self.generator.set_state(state["generator"])
         self.iteration, self.iterations, self._start, self.skipped = state["counts"]
         self._episodes_state, self.run = state["episodes"], state["run"]
-        self._set_more_state(state["more"])
+        self.test_steps = state["test_steps"]
         self.network.eval()
-
-    def _more_state(self) -> dict[str, Any]:
-        """Further state of a learner that a checkpoint must keep: numbers, strings and tensors."""
-        return {}
-
-    def _set_more_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (optional)
-        """Restore what `_more_state` returned."""
 
 
 def config_names(config_class: type[LearnerConfig]) -> list[str]:

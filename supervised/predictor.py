@@ -40,14 +40,9 @@ Adapted = Callable[[Tensor], Tensor | Prediction]
 
 
 class Predictor:
-    """A learner adapted to tasks. Call it with queries; it does not change.
+    """A learner adapted to tasks, as `Learner.adapt` returns it. Call it with queries; it does not change.
 
-    Args:
-        adapted: the function that `Learner._adapt` returned.
-        network: the learner's network, which is evaluated without gradients.
-        problem: the learner's problem.
-        scaling: the learner's scaling.
-        n_tasks: number of tasks, or None after adapting to a single task without a task axis.
+    ``n_tasks`` is None after adapting to a single task without a task axis.
     """
 
     def __init__(
@@ -57,13 +52,10 @@ class Predictor:
         self._scaling, self._n_tasks = scaling, n_tasks
 
     def __call__(self, query_x: ArrayLike | Tensor) -> Prediction:
-        """Predict.
+        """Predictions, with the leading axes of the queries; those of a query do not depend on the other queries.
 
         Args:
             query_x: (tasks, queries, *x_shape), or (queries, *x_shape) after adapting to a single task.
-
-        Returns:
-            Predictions with the same leading axes. Those of a query do not depend on the other queries.
 
         Raises:
             ValueError: another shape, another number of tasks, or numbers that are not finite.

@@ -27,17 +27,12 @@ class FewShotReport:
 
     name: str
     problem: Problem
-    n_shot: int
-    """Of training."""
+    n_shot: int  # of training
     seeds: int
-    sha256: dict[int, str]
-    """Of the episodes of each shot count."""
-    scores: dict[int, dict[str, Scores]]
-    """By shot count and method."""
-    train_seconds: dict[str, float]
-    """Wall time of each method's trainings, all seeds together."""
-    updates: dict[str, int]
-    """Meta-updates of each training."""
+    sha256: dict[int, str]  # of the episodes of each shot count
+    scores: dict[int, dict[str, Scores]]  # by shot count and method
+    train_seconds: dict[str, float]  # wall time of each method's trainings, all seeds together
+    updates: dict[str, int]  # meta-updates of each training
 
     @property
     def metric(self) -> str:

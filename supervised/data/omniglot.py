@@ -41,10 +41,7 @@ class Omniglot:
     """(characters,), unique; "alphabet/character" from folders."""
 
     def split(self, rotations: bool = True) -> dict[str, Dataset]:
-        """Train, validation and test: no character is in two, whatever its rotation.
-
-        Args:
-            rotations: whether each character is four classes.
+        """Train, validation and test: no character is in two, whatever its rotation, which make it four classes.
 
         Returns:
             Data sets of pictures (1, 28, 28); classes are "name, turned 90" and so on, groups are characters.

@@ -6,12 +6,13 @@ The yardstick of few-shot regression: amplitude and phase of a sine are the task
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from metaenv.parameters import Parameter, ParameterTable
-from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
 X = (-5.0, 5.0)
@@ -49,15 +50,14 @@ class SinusoidDistribution(TaskDistribution):
     """
 
     task_type: ClassVar[type[Task]] = SinusoidTask
-    frozen_draws: ClassVar[dict[str, Any]] = {
-        "validation": (FROZEN_SIZE, (FROZEN_SEED, 1)),
-        "test": (FROZEN_SIZE, (FROZEN_SEED, 2)),
-    }
     unit_dim: int = TABLE.unit_dim
     splits: tuple[str, ...] = ("train", "validation", "test")
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         return TaskBatch(SinusoidTask, TABLE.draw(unit))
+
+    def frozen_list(self, split: str) -> FrozenTasks:
+        return _held_out(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Minus the mean squared error: of always 0 for random, of the sine itself for the oracle."""
@@ -74,3 +74,10 @@ class SinusoidDistribution(TaskDistribution):
 def sine(tasks: TaskBatch, x: Floats) -> Floats:
     """The values of each task's sine at x (tasks, n)."""
     return tasks.amplitude[:, None] * np.sin(x - tasks.phase[:, None])
+
+
+@lru_cache(maxsize=2)
+def _held_out(split: str) -> FrozenTasks:
+    distribution, seed = SinusoidDistribution(), (FROZEN_SEED, {"validation": 1, "test": 2}[split])
+    tasks = distribution.draw(np.random.default_rng(seed).random((FROZEN_SIZE, TABLE.unit_dim)), split)
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)

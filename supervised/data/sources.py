@@ -1,10 +1,10 @@
-"""Where episodes come from: tasks of a `TaskSampler`, or rows of a `Dataset`."""
+"""The sources of episodes: the tasks of a `TaskSampler`, or the rows of a `Dataset`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -62,13 +62,11 @@ class EpisodeBatch:
         return EpisodeBatch(self.problem, **parts)
 
 
-@dataclass(frozen=True)
-class EpisodeShape:
+class EpisodeShape(NamedTuple):
     """Numbers of samples: in classification of each class."""
 
     support: int
-    query: int
-    """In anomaly detection, of normal samples."""
+    query: int  # in anomaly detection, of normal samples
     anomalies: int
 
 

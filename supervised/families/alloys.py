@@ -34,12 +34,9 @@ class AlloyTask(Task):
 
     family: ClassVar[str] = "AlloyLaws"  # a part of the task's id
 
-    metals: tuple[float, ...]
-    """(3,) atomic numbers, rising."""
-    interaction: tuple[float, ...]
-    """(3,) of the first two, the outer two and the last two metals, in the unit of y."""
-    noise: float
-    """Standard deviation of a measurement."""
+    metals: tuple[float, ...]  # (3,) atomic numbers, rising
+    interaction: tuple[float, ...]  # (3,) of the first two, the outer two and the last two metals, in the unit of y
+    noise: float  # standard deviation of a measurement
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,9 @@ def class_name(number: int) -> str:
 
 
 def draw_cells(classes: Index, slide: Index, stain: Smears, rng: np.random.Generator) -> Images:
-    """Pictures (n, 28, 28, 3) of cells of these classes, each on one of the slides.
+    """Pictures (n, 28, 28, 3) of cells of these classes (n,), in [0, N_CLASSES), on slides (n,), rows of ``stain``.
 
-    Args:
-        classes: (n,) in [0, N_CLASSES).
-        slide: (n,) row of ``stain``.
-        stain: the slides.
-        rng: of everything else: place, angle, shape, neighbours, focus, noise.
+    Everything else is random: place, angle, shape, neighbours, focus, noise.
     """
     out = np.empty((len(classes), PIXELS, PIXELS, 3), np.uint8)
     for start in range(0, len(classes), BLOCK):

@@ -16,7 +16,7 @@ import numpy as np
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.families.blood_cell_images import N_CLASSES, class_name, draw_cells, smears
-from metaenv.supervised.families.family import ClassFamily, split_real
+from metaenv.supervised.families.family import ENDS, ClassFamily, split_real
 from metaenv.supervised.families.image_files import load_images
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SEED = 28  # of the stored pictures (chosen)
 SPLITS = ("train", "validation", "test", "ood-stain")
-ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-stain": (0.75, 1.0)}  # of classes
 SLIDES = 20  # in each split (chosen)
 
 
@@ -86,7 +85,7 @@ class BloodCells(ClassFamily):
 @lru_cache(maxsize=8)
 def drawn(split: str, per_class: int) -> Dataset:
     """The pictures of a split: its classes on its slides."""
-    start, end = (round(share * N_CLASSES) for share in ENDS[split])
+    start, end = (round(share * N_CLASSES) for share in ENDS.get(split, ENDS["test"]))
     chosen = np.random.default_rng(SEED).permutation(N_CLASSES)[start:end]
     rng = np.random.default_rng([SEED, SPLITS.index(split)])
     classes = np.repeat(chosen, per_class)

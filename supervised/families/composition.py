@@ -85,14 +85,10 @@ class MaterialProperties(Family):
             table = read_properties(path, formula, target)
             self._parts = divided(table, by, least)
             self.splits = tuple(self._parts)
-            self._set_kinds(table)
-
-    def _set_kinds(self, table: Table) -> None:
-        """Set which problems a table has, and how many classes an episode has."""
-        self._classes = are_classes(table.numbers)
-        if self._classes:
-            self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
-        self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2
+            self._classes = are_classes(table.numbers)
+            if self._classes:
+                self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
+            self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         if self._parts is None:

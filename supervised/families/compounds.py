@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.supervised.data.sources import distinct
+from metaenv.supervised.families.family import ENDS
 from metaenv.supervised.families.formulas import FEATURES, formula_features
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index
 
 SPLITS = ("train", "validation", "test", "ood-element")
-ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}  # of the chemical systems (chosen)
 SEED = 16_028  # of compounds and frozen lists (chosen)
 HELD_OUT = ("Rb", "Y", "Nb", "In", "Se", "Ru")
 """Elements of ``ood-element``, in no compound or alloy of the other splits (chosen, from all over the table)."""
@@ -138,14 +138,10 @@ class PropertyTask(Task):
 
     family: ClassVar[str] = "CompoundLaws"  # a part of the task's id
 
-    weight: tuple[float, ...]
-    """(10,) of each scaled descriptor; all but three are 0. With ``bend`` their squares sum to 1."""
-    peak: float
-    """Scaled mean number of valence electrons at which the curve has its top."""
-    bend: float
-    """Weight of that curve: 0 in half of the tasks."""
-    noise: float
-    """Standard deviation of a measurement."""
+    weight: tuple[float, ...]  # (10,) of each scaled descriptor, 0 for all but three; their squares and bend's sum to 1
+    peak: float  # scaled mean number of valence electrons at which the curve has its top
+    bend: float  # weight of that curve: 0 in half of the tasks
+    noise: float  # standard deviation of a measurement
 
 
 @dataclass(frozen=True)
@@ -198,7 +194,7 @@ def relation_terms(split: str) -> tuple[Index, Floats]:
     """(combinations, 3) descriptors of the properties of a split, and the probability of each combination."""
     every = np.array(list(combinations(range(len(DESCRIPTORS)), TERMS)))
     place = np.random.default_rng(SEED + 2).permutation(len(every)) / len(every)
-    first, end = ENDS["test" if split == "ood-element" else split]
+    first, end = ENDS.get(split, ENDS["test"])
     chosen = every[(first <= place) & (place < end)]
     often = OFTEN[chosen].prod(axis=1)
     return chosen, often / often.sum()

@@ -78,7 +78,7 @@ class Family(ABC):
         Args:
             split: one of `splits`.
             n_shot: samples to learn from, of each class in classification; by default `shots`.
-            n_query: samples to be judged on, likewise.
+            n_query: samples to predict, likewise.
             kind: one of `kinds`, by default the first.
             n_way: classes of an episode, where there are many to choose from; by default `ways`.
             n_anomalies: anomalous queries, by default as many as ``n_query``.
@@ -119,6 +119,8 @@ class Family(ABC):
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 """Of the classes or groups of real data (chosen)."""
+ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
+"""Where each split begins and ends among generated classes (chosen); ``ood-…`` splits have those of ``test``."""
 
 
 def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:

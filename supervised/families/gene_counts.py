@@ -57,16 +57,7 @@ def biology(n_types: int, rng: np.random.Generator) -> Biology:
 def counts(
     types: Index, batch: Index, n_batches: int, life: Biology, platform: Platform, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """(cells, genes) molecules counted.
-
-    Args:
-        types: (cells,) cell type of each.
-        batch: (cells,) batch of each, in [0, n_batches).
-        n_batches: batches, with effects of their own.
-        life: the family.
-        platform: the measurement.
-        rng: of all noise.
-    """
+    """(cells, genes) molecules counted, in cells of some types (cells,) and batches (cells,) in [0, n_batches)."""
     activity = rng.gamma(0.6, 1 / 0.6, (len(types), STATES)) * rng.lognormal(0, 0.3, (n_batches, STATES))[batch]
     strength = life.types[types] * rng.uniform(0.5, 1.3, (len(types), PROGRAMMES))
     effect = rng.normal(0, platform.batch, (n_batches, GENES))

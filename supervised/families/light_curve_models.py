@@ -163,15 +163,10 @@ def blazar(u: Floats, visits: Visits, rng: np.random.Generator) -> Light:
 def _transient(
     luminosity: Floats, temperature_K: Floats, absolute: Floats, m: Floats, visits: Visits, blanket: float = 1.0
 ) -> Light:
-    """A blackbody of changing temperature at the distance where its peak has magnitude m.
+    """A blackbody of changing temperature at the distance where its peak has magnitude m (n,).
 
-    Args:
-        luminosity: (n, visits) at rest-frame 481 nm, 1 at the peak.
-        temperature_K: (n, visits).
-        absolute: (n,) magnitude at the peak.
-        m: (n,) apparent.
-        visits: when and how.
-        blanket: what metal lines leave of the light below 400 nm.
+    Its luminosity (n, visits) at rest-frame 481 nm is 1 at the peak, where its absolute magnitude is ``absolute`` (n,).
+    Metal lines leave a share ``blanket`` of the light below 400 nm.
     """
     z = redshift_of(m - absolute)
     rest = WAVELENGTH_NM[visits.band] / (1 + z[:, None])

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.families.light_curve_light import BANDS, N_UNIT, Light, Visits, flux_of
+from metaenv.supervised.families.light_curve_light import BANDS, N_UNIT, Visits, flux_of
 from metaenv.supervised.families.light_curve_models import FAMILIES
 from metaenv.typing import Bools, Floats
 
@@ -87,16 +87,12 @@ def simulate(family: int, unit: Floats, survey: Survey, rng: np.random.Generator
     error = np.sqrt(sky**2 + PHOTON[visits.band] * total + (0.005 * total) ** 2)  # calibration to 0.5 % (chosen)
     flux = light.flux + error * rng.standard_normal(error.shape)
     found = (np.abs(flux) > 5 * error).sum(axis=1) >= (2 if "flares" in FAMILIES[family].name else 3)
-    measured = Photometry(visits.t, visits.band, flux, error, _photometric(light, rng), np.ones(flux.shape, bool))
-    return measured, found
-
-
-def _photometric(light: Light, rng: np.random.Generator) -> Floats:
-    """Redshifts with errors of 0.03 (1 + z); 4 % are off by far (chosen, as in surveys: 3-5 %)."""
+    # Redshifts have errors of 0.03 (1 + z), and 4 % are off by far (chosen, as in surveys: 3-5 %).
     z = light.redshift
-    measured = np.abs(z + 0.03 * (1 + z) * rng.standard_normal(len(z)))
+    near = np.abs(z + 0.03 * (1 + z) * rng.standard_normal(len(z)))
     off = rng.random(len(z)) < 0.04
-    return np.where(z > 0, np.where(off, 2.5 * rng.random(len(z)), measured), 0.0)
+    redshift = np.where(z > 0, np.where(off, 2.5 * rng.random(len(z)), near), 0.0)
+    return Photometry(visits.t, visits.band, flux, error, redshift, np.ones(flux.shape, bool)), found
 
 
 def found_objects(

@@ -30,12 +30,9 @@ def families_of(split: str) -> list[int]:
 
 @lru_cache(maxsize=16)
 def objects(split: str, which: str, per_class: int) -> tuple[Photometry, NDArray[np.str_], NDArray[np.str_]]:
-    """Light curves of all regions of some families, their classes and their families.
+    """Light curves of all regions of the families of the split ``which``, their classes and their families.
 
-    Args:
-        split: tells the survey, and which objects: those of two splits are different ones.
-        which: the split whose families are simulated.
-        per_class: objects of each region.
+    The first split tells the survey, and which objects: those of two splits are different ones.
     """
     survey = SHALLOW if split == "ood-survey" else WIDE
     parts, classes, names = [], [], []
@@ -58,10 +55,8 @@ class MixtureTask(Task):
 
     family: ClassVar[str] = "RareTransients"
 
-    common: tuple[float, ...]
-    """(6,) families of normal objects, as places in `FAMILIES`; each is as frequent."""
-    rare: float
-    """The family of the anomalies."""
+    common: tuple[float, ...]  # (6,) families of normal objects, as places in `FAMILIES`; each is as frequent
+    rare: float  # the family of the anomalies
 
 
 @dataclass(frozen=True)

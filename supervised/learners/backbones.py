@@ -59,11 +59,9 @@ class ConvNet1d(nn.Sequential):
 
 
 def backbone_for(x_shape: tuple[int, ...], sizes: Sequence[int] = (64, 64)) -> nn.Module:
-    """The backbone that fits samples of this shape: `MLP`, `ConvNet1d` or `ConvNet`.
+    """The backbone that fits samples of this shape, with one, two or three axes: `MLP`, `ConvNet1d` or `ConvNet`.
 
-    Args:
-        x_shape: of one sample, with one, two or three axes.
-        sizes: hidden layers of an MLP; the last is the width of the others, a multiple of 8.
+    ``sizes`` are the hidden layers of an MLP; the last is the width of the others, a multiple of 8.
     """
     if len(x_shape) == 1:
         return MLP(x_shape[0], sizes)

@@ -113,12 +113,6 @@ class _Process(nn.Module):
             a, b = normalize(a, dim=-1), normalize(b, dim=-1)
         return self.kernel(a, b).to_dense().double()
 
-    def variance(self, z: Tensor) -> Tensor:
-        """(tasks, n) prior variance at features (tasks, n, d), without noise."""
-        found = self.kernel(normalize(z, dim=-1) if self.unit_length else z, diag=True)
-        assert isinstance(found, Tensor)
-        return found.double()
-
     def factor(self, z: Tensor) -> Tensor:
         """(tasks, n, n) Cholesky factor of the covariance of measurements at z."""
         identity = torch.eye(z.shape[1], dtype=torch.float64, device=z.device)
@@ -139,7 +133,8 @@ class _Process(nn.Module):
         white = torch.linalg.solve_triangular(factor, cross, upper=False)
         residual = torch.linalg.solve_triangular(factor, targets.double() - constant, upper=False)
         mean = constant + white.transpose(1, 2) @ residual
-        variance = (self.variance(query) - white.square().sum(1)).clamp_min(0) + self.likelihood.noise.double()
+        prior: Any = self.kernel(normalize(query, dim=-1) if self.unit_length else query, diag=True)
+        variance = (prior.double() - white.square().sum(1)).clamp_min(0) + self.likelihood.noise.double()
         return mean.float(), variance.float()
 
 

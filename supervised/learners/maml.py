@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -57,11 +57,7 @@ class MAMLConfig(LearnerConfig):
 
 
 class MAML(Learner):
-    """Model-agnostic meta-learning; see the module's docstring.
-
-    Attributes:
-        test_steps: gradient steps that `adapt` takes; may be set at any time.
-    """
+    """Model-agnostic meta-learning; see the module's docstring."""
 
     config_class = MAMLConfig
     config: MAMLConfig
@@ -153,12 +149,6 @@ class MAML(Learner):
         fast = vmap(inner)(support_x, support_y)
         return lambda x: vmap(lambda w, q: self._output({**slow, **w}, q))(fast, x)
 
-    def _more_state(self) -> dict[str, Any]:
-        return {"test_steps": self.test_steps}
-
-    def _set_more_state(self, state: dict[str, Any]) -> None:
-        self.test_steps = state["test_steps"]
-
 
 class _WithRates(nn.Module):
     """A network (backbone, then head) and, where they are learned, the inner step sizes of its weights."""
@@ -166,12 +156,10 @@ class _WithRates(nn.Module):
     def __init__(self, body: nn.Sequential, first_rate: float | None, head_only: bool) -> None:
         super().__init__()
         self.body = body
-        self.adapting = [name for name, w in body.named_parameters() if w.requires_grad]
-        if head_only:
-            self.adapting = [name for name in self.adapting if name.startswith("1.")]
+        starting = {name: w for name, w in body.named_parameters() if w.requires_grad}
+        self.adapting = [name for name in starting if not head_only or name.startswith("1.")]
         learned = [] if first_rate is None else self.adapting
-        shapes = {name: w.shape for name, w in body.named_parameters()}
-        self._rates = nn.ParameterList([nn.Parameter(torch.full(shapes[name], first_rate or 0.0)) for name in learned])
+        self._rates = nn.ParameterList([torch.full_like(starting[name], first_rate or 0.0) for name in learned])
 
     def weights(self) -> Weights:
         return dict(self.body.named_parameters())

@@ -179,12 +179,9 @@ def presentation(y: Tensor) -> Tensor:
 
 
 def read_weights(keys: Tensor, memory: Tensor, strength: Tensor) -> Tensor:
-    """Softmax of cosine similarities (section 3.1) times a strength: (tasks, n, slots).
+    """Softmax (tasks, n, slots) of the cosine similarities of keys (tasks, n, width) with the memory (section 3.1).
 
-    Args:
-        keys: (tasks, n, width).
-        memory: (tasks, slots, width).
-        strength: (tasks, n).
+    The similarities are multiplied by a strength (tasks, n) first.
     """
     cosine = normalize(keys, dim=-1, eps=SMALL) @ normalize(memory, dim=-1, eps=SMALL).transpose(1, 2)
     return (strength[..., None] * cosine).softmax(-1)
@@ -196,12 +193,9 @@ def least_used(usage: Tensor, n: int) -> Tensor:
 
 
 def write_weights(gate: Tensor, read_before: Tensor, least: Tensor) -> Tensor:
-    """Equation 22: a mixture of the last reading's weights and the least used slot.
+    """Equation 22: a mixture of the last reading's weights and the least used slots, both (tasks, heads, slots).
 
-    Args:
-        gate: (tasks, heads) sigmoid(alpha), in [0, 1].
-        read_before: (tasks, heads, slots) read weights of the step before.
-        least: (tasks, heads, slots), see `least_used`.
+    ``gate`` (tasks, heads) is sigmoid(alpha), the share of the last reading.
     """
     return gate[..., None] * read_before + (1 - gate[..., None]) * least
 

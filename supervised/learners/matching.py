@@ -80,12 +80,7 @@ class _Space(nn.Module):
 
 
 class FullContext(nn.Module):
-    """Embeddings in view of the support set: section 2.1.2 and appendix A of the paper.
-
-    Args:
-        features: of the plain embedding.
-        reads: how often a query reads the support set.
-    """
+    """Embeddings in view of the support set: section 2.1.2 and appendix A of the paper."""
 
     def __init__(self, features: int, reads: int) -> None:
         super().__init__()

@@ -80,12 +80,9 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ridge_head(z: Tensor, y: Tensor, penalty: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Ridge regression of y (tasks, n) on z (tasks, n, d), the offset not penalised.
+    """Weights (tasks, d, 1) and offset (tasks, 1) of the ridge regression of y (tasks, n) on z (tasks, n, d).
 
-    Solved in the n dimensions of the support set (Woodbury), which are few.
-
-    Returns:
-        Weights (tasks, d, 1) and offset (tasks, 1).
+    The offset is not penalised. Solved in the n dimensions of the support set (Woodbury), which are few.
     """
     z_mean, y_mean = z.mean(1, keepdim=True), y.mean(1, keepdim=True)
     centred = z - z_mean

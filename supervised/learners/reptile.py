@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,7 @@ class ReptileConfig(LearnerConfig):
 
 
 class Reptile(Learner):
-    """Reptile; see the module's docstring. An anomaly learner cannot be had from it: support sets have one label.
-
-    Attributes:
-        test_steps: inner steps that `adapt` takes; may be set at any time.
-    """
+    """Reptile; see the module's docstring. An anomaly learner cannot be had from it: support sets have one label."""
 
     config_class = ReptileConfig
     kinds = ("classification", "regression")
@@ -104,12 +100,6 @@ class Reptile(Learner):
 
     def _loss(self, weights: Weights, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output(weights, x), y)
-
-    def _more_state(self) -> dict[str, Any]:
-        return {"test_steps": self.test_steps}
-
-    def _set_more_state(self, state: dict[str, Any]) -> None:
-        self.test_steps = state["test_steps"]
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         # A generator of its own: the same support set always gives the same predictor.

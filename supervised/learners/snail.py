@@ -121,12 +121,8 @@ class DenseBlock(nn.Module):
     """A causal convolution of two steps, ``dilation`` apart, with a gate (section 3.1).
 
     It appends features to each step (tasks, steps, d) of a sequence. `after` does the same to queries (tasks, queries,
-    d), each of which is the next step after the past.
-
-    Args:
-        size: features of a step.
-        dilation: steps between the two ("R").
-        filters: features that are appended ("D").
+    d), each of which is the next step after the past. ``size`` is the number of features of a step, ``dilation`` the
+    number of steps between the two ("R"), ``filters`` the number of features that are appended ("D").
     """
 
     def __init__(self, size: int, dilation: int, filters: int) -> None:
@@ -156,10 +152,7 @@ def temporal_convolutions(size: int, filters: int, span: int) -> list[DenseBlock
 class AttentionBlock(nn.Module):
     """Softmax attention to this step and all before it (section 3.1), with the two methods of `DenseBlock`.
 
-    Args:
-        size: features of a step.
-        key: width of keys and queries ("K").
-        value: features that are appended ("V").
+    ``key`` is the width of keys and queries ("K"), ``value`` the number of features that are appended ("V").
     """
 
     def __init__(self, size: int, key: int, value: int) -> None:

@@ -196,7 +196,7 @@ def test_the_same_composition_twice_is_one_sample(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("formula,target\nFe2O3,1.5\nO6Fe4,2.5\nNaCl,7.25\nKCl,\n")
     table = read_properties(path)
-    assert len(table) == 2 and table.needed().tolist() == [2.0, 7.25]
+    assert len(table) == 2 and table.numbers.tolist() == [2.0, 7.25]
     path.write_text("formula,target\nFe2O3,a\nO6Fe4,b\nFe0.4O0.6,b\nNaCl,a\n")
     assert read_properties(path).y.tolist() == ["b", "a"]
 
