@@ -75,8 +75,7 @@ class Report:
     """What `evaluate` found."""
 
     problem: Problem
-    sha256: str
-    """Of the episodes."""
+    sha256: str  # of the episodes
     scores: dict[str, Scores]
 
     def interval(self, learner: str, metric: str) -> Interval:
@@ -104,15 +103,9 @@ class Report:
         for name, found in self.scores.items():
             values = {m: self.interval(name, m)._asdict() for m in metrics}
             middle = found.by_episode[metrics[0]][..., found.valid].ravel()
-            rows.append(
-                {
-                    "learner": name,
-                    **values,
-                    "median": float(np.median(middle)) if len(middle) else None,
-                    "diverged": int((~found.finite).sum()),
-                    "seconds": found.seconds,
-                }
-            )
+            median = float(np.median(middle)) if len(middle) else None
+            counts = {"median": median, "diverged": int((~found.finite).sum()), "seconds": found.seconds}
+            rows.append({"learner": name, **values, **counts})
         sign = 1 if metrics[0] in LOWER_IS_BETTER else -1
         return sorted(rows, key=lambda row: (row["median"] is None, sign * row[metrics[0]]["estimate"]))
 

@@ -91,9 +91,8 @@ class Learner(ABC):
                 f"{type(self).__name__} does {' and '.join(self.kinds)}, not {problem.kind}; {self.alternative}"
             )
         if config is not None and type(config) is not self.config_class:
-            raise ValueError(
-                f"expected a {self.config_class.__name__} for {type(self).__name__}, got {type(config).__name__}"
-            )
+            expected = f"a {self.config_class.__name__} for {type(self).__name__}"
+            raise ValueError(f"expected {expected}, got {type(config).__name__}")
         self.problem = problem
         self.config: Any = config or self.config_class()
         self.seed = int(seed)
@@ -232,9 +231,8 @@ class Learner(ABC):
         if iterations is not None:
             self.iterations = self._start + iterations
         if self.iterations < self.iteration:
-            raise ValueError(
-                f"expected at least the {self.iteration - self._start} iterations that are done, got {iterations}"
-            )
+            done = self.iteration - self._start
+            raise ValueError(f"expected at least the {done} iterations that are done, got {iterations}")
 
     def _one_update(self, episodes: Episodes) -> dict[str, float]:
         factor = 1.0 - self.progress if self.config.lr_decay == "linear" else 1.0

@@ -96,12 +96,7 @@ def _block(classes: Index, slide: Index, stain: Smears, rng: np.random.Generator
         density += amount[..., None] * colour[:, None, None]
     density *= (stain.density[slide] * stain.tint[slide])[:, None, None]
     picture = np.exp(-density) * (BACKGROUND * stain.light[slide])[:, None, None]
-    return _photographed(picture, rng)
-
-
-def _photographed(picture: _Array, rng: np.random.Generator) -> Images:
-    """Uneven light, imperfect focus, noise of the camera."""
-    n = len(picture)
+    # Uneven light, imperfect focus and noise of the camera.
     slope = _uniform(rng, (n, 2, 1), -0.08, 0.08) * np.linspace(-1, 1, PIXELS, dtype=np.float32)
     picture = picture * (1 + slope[:, 0, :, None] + slope[:, 1, None, :])[..., None]
     blur = _uniform(rng, (n, 1, 1, 1), 0.0, 0.8)

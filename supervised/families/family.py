@@ -126,14 +126,10 @@ ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
 def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:
     """Real data, divided into train, validation and test so that no class, or no group, is in two of them.
 
-    Args:
-        data: all of it.
-        split_by: ``"class"`` or ``"group"``.
-        seed: of the division, which depends on nothing else.
-        least: classes of fewer samples are left out.
+    The division depends on the seed only. Classes of fewer than ``least`` samples are left out.
 
     Raises:
-        ValueError: another ``split_by``, or too few classes or groups.
+        ValueError: ``split_by`` is neither "class" nor "group", or there are too few classes or groups.
     """
     if split_by not in ("class", "group"):
         raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
@@ -143,11 +139,9 @@ def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[
 
 
 class ClassFamily(Family):
-    """A family whose samples have classes and groups, and are made by a generator or read from files.
+    """A family whose samples have classes and groups, and are made by a generator, ``per_class`` of each class.
 
-    Args:
-        per_class: samples that are generated of each class.
-        real: the splits of real data instead, from `split_real`. They have no ood split.
+    Or they are ``real``, divided by `split_real`; there is no ood split then.
     """
 
     kinds = ("classification", "anomaly")

@@ -176,6 +176,5 @@ def _draw_curves(figure: Figure, batch: EpisodeBatch, photometry: Photometry) ->
         axes[0, way].set_title(str(batch.task_ids[0, way]), fontsize=8)
     axes[-1, 0].set_xlabel("days", fontsize=8)
     axes[-1, 0].set_ylabel("flux, zero point 27.5", fontsize=8)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=6, fontsize=8, handletextpad=0
-    )
+    bands = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*bands, loc="outside lower right", ncols=6, fontsize=8, handletextpad=0)
