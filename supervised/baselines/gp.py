@@ -7,25 +7,18 @@ https://gaussianprocess.org/gpml: prediction by equations 2.25 and 2.26, margina
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from metaenv.supervised.baselines.simple import UntrainedBaseline
-from metaenv.supervised.learner import LearnerConfig
 from metaenv.supervised.learners.prototypical import squared_distances
 from metaenv.supervised.predictor import Adapted, Prediction
 
-
-@dataclass(frozen=True)
-class TaskGPConfig(LearnerConfig):
-    """Settings of `TaskGP`."""
-
-    length_scales: tuple[float, ...] = tuple(0.1 * 10 ** (i / 6) for i in range(13))
-    """To choose from, times the square root of the number of features: 0.1 to 10 (chosen)."""
-    noises: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    """To choose from: variance of the noise over that of the signal (chosen)."""
+LENGTH_SCALES = tuple(0.1 * 10 ** (i / 6) for i in range(13))
+"""To choose from, times the square root of the number of features: 0.1 to 10 (chosen)."""
+NOISES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""To choose from: variance of the noise over that of the signal (chosen)."""
 
 
 class TaskGP(UntrainedBaseline):
@@ -35,10 +28,8 @@ class TaskGP(UntrainedBaseline):
     maxima, and to be batched over tasks. Predictions have a standard deviation.
     """
 
-    config_class = TaskGPConfig
     kinds = ("regression",)
     alternative = "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
-    config: TaskGPConfig
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         x, mean = support_x.flatten(2), support_y.mean(1, keepdim=True)
@@ -56,7 +47,7 @@ class TaskGP(UntrainedBaseline):
 
     def _fit(self, distances: Tensor, y: Tensor, features: int) -> tuple[Tensor, Tensor]:
         """Length scale and noise (tasks,) of greatest marginal likelihood, at the best variance of the signal."""
-        grid = [(s * math.sqrt(features), v) for s in self.config.length_scales for v in self.config.noises]
+        grid = [(s * math.sqrt(features), v) for s in LENGTH_SCALES for v in NOISES]
         candidates, likelihood = torch.tensor(grid, dtype=distances.dtype), list[Tensor]()
         for scale, noise in candidates:
             factor, _, signal = _solved(distances, y, scale.expand(len(y)), noise.expand(len(y)))
