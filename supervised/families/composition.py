@@ -8,7 +8,7 @@ or classes will do; its tasks are chemical systems, or properties. A composition
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -65,6 +65,7 @@ class MaterialProperties(Family):
         "path carry the licence of their study."
     )
     kinds = ("regression", "classification")
+    threshold = "median"  # of simulated numbers
     splits = SPLITS
     shots = (10, 20)
     pool = 2  # half of all samples are above the median
@@ -101,9 +102,6 @@ class MaterialProperties(Family):
         if kind == "regression":
             return Dataset(x, numbers, groups)
         return Dataset(x, np.where(numbers > np.median(median), "above the median", "below"), part.systems)
-
-    def threshold(self, kind: Kind) -> Literal["median"] | None:
-        return "median" if kind == "classification" and self._parts is None else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Samples over the two means or spreads that y follows most closely and that are unlike each other."""

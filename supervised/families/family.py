@@ -45,6 +45,8 @@ class Family(ABC):
     """Default n_shot and n_query."""
     ways: int = 5
     """Default classes of an episode, where there are many to choose from."""
+    threshold: float | Literal["median"] | None = None
+    """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
     references: tuple[str, ...] = ()
@@ -57,10 +59,6 @@ class Family(ABC):
     @abstractmethod
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Draw the first episode of a batch."""
-
-    def threshold(self, kind: Kind) -> float | Literal["median"] | None:
-        """What makes classes of a sampler's targets; see `Episodes`."""
-        return None
 
     def episodes(
         self,
@@ -88,14 +86,15 @@ class Family(ABC):
             ValueError: no such split or kind, or classes too small for the numbers asked for.
         """
         kind = self.check(split, kind)
+        source = self.source(split, kind, seed)
         return Episodes(
-            self.source(split, kind, seed),
+            source,
             self.shots[0] if n_shot is None else n_shot,
             self.shots[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
             n_anomalies=n_anomalies,
-            threshold=self.threshold(kind),
+            threshold=None if kind == "regression" or isinstance(source, Dataset) else self.threshold,
             pool=self.pool,
             seed=seed,
         )

@@ -50,6 +50,7 @@ class LightCurves(ClassFamily):
         "colours, no spectral templates; noise: medians of PLAsTiCC's wide survey; cadence and the rest are chosen."
     )
     splits = SPLITS
+    threshold = 0.5  # an anomaly has y = 1
 
     def __init__(
         self,
@@ -75,9 +76,6 @@ class LightCurves(ClassFamily):
         if kind == "anomaly":
             return TaskSampler(RareTransients(self.variant, self.per_class, split), split, seed)
         return super().source(split, kind, seed)
-
-    def threshold(self, kind: Kind) -> float | None:
-        return 0.5 if kind == "anomaly" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Support objects of an episode, by class: flux over time in each band."""

@@ -73,6 +73,7 @@ class MoleculeObjectives(Family):
         "computed. Active means a score above 0.5 (chosen)."
     )
     kinds = ("regression", "classification")
+    threshold = ACTIVE
     shots = (16, 24)
 
     def __init__(self, variant: Variant = "windows-3", features: Features = "properties") -> None:
@@ -85,9 +86,6 @@ class MoleculeObjectives(Family):
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         return TaskSampler(MoleculeScreen(self.variant, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
-
-    def threshold(self, kind: Kind) -> float | None:
-        return ACTIVE if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Molecules by their first two features, coloured by score."""

@@ -61,6 +61,7 @@ class MaterialsSynthesis(Family):
         "pure means at least 80 % target (chosen)."
     )
     kinds = ("regression", "classification")
+    threshold = PURE
     splits = SolidStateDistribution().splits
     shots = (10, 20)
 
@@ -72,9 +73,6 @@ class MaterialsSynthesis(Family):
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         cls = SolidStateDistribution if kind == "regression" else SynthesisPurity
         return TaskSampler(cls(self.variant), split, seed)
-
-    def threshold(self, kind: Kind) -> float | None:
-        return PURE if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Recipes by temperature and time, coloured by what came of them."""

@@ -51,6 +51,7 @@ class TelescopeValues(Family):
         "their spreads and the shares of the classes are chosen; purities are those of brokers' classifiers."
     )
     kinds = ("regression", "classification")
+    threshold = "median"
     splits = SPLITS
     shots = (10, 100)
     pool = 2  # half of all targets are above the median
@@ -63,9 +64,6 @@ class TelescopeValues(Family):
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         return TaskSampler(TargetSelectionDistribution(self.variant), split, seed)
-
-    def threshold(self, kind: Kind) -> Literal["median"] | None:
-        return "median" if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Values by photometric class and by each feature, support over queries."""
