@@ -322,22 +322,19 @@ class Learner(ABC):
             raise ValueError(f"{path} was trained with a backbone of its own; load it with load(path, backbone=...)")
         try:
             learner = cls(Problem(**state["problem"]), cls.config_class(**state["config"]), backbone, state["seed"])
-            learner._restore(state)
+            learner.network.load_state_dict(state["network"])
+            learner.optimizer.load_state_dict(state["optimizer"])
+            learner.scaling.load_state_dict(state["scaling"])
+            learner.generator.set_state(state["generator"])
+            learner.iteration, learner.iterations, learner._start, learner.skipped = state["counts"]
+            learner._episodes_state, learner.run = state["episodes"], state["run"]
+            learner.test_steps = state["test_steps"]
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"expected a {cls.__name__} checkpoint of this version, but the contents of {path} do not fit: {error}"
             ) from error
+        learner.network.eval()
         return learner
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaling.load_state_dict(state["scaling"])
-        self.generator.set_state(state["generator"])
-        self.iteration, self.iterations, self._start, self.skipped = state["counts"]
-        self._episodes_state, self.run = state["episodes"], state["run"]
-        self.test_steps = state["test_steps"]
-        self.network.eval()
 
 
 def config_names(config_class: type[LearnerConfig]) -> list[str]:

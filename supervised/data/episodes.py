@@ -108,7 +108,13 @@ class FrozenEpisodes:
     def __init__(self, plan: EpisodeBatch, source: Source) -> None:
         self.problem = plan.problem
         self._plan, self._source = plan, source
-        self.sha256 = _sha256(plan, source.sha256())
+        digest = hashlib.sha256(f"{plan.problem}:{source.sha256()}".encode())
+        for tensor in (plan.support_x, plan.support_y, plan.query_x, plan.query_y):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        for ids in (plan.support_ids, plan.query_ids):
+            digest.update(np.ascontiguousarray(ids).astype("<i8").tobytes())
+        digest.update(repr(plan.task_ids.tolist()).encode())
+        self.sha256 = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -134,13 +140,3 @@ def frozen_episodes(episodes: Episodes, n: int = 1_000, *, sha256: str | None = 
             "changed; results are not comparable to those reported for the former"
         )
     return frozen
-
-
-def _sha256(plan: EpisodeBatch, source: str) -> str:
-    digest = hashlib.sha256(f"{plan.problem}:{source}".encode())
-    for tensor in (plan.support_x, plan.support_y, plan.query_x, plan.query_y):
-        digest.update(tensor.contiguous().numpy().tobytes())
-    for ids in (plan.support_ids, plan.query_ids):
-        digest.update(np.ascontiguousarray(ids).astype("<i8").tobytes())
-    digest.update(repr(plan.task_ids.tolist()).encode())
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import gcd
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,8 @@ NOISE = (0.1, 0.4)  # standard deviation of a measurement, in units of that of t
 # COMPOSITIONS
 
 
-class Compounds(NamedTuple):
+@dataclass(frozen=True)
+class Compounds:
     """Those of a split."""
 
     formulas: list[str]

@@ -93,9 +93,8 @@ def test_laws_have_three_terms_and_unit_weight_and_noise_as_told():
     clean = property_of(tasks, np.broadcast_to(pool.descriptors, (200, *pool.descriptors.shape)))
     assert clean.var(axis=1).mean() == pytest.approx(1, rel=0.25)  # descriptors are correlated
     # The same compounds measured again differ by the noise, with twice its variance.
-    again = [
-        CompoundProperties().labelled(tasks.take(slice(0, 20)), len(pool), np.random.default_rng(s)) for s in (1, 2)
-    ]
+    some, size = tasks.take(slice(0, 20)), len(pool.formulas)
+    again = [CompoundProperties().labelled(some, size, np.random.default_rng(s)) for s in (1, 2)]
     ordered = [np.take_along_axis(a.y, np.argsort(a.x[..., COLUMNS[0]] + a.x[..., -2], axis=1), axis=1) for a in again]
     spread = np.median(np.abs(ordered[0] - ordered[1]), axis=1) / 0.6745 / np.sqrt(2)
     assert spread == pytest.approx(tasks.noise[:20], rel=0.2)
