@@ -142,7 +142,7 @@ MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embe
 _keep("MaterialsSynthesis", "MaterialsSynthesis", 9_000_000, 512, MATERIALS)
 _keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS)
 _keep("materials-full", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"variant": "full"})
-_keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"noise": "2"})
+_keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"noise_factor": "2"})
 _keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"feedback": "yield"})
 _keep(
     "MaterialsSynthesis-pearl",

@@ -32,7 +32,7 @@ def accuracy(
 
     Args:
         n: experiments.
-        substeps: of a one-step programme.
+        substeps: of a one-step schedule.
         variant: of the random recipes.
         informed: recipes of one who knows the task, where J is large, instead of random ones.
         seed: of tasks and recipes.
@@ -58,9 +58,9 @@ def experiments_per_second(n: int, substeps: int = DEFAULT_SUBSTEPS, seconds: fl
 def furnace_substeps_per_second(n: int, seconds: float = 1.0) -> float:
     """Substeps of `advance` a second in batches of ``n``: the median call."""
     tasks = SolidStateDistribution().sample(n, "train", np.random.default_rng(0))
-    state, conditions = begin(tasks, one_step(np.full(n, 1200.0), 1.0))
+    state, parameters = begin(tasks, one_step(np.full(n, 1200.0), 1.0))
     cold, hot, hours = np.full(n, 1000.0), np.full(n, 1075.0), np.full(n, 0.25)
-    return n / _median_seconds(lambda: advance(state, conditions, cold, hot, hours), seconds)
+    return n / _median_seconds(lambda: advance(state, parameters, cold, hot, hours), seconds)
 
 
 def _median_seconds(call: Callable[[], object], seconds: float) -> float:

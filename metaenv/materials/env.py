@@ -61,7 +61,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         num_envs: int = 1,
         variant: Variant = "default",
         feedback: Feedback = "phases",
-        noise: float = 1.0,
+        noise_factor: float = 1.0,
         split: str = "train",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
@@ -70,8 +70,8 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
             raise ValueError(f"no variant {variant!r}.{nearest(variant, ACTION_DIM)}")
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
-        if not 0 <= noise <= 10:
-            raise ValueError(f"noise is a factor from 0 to 10, got {noise}")
+        if not 0 <= noise_factor <= 10:
+            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
         super().__init__(
             num_envs,
             SolidStateDistribution(variant),
@@ -83,7 +83,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         )
         self.variant: Variant = variant
         self.feedback: Feedback = feedback
-        self.noise_factor = float(noise)
+        self.noise_factor = float(noise_factor)
         self._seen = np.zeros((num_envs, LAYOUT.width), np.float32)
         self._score = np.zeros(num_envs)
         self._action = np.zeros((num_envs, ACTION_DIM[variant]))
@@ -184,7 +184,7 @@ class MaterialsSynthesisEnv(MetaEnv):
 
     References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
 
-    Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise`` (factor, 1), ``split``.
+    Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``split``.
 
     Version history: v0, first release.
     """

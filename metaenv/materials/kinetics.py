@@ -10,11 +10,11 @@ Per formula unit of the target AB, made from an oxide A, which is volatile, and 
     A -> V,  T -> V + B          evaporation of A
     grains grow                  G^m - G0^m = integral of K dt
 
-Every hazard depends on temperature, gas and material, never on the composition. All transcendental functions are
+Every rate depends on temperature, gas and material, never on the composition. All transcendental functions are
 therefore evaluated over (substeps, n) at once, and only additions, products and minima are left for the walk over the
 substeps. That walk (`react`) serves arrays and, for a batch of one, Python floats: IEEE 754 gives both the same bits.
 
-Hazards and their references are in `metaenv.materials.rates`, furnace programmes in `metaenv.materials.schedule`.
+Rates and their references are in `metaenv.materials.rates`, heating schedules in `metaenv.materials.schedule`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from metaenv.materials.rates import (
     GROWTH,
     GROWTH_ABOVE_K,
     INTERMEDIATE,
-    LOSS,
     START_GRAIN,
     TARGET,
-    Conditions,
+    VOLATILISATION,
     Fractions,
+    RateParameters,
     Stoichiometry,
-    conditions,
+    conversion,
     extents,
+    rate_parameters,
     reaction_K,
-    turnover,
 )
 from metaenv.materials.recipes import Recipe
 from metaenv.materials.schedule import (
@@ -48,7 +48,7 @@ from metaenv.materials.schedule import (
     STAYING,
     Layout,
     heating_hours,
-    programme,
+    heating_schedule,
     total_substeps,
 )
 from metaenv.tasks import TaskBatch
@@ -59,21 +59,21 @@ __all__ = [
     "GAS_J_MOL_K",
     "GROWTH_ABOVE_K",
     "INTERMEDIATE",
-    "LOSS",
     "PHASES",
     "START_GRAIN",
     "TARGET",
+    "VOLATILISATION",
     "Composition",
-    "Conditions",
     "Outcome",
+    "RateParameters",
     "State",
     "Trajectory",
     "advance",
     "begin",
-    "conditions",
     "grain_um",
     "mass_loss",
     "phase_fractions",
+    "rate_parameters",
     "react",
     "simulate",
     "trajectory",
@@ -81,7 +81,7 @@ __all__ = [
 
 MASS_A, MASS_B = 100.0, 100.0  # g/mol of the oxides A and B (chosen)
 LARGEST_GRAIN_UM = 100.0  # grains stop at the size of the pellet's agglomerates (chosen)
-TABLE_ROWS = 128  # experiments whose hazards are computed together, so that they stay in the cache (measured)
+TABLE_ROWS = 128  # experiments whose rates are computed together, so that they stay in the cache (measured)
 WALK_ROWS = 1024  # experiments whose compositions are walked through together, so that calls pay (measured)
 
 PHASES = ("precursor", "free oxides", "intermediate", "target", "decomposed")
@@ -108,7 +108,7 @@ def react(y: Composition, f: Fractions, s: Stoichiometry, minimum: Callable[[Any
     p, a, b, i, t, d, v = y
     early = f.evaporating * a
     a = a - early
-    new_b = f.decarbonating * p
+    new_b = f.calcining * p
     seen_b = b + f.late_b * new_b
     direct = f.to_target * minimum(a, seen_b)
     new_i = f.to_intermediate * minimum(a * s.per_x, seen_b)
@@ -180,12 +180,12 @@ def simulate(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS)
     Args:
         tasks: SolidState tasks; their furnace offset applies.
         recipe: as many recipes.
-        substeps: of a one-step programme; `metaenv.materials.convergence` says what they buy.
+        substeps: of a one-step schedule; `metaenv.materials.convergence` says what they buy.
 
     Raises:
         ValueError: numbers of tasks and recipes that differ, fewer than 6 substeps, or a set point of 500 K or less.
     """
-    c = conditions(tasks, recipe)
+    c = rate_parameters(tasks, recipe)
     n = len(c)
     final, growth = np.empty((7, n)), np.empty(n)
     for start in range(0, n, WALK_ROWS):
@@ -202,8 +202,8 @@ def simulate(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS)
     )
 
 
-def _tabulate(c: Conditions, recipe: Recipe, offset_K: Floats, substeps: int) -> tuple[Floats, Floats]:
-    """The `Fractions` (10, substeps, n) of whole programmes, and the grain growth (n,)."""
+def _tabulate(c: RateParameters, recipe: Recipe, offset_K: Floats, substeps: int) -> tuple[Floats, Floats]:
+    """The `Fractions` (10, substeps, n) of whole schedules, and the grain growth (n,)."""
     focus_K = reaction_K(c, recipe.ramp_K_per_min)
     second = bool((recipe.second_hold_h > 0).any())
     table = np.empty((len(Fractions._fields), total_substeps(substeps, second), len(c)))
@@ -211,10 +211,10 @@ def _tabulate(c: Conditions, recipe: Recipe, offset_K: Floats, substeps: int) ->
     height = TABLE_ROWS * max(1, DEFAULT_SUBSTEPS // substeps)
     for start in range(0, len(c), height):
         rows = slice(start, start + height)
-        plan = programme(recipe.take(rows), offset_K[rows], focus_K[rows], substeps, second)
+        schedule = heating_schedule(recipe.take(rows), offset_K[rows], focus_K[rows], substeps, second)
         part = c.take(rows)
-        extent = extents(part, plan.knots_K, plan.hours, plan.layout)
-        turnover(part, extent, np.zeros((2, len(part))), out=table[:, :, rows])
+        extent = extents(part, schedule.knots_K, schedule.hours, schedule.layout)
+        conversion(part, extent, np.zeros((2, len(part))), out=table[:, :, rows])
         growth[rows] = np.cumsum(extent[GROWTH], axis=0)[-1]
     return table, growth
 
@@ -235,14 +235,14 @@ def _walk(excess_a: Floats, table: Floats, s: Stoichiometry) -> Composition:
     return Composition(*(np.atleast_1d(x) for x in y))
 
 
-def grain_um(c: Conditions, growth: Floats) -> Floats:
+def grain_um(c: RateParameters, growth: Floats) -> Floats:
     """(n,) grain size for ``growth``, the integral of K dt in um^m: (G0^m + growth)^(1/m), at most 100 um."""
     m = c.growth_exponent
     start = np.exp(m * np.log(c.start_um))
     return np.minimum(np.exp(np.log(start + growth) / m), LARGEST_GRAIN_UM)
 
 
-def mass_loss(c: Conditions, y: Composition, excess_a: Floats) -> Floats:
+def mass_loss(c: RateParameters, y: Composition, excess_a: Floats) -> Floats:
     """(n,) gas of the precursor and evaporated A, over the mass weighed in."""
     weighed = MASS_A * (1.0 + excess_a) + MASS_B + c.gas_g_mol
     return (c.gas_g_mol * (1.0 - y.precursor) + MASS_A * y.volatilised) / weighed
@@ -272,13 +272,13 @@ def trajectory(task: TaskBatch, recipe: Recipe, substeps: int = 240) -> Trajecto
     """
     if len(task) != 1 or len(recipe) != 1:
         raise ValueError(f"a trajectory is of one experiment, got {len(task)} tasks and {len(recipe)} recipes")
-    c = conditions(task, recipe)
+    c = rate_parameters(task, recipe)
     second = bool(recipe.second_hold_h[0] > 0)
     focus_K = reaction_K(c, recipe.ramp_K_per_min)
-    plan = programme(recipe, task.furnace_offset_K, focus_K, substeps, second)
-    extent = extents(c, plan.knots_K, plan.hours, plan.layout)
-    table = np.empty((len(Fractions._fields), plan.layout.substeps, 1))
-    turnover(c, extent, np.zeros((2, 1)), out=table)
+    schedule = heating_schedule(recipe, task.furnace_offset_K, focus_K, substeps, second)
+    extent = extents(c, schedule.knots_K, schedule.hours, schedule.layout)
+    table = np.empty((len(Fractions._fields), schedule.layout.substeps, 1))
+    conversion(c, extent, np.zeros((2, 1)), out=table)
     path = [_weighed_in(recipe.excess_a)]
     for fractions in zip(*table, strict=True):
         path.append(react(path[-1], Fractions(*fractions), c.stoichiometry(), np.minimum))
@@ -286,8 +286,8 @@ def trajectory(task: TaskBatch, recipe: Recipe, substeps: int = 240) -> Trajecto
     growth = _from_zero(extent[GROWTH, :, 0])
     many = c.take(np.zeros(len(growth), np.intp))
     return Trajectory(
-        _from_zero(plan.hours[:, 0]),
-        plan.edges_K()[:, 0],
+        _from_zero(schedule.hours[:, 0]),
+        schedule.edges_K()[:, 0],
         amounts,
         grain_um(many, growth),
         phase_fractions(amounts, many.intermediate_a),
@@ -320,14 +320,14 @@ class State:
         return State(values)
 
 
-def begin(tasks: TaskBatch, recipe: Recipe) -> tuple[State, Conditions]:
-    """Cold samples of ``recipe``, of which only powders and gas are read, and the conditions for `advance`."""
+def begin(tasks: TaskBatch, recipe: Recipe) -> tuple[State, RateParameters]:
+    """Cold samples of ``recipe``, of which only powders and gas are read, and the rate parameters for `advance`."""
     values = np.zeros((10, len(tasks)))
     values[:7] = _weighed_in(recipe.excess_a)
-    return State(values), conditions(tasks, recipe)
+    return State(values), rate_parameters(tasks, recipe)
 
 
-def advance(state: State, c: Conditions, from_K: Floats, to_K: Floats, hours: Floats) -> State:
+def advance(state: State, c: RateParameters, from_K: Floats, to_K: Floats, hours: Floats) -> State:
     """One substep: the samples go from ``from_K`` to ``to_K`` in ``hours``, each (n,).
 
     These are sample temperatures: the furnace offset has been added. The first substeps of `simulate`, one by one,
@@ -336,15 +336,15 @@ def advance(state: State, c: Conditions, from_K: Floats, to_K: Floats, hours: Fl
     return _substep(state, c, np.stack([from_K, to_K]), hours, CROSSING)
 
 
-def dwell(state: State, c: Conditions, kelvin: Floats, hours: Floats) -> State:
+def dwell(state: State, c: RateParameters, kelvin: Floats, hours: Floats) -> State:
     """One substep of ``hours`` at the sample temperature ``kelvin``, each (n,): `advance` for who stays, and faster."""
     return _substep(state, c, kelvin[None], hours, STAYING)
 
 
-def _substep(state: State, c: Conditions, knots_K: Floats, hours: Floats, layout: Layout) -> State:
+def _substep(state: State, c: RateParameters, knots_K: Floats, hours: Floats, layout: Layout) -> State:
     extent = extents(c, knots_K, hours[None], layout)
     table, values = np.empty((len(Fractions._fields), 1, len(c))), np.empty_like(state.values)
-    values[7:9] = turnover(c, extent, state.values[7:9], out=table)
+    values[7:9] = conversion(c, extent, state.values[7:9], out=table)
     values[:7] = react(state.amounts, Fractions(*table[:, 0]), c.stoichiometry(), np.minimum)
     values[9] = state.values[9] + extent[GROWTH, 0]
     return State(values)

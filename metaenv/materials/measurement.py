@@ -36,7 +36,9 @@ class Measurement:
     reading: Floats
 
 
-def measure(tasks: TaskBatch, recipe: Recipe, outcome: Outcome, normal: Floats, noise: float = 1.0) -> Measurement:
+def measure(
+    tasks: TaskBatch, recipe: Recipe, outcome: Outcome, normal: Floats, noise_factor: float = 1.0
+) -> Measurement:
     """Measure ``n`` outcomes.
 
     Args:
@@ -44,14 +46,14 @@ def measure(tasks: TaskBatch, recipe: Recipe, outcome: Outcome, normal: Floats, 
         recipe: what was done, whose costs are known.
         outcome: what came of it.
         normal: (n, 7) standard normal numbers.
-        noise: factor on all noise; the bias is the task's own.
+        noise_factor: factor on all noise; the bias is the task's own.
     """
     seen = outcome.phase_fractions * np.exp(tasks.phase_bias)
-    seen = seen / _total(seen) + noise * FRACTION_NOISE * normal[:, :5]
+    seen = seen / _total(seen) + noise_factor * FRACTION_NOISE * normal[:, :5]
     seen = np.where(seen < DETECTION_LIMIT, 0.0, seen)
     phases = seen / np.maximum(_total(seen), DETECTION_LIMIT)
-    grain = outcome.grain_um * np.exp(noise * SIZE_NOISE * normal[:, 5])
-    mass_loss = outcome.mass_loss + noise * MASS_NOISE * normal[:, 6]
+    grain = outcome.grain_um * np.exp(noise_factor * SIZE_NOISE * normal[:, 5])
+    mass_loss = outcome.mass_loss + noise_factor * MASS_NOISE * normal[:, 6]
     return Measurement(phases, grain, mass_loss, utility(phases[:, 3], grain, tasks.goal_um, recipe))
 
 

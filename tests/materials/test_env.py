@@ -18,8 +18,8 @@ TASKS = FROZEN.tasks.take(np.arange(64))
 ACTIONS = STORE.arrays("validation")["action_default"].astype(np.float64)[:64]
 
 
-def played(noise=0.0, **settings):
-    env = gym.make_vec(ID, num_envs=64, noise=noise, **settings)
+def played(noise_factor=0.0, **settings):
+    env = gym.make_vec(ID, num_envs=64, noise_factor=noise_factor, **settings)
     env.reset(seed=0, options={"tasks": TASKS})
     return env.step(ACTIONS)
 
@@ -79,7 +79,7 @@ def test_yield_feedback_hides_everything_but_the_reading():
 
 
 def test_the_campaign_remembers_the_last_report():
-    trial = make_trials("MaterialsSynthesis", 64, noise=0.0)
+    trial = make_trials("MaterialsSynthesis", 64, noise_factor=0.0)
     trial.reset(seed=0, options={"tasks": TASKS})
     observation, reward, *_ = trial.step(ACTIONS)
     report = observation[:, 10:20]
@@ -107,8 +107,8 @@ def test_full_variant_takes_eleven_numbers():
     [
         ({"variant": "ful"}, "Did you mean 'full'"),
         ({"feedback": "phase"}, "Did you mean 'phases'"),
-        ({"noise": -1}, "from 0 to 10"),
-        ({"noise": float("nan")}, "from 0 to 10"),
+        ({"noise_factor": -1}, "from 0 to 10"),
+        ({"noise_factor": float("nan")}, "from 0 to 10"),
         ({"split": "ood-hott"}, "Did you mean 'ood-hot'"),
     ],
 )

@@ -18,7 +18,7 @@ from metaenv.materials.furnace import (
     STOPPED,
 )
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.rates import LOSS
+from metaenv.materials.rates import VOLATILISATION
 from metaenv.materials.recipes import one_step
 from metaenv.materials.tasks import SolidStateDistribution
 
@@ -28,7 +28,7 @@ TASKS = SolidStateDistribution().frozen("validation").tasks.take(np.arange(100))
 
 
 def made(n=100, **settings):
-    env = gym.make_vec(ID, num_envs=n, noise=0.0, autoreset_mode="Disabled", **settings)
+    env = gym.make_vec(ID, num_envs=n, noise_factor=0.0, autoreset_mode="Disabled", **settings)
     env.reset(seed=0, options={"tasks": TASKS.take(np.arange(n))})
     return env
 
@@ -88,10 +88,10 @@ def test_a_masked_action_means_hold():
 def test_regrinding_halves_the_particles_and_speeds_formation():
     env = made()
     push(env, *[HEAT] * 8, *[COOL] * 4)
-    before = env._conditions.offset.copy()
+    before = env._rates.offset.copy()
     push(env, REGRIND)
     assert (env._particle == START_UM / 2).all()
-    gain = env._conditions.offset[1] - before[1]
+    gain = env._rates.offset[1] - before[1]
     np.testing.assert_allclose(gain, TASKS.contact_exponent * np.log(2))
 
 
@@ -111,9 +111,9 @@ def test_regrinding_takes_an_hour(fired):
 
 
 def test_regrinding_speeds_evaporation_as_the_surface_grows(fired):
-    before = fired._conditions.offset[LOSS].copy()
+    before = fired._rates.offset[VOLATILISATION].copy()
     push(fired, REGRIND)
-    np.testing.assert_allclose(fired._conditions.offset[LOSS] - before, np.log(2))
+    np.testing.assert_allclose(fired._rates.offset[VOLATILISATION] - before, np.log(2))
 
 
 def test_regrinding_breaks_the_grains(fired):
@@ -137,7 +137,7 @@ def test_signals_are_cheap_until_the_end():
     assert named["mass loss"].max() > 0.05
 
 
-@pytest.mark.parametrize("settings", [{"noise": -1.0}, {"max_steps": 1}])
+@pytest.mark.parametrize("settings", [{"noise_factor": -1.0}, {"max_steps": 1}])
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=r"from 0 to 10|at least two"):
         gym.make_vec(ID, num_envs=1, **settings)

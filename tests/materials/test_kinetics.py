@@ -22,7 +22,7 @@ from metaenv.tasks import TaskBatch
 R = 8.314462618e-3  # kJ/mol/K, CODATA 2018
 NEVER = {"onset": 2500.0, "energy": 1000.0}  # exp(-50) at 1200 K
 
-# Every process but A + B -> T is off, and that one has the gate 1 - exp(-90).
+# Every process but A + B -> T is off, and that one has the driving-force factor 1 - exp(-90).
 ONLY_TARGET = SolidStateTask(
     onset_target_K=1200.0,
     energy_target_kJ_mol=300.0,
