@@ -26,13 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metaenv.materials.rates import (
-    GAS_J_MOL_K,
     GROWTH,
-    GROWTH_ABOVE_K,
-    INTERMEDIATE,
-    START_GRAIN,
-    TARGET,
-    VOLATILISATION,
     Fractions,
     RateParameters,
     Stoichiometry,
@@ -53,31 +47,6 @@ from metaenv.materials.schedule import (
 )
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats, Rows
-
-__all__ = [
-    "DEFAULT_SUBSTEPS",
-    "GAS_J_MOL_K",
-    "GROWTH_ABOVE_K",
-    "INTERMEDIATE",
-    "PHASES",
-    "START_GRAIN",
-    "TARGET",
-    "VOLATILISATION",
-    "Composition",
-    "Outcome",
-    "RateParameters",
-    "State",
-    "Trajectory",
-    "advance",
-    "begin",
-    "grain_um",
-    "mass_loss",
-    "phase_fractions",
-    "rate_parameters",
-    "react",
-    "simulate",
-    "trajectory",
-]
 
 MASS_A, MASS_B = 100.0, 100.0  # g/mol of the oxides A and B (chosen)
 LARGEST_GRAIN_UM = 100.0  # grains stop at the size of the pellet's agglomerates (chosen)

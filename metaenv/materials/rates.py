@@ -92,7 +92,9 @@ class RateParameters:
         return len(self.start_um)
 
     def take(self, rows: Rows) -> RateParameters:
-        """The parameters of ``rows``."""
+        """The parameters of ``rows``; for all of them these themselves."""
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
         return RateParameters(*(getattr(self, name)[..., rows] for name in self.__dataclass_fields__))
 
     @cached_property
@@ -258,10 +260,7 @@ def conversion(c: RateParameters, extent: Floats, theta: Floats, out: Floats) ->
     times = np.empty((2, extent.shape[1] + 1, len(c)))
     times[:, 0] = theta
     times[:, 1:] = extent[TARGET:TRANSFORM]
-    if extent.shape[1] == 1:
-        times[:, 1] += theta  # what cumsum does, at a third of its cost
-    else:
-        np.cumsum(times, axis=1, out=times)
+    np.cumsum(times, axis=1, out=times)
     power = _powers(times, c.avrami)
     formed = power[:, 1:] - power[:, :-1]
     total = np.empty((5, *extent.shape[1:]))
