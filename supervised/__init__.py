@@ -26,23 +26,9 @@ if TYPE_CHECKING:
     from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class, make_learner
 
 __all__ = [
-    "BASELINES",
-    "LEARNERS",
-    "Dataset",
-    "EpisodeBatch",
-    "Episodes",
-    "FrozenEpisodes",
-    "Learner",
-    "LearnerConfig",
-    "Prediction",
-    "Predictor",
-    "Problem",
-    "Report",
-    "evaluate",
-    "frozen_episodes",
-    "learner_class",
-    "make_learner",
-]
+    "BASELINES", "LEARNERS", "Dataset", "EpisodeBatch", "Episodes", "FrozenEpisodes", "Learner", "LearnerConfig",
+    "Prediction", "Predictor", "Problem", "Report", "evaluate", "frozen_episodes", "learner_class", "make_learner",
+]  # fmt: skip
 
 __getattr__, __dir__ = lazy_exports(
     __name__,

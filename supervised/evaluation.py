@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaenv.evaluation import write_text
+from metaenv.files import write_text
 from metaenv.markdown import table
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
@@ -28,7 +28,7 @@ from metaenv.supervised.data.problem import Kind, Problem, task_loss
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.predictor import Prediction
 from metaenv.threads import torch_threads_of
-from metaenv.typing import Bools, Floats
+from metaenv.typing import Bools, Floats, Index
 
 METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "log_loss"),
@@ -63,7 +63,9 @@ class Scores:
 
     @classmethod
     def of_seeds(cls, each: Sequence[Scores]) -> Scores:
-        """One learner, trained with several seeds, on the same episodes."""
+        """One learner, trained with one or several seeds, on the same episodes."""
+        if len(each) == 1:
+            return each[0]
         names = each[0].by_episode
         return cls({n: np.stack([s.by_episode[n] for s in each]) for n in names}, sum(s.seconds for s in each))
 
@@ -73,33 +75,26 @@ class Report:
     """What `evaluate` found."""
 
     problem: Problem
-    sha256: str
-    """Of the episodes."""
+    sha256: str  # of the episodes
     scores: dict[str, Scores]
 
     def interval(self, learner: str, metric: str) -> Interval:
         """A learner's mean over episodes (and seeds) with its 95 % bootstrap interval, without diverged episodes."""
         found = self.scores[learner]
-        rng = np.random.default_rng(INTERVAL_SEED)
-        columns = {name: v[..., found.valid] for name, v in found.by_episode.items()}
         if not found.valid.any():
             return NO_INTERVAL
-        if metric == "r2":
-            return bootstrap_interval(columns["error"], _r2, rng=rng, paired=(_one_seed(columns["spread"]),))
-        return bootstrap_interval(columns[metric], rng=rng)
+        values, how = _values(found, metric, found.valid)
+        return bootstrap_interval(values, rng=np.random.default_rng(INTERVAL_SEED), **how)
 
     def difference(self, a: str, b: str, metric: str) -> Interval:
         """Metric of ``a`` less that of ``b``, paired by episode, where both have it and neither diverged."""
-        n = min(len(self.scores[a].valid), len(self.scores[b].valid))
-        both = np.flatnonzero(self.scores[a].valid[:n] & self.scores[b].valid[:n])
+        valid = [self.scores[name].valid for name in (a, b)]
+        n = min(map(len, valid))
+        both = np.flatnonzero(valid[0][:n] & valid[1][:n])
         if not len(both):
             return NO_INTERVAL
-        first, second = ({k: v[..., both] for k, v in self.scores[x].by_episode.items()} for x in (a, b))
-        rng = np.random.default_rng(INTERVAL_SEED)
-        if metric == "r2":
-            paired = (_one_seed(first["spread"]),)
-            return paired_difference(first["error"], second["error"], _r2, rng=rng, paired=paired)
-        return paired_difference(first[metric], second[metric], rng=rng)
+        (first, how), (second, _) = (_values(self.scores[name], metric, both) for name in (a, b))
+        return paired_difference(first, second, rng=np.random.default_rng(INTERVAL_SEED), **how)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a learner, best first: plain numbers for tables and JSON."""
@@ -108,15 +103,9 @@ class Report:
         for name, found in self.scores.items():
             values = {m: self.interval(name, m)._asdict() for m in metrics}
             middle = found.by_episode[metrics[0]][..., found.valid].ravel()
-            rows.append(
-                {
-                    "learner": name,
-                    **values,
-                    "median": float(np.median(middle)) if len(middle) else None,
-                    "diverged": int((~found.finite).sum()),
-                    "seconds": found.seconds,
-                }
-            )
+            median = float(np.median(middle)) if len(middle) else None
+            counts = {"median": median, "diverged": int((~found.finite).sum()), "seconds": found.seconds}
+            rows.append({"learner": name, **values, **counts})
         sign = 1 if metrics[0] in LOWER_IS_BETTER else -1
         return sorted(rows, key=lambda row: (row["median"] is None, sign * row[metrics[0]]["estimate"]))
 
@@ -134,16 +123,11 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """All of the table, the problem and the episodes' hash."""
-        problem = {
-            "kind": self.problem.kind,
-            "x_shape": list(self.problem.x_shape),
-            "n_outputs": self.problem.n_outputs,
-        }
-        return {"problem": problem, "sha256": self.sha256, "rows": self.rows()}
+        return {"problem": asdict(self.problem), "sha256": self.sha256, "rows": self.rows()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` as JSON; numbers that are not finite become null."""
-        write_text(Path(path), json.dumps(finite_numbers(self.to_dict()), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict())
 
 
 def evaluate(
@@ -169,23 +153,23 @@ def evaluate(
     Raises:
         ValueError: a learner was made for another problem.
     """
-    seeds = {n: [found] if isinstance(found, Learner) else list(found) for n, found in learners.items()}
-    for name, learner in ((name, learner) for name, each in seeds.items() for learner in each):
+    of_name = {n: [found] if isinstance(found, Learner) else list(found) for n, found in learners.items()}
+    for name, learner in ((name, learner) for name, each in of_name.items() for learner in each):
         if not learner.fits(episodes.problem):
             raise ValueError(f"{name} was made for {learner.problem}, and the episodes are {episodes.problem}")
     with torch_threads_of(torch_threads):
         scores = {
-            n: [_scores(x, episodes, first, tasks_at_once, diverged_above) for x in each] for n, each in seeds.items()
+            name: Scores.of_seeds([_scores(x, episodes, first, tasks_at_once, diverged_above) for x in each])
+            for name, each in of_name.items()
         }
-    joined = {n: each[0] if len(each) == 1 else Scores.of_seeds(each) for n, each in scores.items()}
-    return Report(episodes.problem, episodes.sha256, joined)
+    return Report(episodes.problem, episodes.sha256, scores)
 
 
 def _scores(
     learner: Learner, episodes: FrozenEpisodes, first: int | None, tasks_at_once: int, diverged_above: float
 ) -> Scores:
     parts: list[dict[str, Tensor]] = []
-    seconds, left = 0.0, len(episodes) if first is None else min(first, len(episodes))
+    seconds, left = 0.0, len(episodes) if first is None else first
     for whole in episodes.batches(tasks_at_once):
         if left <= 0:
             break
@@ -220,11 +204,9 @@ def episode_metrics(prediction: Prediction, batch: EpisodeBatch) -> dict[str, Te
 
 
 def auroc(score: Tensor, y: Tensor) -> Tensor:
-    """Probability (tasks,) that an anomaly (y = 1) scores above a normal sample; a tie counts half.
+    """Probability (tasks,) that an anomaly (y = 1) scores above a normal sample (0); a tie counts half.
 
-    Args:
-        score: (tasks, queries).
-        y: (tasks, queries), 0 or 1, both present.
+    ``score`` and ``y`` have the shape (tasks, queries), and each task has samples of both kinds.
     """
     order = torch.sign(score[:, :, None] - score[:, None, :])
     pair = (y[:, :, None] == 1) & (y[:, None, :] == 0)
@@ -232,20 +214,19 @@ def auroc(score: Tensor, y: Tensor) -> Tensor:
 
 
 def average_precision(score: Tensor, y: Tensor) -> Tensor:
-    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step.
-
-    Args:
-        score: (tasks, queries).
-        y: (tasks, queries), 0 or 1.
-    """
+    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step."""
     above = score[:, None, :] >= score[:, :, None]  # (tasks, threshold, query)
     precision = (above * (y[:, None, :] == 1)).sum(2) / above.sum(2)
     return (precision * (y == 1)).sum(1) / (y == 1).sum(1)
 
 
-def _one_seed(column: Floats) -> Floats:
-    """What is the same for all seeds, (episodes,)."""
-    return column.reshape(-1, column.shape[-1])[0]
+def _values(found: Scores, metric: str, episodes: Index | Bools) -> tuple[Floats, dict[str, Any]]:
+    """What a metric is computed from, for some of the episodes, and the statistic if it is not the mean."""
+    columns = {name: v[..., episodes] for name, v in found.by_episode.items()}
+    if metric != "r2":
+        return columns[metric], {}
+    spread = columns["spread"].reshape(-1, columns["spread"].shape[-1])[0]  # the same for all seeds
+    return columns["error"], {"statistic": _r2, "paired": (spread,)}
 
 
 def _r2(error: Floats, spread: Floats) -> Floats:
@@ -268,3 +249,8 @@ def finite_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [finite_numbers(v) for v in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def write_json(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
+    """Write JSON; numbers that are not finite become null."""
+    write_text(Path(path), json.dumps(finite_numbers(values), indent=1, allow_nan=False) + "\n")

@@ -29,15 +29,7 @@ from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.normalization import Scaling
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
 from metaenv.supervised.learners.backbones import backbone_for, check_no_batch_statistics, n_features
-from metaenv.supervised.predictor import (
-    Adapted,
-    Prediction,
-    Predictor,
-    as_samples,
-    as_targets,
-    check_labels,
-    inference,
-)
+from metaenv.supervised.predictor import Adapted, Prediction, Predictor, as_samples, as_targets, check_labels, inference
 from metaenv.threads import torch_threads_of
 
 SCALING_TASKS = 64  # tasks that the scaling is computed from (chosen)
@@ -99,9 +91,8 @@ class Learner(ABC):
                 f"{type(self).__name__} does {' and '.join(self.kinds)}, not {problem.kind}; {self.alternative}"
             )
         if config is not None and type(config) is not self.config_class:
-            raise ValueError(
-                f"expected a {self.config_class.__name__} for {type(self).__name__}, got {type(config).__name__}"
-            )
+            expected = f"a {self.config_class.__name__} for {type(self).__name__}"
+            raise ValueError(f"expected {expected}, got {type(config).__name__}")
         self.problem = problem
         self.config: Any = config or self.config_class()
         self.seed = int(seed)
@@ -113,6 +104,8 @@ class Learner(ABC):
         """Settings of the run that the learner belongs to, as plain values; a checkpoint keeps them."""
         self.skipped = 0
         """Updates that were skipped, because the loss or its gradient was not finite."""
+        self.test_steps = 0
+        """Gradient steps that `adapt` takes, of a learner that takes some; it may be set at any time."""
         self._start = 0  # the iteration at which the last meta_fit began
         self._own_backbone = backbone is not None
         self._episodes_state: dict[str, Any] | None = None
@@ -137,6 +130,12 @@ class Learner(ABC):
 
         The function that is returned must treat each query on its own. In training, gradients go through both.
         """
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """Features (tasks, samples, features) of x (tasks, samples, *x_shape), by ``network.backbone``."""
+        if self.config.transductive:
+            return torch.stack([self.network.backbone(of_task) for of_task in x])
+        return self.network.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
         """(tasks,) the loss of a meta-update on scaled episodes: by default the query loss after adapting."""
@@ -188,7 +187,6 @@ class Learner(ABC):
             progress_bar: show a progress bar (needs tqdm).
             callback: see `Progress`.
             checkpoint: path to `save` to, every ``checkpoint_every`` updates and at the end.
-            checkpoint_every: updates between two checkpoints.
             torch_threads: threads of torch while training; small networks are slower with two.
 
         Raises:
@@ -222,7 +220,6 @@ class Learner(ABC):
         return self
 
     def _begin(self, episodes: Episodes, iterations: int | None, resume: bool) -> None:
-        """Set where training ends, and wind the episodes on to where it stopped."""
         if not resume:
             if iterations is None or iterations < 0:
                 raise ValueError(f"expected iterations >= 0, got {iterations}")
@@ -234,9 +231,8 @@ class Learner(ABC):
         if iterations is not None:
             self.iterations = self._start + iterations
         if self.iterations < self.iteration:
-            raise ValueError(
-                f"expected at least the {self.iteration - self._start} iterations that are done, got {iterations}"
-            )
+            done = self.iteration - self._start
+            raise ValueError(f"expected at least the {done} iterations that are done, got {iterations}")
 
     def _one_update(self, episodes: Episodes) -> dict[str, float]:
         factor = 1.0 - self.progress if self.config.lr_decay == "linear" else 1.0
@@ -307,54 +303,38 @@ class Learner(ABC):
             "scaling": self.scaling.state_dict(),
             "generator": self.generator.get_state(),
             "episodes": self._episodes_state,
-            "more": self._more_state(),
+            "test_steps": self.test_steps,
         }
-        save_checkpoint(path, self._checkpoint_kind(), state)
+        save_checkpoint(path, f"metaenv.supervised.{type(self).__name__}", state)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backbone: nn.Module | None = None) -> Self:
         """Load a learner, to adapt it, or to resume its training with ``meta_fit(episodes, resume=True)``.
 
-        Args:
-            path: the file that `save` wrote.
-            backbone: a network like the one it was made with, if that was not the default; its weights are replaced.
+        One with a backbone of its own needs ``backbone``, a network like that one; its weights are replaced.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is no whole checkpoint of this kind of learner, or lacks its backbone.
         """
-        state = load_checkpoint(path, cls._checkpoint_kind())
+        state = load_checkpoint(path, f"metaenv.supervised.{cls.__name__}")
         if state["own_backbone"] and backbone is None:
             raise ValueError(f"{path} was trained with a backbone of its own; load it with load(path, backbone=...)")
         try:
             learner = cls(Problem(**state["problem"]), cls.config_class(**state["config"]), backbone, state["seed"])
-            learner._restore(state)
+            learner.network.load_state_dict(state["network"])
+            learner.optimizer.load_state_dict(state["optimizer"])
+            learner.scaling.load_state_dict(state["scaling"])
+            learner.generator.set_state(state["generator"])
+            learner.iteration, learner.iterations, learner._start, learner.skipped = state["counts"]
+            learner._episodes_state, learner.run = state["episodes"], state["run"]
+            learner.test_steps = state["test_steps"]
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"expected a {cls.__name__} checkpoint of this version, but the contents of {path} do not fit: {error}"
             ) from error
+        learner.network.eval()
         return learner
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaling.load_state_dict(state["scaling"])
-        self.generator.set_state(state["generator"])
-        self.iteration, self.iterations, self._start, self.skipped = state["counts"]
-        self._episodes_state, self.run = state["episodes"], state["run"]
-        self._set_more_state(state["more"])
-        self.network.eval()
-
-    def _more_state(self) -> dict[str, Any]:
-        """Further state of a learner that a checkpoint must keep: numbers, strings and tensors."""
-        return {}
-
-    def _set_more_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (optional)
-        """Restore what `_more_state` returned."""
-
-    @classmethod
-    def _checkpoint_kind(cls) -> str:
-        return f"metaenv.supervised.{cls.__name__}"
 
 
 def config_names(config_class: type[LearnerConfig]) -> list[str]:

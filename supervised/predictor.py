@@ -40,14 +40,9 @@ Adapted = Callable[[Tensor], Tensor | Prediction]
 
 
 class Predictor:
-    """A learner adapted to tasks. Call it with queries; it does not change.
+    """A learner adapted to tasks, as `Learner.adapt` returns it. Call it with queries; it does not change.
 
-    Args:
-        adapted: the function that `Learner._adapt` returned.
-        network: the learner's network, which is evaluated without gradients.
-        problem: the learner's problem.
-        scaling: the learner's scaling.
-        n_tasks: number of tasks, or None after adapting to a single task without a task axis.
+    ``n_tasks`` is None after adapting to a single task without a task axis.
     """
 
     def __init__(
@@ -57,13 +52,10 @@ class Predictor:
         self._scaling, self._n_tasks = scaling, n_tasks
 
     def __call__(self, query_x: ArrayLike | Tensor) -> Prediction:
-        """Predict.
+        """Predictions, with the leading axes of the queries; those of a query do not depend on the other queries.
 
         Args:
             query_x: (tasks, queries, *x_shape), or (queries, *x_shape) after adapting to a single task.
-
-        Returns:
-            Predictions with the same leading axes. Those of a query do not depend on the other queries.
 
         Raises:
             ValueError: another shape, another number of tasks, or numbers that are not finite.
@@ -72,7 +64,7 @@ class Predictor:
         x = as_samples(query_x, "query_x", () if self._n_tasks is None else (self._n_tasks,), self._problem.x_shape)
         with inference(self._network):
             found = self._adapted(self._scaling.x(x[None] if single else x))
-            prediction = found if isinstance(found, Prediction) else Prediction(found)
+        prediction = found if isinstance(found, Prediction) else Prediction(found)
         output, std = self._scaling.unscaled(prediction.output, prediction.std)
         if single:
             output, std = output[0], None if std is None else std[0]
@@ -103,11 +95,9 @@ def as_samples(x: ArrayLike | Tensor, name: str, lead: tuple[int, ...], x_shape:
     try:
         samples = torch.as_tensor(x).detach().float()
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"expected {name} as an array of numbers of one shape, got {type(x).__name__}: {error}"
-        ) from error
+        raise ValueError(f"expected {name} as numbers in one shape, got {type(x).__name__}: {error}") from error
     n = len(lead)
-    if samples.ndim != n + 1 + len(x_shape) or samples.shape[:n] != lead or samples.shape[n + 1 :] != x_shape:
+    if samples.shape[:n] != lead or samples.shape[n + 1 :] != x_shape:
         wanted = ", ".join([*map(str, lead), "samples", *map(str, x_shape)])
         raise ValueError(f"expected {name} of shape ({wanted}), got {tuple(samples.shape)}")
     if not torch.isfinite(samples).all():
@@ -144,9 +134,7 @@ def check_labels(y: Tensor, problem: Problem, variable_n_way: bool) -> None:
         ValueError: anomalies in a support set, or a class without a sample in one of them.
     """
     if problem.kind == "anomaly" and (y != 0).any():
-        raise ValueError(
-            "expected a support set of normal samples only (y = 0) for anomaly detection; leave others out"
-        )
+        raise ValueError("expected a support set of normal samples only (y = 0) to find anomalies; leave others out")
     if problem.kind != "classification":
         return
     ways = int(y.max()) + 1 if variable_n_way else problem.n_outputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +14,7 @@ from metaenv.plots import COLOURS, STYLES, new_figure
 from metaenv.plots import save as save_figure
 from metaenv.stats import Interval
 from metaenv.supervised.data.problem import Problem
-from metaenv.supervised.evaluation import (
-    LOWER_IS_BETTER,
-    METRICS,
-    Report,
-    Scores,
-    finite_numbers,
-    interval_text,
-)
+from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, interval_text, write_json
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, is_learner
 
 if TYPE_CHECKING:
@@ -35,17 +27,12 @@ class FewShotReport:
 
     name: str
     problem: Problem
-    n_shot: int
-    """Of training."""
+    n_shot: int  # of training
     seeds: int
-    sha256: dict[int, str]
-    """Of the episodes of each shot count."""
-    scores: dict[int, dict[str, Scores]]
-    """By shot count and method."""
-    train_seconds: dict[str, float]
-    """Wall time of each method's trainings, all seeds together."""
-    updates: dict[str, int]
-    """Meta-updates of each training."""
+    sha256: dict[int, str]  # of the episodes of each shot count
+    scores: dict[int, dict[str, Scores]]  # by shot count and method
+    train_seconds: dict[str, float]  # wall time of each method's trainings, all seeds together
+    updates: dict[str, int]  # meta-updates of each training
 
     @property
     def metric(self) -> str:
@@ -109,9 +96,10 @@ class FewShotReport:
     @property
     def caption(self) -> str:
         """What the numbers of the table are."""
-        baseline, n = self.best_baseline, max(len(s.valid) for s in self.scores[self.n_shot].values())
+        baseline, episodes = self.best_baseline, [len(s.valid) for s in self.scores[self.n_shot].values()]
+        n, fewest = max(episodes), min(episodes)
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        forests = f" (forests: the first {self._fewest:,})" if self._fewest < n else ""
+        forests = f" (forests: the first {fewest:,})" if fewest < n else ""
         better = "lower" if self.lower_is_better else "higher"
         known = "".join(f" {m} knows the distribution of tasks." for m in self.methods if m in REFERENCES)
         gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
@@ -121,15 +109,9 @@ class FewShotReport:
             f"{self.sha256.get(self.n_shot, '')[:16]}…"
         )
 
-    @property
-    def _fewest(self) -> int:
-        return min(len(s.valid) for s in self.scores[self.n_shot].values())
-
     def _row(self, method: str) -> list[str]:
         baseline = self.best_baseline
-        gap = (
-            "" if not is_learner(method) or baseline is None else interval_text(self.gain(method, baseline), sign=True)
-        )
+        gap = interval_text(self.gain(method, baseline), sign=True) if is_learner(method) and baseline else ""
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
@@ -153,7 +135,7 @@ class FewShotReport:
         return {
             "name": self.name,
             "kind": self.problem.kind,
-            "x_shape": list(self.problem.x_shape),
+            "x_shape": self.problem.x_shape,
             "n_shot": self.n_shot,
             "seeds": self.seeds,
             "sha256": {str(k): v for k, v in self.sha256.items()},
@@ -167,8 +149,7 @@ class FewShotReport:
     def save(self, folder: str | Path) -> None:
         """Write ``report.json``, ``table.md`` (every metric) and, with matplotlib, ``picture.png``."""
         folder = Path(folder)
-        text = json.dumps(finite_numbers(self.to_dict()), indent=1, allow_nan=False)
-        write_text(folder / "report.json", text + "\n")
+        write_json(folder / "report.json", self.to_dict())
         others = [self._by_metric(m) for m in METRICS[self.problem.kind][1:]]
         write_text(folder / "table.md", "\n\n".join([f"# {self.name}", self.markdown(), *others]) + "\n")
         try:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.materials.kinetics import DEFAULT_SUBSTEPS
 from metaenv.materials.oracle import even_cover, oracle, utility_table
 from metaenv.materials.recipes import ACTION_DIM, Variant
+from metaenv.materials.schedule import DEFAULT_SUBSTEPS
 from metaenv.materials.tasks import (
     FROZEN_SIZES,
     ORACLE_SEED,

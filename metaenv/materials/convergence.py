@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metaenv.materials.kinetics import DEFAULT_SUBSTEPS, advance, begin, simulate
+from metaenv.materials.kinetics import advance, begin, simulate
 from metaenv.materials.oracle import true_utility
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action, one_step
+from metaenv.materials.schedule import DEFAULT_SUBSTEPS
 from metaenv.materials.tasks import SolidStateDistribution, informed_recipes
 
 FINE_SUBSTEPS = 4000
@@ -32,7 +33,7 @@ def accuracy(
 
     Args:
         n: experiments.
-        substeps: of a one-step programme.
+        substeps: of a one-step schedule.
         variant: of the random recipes.
         informed: recipes of one who knows the task, where J is large, instead of random ones.
         seed: of tasks and recipes.

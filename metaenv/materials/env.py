@@ -68,7 +68,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         if not 0 <= noise_factor <= 10:
-            raise ValueError(f"noise_factor must lie between 0 and 10, got {noise_factor}")
+            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
         super().__init__(
             num_envs,
             SolidStateDistribution(variant),

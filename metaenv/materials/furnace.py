@@ -15,12 +15,7 @@ from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.env import scaled_size
 from metaenv.materials.kinetics import (
-    INTERMEDIATE,
-    START_GRAIN,
-    TARGET,
-    VOLATILISATION,
     Outcome,
-    RateParameters,
     State,
     begin,
     dwell,
@@ -28,6 +23,7 @@ from metaenv.materials.kinetics import (
     mass_loss,
 )
 from metaenv.materials.measurement import DRAWS, measure
+from metaenv.materials.rates import INTERMEDIATE, START_GRAIN, TARGET, VOLATILISATION, RateParameters
 from metaenv.materials.recipes import HOLD_H, PARTICLE_UM, TEMPERATURE_K, Recipe, one_step
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
@@ -80,6 +76,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
     trial_objective: ClassVar[str] = "best"
     reports_at_end: ClassVar[bool] = True
     best_fixed: ClassVar[str | None] = "best fixed programme"
+    _rates: RateParameters
+    """Of all furnaces, from the first reset on."""
 
     def __init__(
         self,
@@ -89,7 +87,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         **options: Unpack[EnvOptions],
     ) -> None:
         if not 0 <= noise_factor <= 10:
-            raise ValueError(f"noise_factor must lie between 0 and 10, got {noise_factor}")
+            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
         if max_steps < 2:
             raise ValueError(f"a furnace run has at least two steps, got max_steps={max_steps}")
         super().__init__(
@@ -102,7 +100,6 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self.noise_factor = float(noise_factor)
         self.max_steps = max_steps
         self._state = State(np.zeros((10, num_envs)))
-        self._rate_parameters: RateParameters | None = None
         self._kelvin, self._hottest = np.full(num_envs, ROOM_K), np.full(num_envs, ROOM_K)
         self._hours, self._particle = np.zeros(num_envs), np.full(num_envs, START_UM)
         self._steps = np.zeros(num_envs, np.int64)
@@ -118,10 +115,9 @@ class FurnaceControlVectorEnv(BatchedEnv):
     def begin(self, rows: Rows) -> None:
         tasks = self.tasks.take(rows)
         n = len(tasks)
-        state, parameters = begin(tasks, _powders(np.full(n, START_UM)))
+        state, rates = begin(tasks, one_step(ROOM_K, 0.0, RAMP_K_PER_MIN, 0.0, np.full(n, START_UM)))
         self._state = self._state.replaced(rows, state)
-        full = self._rate_parameters is None or n == self.num_envs
-        self._rate_parameters = parameters if full else _replaced(self._rate_parameters, rows, parameters)
+        self._rates = rates if n == self.num_envs else _replaced(self._rates, rows, rates)
         self._kelvin[rows] = self._hottest[rows] = ROOM_K
         self._hours[rows], self._particle[rows], self._steps[rows] = 0.0, START_UM, 0
         self._seen[:, rows] = 0
@@ -162,18 +158,15 @@ class FurnaceControlVectorEnv(BatchedEnv):
 
     def _heat(self, rows: Rows, action: NDArray[Any]) -> None:
         """Drive the furnaces for a step and let the samples react."""
-        assert self._rate_parameters is not None
         before = self._kelvin[rows]
         after = np.minimum(np.maximum(before + CHANGE_K[action], ROOM_K), TEMPERATURE_K[1])
         hours = np.abs(after - before) * H_PER_K[action] + HOT_H[action]
         offset = self.tasks.furnace_offset_K[rows]
-        whole = isinstance(rows, slice)
-        state = self._state if whole else State(np.ascontiguousarray(self._state.values[:, rows]))
-        parameters = self._rate_parameters if whole else self._rate_parameters.take(rows)
+        state, rates = State(np.ascontiguousarray(self._state.values[:, rows])), self._rates.take(rows)
         # The step's mean temperature stands for its ramp; a furnace at room temperature is off, and has no offset.
         mean = 0.5 * (before + after)
-        state = dwell(state, parameters, mean + np.where(mean > ROOM_K, offset, 0.0), hours)
-        self._state = state if whole else self._state.replaced(rows, state)
+        state = dwell(state, rates, mean + np.where(mean > ROOM_K, offset, 0.0), hours)
+        self._state = self._state.replaced(rows, state)
         self._kelvin[rows] = after
         self._hottest[rows] = np.maximum(self._hottest[rows], after)
         self._hours[rows] += hours + COLD_H[action]
@@ -183,18 +176,17 @@ class FurnaceControlVectorEnv(BatchedEnv):
 
     def _regrind(self, index: NDArray[np.intp]) -> None:
         """Halve the particles: grains break with them, contact and evaporation gain."""
-        assert self._rate_parameters is not None
         old = self._particle[index]
         new = np.maximum(0.5 * old, PARTICLE_UM[0])
         self._particle[index] = new
         self._seen[3, index] = scaled_size(new)
         gain = np.log(old / new)
-        offset, start = self._rate_parameters.offset.copy(), self._rate_parameters.start_um.copy()
+        offset, start = self._rates.offset.copy(), self._rates.start_um.copy()
         for row in (INTERMEDIATE, TARGET):
             offset[row, index] += self.tasks.contact_exponent[index] * gain
         offset[VOLATILISATION, index] += gain
         start[index] = START_GRAIN * new
-        self._rate_parameters = replace(self._rate_parameters, offset=offset, start_um=start)
+        self._rates = replace(self._rates, offset=offset, start_um=start)
         values = self._state.values.copy()
         values[9, index] = 0.0  # grown so far
         self._state = State(values)
@@ -213,25 +205,21 @@ class FurnaceControlVectorEnv(BatchedEnv):
 
     def _loss(self, rows: Rows) -> Floats:
         """(m,) true relative mass loss; the powders are stoichiometric."""
-        assert self._rate_parameters is not None
-        whole = isinstance(rows, slice)
-        parameters = self._rate_parameters if whole else self._rate_parameters.take(rows)
-        amounts = State(self._state.values if whole else self._state.values[:, rows]).amounts
-        return mass_loss(parameters, amounts, np.zeros(len(parameters)))
+        rates, state = self._rates.take(rows), State(self._state.values[:, rows])
+        return mass_loss(rates, state.amounts, np.zeros(len(rates)))
 
     def _characterise(self, index: NDArray[np.intp]) -> Floats:
         """Take the samples out, measure them, and return the readings."""
-        assert self._rate_parameters is not None
-        parameters, tasks = self._rate_parameters.take(index), self.tasks.take(index)
+        rates, tasks = self._rates.take(index), self.tasks.take(index)
         values = np.ascontiguousarray(self._state.values[:, index])
         recipe = self._recipe(index)
         amounts = State(values).amounts
         outcome = Outcome(
             amounts,
-            grain_um(parameters, values[9]),
-            mass_loss(parameters, amounts, recipe.excess_a),
+            grain_um(rates, values[9]),
+            mass_loss(rates, amounts, recipe.excess_a),
             self._hours[index],
-            parameters.intermediate_a,
+            rates.intermediate_a,
         )
         self._score[index] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
         found = measure(tasks, recipe, outcome, self.noise.draw(index, DRAWS), self.noise_factor)
@@ -268,12 +256,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         return furnace_frame(self._trace[row], self._seen[:, row])
 
 
-def _powders(particle_um: Floats) -> Recipe:
-    return one_step(ROOM_K, 0.0, RAMP_K_PER_MIN, 0.0, particle_um)
-
-
-def _replaced(old: RateParameters | None, rows: Rows, new: RateParameters) -> RateParameters:
-    assert old is not None
+def _replaced(old: RateParameters, rows: Rows, new: RateParameters) -> RateParameters:
     columns = {name: getattr(old, name).copy() for name in old.__dataclass_fields__}
     for name, column in columns.items():
         column[..., rows] = getattr(new, name)
@@ -301,7 +284,7 @@ class FurnaceControlEnv(MetaEnv):
 
     References: those of MaterialsSynthesis, the oracle over its recipes. Powders here are always stoichiometric.
 
-    Arguments: ``noise_factor`` (1), ``max_steps`` (48), ``split``.
+    Arguments: ``noise_factor`` (of all measurement noise, 1), ``max_steps`` (48), ``split``.
 
     Version history: v0, first release.
     """

@@ -14,7 +14,7 @@ Every rate depends on temperature, gas and material, never on the composition. A
 therefore evaluated over (substeps, n) at once, and only additions, products and minima are left for the walk over the
 substeps. That walk (`react`) serves arrays and, for a batch of one, Python floats: IEEE 754 gives both the same bits.
 
-Rates and their references are in `metaenv.materials.rates`, furnace programmes in `metaenv.materials.schedule`.
+Rates and their references are in `metaenv.materials.rates`, heating schedules in `metaenv.materials.schedule`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metaenv.materials.rates import (
-    GAS_J_MOL_K,
     GROWTH,
-    GROWTH_ABOVE_K,
-    INTERMEDIATE,
-    START_GRAIN,
-    TARGET,
-    VOLATILISATION,
     Fractions,
     RateParameters,
     Stoichiometry,
@@ -48,36 +42,11 @@ from metaenv.materials.schedule import (
     STAYING,
     Layout,
     heating_hours,
-    programme,
+    heating_schedule,
     total_substeps,
 )
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats, Rows
-
-__all__ = [
-    "DEFAULT_SUBSTEPS",
-    "GAS_J_MOL_K",
-    "GROWTH_ABOVE_K",
-    "INTERMEDIATE",
-    "PHASES",
-    "START_GRAIN",
-    "TARGET",
-    "VOLATILISATION",
-    "Composition",
-    "Outcome",
-    "RateParameters",
-    "State",
-    "Trajectory",
-    "advance",
-    "begin",
-    "grain_um",
-    "mass_loss",
-    "phase_fractions",
-    "rate_parameters",
-    "react",
-    "simulate",
-    "trajectory",
-]
 
 MASS_A, MASS_B = 100.0, 100.0  # g/mol of the oxides A and B (chosen)
 LARGEST_GRAIN_UM = 100.0  # grains stop at the size of the pellet's agglomerates (chosen)
@@ -108,7 +77,7 @@ def react(y: Composition, f: Fractions, s: Stoichiometry, minimum: Callable[[Any
     p, a, b, i, t, d, v = y
     early = f.evaporating * a
     a = a - early
-    new_b = f.calcination * p
+    new_b = f.calcining * p
     seen_b = b + f.late_b * new_b
     direct = f.to_target * minimum(a, seen_b)
     new_i = f.to_intermediate * minimum(a * s.per_x, seen_b)
@@ -180,7 +149,7 @@ def simulate(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS)
     Args:
         tasks: SolidState tasks; their furnace offset applies.
         recipe: as many recipes.
-        substeps: of a one-step programme; `metaenv.materials.convergence` says what they buy.
+        substeps: of a one-step schedule; `metaenv.materials.convergence` says what they buy.
 
     Raises:
         ValueError: numbers of tasks and recipes that differ, fewer than 6 substeps, or a set point of 500 K or less.
@@ -203,7 +172,7 @@ def simulate(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS)
 
 
 def _tabulate(c: RateParameters, recipe: Recipe, offset_K: Floats, substeps: int) -> tuple[Floats, Floats]:
-    """The `Fractions` (10, substeps, n) of whole programmes, and the grain growth (n,)."""
+    """The `Fractions` (10, substeps, n) of whole schedules, and the grain growth (n,)."""
     focus_K = reaction_K(c, recipe.ramp_K_per_min)
     second = bool((recipe.second_hold_h > 0).any())
     table = np.empty((len(Fractions._fields), total_substeps(substeps, second), len(c)))
@@ -211,9 +180,9 @@ def _tabulate(c: RateParameters, recipe: Recipe, offset_K: Floats, substeps: int
     height = TABLE_ROWS * max(1, DEFAULT_SUBSTEPS // substeps)
     for start in range(0, len(c), height):
         rows = slice(start, start + height)
-        plan = programme(recipe.take(rows), offset_K[rows], focus_K[rows], substeps, second)
+        schedule = heating_schedule(recipe.take(rows), offset_K[rows], focus_K[rows], substeps, second)
         part = c.take(rows)
-        extent = extents(part, plan.knots_K, plan.hours, plan.layout)
+        extent = extents(part, schedule.knots_K, schedule.hours, schedule.layout)
         conversion(part, extent, np.zeros((2, len(part))), out=table[:, :, rows])
         growth[rows] = np.cumsum(extent[GROWTH], axis=0)[-1]
     return table, growth
@@ -275,9 +244,9 @@ def trajectory(task: TaskBatch, recipe: Recipe, substeps: int = 240) -> Trajecto
     c = rate_parameters(task, recipe)
     second = bool(recipe.second_hold_h[0] > 0)
     focus_K = reaction_K(c, recipe.ramp_K_per_min)
-    plan = programme(recipe, task.furnace_offset_K, focus_K, substeps, second)
-    extent = extents(c, plan.knots_K, plan.hours, plan.layout)
-    table = np.empty((len(Fractions._fields), plan.layout.substeps, 1))
+    schedule = heating_schedule(recipe, task.furnace_offset_K, focus_K, substeps, second)
+    extent = extents(c, schedule.knots_K, schedule.hours, schedule.layout)
+    table = np.empty((len(Fractions._fields), schedule.layout.substeps, 1))
     conversion(c, extent, np.zeros((2, 1)), out=table)
     path = [_weighed_in(recipe.excess_a)]
     for fractions in zip(*table, strict=True):
@@ -286,8 +255,8 @@ def trajectory(task: TaskBatch, recipe: Recipe, substeps: int = 240) -> Trajecto
     growth = _from_zero(extent[GROWTH, :, 0])
     many = c.take(np.zeros(len(growth), np.intp))
     return Trajectory(
-        _from_zero(plan.hours[:, 0]),
-        plan.edges_K()[:, 0],
+        _from_zero(schedule.hours[:, 0]),
+        schedule.edges_K()[:, 0],
         amounts,
         grain_um(many, growth),
         phase_fractions(amounts, many.intermediate_a),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.materials.kinetics import DEFAULT_SUBSTEPS, simulate
+from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, from_action, to_action
+from metaenv.materials.schedule import DEFAULT_SUBSTEPS
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats

@@ -1,4 +1,4 @@
-"""What can happen to a sample in a substep: rates, driving-force factors and barriers, integrated over time.
+"""What can happen to a sample in a substep: rates, driving forces and barriers, integrated over time.
 
 Nothing here depends on the composition, so that all of it is computed for (substeps, n) at once.
 
@@ -28,12 +28,12 @@ INTERMEDIATE_INTERFACE = 0.7  # interface energy of I over that of T (chosen)
 GAS_G_MOL = np.array([44.0, 108.0, 0.0])  # CO2; 2 NO2 + O2/2; nothing: the three `PRECURSORS`
 GROWTH_ABOVE_K = 150.0  # grain growth is anchored this far above the onset of the target
 START_GRAIN = 0.5  # first grains over powder particles (chosen)
-VOLATILISATION_PER_H = -np.log(0.9)  # at its onset temperature A loses 10 % an hour, from 1 um powder
+VOLATILISED_PER_H = -np.log(0.9)  # at its onset temperature A loses 10 % an hour, from 1 um powder
 NEVER = 500.0  # a barrier over k_B T that stops everything: exp(-500); larger ones would overflow elsewhere
 LONG_OVER = 1e60  # extended times beyond this are cut: their powers would overflow
 
 PRECURSOR, TARGET, INTERMEDIATE, TRANSFORM, DECOMPOSITION, VOLATILISATION, GROWTH = range(7)
-DRIVING_TARGET, DRIVING_INTERMEDIATE, DRIVING_TRANSFORM, DRIVING_DECOMPOSITION, DRIVING_GAS = range(7, 12)
+DRIVE_TARGET, DRIVE_INTERMEDIATE, DRIVE_TRANSFORM, DRIVE_DECOMPOSITION, DRIVE_GAS = range(7, 12)
 VOLATILISATION_TARGET = 7  # in `extents`, where the driving-force factor of the target was
 
 
@@ -47,14 +47,14 @@ class Stoichiometry(NamedTuple):
 
 
 class Fractions(NamedTuple):
-    """What one substep turns over, in [0, 1]; floats or arrays (n,).
+    """What one substep converts, in [0, 1]; floats or arrays (n,).
 
     ``late_…`` weights what arose within the substep itself: 1/2 in a short one, since it was there half the time.
     """
 
     evaporating: Any
     """of free A, in each half of the substep"""
-    calcination: Any
+    calcining: Any
     late_b: Any
     to_target: Any
     to_intermediate: Any
@@ -92,7 +92,9 @@ class RateParameters:
         return len(self.start_um)
 
     def take(self, rows: Rows) -> RateParameters:
-        """Those of ``rows``."""
+        """The parameters of ``rows``; for all of them these themselves."""
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
         return RateParameters(*(getattr(self, name)[..., rows] for name in self.__dataclass_fields__))
 
     @cached_property
@@ -110,7 +112,7 @@ def rate_parameters(tasks: TaskBatch, recipe: Recipe) -> RateParameters:
     """The rate parameters of ``tasks`` (n of them) under ``recipe`` (n of them).
 
     Rates are anchored: ``k(T) = k_ref exp[-(E/R)(1/T - 1/T_on)]``. With k_ref = 1/h, T_on is the temperature at which
-    a process reaches unit extent in one hour (63 % turned over). The exceptions: A loses 10 % in an hour at its
+    a process reaches unit extent in one hour (63 % converted). The exceptions: A loses 10 % in an hour at its
     onset from 1 um powder, and grains grow from nothing to ``growth_um`` in an hour at ``onset_target_K`` + 150 K.
     """
     if len(tasks) != len(recipe):
@@ -118,7 +120,7 @@ def rate_parameters(tasks: TaskBatch, recipe: Recipe) -> RateParameters:
     n = len(tasks)
     offset, slope = np.empty((12, n)), np.empty((12, n))
     _write_rates(offset, slope, tasks, recipe)
-    _write_driving_forces(offset, slope, tasks, recipe)
+    _write_free_energies(offset, slope, tasks, recipe)
     interface = np.stack([tasks.nucleation_J_m2, INTERMEDIATE_INTERFACE * tasks.nucleation_J_m2])
     return RateParameters(
         offset,
@@ -143,7 +145,7 @@ def _write_rates(offset: Floats, slope: Floats, tasks: TaskBatch, recipe: Recipe
         (INTERMEDIATE, tasks.energy_intermediate_kJ_mol, tasks.onset_intermediate_K, log_contact),
         (TRANSFORM, tasks.energy_transform_kJ_mol, tasks.onset_transform_K, 0.0),
         (DECOMPOSITION, tasks.energy_decomposition_kJ_mol, tasks.onset_decomposition_K, 0.0),
-        (VOLATILISATION, tasks.energy_loss_kJ_mol, tasks.onset_loss_K, np.log(VOLATILISATION_PER_H) - log_particle),
+        (VOLATILISATION, tasks.energy_loss_kJ_mol, tasks.onset_loss_K, np.log(VOLATILISED_PER_H) - log_particle),
         (GROWTH, tasks.energy_growth_kJ_mol, tasks.onset_target_K + GROWTH_ABOVE_K, log_growth),
     )
     for row, energy, onset, log_reference in anchors:
@@ -151,22 +153,22 @@ def _write_rates(offset: Floats, slope: Floats, tasks: TaskBatch, recipe: Recipe
         offset[row] = log_reference + slope[row] / onset
 
 
-def _write_driving_forces(offset: Floats, slope: Floats, tasks: TaskBatch, recipe: Recipe) -> None:
+def _write_free_energies(offset: Floats, slope: Floats, tasks: TaskBatch, recipe: Recipe) -> None:
     kJ, J = 1e3 / GAS_J_MOL_K, 1.0 / GAS_J_MOL_K
-    slope[DRIVING_TARGET] = -kJ * tasks.formation_enthalpy_kJ_mol
-    offset[DRIVING_TARGET] = -J * tasks.formation_entropy_J_mol_K
-    slope[DRIVING_TRANSFORM] = -kJ * tasks.transform_enthalpy_kJ_mol
-    offset[DRIVING_TRANSFORM] = -J * tasks.transform_entropy_J_mol_K
+    slope[DRIVE_TARGET] = -kJ * tasks.formation_enthalpy_kJ_mol
+    offset[DRIVE_TARGET] = -J * tasks.formation_entropy_J_mol_K
+    slope[DRIVE_TRANSFORM] = -kJ * tasks.transform_enthalpy_kJ_mol
+    offset[DRIVE_TRANSFORM] = -J * tasks.transform_entropy_J_mol_K
     # Hess: forming I and turning it into T costs what forming T does.
-    slope[DRIVING_INTERMEDIATE] = slope[DRIVING_TARGET] - slope[DRIVING_TRANSFORM]
-    offset[DRIVING_INTERMEDIATE] = offset[DRIVING_TARGET] - offset[DRIVING_TRANSFORM]
-    slope[DRIVING_DECOMPOSITION] = -kJ * tasks.decomposition_enthalpy_kJ_mol
-    offset[DRIVING_DECOMPOSITION] = slope[DRIVING_DECOMPOSITION] / tasks.decomposition_K
+    slope[DRIVE_INTERMEDIATE] = slope[DRIVE_TARGET] - slope[DRIVE_TRANSFORM]
+    offset[DRIVE_INTERMEDIATE] = offset[DRIVE_TARGET] - offset[DRIVE_TRANSFORM]
+    slope[DRIVE_DECOMPOSITION] = -kJ * tasks.decomposition_enthalpy_kJ_mol
+    offset[DRIVE_DECOMPOSITION] = slope[DRIVE_DECOMPOSITION] / tasks.decomposition_K
     carbonate = recipe.precursor == 0
-    slope[DRIVING_GAS] = -kJ * tasks.carbonate_enthalpy_kJ_mol
-    log_pressure = np.log(10.0) * recipe.log10_pco2_bar + slope[DRIVING_GAS] / tasks.carbonate_K
-    # Only the carbonate is held back by CO2: for the others the driving-force factor stays 1.
-    offset[DRIVING_GAS] = np.where(carbonate, log_pressure, -np.inf)
+    slope[DRIVE_GAS] = -kJ * tasks.carbonate_enthalpy_kJ_mol
+    log_pressure = np.log(10.0) * recipe.log10_pco2_bar + slope[DRIVE_GAS] / tasks.carbonate_K
+    # Only the carbonate is held back by CO2: for the others the factor is 1.
+    offset[DRIVE_GAS] = np.where(carbonate, log_pressure, -np.inf)
 
 
 def reaction_K(c: RateParameters, ramp_K_per_min: Floats) -> Floats:
@@ -179,7 +181,7 @@ def reaction_K(c: RateParameters, ramp_K_per_min: Floats) -> Floats:
     known = c.offset[:TRANSFORM] - np.log(60.0 * ramp_K_per_min * slope)
     for _ in range(2):
         kelvin = slope / np.maximum(known + 2.0 * np.log(kelvin), 1.0)
-    gas_K = c.slope[DRIVING_GAS] / np.minimum(c.offset[DRIVING_GAS], -1.0)
+    gas_K = c.slope[DRIVE_GAS] / np.minimum(c.offset[DRIVE_GAS], -1.0)
     formed_K = np.minimum(kelvin[TARGET], kelvin[INTERMEDIATE])
     return np.maximum(np.maximum(kelvin[PRECURSOR], gas_K), formed_K)
 
@@ -191,32 +193,32 @@ def extents(c: RateParameters, knots_K: Floats, hours: Floats, layout: Layout) -
     grain growth. On a ramp rates are integrated as exponentials of time, driving-force factors by the trapezoid.
     """
     exponent = c.offset[:, None] - c.slope[:, None] / knots_K
-    log_rate = exponent[:DRIVING_TARGET]
+    log_rate = exponent[:DRIVE_TARGET]
     if c.nucleation_barred:
-        log_rate[TARGET : INTERMEDIATE + 1] -= _barrier(c, exponent[DRIVING_TARGET:DRIVING_TRANSFORM], knots_K)
+        log_rate[TARGET : INTERMEDIATE + 1] -= _barrier(c, exponent[DRIVE_TARGET:DRIVE_TRANSFORM], knots_K)
     value = np.exp(exponent)
-    factor = value[DRIVING_TARGET:]
+    factor = value[DRIVE_TARGET:]
     np.subtract(1.0, factor, out=factor)
     np.maximum(factor, 0.0, out=factor)
     if layout is STAYING:
-        return _with_driving_forces(value, hours)
+        return _driven(value, hours)
     mean = np.empty((12, layout.substeps, len(c)))
     if layout.crossings:
-        ramp_rate = _log_mean(log_rate, value[:DRIVING_TARGET])
+        ramp_rate = _log_mean(log_rate, value[:DRIVE_TARGET])
         ramp_factor = 0.5 * (factor[:, :-1] + factor[:, 1:])
         for knots, steps in layout.crossings:
-            mean[:DRIVING_TARGET, steps] = ramp_rate[:, knots]
-            mean[DRIVING_TARGET:, steps] = ramp_factor[:, knots]
+            mean[:DRIVE_TARGET, steps] = ramp_rate[:, knots]
+            mean[DRIVE_TARGET:, steps] = ramp_factor[:, knots]
     for knot, steps in layout.stays:
         mean[:, steps] = value[:, knot : knot + 1]
-    return _with_driving_forces(mean, hours)
+    return _driven(mean, hours)
 
 
 def _barrier(c: RateParameters, driving: Floats, knots_K: Floats) -> Floats:
     """(2, knots, n) W / (k_B T) of classical nucleation, W = 16 pi gamma^3 v^2 / (3 Delta G^2) for a sphere.
 
     Volmer and Weber, Z. Phys. Chem. 119, 277 (1926). ``driving`` is Delta G / RT; a product without a driving force
-    has a driving-force factor of 0 anyway.
+    has a factor of 0 anyway.
     """
     thermal = BOLTZMANN_J_K * knots_K
     driving = np.minimum(driving, -1e-3)
@@ -233,18 +235,18 @@ def _log_mean(log_rate: Floats, rate: Floats) -> Floats:
     return mean
 
 
-def _with_driving_forces(mean: Floats, hours: Floats) -> Floats:
-    mean[:DRIVING_TARGET] *= hours
-    mean[PRECURSOR] *= mean[DRIVING_GAS]
+def _driven(mean: Floats, hours: Floats) -> Floats:
+    mean[:DRIVE_TARGET] *= hours
+    mean[PRECURSOR] *= mean[DRIVE_GAS]
     # Hertz-Knudsen: T evaporates as much slower than A as the activity exp(Delta G / RT) of A in it is small.
-    activity = 1.0 - mean[DRIVING_TARGET]
-    mean[TARGET:VOLATILISATION] *= mean[DRIVING_TARGET:DRIVING_GAS]
+    activity = 1.0 - mean[DRIVE_TARGET]
+    mean[TARGET:VOLATILISATION] *= mean[DRIVE_TARGET:DRIVE_GAS]
     mean[VOLATILISATION_TARGET] = mean[VOLATILISATION] * activity
     return mean[: VOLATILISATION_TARGET + 1]
 
 
 def conversion(c: RateParameters, extent: Floats, theta: Floats, out: Floats) -> Floats:
-    """What the substeps turn over.
+    """What the substeps convert.
 
     Args:
         c: the rate parameters of n experiments.
@@ -258,10 +260,7 @@ def conversion(c: RateParameters, extent: Floats, theta: Floats, out: Floats) ->
     times = np.empty((2, extent.shape[1] + 1, len(c)))
     times[:, 0] = theta
     times[:, 1:] = extent[TARGET:TRANSFORM]
-    if extent.shape[1] == 1:
-        times[:, 1] += theta  # what cumsum does, at a third of its cost
-    else:
-        np.cumsum(times, axis=1, out=times)
+    np.cumsum(times, axis=1, out=times)
     power = _powers(times, c.avrami)
     formed = power[:, 1:] - power[:, :-1]
     total = np.empty((5, *extent.shape[1:]))

@@ -67,10 +67,6 @@ class Recipe:
         """Each recipe ``times`` times in a row, as `TaskBatch.repeated`."""
         return Recipe(*(np.repeat(getattr(self, f.name), times) for f in fields(self)))
 
-    def tiled(self, times: int) -> Recipe:
-        """The whole list ``times`` times: recipe 0, 1, …, 0, 1, …"""
-        return Recipe(*(np.tile(getattr(self, f.name), times) for f in fields(self)))
-
 
 def one_step(
     temperature_K: Any, hold_h: Any, ramp_K_per_min: Any = 5.0, excess_a: Any = 0.0, particle_um: Any = 1.0

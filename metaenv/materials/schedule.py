@@ -1,6 +1,6 @@
-"""Furnace programmes and the substeps they are integrated with.
+"""Heating schedules and the substeps they are integrated with.
 
-A programme heats from 300 K at a constant rate, holds, may go to a second temperature and hold again, and cools.
+A schedule heats from 300 K at a constant rate, holds, may go to a second temperature and hold again, and cools.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ STAYING = Layout(1, (), ((0, slice(0, 1)),))
 
 
 @dataclass(frozen=True)
-class Programme:
-    """A furnace programme cut into substeps; within one, the temperature is constant or linear in time."""
+class HeatingSchedule:
+    """A heating schedule cut into substeps; within one, the temperature is constant or linear in time."""
 
     knots_K: Floats
     """(knots, n) sample temperature."""
@@ -60,8 +60,8 @@ class Programme:
         return np.concatenate([self.knots_K[:1], after])
 
 
-def programme(recipe: Recipe, offset_K: Floats, focus_K: Floats, substeps: int, second: bool) -> Programme:
-    """The programme of each recipe in a furnace that is ``offset_K`` (n,) hotter than its set point.
+def heating_schedule(recipe: Recipe, offset_K: Floats, focus_K: Floats, substeps: int, second: bool) -> HeatingSchedule:
+    """The schedule of each recipe in a furnace that is ``offset_K`` (n,) hotter than its set point.
 
     The first ramp is cut above `COLD_K`, most finely at ``focus_K`` (n,), where the reactants react; holds evenly in
     the logarithm of the time since arrival, because what is still under way at arrival has a time scale of the ramp.
@@ -86,11 +86,11 @@ def programme(recipe: Recipe, offset_K: Floats, focus_K: Floats, substeps: int, 
     knots += [last_K - shape.cool[1:] * cool_K, np.full((1, len(recipe)), ROOM_K)]
     per_hour = 60.0 * COOLING_K_PER_MIN
     hours += [_even(cool_K / per_hour, shape.cool), (last_K - cool_K - ROOM_K)[None] / per_hour]
-    return Programme(np.concatenate(knots), np.concatenate(hours), shape.layout)
+    return HeatingSchedule(np.concatenate(knots), np.concatenate(hours), shape.layout)
 
 
 def total_substeps(substeps: int, second: bool) -> int:
-    """How many substeps a programme has, with its second step if there is one."""
+    """How many substeps a schedule has, with its second step if there is one."""
     return _shape(substeps, second).layout.substeps
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.frozen import FrozenStore
-from metaenv.materials.kinetics import GAS_J_MOL_K, GROWTH_ABOVE_K, PHASES, START_GRAIN
+from metaenv.materials.kinetics import PHASES
 from metaenv.materials.oracle import even_cover, oracle, true_utility, utility_table
+from metaenv.materials.rates import GAS_J_MOL_K, GROWTH_ABOVE_K, START_GRAIN
 from metaenv.materials.recipes import ACTION_DIM, TEMPERATURE_K, Recipe, Variant, one_step
 from metaenv.parameters import Parameter, ParameterTable, ParameterTask, Ranges
 from metaenv.tasks import (

@@ -13,10 +13,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
 from metaenv.agents.base import Agent
-from metaenv.agents.evaluation_callback import EvaluationCallback
 from metaenv.checkpoints import load_checkpoint
 from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.interrupts import stops_raised
+from metaenv.runs.evaluation_callback import EvaluationCallback
 from metaenv.runs.folder import LogFile, RunError, RunFolder, Saver
 from metaenv.runs.settings import TrainConfig, differences, parsed, told
 

@@ -29,7 +29,7 @@ EARLIEST = 0.8
 
 
 class InformedPolicy(GreedyPolicy):
-    """A greedy policy that knows the task, wholly or in part.
+    """A greedy policy that knows the task, wholly or in part; by default the task oracle.
 
     Args:
         knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
@@ -95,41 +95,21 @@ class InformedPolicy(GreedyPolicy):
         return expected_snr(night, air, magnitude, tasks.zero_point_mag, seconds)
 
 
-def task_oracle() -> InformedPolicy:
-    """Knows the task, but neither true classes nor the weather to come: the reference that scores 1."""
-    return InformedPolicy()
-
-
-def values_known() -> InformedPolicy:
-    """Knows what targets are worth, and assumes the nominal sky and instrument."""
-    return InformedPolicy(knows_conditions=False)
-
-
-def conditions_known() -> InformedPolicy:
-    """Knows sky, instrument and the SNR needed, and takes all values as alike."""
-    return InformedPolicy(knows_values=False)
-
-
-def clairvoyant() -> InformedPolicy:
-    """Knows everything; greedy."""
-    return InformedPolicy(clairvoyant=True)
-
-
 def play_references(tasks: TaskBatch, variant: Variant = "default", seed: int = 0) -> Reference:
     """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
     n = min(REFERENCE_CHUNK, len(tasks))
     scores = []
-    for policy in (RandomPolicy(), task_oracle()):
+    for policy in (RandomPolicy(), InformedPolicy()):
         trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
         scores.append(play_trials(policy, trials, tasks, seed).scores.mean(axis=1))
     return Reference(*scores)
 
 
 def informed_policies() -> dict[str, Policy]:
-    """Policies that know more than an agent may, by name."""
+    """Policies that know more than an agent may, by name; the task oracle is the reference that scores 1."""
     return {
-        "conditions known": conditions_known(),
-        "values known": values_known(),
-        "task oracle": task_oracle(),
-        "clairvoyant": clairvoyant(),
+        "conditions known": InformedPolicy(knows_values=False),
+        "values known": InformedPolicy(knows_conditions=False),
+        "task oracle": InformedPolicy(),
+        "clairvoyant": InformedPolicy(clairvoyant=True),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import acos, hypot, pi
+from math import pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,7 +132,9 @@ def frame(s: Scene) -> NDArray[np.uint8]:
     canvas.circle(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), RIM)
     for name, x, y in (("N", CENTRE, 15), ("E", 9, CENTRE + 5), ("S", CENTRE, 477), ("W", 471, CENTRE + 5)):
         canvas.words(x, y, name, 13, GREY, "middle")
-    _draw_moon(canvas, s)
+    if s.moon[2] > 0:
+        x, y = _project(np.array(s.moon))
+        canvas.moon(float(x), float(y), round(s.moon_share, 2))
     x, y = _project(s.sky)
     canvas.trail([(float(x[k]), float(y[k])) for k in s.trail if s.sky[2, k] > 0])
     _draw_targets(canvas, s, x, y)
@@ -150,13 +152,14 @@ class _Sky(Pixels):
         self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour)
 
     def disc(self, x: float, y: float, radius: float, colour: Any) -> None:
-        mask = _disc(round(2 * radius))
-        self._image.paste(colour, (round(x) - mask.width // 2, round(y) - mask.width // 2), mask)
+        self._stamp(x, y, colour, _disc(round(2 * radius)))
 
     def moon(self, x: float, y: float, share: float) -> None:
-        mask = _disc(22)
-        self._image.paste(MOON_SHADE, (round(x) - mask.width // 2, round(y) - mask.width // 2), mask)
-        self._image.paste(MOON, (round(x) - mask.width // 2, round(y) - mask.width // 2), _lit(share))
+        self._stamp(x, y, MOON_SHADE, _disc(22))
+        self._stamp(x, y, MOON, _lit(share))
+
+    def _stamp(self, x: float, y: float, colour: Any, mask: Image) -> None:
+        self._image.paste(colour, (round(x) - mask.width // 2, round(y) - mask.width // 2), mask)
 
     def trail(self, points: Sequence[tuple[float, float]]) -> None:
         if len(points) > 1:
@@ -226,16 +229,6 @@ def _project(sky: Floats) -> tuple[Floats, Floats]:
     return CENTRE - r * sky[0] / flat, CENTRE - r * sky[1] / flat
 
 
-def _draw_moon(canvas: _Sky, s: Scene) -> None:
-    """A disc, and on it a shadow as wide as the dark part."""
-    east, north, up = s.moon
-    if up <= 0:
-        return
-    r, flat = RADIUS * acos(min(up, 1.0)) / (pi / 2), max(hypot(east, north), 1e-9)
-    x, y = CENTRE - r * east / flat, CENTRE - r * north / flat
-    canvas.moon(x, y, round(s.moon_share, 2))
-
-
 def _draw_targets(canvas: _Sky, s: Scene, x: Floats, y: Floats) -> None:
     """Draw discs in the colours of the classes, larger for brighter targets, with rings around visited ones."""
     size = np.clip(5.0 - 1.2 * (s.magnitude - np.median(s.magnitude)), 2.0, 8.0)
@@ -248,10 +241,13 @@ def _draw_targets(canvas: _Sky, s: Scene, x: Floats, y: Floats) -> None:
         canvas.circle(round(x[s.trail[-1]]), round(y[s.trail[-1]]), 13, TRAIL)
 
 
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))
+
+
 @lru_cache(maxsize=32)
 def _class_colour(label: int, bright: bool) -> tuple[int, ...]:
-    colour = CLASS_COLOURS[label] if label >= 0 else OTHER
-    full = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    full = _rgb(CLASS_COLOURS[label] if label >= 0 else OTHER)
     return full if bright else tuple(round(n + FAINT * (c - n)) for c, n in zip(full, NIGHT, strict=True))
 
 
@@ -259,7 +255,7 @@ def drawn_colours() -> list[tuple[int, ...]]:
     """The colours in which targets, words and bars are drawn, for pictures that can hold few of them."""
     classes = [_class_colour(j, bright) for bright in (True, False) for j in range(-1, len(CLASSES))]
     named = (RING, TRAIL, MOON, MOON_SHADE, RIM, PAPER, PALE, GREY, INK, NOW, EARLIER, TIME)
-    return classes + [tuple(int(name[i : i + 2], 16) for i in (1, 3, 5)) for name in named]
+    return classes + [_rgb(name) for name in named]
 
 
 def _draw_strip(canvas: _Sky, s: Scene) -> None:

@@ -78,7 +78,6 @@ class OutlierForest(_Forest):
     alternative = "choose random-forest"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        del support_y
         ensemble = _ensemble()
         forests = [
             ensemble.IsolationForest(n_estimators=self.config.trees, random_state=self.seed).fit(x.numpy())

@@ -7,25 +7,18 @@ https://gaussianprocess.org/gpml: prediction by equations 2.25 and 2.26, margina
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from metaenv.supervised.baselines.simple import UntrainedBaseline
-from metaenv.supervised.learner import LearnerConfig
 from metaenv.supervised.learners.prototypical import squared_distances
 from metaenv.supervised.predictor import Adapted, Prediction
 
-
-@dataclass(frozen=True)
-class TaskGPConfig(LearnerConfig):
-    """Settings of `TaskGP`."""
-
-    length_scales: tuple[float, ...] = tuple(0.1 * 10 ** (i / 6) for i in range(13))
-    """To choose from, times the square root of the number of features: 0.1 to 10 (chosen)."""
-    noises: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    """To choose from: variance of the noise over that of the signal (chosen)."""
+LENGTH_SCALES = tuple(0.1 * 10 ** (i / 6) for i in range(13))
+"""To choose from, times the square root of the number of features: 0.1 to 10 (chosen)."""
+NOISES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""To choose from: variance of the noise over that of the signal (chosen)."""
 
 
 class TaskGP(UntrainedBaseline):
@@ -35,17 +28,14 @@ class TaskGP(UntrainedBaseline):
     maxima, and to be batched over tasks. Predictions have a standard deviation.
     """
 
-    config_class = TaskGPConfig
     kinds = ("regression",)
     alternative = "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
-    config: TaskGPConfig
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         x, mean = support_x.flatten(2), support_y.mean(1, keepdim=True)
-        scale, noise = self._fit(squared_distances(x, x), support_y - mean, x.shape[2])
-        factor = _cholesky(squared_distances(x, x), scale, noise)
-        alpha = torch.cholesky_solve((support_y - mean)[..., None], factor)
-        signal = _signal(alpha, support_y - mean)
+        distances, y = squared_distances(x, x), support_y - mean
+        scale, noise = self._fit(distances, y, x.shape[2])
+        factor, alpha, signal = _solved(distances, y, scale, noise)
 
         def predict(query: Tensor) -> Prediction:
             cross = _kernel(squared_distances(query.flatten(2), x), scale)  # (tasks, queries, support)
@@ -56,11 +46,13 @@ class TaskGP(UntrainedBaseline):
         return predict
 
     def _fit(self, distances: Tensor, y: Tensor, features: int) -> tuple[Tensor, Tensor]:
-        """Length scale and noise (tasks,) of greatest marginal likelihood."""
-        grid = [(s * math.sqrt(features), v) for s in self.config.length_scales for v in self.config.noises]
-        candidates = torch.tensor(grid, dtype=distances.dtype)
-        likelihood = torch.stack([_likelihood(distances, y, s.expand(len(y)), v.expand(len(y))) for s, v in candidates])
-        best = candidates[likelihood.argmax(0)]
+        """Length scale and noise (tasks,) of greatest marginal likelihood, at the best variance of the signal."""
+        grid = [(s * math.sqrt(features), v) for s in LENGTH_SCALES for v in NOISES]
+        candidates, likelihood = torch.tensor(grid, dtype=distances.dtype), list[Tensor]()
+        for scale, noise in candidates:
+            factor, _, signal = _solved(distances, y, scale.expand(len(y)), noise.expand(len(y)))
+            likelihood.append(-0.5 * y.shape[1] * signal.log() - factor.diagonal(dim1=1, dim2=2).log().sum(1))
+        best = candidates[torch.stack(likelihood).argmax(0)]
         return best[:, 0], best[:, 1]
 
 
@@ -68,17 +60,8 @@ def _kernel(distances: Tensor, scale: Tensor) -> Tensor:
     return (-0.5 * distances.clamp_min(0) / scale.square()[:, None, None]).exp()
 
 
-def _cholesky(distances: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
-    return torch.linalg.cholesky(_kernel(distances, scale) + noise[:, None, None] * torch.eye(distances.shape[1]))
-
-
-def _signal(alpha: Tensor, y: Tensor) -> Tensor:
-    """Variance of the signal (tasks,) of greatest likelihood."""
-    return (alpha[..., 0] * y).mean(1).clamp_min(1e-10)
-
-
-def _likelihood(distances: Tensor, y: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
-    """Log marginal likelihood (tasks,), up to a constant, at the best variance of the signal."""
-    factor = _cholesky(distances, scale, noise)
-    signal = _signal(torch.cholesky_solve(y[..., None], factor), y)
-    return -0.5 * y.shape[1] * signal.log() - factor.diagonal(dim1=1, dim2=2).log().sum(1)
+def _solved(distances: Tensor, y: Tensor, scale: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cholesky factor of the covariance K, K^-1 y (tasks, n, 1) and the likeliest variance of the signal (tasks,)."""
+    factor = torch.linalg.cholesky(_kernel(distances, scale) + noise[:, None, None] * torch.eye(y.shape[1]))
+    alpha = torch.cholesky_solve(y[..., None], factor)
+    return factor, alpha, (alpha[..., 0] * y).mean(1).clamp_min(1e-10)

@@ -27,7 +27,6 @@ class UntrainedBaseline(Learner):
     trained = False
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
-        del backbone, features
         return nn.Identity()
 
 
@@ -92,11 +91,11 @@ class LinearModel(UntrainedBaseline):
     config: LinearConfig
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        features = _with_constant(support_x)
         if self.problem.kind == "regression":
             weights = best_ridge(support_x.flatten(2), support_y)
             return lambda x: (x.flatten(2) @ weights[:, :-1] + weights[:, -1:])[..., 0]
-        weights = logistic_regression(features, one_hot(support_y, int(support_y.max()) + 1), self.config.penalty)
+        target = one_hot(support_y, int(support_y.max()) + 1)
+        weights = logistic_regression(_with_constant(support_x), target, self.config.penalty)
         return lambda x: _with_constant(x) @ weights
 
 
@@ -108,14 +107,9 @@ def _with_constant(x: Tensor) -> Tensor:
 def logistic_regression(x: Tensor, target: Tensor, penalty: float) -> Tensor:
     """Weights (tasks, d, classes) that minimise the sum of cross-entropies + penalty / 2 * squared weights.
 
-    Weights lie in the span of the n samples, so n coefficients a class are sought, by Newton steps with the bound of
-    Böhning 1992 (Ann. Inst. Statist. Math. 44, 197-200) on the Hessian: one factorisation serves all steps; they are
-    accelerated after Nesterov 1983.
-
-    Args:
-        x: (tasks, n, d).
-        target: (tasks, n, classes), probabilities.
-        penalty: positive.
+    For x (tasks, n, d) and probabilities ``target`` (tasks, n, classes). Weights lie in the span of the n samples, so n
+    coefficients a class are sought, by Newton steps with the bound of Böhning 1992 (Ann. Inst. Statist. Math. 44,
+    197-200) on the Hessian: one factorisation serves all steps; they are accelerated after Nesterov 1983.
     """
     kernel = x @ x.transpose(1, 2) / penalty
     factor = torch.linalg.cholesky(0.5 * kernel + torch.eye(x.shape[1], dtype=x.dtype))
@@ -131,12 +125,9 @@ def logistic_regression(x: Tensor, target: Tensor, penalty: float) -> Tensor:
 def best_ridge(x: Tensor, y: Tensor) -> Tensor:
     """Ridge weights and, last, the offset: (tasks, d + 1, 1), with the penalty of least leave-one-out error.
 
-    The error of leaving out sample i has the closed form (G y)_i / G_ii, with G the inverse of the penalised kernel
-    (Rasmussen and Williams 2006, equation 5.12). x and y are centred first, which is not left out.
-
-    Args:
-        x: (tasks, n, d).
-        y: (tasks, n).
+    For x (tasks, n, d) and y (tasks, n), which are centred first. The error of leaving out sample i has the closed form
+    (G y)_i / G_ii, with G the inverse of the penalised kernel (Rasmussen and Williams 2006, equation 5.12); the means
+    are not left out.
     """
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     centred, target = x - x_mean, (y - y_mean)[..., None]
@@ -166,9 +157,8 @@ class NoAdaptation(Learner):
         return squeeze_output(self.problem.kind, self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = batch.samples()
         return task_loss(self.problem.kind, self._output(x), y)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        del support_x, support_y
         return self._output

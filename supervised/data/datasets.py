@@ -84,15 +84,11 @@ class Dataset:
         values, code = np.unique(column, return_inverse=True)
         if min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
             raise ValueError(f"expected positive shares that sum to 1, got {dict(shares)}")
-        ends = np.round(np.cumsum(list(shares.values())) * len(values)).astype(int)
-        starts = [0, *ends[:-1]]
-        if (ends <= starts).any():
+        ends = np.round(np.cumsum([0.0, *shares.values()]) * len(values)).astype(int)
+        if (np.diff(ends) <= 0).any():
             raise ValueError(f"{len(values)} classes or groups are too few for a split of {dict(shares)}")
-        place = rng.permutation(len(values))[code]
-        return {
-            name: self.take((start <= place) & (place < end))
-            for name, start, end in zip(shares, starts, ends, strict=True)
-        }
+        part = np.searchsorted(ends[1:], rng.permutation(len(values)), side="right")[code]
+        return {name: self.take(part == i) for i, name in enumerate(shares)}
 
     def without_small(self, column: NDArray[Any], least: int) -> Dataset:
         """Without the classes (``column=data.y``) or groups (``data.groups``) of fewer than ``least`` samples."""

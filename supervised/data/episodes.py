@@ -1,11 +1,12 @@
-"""Episodes: batches of few-shot tasks, each a support set to learn from and a query set to be judged on.
+"""Episodes: batches of few-shot tasks, each with a support set to learn from and a query set to predict.
 
-One class serves three kinds of problem from two kinds of source:
+One class serves three kinds of problem and two kinds of source:
 
-* a `metaenv.tasks.TaskSampler`, the very one that feeds an environment, by its distribution's ``labelled`` view:
-  regression, or with a ``threshold`` classification into below and above, or anomaly detection;
-* a `Dataset`: N-way K-shot classification, regression with a group as task, or anomaly detection with one class as
-  the normal one.
+* A `metaenv.tasks.TaskSampler`, the same one that feeds an environment, gives examples of its tasks by the
+  distribution's ``labelled``. They make a regression or, with a ``threshold``, a classification into below and above,
+  or anomaly detection.
+* A `Dataset` makes an N-way K-shot classification, a regression in which each group is a task, or anomaly detection in
+  which one class is the normal one.
 
     train = Episodes(TaskSampler(SolidStateDistribution(), "train", seed=0), n_shot=10, n_query=20)
     batch = train.draw(25)                     # batch.support_x (25, 10, features), batch.query_y (25, 20)
@@ -33,20 +34,20 @@ class Episodes:
 
     Args:
         source: where tasks come from; see the module's docstring.
-        n_shot: samples to learn from: of each class in classification ("shots"), of a task otherwise.
-        n_query: samples to be judged on, likewise. In anomaly detection: normal ones.
-        kind: what to make of a `Dataset`; by default regression if its y are floats, else classification. Of a
-            sampler: by default regression, or classification if there is a threshold.
-        n_way: classes of an episode, for a `Dataset`.
-        n_anomalies: anomalous queries of an episode, by default ``n_query``.
-        threshold: for a sampler: an example's class is 1 if its y is above, and an anomaly is one above. A number in
-            the unit of y, or "median" of the examples of the task. Both classes get the same number of examples, and
-            tasks that do not yield them are drawn anew.
-        pool: how many times more examples to draw of a task than are used, to choose from with a threshold.
-        seed: of everything that is drawn here; the tasks of a sampler have that sampler's.
+        n_shot: number of samples in the support set: of each class in classification ("shots"), of a task otherwise.
+        n_query: number of samples in the query set, likewise; in anomaly detection, of normal samples.
+        kind: the kind of problem. The default for a `Dataset` is regression if its y are floats, else classification;
+            for a sampler it is regression, or classification if there is a threshold.
+        n_way: number of classes in an episode, for a `Dataset`.
+        n_anomalies: number of anomalous queries in an episode, by default ``n_query``.
+        threshold: for a sampler: the class of an example is 1, or it is an anomaly, if its y lies above. It is a number
+            in the unit of y, or the "median" of the task's examples. Both classes get the same number of examples, and
+            a task that does not have enough is replaced by a new one.
+        pool: with a threshold, how many times more examples are drawn of a task than are used.
+        seed: seed of everything that is drawn here; a sampler draws its tasks with a seed of its own.
 
     Raises:
-        ValueError: a class or group too small for ``n_shot + n_query`` (named), or settings that do not fit.
+        ValueError: a class or group is too small for ``n_shot + n_query``, or settings do not fit.
     """
 
     def __init__(
@@ -64,16 +65,17 @@ class Episodes:
     ) -> None:
         if n_shot < 1 or n_query < 1 or (n_anomalies is not None and n_anomalies < 1):
             raise ValueError(
-                f"expected at least one sample to learn from and to be judged on, got n_shot={n_shot}, "
+                f"expected at least one sample to learn from and one to predict, got n_shot={n_shot}, "
                 f"n_query={n_query}, n_anomalies={n_anomalies}"
             )
         shape = EpisodeShape(n_shot, n_query, n_query if n_anomalies is None else n_anomalies)
         self._rng = np.random.default_rng(seed)
+        self._sampler = None if isinstance(source, Dataset) else source
         self._source: Source
         if isinstance(source, Dataset):
             self._source = dataset_source(source, shape, kind, n_way, threshold)
         else:
-            self._source = TaskSource(source, shape, kind, threshold, pool, self._rng)
+            self._source = TaskSource(source, shape, kind, threshold, pool)
         self.problem: Problem = self._source.problem
 
     def draw(self, n: int) -> EpisodeBatch:
@@ -86,25 +88,33 @@ class Episodes:
         return self._source.plan(n, self._rng)
 
     def state(self) -> dict[str, Any]:
-        """Where the stream is, as plain numbers and strings; `set_state` goes back to there."""
-        return {"episodes": self._rng.bit_generator.state, "tasks": self._source.state()}
+        """The position of the stream, as plain numbers and strings, for `set_state`."""
+        tasks = {} if self._sampler is None else self._sampler._rng.bit_generator.state
+        return {"episodes": self._rng.bit_generator.state, "tasks": dict(tasks)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a place that `state` told, of episodes made with the same arguments."""
+        """Continue from a position that `state` gave, for episodes that were made with the same arguments."""
         self._rng.bit_generator.state = state["episodes"]
-        self._source.set_state(state["tasks"])
+        if self._sampler is not None:
+            self._sampler._rng.bit_generator.state = state["tasks"]
 
 
 class FrozenEpisodes:
     """Evaluation episodes that never change, the same for every learner.
 
-    Those of a data set are kept as row numbers and filled in when asked for.
+    Episodes of a data set are stored as row numbers, and their samples are looked up when they are needed.
     """
 
     def __init__(self, plan: EpisodeBatch, source: Source) -> None:
         self.problem = plan.problem
         self._plan, self._source = plan, source
-        self.sha256 = _sha256(plan, source.sha256())
+        digest = hashlib.sha256(f"{plan.problem}:{source.sha256()}".encode())
+        for tensor in (plan.support_x, plan.support_y, plan.query_x, plan.query_y):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        for ids in (plan.support_ids, plan.query_ids):
+            digest.update(np.ascontiguousarray(ids).astype("<i8").tobytes())
+        digest.update(repr(plan.task_ids.tolist()).encode())
+        self.sha256 = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -118,15 +128,10 @@ class FrozenEpisodes:
 def frozen_episodes(episodes: Episodes, n: int = 1_000, *, sha256: str | None = None) -> FrozenEpisodes:
     """The next ``n`` episodes of a stream, frozen.
 
-    At least 600 are usual (Snell et al. 2017); 1,000 tell two learners at 50 % accuracy apart by 0.6 points.
-
-    Args:
-        episodes: of a test split.
-        n: how many.
-        sha256: what their hash was, for a list that must not have changed.
+    At least 600 are usual (Snell et al. 2017); 1,000 separate two learners at 50 % accuracy that differ by 0.6 points.
 
     Raises:
-        ValueError: the hash is another.
+        ValueError: the episodes do not have the hash ``sha256`` that was given, so that they have changed.
     """
     frozen = FrozenEpisodes(episodes._plan(n), episodes._source)
     if sha256 is not None and frozen.sha256 != sha256:
@@ -135,13 +140,3 @@ def frozen_episodes(episodes: Episodes, n: int = 1_000, *, sha256: str | None = 
             "changed; results are not comparable to those reported for the former"
         )
     return frozen
-
-
-def _sha256(plan: EpisodeBatch, source: str) -> str:
-    digest = hashlib.sha256(f"{plan.problem}:{source}".encode())
-    for tensor in (plan.support_x, plan.support_y, plan.query_x, plan.query_y):
-        digest.update(tensor.contiguous().numpy().tobytes())
-    for ids in (plan.support_ids, plan.query_ids):
-        digest.update(np.ascontiguousarray(ids).astype("<i8").tobytes())
-    digest.update(repr(plan.task_ids.tolist()).encode())
-    return digest.hexdigest()

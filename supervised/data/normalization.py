@@ -30,9 +30,9 @@ class Scaling(nn.Module):
         shape = (problem.x_shape[0], *[1] * (len(problem.x_shape) - 1))
         self.register_buffer("x_mean", torch.zeros(shape))
         self.register_buffer("x_std", torch.ones(shape))
-        self.register_buffer("y_mean", torch.zeros(()))
-        self.register_buffer("y_std", torch.ones(()))
-        self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("y_mean", torch.tensor(0.0))
+        self.register_buffer("y_std", torch.tensor(1.0))
+        self.register_buffer("_fitted", torch.tensor(False))
 
     @property
     def fitted(self) -> bool:
@@ -41,12 +41,12 @@ class Scaling(nn.Module):
 
     def fit(self, batch: EpisodeBatch) -> None:
         """Take the numbers from these episodes."""
-        x = torch.cat([batch.support_x, batch.query_x], 1).flatten(0, 1).double()
+        x, y = batch.samples()
+        x, y = x.flatten(0, 1).double(), y.double()
         others = [d for d in range(x.ndim) if d != 1]
         self.x_mean.copy_(x.mean(others).reshape(self.x_mean.shape))
         self.x_std.copy_(_usable(x.std(others, correction=0)).reshape(self.x_std.shape))
         if self.kind == "regression":
-            y = torch.cat([batch.support_y, batch.query_y], 1).double()
             self.y_mean.copy_(y.mean())
             self.y_std.copy_(_usable(y.std(correction=0)))
         self._fitted.fill_(True)
@@ -62,12 +62,9 @@ class Scaling(nn.Module):
 
     def batch(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Scaled episodes."""
+        sx, qx = self.x(batch.support_x), self.x(batch.query_x)
         return replace(
-            batch,
-            support_x=self.x(batch.support_x),
-            support_y=self.y(batch.support_y),
-            query_x=self.x(batch.query_x),
-            query_y=self.y(batch.query_y),
+            batch, support_x=sx, support_y=self.y(batch.support_y), query_x=qx, query_y=self.y(batch.query_y)
         )
 
     def unscaled(self, output: Tensor, std: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ as it was there; 172 of the 1,200 are the validation split, as in Snell et al. 2
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.supervised.data.datasets import Dataset
-from metaenv.supervised.families.image_files import load_npz
+from metaenv.supervised.families.image_files import load_npz, read_picture
 
 SIDE = 28  # pixels that all learners since Vinyals et al. 2016 see, of 105
 DRAWERS = 20
@@ -40,10 +41,7 @@ class Omniglot:
     """(characters,), unique; "alphabet/character" from folders."""
 
     def split(self, rotations: bool = True) -> dict[str, Dataset]:
-        """Train, validation and test: no character is in two, whatever its rotation.
-
-        Args:
-            rotations: whether each character is four classes.
+        """Train, validation and test: no character is in two, whatever its rotation, which make it four classes.
 
         Returns:
             Data sets of pictures (1, 28, 28); classes are "name, turned 90" and so on, groups are characters.
@@ -55,12 +53,11 @@ class Omniglot:
         ends = np.round(np.cumsum(list(SHARES.values())) * n).astype(int)
         if len(set(ends.tolist())) < len(SHARES) or n < 8:
             raise ValueError(f"expected at least 8 characters to divide, got {n}; Omniglot has {CHARACTERS}")
-        order = np.random.default_rng(SPLIT_SEED).permutation(n)
-        parts = zip(SHARES, [0, *ends[:-1]], ends, strict=True)
-        return {name: self._dataset(np.sort(order[start:end]), rotations) for name, start, end in parts}
-
-    def _dataset(self, characters: NDArray[np.intp], rotations: bool) -> Dataset:
+        parts = np.split(np.random.default_rng(SPLIT_SEED).permutation(n), ends[:-1])
         turns = TURNS if rotations else TURNS[:1]
+        return {name: self._dataset(np.sort(part), turns) for name, part in zip(SHARES, parts, strict=True)}
+
+    def _dataset(self, characters: NDArray[np.intp], turns: Sequence[int]) -> Dataset:
         chosen = self.images[characters]
         turned = np.stack([np.rot90(chosen, k, axes=(2, 3)) for k in range(len(turns))], axis=1)
         drawers = chosen.shape[1]
@@ -114,16 +111,14 @@ def _checked(images: NDArray[np.uint8], names: NDArray[np.str_], place: Path) ->
 
 
 def _from_folders(place: Path) -> Omniglot:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("reading the original folders needs Pillow: pip install pillow") from error
     if missing := [name for name in FOLDERS if not (place / name).is_dir()]:
         raise ValueError(
             f"expected the folders {' and '.join(FOLDERS)} in {place}, {' and '.join(missing)} missing; unpack both "
             "archives of github.com/brendenlake/omniglot/python there"
         )
     characters = sorted(folder for name in FOLDERS for folder in (place / name).glob("*/*") if folder.is_dir())
+    if not characters:
+        raise ValueError(f"expected folders alphabet/character in {place / FOLDERS[0]}, found none")
     drawings: list[NDArray[np.uint8]] = []
     for folder in characters:
         files = sorted(folder.glob("*.png"))
@@ -131,16 +126,6 @@ def _from_folders(place: Path) -> Omniglot:
             raise ValueError(
                 f"expected as many pictures in {folder} as in {characters[0]}, got {len(files)}; unpack it again"
             )
-        pictures: list[NDArray[np.uint8]] = []
-        for file in files:
-            try:
-                with Image.open(file) as picture:
-                    small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-                    pictures.append(np.asarray(small, np.uint8))
-            except OSError as error:
-                raise ValueError(f"{file} is no picture that can be read ({error}); unpack it again") from error
-        drawings.append(np.stack(pictures))
-    if not characters:
-        raise ValueError(f"expected folders alphabet/character in {place / FOLDERS[0]}, found none")
+        drawings.append(np.stack([read_picture(file, "L", SIDE) for file in files]))
     names = np.array([f"{folder.parent.name}/{folder.name}" for folder in characters])
     return _checked(np.stack(drawings), names, place)

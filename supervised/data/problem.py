@@ -51,15 +51,9 @@ class Problem:
 
 
 def task_loss(kind: Kind, output: Tensor, y: Tensor) -> Tensor:
-    """Mean loss over the samples of each task.
+    """Mean loss (...) over the samples of each task; fit for `torch.func.vmap`.
 
-    Args:
-        kind: which loss; see `Problem`.
-        output: (..., samples, classes) logits for classification, (..., samples) otherwise.
-        y: (..., samples).
-
-    Returns:
-        (...,). Fit for `torch.func.vmap`.
+    For y (..., samples), and an output (..., samples, classes) of logits in classification, (..., samples) otherwise.
     """
     if kind == "classification":
         return -output.log_softmax(-1).gather(-1, y[..., None])[..., 0].mean(-1)

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from metaenv.parameters import Parameter, ParameterTable
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
-AMPLITUDE = (0.1, 5.0)
-PHASE = (0.0, np.pi)
 X = (-5.0, 5.0)
 FROZEN_SIZE, FROZEN_SEED = 2_000, 20_170_309  # chosen
-HELD_OUT = {"validation": 1, "test": 2}
 PAPER: dict[str, Any] = {
     "inner_lr": 0.01,
     "inner_steps": 1,
@@ -38,10 +35,11 @@ class SinusoidTask(Task):
 
     family: ClassVar[str] = "Sinusoid"
 
-    amplitude: float
-    """0.1-5."""
-    phase: float
-    """0-pi."""
+    amplitude: Annotated[float, Parameter("The amplitude of the sine.", 0.1, 5.0, source="the paper")]
+    phase: Annotated[float, Parameter("The phase of the sine.", 0.0, np.pi, "rad", source="the paper")]
+
+
+TABLE = ParameterTable(SinusoidTask)
 
 
 @dataclass(frozen=True)
@@ -52,23 +50,14 @@ class SinusoidDistribution(TaskDistribution):
     """
 
     task_type: ClassVar[type[Task]] = SinusoidTask
-    unit_dim: int = 2
+    unit_dim: int = TABLE.unit_dim
     splits: tuple[str, ...] = ("train", "validation", "test")
 
-    def from_unit(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points of the unit cube; in frozen splits the first coordinate picks one of the list."""
-        if split != "train":
-            tasks = self.frozen(split).tasks
-            return tasks.take((unit[:, 0] * len(tasks)).astype(np.intp))
-        return _from_unit(unit)
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        return TaskBatch(SinusoidTask, TABLE.draw(unit))
 
-    def frozen(self, split: str) -> FrozenTasks:
-        """The frozen list of ``validation`` or ``test``."""
-        self.check_split(split)
-        if split == "train":
-            raise ValueError("the training split is endless; the frozen ones are validation and test")
-        tasks = _held_out(split)
-        return FrozenTasks(split, tasks, self.reference(tasks), tasks.sha256)
+    def frozen_list(self, split: str) -> FrozenTasks:
+        return _held_out(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Minus the mean squared error: of always 0 for random, of the sine itself for the oracle."""
@@ -81,24 +70,14 @@ class SinusoidDistribution(TaskDistribution):
         x = rng.uniform(*X, size=(len(tasks), n))
         return Labelled(x[:, :, None], sine(tasks, x), tasks.ids)
 
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 2) amplitude and phase, scaled to [-1, 1]."""
-        low, high = np.array([AMPLITUDE, PHASE]).T
-        return (2 * (np.stack([tasks.amplitude, tasks.phase], axis=1) - low) / (high - low) - 1).astype(np.float32)
-
 
 def sine(tasks: TaskBatch, x: Floats) -> Floats:
     """The values of each task's sine at x (tasks, n)."""
     return tasks.amplitude[:, None] * np.sin(x - tasks.phase[:, None])
 
 
-def _from_unit(unit: Floats) -> TaskBatch:
-    (low, high), (early, late) = AMPLITUDE, PHASE
-    columns = {"amplitude": low + (high - low) * unit[:, 0], "phase": early + (late - early) * unit[:, 1]}
-    return TaskBatch(SinusoidTask, columns)
-
-
 @lru_cache(maxsize=2)
-def _held_out(split: str) -> TaskBatch:
-    rng = np.random.default_rng([FROZEN_SEED, HELD_OUT[split]])
-    return _from_unit(rng.random((FROZEN_SIZE, 2)))
+def _held_out(split: str) -> FrozenTasks:
+    distribution, seed = SinusoidDistribution(), (FROZEN_SEED, {"validation": 1, "test": 2}[split])
+    tasks = distribution.draw(np.random.default_rng(seed).random((FROZEN_SIZE, TABLE.unit_dim)), split)
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)

@@ -1,10 +1,10 @@
-"""Where episodes come from: tasks of a `TaskSampler`, or rows of a `Dataset`."""
+"""The sources of episodes: the tasks of a `TaskSampler`, or the rows of a `Dataset`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.problem import Kind, Problem
 from metaenv.tasks import TaskBatch, TaskSampler
-from metaenv.typing import Floats, Index
+from metaenv.typing import Bools, Floats, Index
 
 MAX_REDRAWS = 100  # chosen: when fewer than one task in a hundred has enough of both classes, the threshold is wrong
 
@@ -52,19 +52,21 @@ class EpisodeBatch:
         """Classes of an episode, None unless they are classified."""
         return self.problem.n_classes
 
+    def samples(self) -> tuple[Tensor, Tensor]:
+        """x (tasks, support + queries, *x_shape) and y (tasks, support + queries) of the support and query sets."""
+        return torch.cat([self.support_x, self.query_x], 1), torch.cat([self.support_y, self.query_y], 1)
+
     def take(self, tasks: slice) -> EpisodeBatch:
         """Some of the tasks."""
         parts = {f.name: getattr(self, f.name)[tasks] for f in fields(self) if f.name != "problem"}
         return EpisodeBatch(self.problem, **parts)
 
 
-@dataclass(frozen=True)
-class EpisodeShape:
+class EpisodeShape(NamedTuple):
     """Numbers of samples: in classification of each class."""
 
     support: int
-    query: int
-    """In anomaly detection, of normal samples."""
+    query: int  # in anomaly detection, of normal samples
     anomalies: int
 
 
@@ -81,14 +83,6 @@ class Source(ABC):
     def fill(self, plan: EpisodeBatch) -> EpisodeBatch:
         """A plan with its x."""
 
-    def state(self) -> dict[str, Any]:
-        """The state of the stream of tasks, if there is one."""
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned."""
-        del state
-
     def sha256(self) -> str:
         """SHA-256 of the data that plans refer to."""
         return ""
@@ -104,7 +98,6 @@ class TaskSource(Source):
         kind: Kind | None,
         threshold: float | Literal["median"] | None,
         pool: int,
-        rng: np.random.Generator,
     ) -> None:
         kind = kind or ("regression" if threshold is None else "classification")
         if (kind == "regression") != (threshold is None):
@@ -113,7 +106,10 @@ class TaskSource(Source):
             )
         if isinstance(threshold, str) and threshold != "median":
             raise ValueError(f"expected a number or 'median' as threshold, got {threshold!r}")
-        self.sampler, self.shape, self.threshold, self.pool = sampler, shape, threshold, pool
+        self.sampler, self.threshold, self.pool = sampler, threshold, pool
+        self.support, self.query = (shape.support, 0), (shape.query, shape.anomalies)  # below the threshold, above it
+        if kind == "classification":
+            self.support, self.query = (shape.support, shape.support), (shape.query, shape.query)
         probe = sampler.distribution.sample(1, sampler.split, np.random.default_rng(0))
         x_shape = sampler.distribution.labelled(probe, 1, np.random.default_rng(0)).x.shape[2:]
         self.problem = Problem(kind, tuple(x_shape), 2 if kind == "classification" else 1)
@@ -121,74 +117,54 @@ class TaskSource(Source):
     def fill(self, plan: EpisodeBatch) -> EpisodeBatch:
         return plan
 
-    def state(self) -> dict[str, Any]:
-        return dict(self.sampler._rng.bit_generator.state)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.sampler._rng.bit_generator.state = state
-
     def plan(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
         tasks = self.sampler.draw(n)
         if self.threshold is None:
-            seen = self.sampler.distribution.labelled(tasks, self.shape.support + self.shape.query, rng)
+            seen = self.sampler.distribution.labelled(tasks, self.support[0] + self.query[0], rng)
             ids = np.broadcast_to(np.arange(seen.y.shape[1]), seen.y.shape)
-            return self._batch(seen.x, seen.y.astype(np.float32), ids, self.shape.support, tasks)
-        return self._balanced(tasks, rng)
+            return self._batch(seen.x, seen.y.astype(np.float32), ids, tasks)
+        x, above, tasks = self._balanced(tasks, rng)
+        # Examples come in random order, so that the first of each class will do.
+        (low, high), (low_query, high_query) = self.support, self.query
+        below_first, above_first = (np.argsort(key, axis=1, kind="stable") for key in (above, ~above))
+        support = np.concatenate([below_first[:, :low], above_first[:, :high]], axis=1)
+        query = np.concatenate(
+            [below_first[:, low : low + low_query], above_first[:, high : high + high_query]], axis=1
+        )
+        chosen = np.concatenate([rng.permuted(support, axis=1), rng.permuted(query, axis=1)], axis=1)
+        picked_x = np.take_along_axis(x, chosen.reshape(*chosen.shape, *[1] * (x.ndim - 2)), axis=1)
+        return self._batch(picked_x, np.take_along_axis(above, chosen, axis=1).astype(np.int64), chosen, tasks)
 
-    def _batch(self, x: Floats, y: NDArray[Any], ids: NDArray[np.int64], n_shot: int, tasks: TaskBatch) -> EpisodeBatch:
-        sx, qx = torch.from_numpy(x.astype(np.float32)).split([n_shot, x.shape[1] - n_shot], dim=1)
-        sy, qy = torch.from_numpy(y).split([n_shot, y.shape[1] - n_shot], dim=1)
+    def _batch(self, x: Floats, y: NDArray[Any], ids: NDArray[np.int64], tasks: TaskBatch) -> EpisodeBatch:
+        n_shot = sum(self.support)
+        sx, qx = torch.from_numpy(x.astype(np.float32)).tensor_split([n_shot], dim=1)
+        sy, qy = torch.from_numpy(y).tensor_split([n_shot], dim=1)
         task_ids = tasks.ids
         if self.problem.kind == "classification":
             task_ids = np.stack([np.char.add(task_ids, " below"), np.char.add(task_ids, " above")], axis=1)
         return EpisodeBatch(self.problem, sx, sy, qx, qy, task_ids, ids[:, :n_shot], ids[:, n_shot:])
 
-    def _balanced(self, tasks: TaskBatch, rng: np.random.Generator) -> EpisodeBatch:
-        """Examples below and above the threshold in fixed numbers."""
+    def _balanced(self, tasks: TaskBatch, rng: np.random.Generator) -> tuple[Floats, Bools, TaskBatch]:
+        """Examples (n, pool, features), which are above the threshold, and the tasks that have enough on both sides."""
+        low, high = self.support[0] + self.query[0], self.support[1] + self.query[1]
         x, above = self._examples(tasks, rng)
+        rows = np.arange(len(tasks))
         for _ in range(MAX_REDRAWS):
-            short = self._short(above)
-            if not short.any():
-                break
-            rows = np.flatnonzero(short)
+            n_above = above.sum(axis=1)
+            rows = np.flatnonzero((n_above < high) | (above.shape[1] - n_above < low))
+            if not len(rows):
+                return x, above, tasks
             tasks = tasks.replaced(rows, self.sampler.draw(len(rows)))
             x[rows], above[rows] = self._examples(tasks.take(rows), rng)
-        else:
-            raise ValueError(
-                f"task {tasks.ids[np.argmax(self._short(above))]} has too few examples below or above the threshold "
-                f"{self.threshold}, and {MAX_REDRAWS} draws gave no better; change the threshold, or enlarge the pool"
-            )
-        chosen = self._chosen(above, rng)
-        picked_x = np.take_along_axis(x, chosen.reshape(*chosen.shape, *[1] * (x.ndim - 2)), axis=1)
-        labels = np.take_along_axis(above, chosen, axis=1).astype(np.int64)
-        return self._batch(picked_x, labels, chosen, self._needs()[0] + self._needs()[1], tasks)
+        raise ValueError(
+            f"task {tasks.ids[rows[0]]} has too few examples below or above the threshold {self.threshold}, and "
+            f"{MAX_REDRAWS} draws gave no better; change the threshold, or enlarge the pool"
+        )
 
-    def _examples(self, tasks: TaskBatch, rng: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
-        seen = self.sampler.distribution.labelled(tasks, self.pool * sum(self._needs()), rng)
+    def _examples(self, tasks: TaskBatch, rng: np.random.Generator) -> tuple[Floats, Bools]:
+        seen = self.sampler.distribution.labelled(tasks, self.pool * sum(self.support + self.query), rng)
         cut = np.median(seen.y, axis=1, keepdims=True) if self.threshold == "median" else float(self.threshold or 0.0)
         return seen.x, seen.y > cut
-
-    def _needs(self) -> tuple[int, int, int, int]:
-        """Support below, support above, queries below, queries above."""
-        s = self.shape
-        classes = self.problem.kind == "classification"
-        return (s.support, s.support, s.query, s.query) if classes else (s.support, 0, s.query, s.anomalies)
-
-    def _short(self, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        low, high, low_query, high_query = self._needs()
-        n_above = above.sum(axis=1)
-        return (n_above < high + high_query) | (above.shape[1] - n_above < low + low_query)
-
-    def _chosen(self, above: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-        """(n, support + queries) numbers of examples: the first of each class, as they come in random order."""
-        low, high, low_query, high_query = self._needs()
-        below_first = np.argsort(above, axis=1, kind="stable")
-        above_first = np.argsort(~above, axis=1, kind="stable")
-        support = np.concatenate([below_first[:, :low], above_first[:, :high]], axis=1)
-        query = np.concatenate(
-            [below_first[:, low : low + low_query], above_first[:, high : high + high_query]], axis=1
-        )
-        return np.concatenate([rng.permuted(support, axis=1), rng.permuted(query, axis=1)], axis=1)
 
 
 class RowSource(Source):
@@ -199,16 +175,14 @@ class RowSource(Source):
         self.names, code, self.sizes = np.unique(column, return_inverse=True, return_counts=True)
         self.order = np.argsort(code, kind="stable")
         self.starts = np.cumsum(self.sizes) - self.sizes
-        self._empty = torch.empty(0)
         need = shape.support + shape.query
         if (self.sizes < need).any():
             worst = int(np.argmin(self.sizes))
-            what = "class" if column is data.y else "group"
-            column_name = "y" if what == "class" else "groups"
-            without = f"data.without_small(data.{column_name}, {need}), or option least {need} of a family of files"
+            what, name = ("class", "y") if column is data.y else ("group", "groups")
             raise ValueError(
                 f"{what} {self.names[worst].item()!r} has {self.sizes[worst]} samples, and an episode takes {need} "
-                f"({shape.support} + {shape.query}); take fewer, or leave it out: {without}"
+                f"({shape.support} + {shape.query}); take fewer, or leave it out: data.without_small(data.{name}, "
+                f"{need}), or option least {need} of a family of files"
             )
 
     def sha256(self) -> str:
@@ -225,10 +199,9 @@ class RowSource(Source):
     def _planned(
         self, support: NDArray[np.int64], query: NDArray[np.int64], y: tuple[NDArray[Any], NDArray[Any]], codes: Index
     ) -> EpisodeBatch:
-        n = len(support)
-        x = self._empty.expand(n, 0)
-        labels = (torch.from_numpy(np.ascontiguousarray(part)) for part in y)
-        return EpisodeBatch(self.problem, x, next(labels), x, next(labels), self.names[codes], support, query)
+        missing = torch.empty(len(support), 0)  # until `fill`
+        sy, qy = (torch.from_numpy(np.ascontiguousarray(part)) for part in y)
+        return EpisodeBatch(self.problem, missing, sy, missing, qy, self.names[codes], support, query)
 
 
 class _ClassSource(RowSource):

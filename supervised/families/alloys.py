@@ -11,12 +11,11 @@ from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from metaenv.supervised.families.compounds import COLUMNS, NOISE, SEED, SPLITS, frozen_sample, rows_of_split
+from metaenv.supervised.families.compounds import COLUMNS, NOISE, SEED, SPLITS, rows_of_split
 from metaenv.supervised.families.elements import PLACE, SYMBOLS
 from metaenv.supervised.families.formulas import describe_parts
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index
 
 METALS = (
@@ -35,12 +34,9 @@ class AlloyTask(Task):
 
     family: ClassVar[str] = "AlloyLaws"  # a part of the task's id
 
-    metals: tuple[float, ...]
-    """(3,) atomic numbers, rising."""
-    interaction: tuple[float, ...]
-    """(3,) of the first two, the outer two and the last two metals, in the unit of y."""
-    noise: float
-    """Standard deviation of a measurement."""
+    metals: tuple[float, ...]  # (3,) atomic numbers, rising
+    interaction: tuple[float, ...]  # (3,) of the first two, the outer two and the last two metals, in the unit of y
+    noise: float  # standard deviation of a measurement
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,6 @@ class AlloyProperties(TaskDistribution):
         noise = NOISE[0] + (NOISE[1] - NOISE[0]) * unit[:, 7]
         return TaskBatch(AlloyTask, {"metals": metals, "interaction": INTERACTION * normal, "noise": noise})
 
-    def frozen(self, split: str) -> FrozenTasks:
-        """256 systems."""
-        return frozen_sample(self, split)
-
     def reference(self, tasks: TaskBatch) -> Reference:
         """R² of the mean, 0; an oracle's, 1 (it depends on the system how much of the variance is noise)."""
         return Reference(np.zeros(len(tasks)), np.ones(len(tasks)))
@@ -82,11 +74,6 @@ class AlloyProperties(TaskDistribution):
         excess = np.stack([x[..., 0] * x[..., 1], x[..., 0] * x[..., 2], x[..., 1] * x[..., 2]], axis=2)
         y = ((features[:, :, COLUMNS] - mean) / deviation) @ MIXING + (excess @ tasks.interaction[:, :, None])[..., 0]
         return Labelled(features, y + tasks.noise[:, None] * rng.standard_normal(y.shape), tasks.ids)
-
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 7) the task's numbers, scaled and cut at 1."""
-        rows = np.column_stack([tasks.metals / len(SYMBOLS), tasks.interaction / (3 * INTERACTION), tasks.noise])
-        return np.clip(rows, -1.0, 1.0).astype(np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -37,12 +37,9 @@ N_CLASSES = int(np.prod(LATTICE))
 class Smears:
     """How slides were stained and lit: one row a slide."""
 
-    density: _Array
-    """(slides, 1) factor on all densities."""
-    tint: _Array
-    """(slides, 3) factor on the densities in each channel."""
-    light: _Array
-    """(slides, 3) factor on the background."""
+    density: _Array  # (slides, 1) factor on all densities
+    tint: _Array  # (slides, 3) factor on the densities in each channel
+    light: _Array  # (slides, 3) factor on the background
 
 
 def smears(n: int, rng: np.random.Generator, unusual: bool = False) -> Smears:
@@ -67,13 +64,9 @@ def class_name(number: int) -> str:
 
 
 def draw_cells(classes: Index, slide: Index, stain: Smears, rng: np.random.Generator) -> Images:
-    """Pictures (n, 28, 28, 3) of cells of these classes, each on one of the slides.
+    """Pictures (n, 28, 28, 3) of cells of these classes (n,), in [0, N_CLASSES), on slides (n,), rows of ``stain``.
 
-    Args:
-        classes: (n,) in [0, N_CLASSES).
-        slide: (n,) row of ``stain``.
-        stain: the slides.
-        rng: of everything else: place, angle, shape, neighbours, focus, noise.
+    Everything else is random: place, angle, shape, neighbours, focus, noise.
     """
     out = np.empty((len(classes), PIXELS, PIXELS, 3), np.uint8)
     for start in range(0, len(classes), BLOCK):
@@ -103,12 +96,7 @@ def _block(classes: Index, slide: Index, stain: Smears, rng: np.random.Generator
         density += amount[..., None] * colour[:, None, None]
     density *= (stain.density[slide] * stain.tint[slide])[:, None, None]
     picture = np.exp(-density) * (BACKGROUND * stain.light[slide])[:, None, None]
-    return _photographed(picture, rng)
-
-
-def _photographed(picture: _Array, rng: np.random.Generator) -> Images:
-    """Uneven light, imperfect focus, noise of the camera."""
-    n = len(picture)
+    # Uneven light, imperfect focus and noise of the camera.
     slope = _uniform(rng, (n, 2, 1), -0.08, 0.08) * np.linspace(-1, 1, PIXELS, dtype=np.float32)
     picture = picture * (1 + slope[:, 0, :, None] + slope[:, 1, None, :])[..., None]
     blur = _uniform(rng, (n, 1, 1, 1), 0.0, 0.8)

@@ -16,7 +16,7 @@ import numpy as np
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.families.blood_cell_images import N_CLASSES, class_name, draw_cells, smears
-from metaenv.supervised.families.family import ClassFamily, split_real
+from metaenv.supervised.families.family import ENDS, ClassFamily, split_real
 from metaenv.supervised.families.image_files import load_images
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SEED = 28  # of the stored pictures (chosen)
 SPLITS = ("train", "validation", "test", "ood-stain")
-ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-stain": (0.75, 1.0)}  # of classes
 SLIDES = 20  # in each split (chosen)
 
 
@@ -60,18 +59,33 @@ class BloodCells(ClassFamily):
         )
 
     def generated(self, split: str) -> Dataset:
-        """The pictures of a split."""
         return drawn(split, self.per_class)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Support pictures on the left, some queries on the right, a class a row."""
-        draw_pictures(figure, batch)
+        shown = 5  # of each class
+        labels = np.unique(batch.query_y[0].numpy())
+        axes: Any = figure.subplots(len(labels), 2 * shown, squeeze=False)
+        for ax in axes.ravel():
+            ax.set_axis_off()
+        sides = ((batch.support_x, batch.support_y, 0, "support"), (batch.query_x, batch.query_y, shown, "query"))
+        for x, y, first, title in sides:
+            axes[0, first].set_title(title, fontsize=9, loc="left")
+            for row, label in enumerate(labels):
+                for k, picture in enumerate(x[0][y[0] == int(label)][:shown]):
+                    colours = picture.permute(1, 2, 0).numpy()
+                    axes[row, first + k].imshow(colours[..., 0] if colours.shape[2] == 1 else colours, cmap="gray")
+        if batch.problem.kind == "classification":
+            for row, label in enumerate(labels):
+                text = str(batch.task_ids[0, int(label)]).replace(", ", "\n")
+                left = axes[row, 0]
+                left.text(-0.15, 0.5, text, transform=left.transAxes, ha="right", va="center", fontsize=6)
 
 
 @lru_cache(maxsize=8)
 def drawn(split: str, per_class: int) -> Dataset:
     """The pictures of a split: its classes on its slides."""
-    start, end = (round(share * N_CLASSES) for share in ENDS[split])
+    start, end = (round(share * N_CLASSES) for share in ENDS.get(split, ENDS["test"]))
     chosen = np.random.default_rng(SEED).permutation(N_CLASSES)[start:end]
     rng = np.random.default_rng([SEED, SPLITS.index(split)])
     classes = np.repeat(chosen, per_class)
@@ -79,22 +93,3 @@ def drawn(split: str, per_class: int) -> Dataset:
     pictures = draw_cells(classes, slide, smears(SLIDES, rng, split == "ood-stain"), rng)
     names = np.array([class_name(c) for c in range(N_CLASSES)])[classes]
     return Dataset(pictures.transpose(0, 3, 1, 2), names, np.char.add(f"{split} slide ", slide.astype(str)))
-
-
-def draw_pictures(figure: Figure, batch: EpisodeBatch, shown: int = 5) -> None:
-    """Pictures (channels, height, width) of the first episode: support and queries of each label, a row each."""
-    labels = np.unique(batch.query_y[0].numpy())
-    axes: Any = figure.subplots(len(labels), 2 * shown, squeeze=False)
-    for ax in axes.ravel():
-        ax.set_axis_off()
-    sides = ((batch.support_x, batch.support_y, 0, "support"), (batch.query_x, batch.query_y, shown, "query"))
-    for x, y, first, title in sides:
-        axes[0, first].set_title(title, fontsize=9, loc="left")
-        for row, label in enumerate(labels):
-            for k, picture in enumerate(x[0][y[0] == int(label)][:shown]):
-                colours = picture.permute(1, 2, 0).numpy()
-                axes[row, first + k].imshow(colours[..., 0] if colours.shape[2] == 1 else colours, cmap="gray")
-    if batch.problem.kind == "classification":
-        for row, label in enumerate(labels):
-            text = str(batch.task_ids[0, int(label)]).replace(", ", "\n")
-            axes[row, 0].text(-0.15, 0.5, text, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=6)

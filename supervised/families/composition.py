@@ -8,7 +8,7 @@ or classes will do; its tasks are chemical systems, or properties. A composition
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.alloys import AlloyProperties
 from metaenv.supervised.families.compounds import SPLITS, CompoundProperties
 from metaenv.supervised.families.elements import PROPERTIES
-from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.supervised.families.formulas import FEATURES, describe
 from metaenv.supervised.families.property_tables import By, Paths, Table, are_classes, divided, read_properties
 from metaenv.tasks import TaskSampler
-from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,6 +65,7 @@ class MaterialProperties(Family):
         "path carry the licence of their study."
     )
     kinds = ("regression", "classification")
+    threshold = "median"  # of simulated numbers
     splits = SPLITS
     shots = (10, 20)
     pool = 2  # half of all samples are above the median
@@ -86,66 +86,32 @@ class MaterialProperties(Family):
             table = read_properties(path, formula, target)
             self._parts = divided(table, by, least)
             self.splits = tuple(self._parts)
-            self._use(table)
-
-    def _use(self, table: Table) -> None:
-        """The kinds of problem that a table has."""
-        self._classes = are_classes(table.numbers)
-        if self._classes:
-            self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
-        self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2
+            self._classes = are_classes(table.numbers)
+            if self._classes:
+                self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
+            self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
-        """The split's tasks, or its part of the table."""
         if self._parts is None:
             simulated = CompoundProperties(split) if self.by == "property" else AlloyProperties()
             return TaskSampler(simulated, split, seed)
-        part = self._parts[split]
+        part, numbers, median = self._parts[split], self._parts[split].numbers, self._parts["train"].numbers
         x, groups = describe(part.share), part.systems if self.by == "system" else part.names
-        if kind == "regression":
-            return Dataset(x, part.needed(), groups)
-        if self._classes:
+        if numbers is None or median is None or (self._classes and kind == "classification"):
             return Dataset(x, part.y, part.systems)
-        middle = float(np.median(self._parts["train"].needed()))
-        return Dataset(x, np.where(part.needed() > middle, "above the median", "below"), part.systems)
-
-    def threshold(self, kind: Kind) -> Literal["median"] | None:
-        """Simulated numbers are divided at the median."""
-        return "median" if kind == "classification" and self._parts is None else None
+        if kind == "regression":
+            return Dataset(x, numbers, groups)
+        return Dataset(x, np.where(numbers > np.median(median), "above the median", "below"), part.systems)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
-        """The two features that tell most, coloured by what was measured."""
-        draw_telling_features(figure, batch)
-
-
-# PICTURES
-
-
-def draw_telling_features(figure: Figure, batch: EpisodeBatch) -> None:
-    """The first episode over the two features that y of its samples follows most closely, support over queries."""
-    support, query = batch.support_x[0].numpy(), batch.query_x[0].numpy()
-    x = np.concatenate([support, query]).astype(np.float64)
-    y = np.concatenate([batch.support_y[0].numpy(), batch.query_y[0].numpy()]).astype(np.float64)
-    chosen = _telling(x, y)
-    ax: Any = figure.add_subplot()
-    sides = ((query, batch.query_y, 28, "query"), (support, batch.support_y, 110, "support"))
-    for side, labels, size, title in sides:
-        ax.scatter(
-            side[:, chosen[0]], side[:, chosen[1]], c=labels[0].numpy(), s=size, label=title,
-            vmin=y.min(), vmax=y.max(), cmap="viridis", edgecolors="black", linewidths=0.6,
-        )  # fmt: skip
-    ax.set_xlabel(FEATURES[chosen[0]])
-    ax.set_ylabel(FEATURES[chosen[1]])
-    ax.legend()
-    figure.colorbar(ax.collections[0], ax=ax, label="class" if batch.n_classes else "property")
-
-
-def _telling(x: Floats, y: Floats) -> list[int]:
-    """Of means and spreads the one that correlates most with y, and of those unlike it the next."""
-    x = x[:, : 2 * len(PROPERTIES)]
-    deviation = x.std(axis=0)
-    z = (x - x.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
-    first = int(np.argmax(np.abs(z.T @ (y - y.mean()))))
-    alike = np.abs(z.T @ z[:, first]) > 0.8 * len(z)
-    second = int(np.argmax(np.where(alike, -1.0, np.abs(z.T @ (y - y.mean())))))
-    return [first, second]
+        """Samples over the two means or spreads that y follows most closely and that are unlike each other."""
+        samples, targets = batch.samples()
+        x, y = samples[0, :, : 2 * len(PROPERTIES)].double().numpy(), targets[0].double().numpy()
+        deviation = x.std(axis=0)
+        z = (x - x.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
+        follows = np.abs(z.T @ (y - y.mean()))
+        first = int(np.argmax(follows))
+        alike = np.abs(z.T @ z[:, first]) > 0.8 * len(z)
+        second = int(np.argmax(np.where(alike, -1.0, follows)))
+        what = "class" if batch.n_classes else "property"
+        draw_plane(figure, batch, (FEATURES[first], FEATURES[second]), what, (first, second))

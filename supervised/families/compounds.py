@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.supervised.data.sources import distinct
+from metaenv.supervised.families.family import ENDS
 from metaenv.supervised.families.formulas import FEATURES, formula_features
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index
 
 SPLITS = ("train", "validation", "test", "ood-element")
-ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}  # of the chemical systems (chosen)
 SEED = 16_028  # of compounds and frozen lists (chosen)
 HELD_OUT = ("Rb", "Y", "Nb", "In", "Se", "Ru")
 """Elements of ``ood-element``, in no compound or alloy of the other splits (chosen, from all over the table)."""
@@ -67,14 +67,9 @@ NOISE = (0.1, 0.4)  # standard deviation of a measurement, in units of that of t
 class Compounds:
     """Those of a split."""
 
-    formulas: tuple[str, ...]
-    features: Floats
-    """(n, 93)."""
-    descriptors: Floats
-    """(n, 10), mean 0 and standard deviation 1 over training compounds."""
-
-    def __len__(self) -> int:
-        return len(self.formulas)
+    formulas: list[str]
+    features: Floats  # (n, 93)
+    descriptors: Floats  # (n, 10), mean 0 and standard deviation 1 over training compounds
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +114,7 @@ def compounds(split: str) -> Compounds:
     features = formula_features(chosen)
     raw = features[:, COLUMNS]
     base = raw if split == "train" else compounds("train").features[:, COLUMNS]
-    return Compounds(tuple(chosen), features, (raw - base.mean(axis=0)) / base.std(axis=0))
+    return Compounds(chosen, features, (raw - base.mean(axis=0)) / base.std(axis=0))
 
 
 def rows_of_split(systems: NDArray[np.str_], split: str) -> Index:
@@ -144,14 +139,10 @@ class PropertyTask(Task):
 
     family: ClassVar[str] = "CompoundLaws"  # a part of the task's id
 
-    weight: tuple[float, ...]
-    """(10,) of each scaled descriptor; all but three are 0. With ``bend`` their squares sum to 1."""
-    peak: float
-    """Scaled mean number of valence electrons at which the curve has its top."""
-    bend: float
-    """Weight of that curve: 0 in half of the tasks."""
-    noise: float
-    """Standard deviation of a measurement."""
+    weight: tuple[float, ...]  # (10,) of each scaled descriptor, 0 for all but three; their squares and bend's sum to 1
+    peak: float  # scaled mean number of valence electrons at which the curve has its top
+    bend: float  # weight of that curve: 0 in half of the tasks
+    noise: float  # standard deviation of a measurement
 
 
 @dataclass(frozen=True)
@@ -180,17 +171,9 @@ class CompoundProperties(TaskDistribution):
         weight = active * sign * (WEIGHT[0] + (WEIGHT[1] - WEIGHT[0]) * size)
         bend = np.where(bent < 0.5, 0.0, BEND)
         scale = np.sqrt((weight**2).sum(axis=1) + bend**2)
-        drawn = {
-            "weight": weight / scale[:, None],
-            "peak": PEAK[0] + (PEAK[1] - PEAK[0]) * peak,
-            "bend": bend / scale,
-            "noise": NOISE[0] + (NOISE[1] - NOISE[0]) * noise,
-        }
+        peak, noise = PEAK[0] + (PEAK[1] - PEAK[0]) * peak, NOISE[0] + (NOISE[1] - NOISE[0]) * noise
+        drawn = {"weight": weight / scale[:, None], "peak": peak, "bend": bend / scale, "noise": noise}
         return TaskBatch(PropertyTask, drawn)
-
-    def frozen(self, split: str) -> FrozenTasks:
-        """256 properties."""
-        return frozen_sample(self, split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """R² of the mean, 0, and of the property without noise."""
@@ -199,18 +182,12 @@ class CompoundProperties(TaskDistribution):
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """``n`` different compounds of each task: ``x`` (tasks, n, 93) features, ``y`` the property as measured."""
         pool = compounds(self.compounds_of)
-        if n > len(pool):
-            raise ValueError(
-                f"expected at most {len(pool)} compounds of split {self.compounds_of}, got {n}; take fewer"
-            )
-        rows = distinct(np.full(len(tasks), len(pool)), n, rng)
+        size = len(pool.formulas)
+        if n > size:
+            raise ValueError(f"expected at most {size} compounds of split {self.compounds_of}, got {n}; take fewer")
+        rows = distinct(np.full(len(tasks), size), n, rng)
         y = property_of(tasks, pool.descriptors[rows]) + tasks.noise[:, None] * rng.standard_normal(rows.shape)
         return Labelled(pool.features[rows], y, tasks.ids)
-
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 13) the task's numbers."""
-        rows = np.column_stack([tasks.weight, tasks.peak, tasks.bend, tasks.noise])
-        return np.clip(rows, -1.0, 1.0).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -218,7 +195,7 @@ def relation_terms(split: str) -> tuple[Index, Floats]:
     """(combinations, 3) descriptors of the properties of a split, and the probability of each combination."""
     every = np.array(list(combinations(range(len(DESCRIPTORS)), TERMS)))
     place = np.random.default_rng(SEED + 2).permutation(len(every)) / len(every)
-    first, end = ENDS["test" if split == "ood-element" else split]
+    first, end = ENDS.get(split, ENDS["test"])
     chosen = every[(first <= place) & (place < end)]
     often = OFTEN[chosen].prod(axis=1)
     return chosen, often / often.sum()
@@ -232,10 +209,3 @@ def property_of(tasks: TaskBatch, descriptors: Floats) -> Floats:
     """
     curve = ((descriptors[:, :, PEAKED] - tasks.peak[:, None]) ** 2 - 1 - tasks.peak[:, None] ** 2) / np.sqrt(2)
     return (descriptors @ tasks.weight[:, :, None])[..., 0] - tasks.bend[:, None] * curve
-
-
-def frozen_sample(distribution: TaskDistribution, split: str) -> FrozenTasks:
-    """256 tasks of a split, always the same ones."""
-    distribution.check_split(split)
-    tasks = distribution.sample(256, split, np.random.default_rng([SEED, SPLITS.index(split)]))
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)

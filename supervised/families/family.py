@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.errors import nearest
 from metaenv.plots import new_figure, save
@@ -43,6 +45,8 @@ class Family(ABC):
     """Default n_shot and n_query."""
     ways: int = 5
     """Default classes of an episode, where there are many to choose from."""
+    threshold: float | Literal["median"] | None = None
+    """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
     references: tuple[str, ...] = ()
@@ -55,11 +59,6 @@ class Family(ABC):
     @abstractmethod
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Draw the first episode of a batch."""
-
-    def threshold(self, kind: Kind) -> float | Literal["median"] | None:
-        """What makes classes of a sampler's targets; see `Episodes`."""
-        del kind
-        return None
 
     def episodes(
         self,
@@ -77,7 +76,7 @@ class Family(ABC):
         Args:
             split: one of `splits`.
             n_shot: samples to learn from, of each class in classification; by default `shots`.
-            n_query: samples to be judged on, likewise.
+            n_query: samples to predict, likewise.
             kind: one of `kinds`, by default the first.
             n_way: classes of an episode, where there are many to choose from; by default `ways`.
             n_anomalies: anomalous queries, by default as many as ``n_query``.
@@ -87,14 +86,15 @@ class Family(ABC):
             ValueError: no such split or kind, or classes too small for the numbers asked for.
         """
         kind = self.check(split, kind)
+        source = self.source(split, kind, seed)
         return Episodes(
-            self.source(split, kind, seed),
+            source,
             self.shots[0] if n_shot is None else n_shot,
             self.shots[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
             n_anomalies=n_anomalies,
-            threshold=self.threshold(kind),
+            threshold=None if kind == "regression" or isinstance(source, Dataset) else self.threshold,
             pool=self.pool,
             seed=seed,
         )
@@ -118,19 +118,17 @@ class Family(ABC):
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 """Of the classes or groups of real data (chosen)."""
+ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
+"""Where each split begins and ends among generated classes (chosen); ``ood-…`` splits have those of ``test``."""
 
 
 def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:
     """Real data, divided into train, validation and test so that no class, or no group, is in two of them.
 
-    Args:
-        data: all of it.
-        split_by: ``"class"`` or ``"group"``.
-        seed: of the division, which depends on nothing else.
-        least: classes of fewer samples are left out.
+    The division depends on the seed only. Classes of fewer than ``least`` samples are left out.
 
     Raises:
-        ValueError: another ``split_by``, or too few classes or groups.
+        ValueError: ``split_by`` is neither "class" nor "group", or there are too few classes or groups.
     """
     if split_by not in ("class", "group"):
         raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
@@ -140,11 +138,9 @@ def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[
 
 
 class ClassFamily(Family):
-    """A family whose samples have classes and groups, and are made by a generator or read from files.
+    """A family whose samples have classes and groups, and are made by a generator, ``per_class`` of each class.
 
-    Args:
-        per_class: samples that are generated of each class.
-        real: the splits of real data instead, from `split_real`. They have no ood split.
+    Or they are ``real``, divided by `split_real`; there is no ood split then.
     """
 
     kinds = ("classification", "anomaly")
@@ -158,7 +154,45 @@ class ClassFamily(Family):
     def generated(self, split: str) -> Dataset:
         """The generated samples of a split."""
 
-    def source(self, split: str, kind: Kind, seed: int) -> Dataset:
-        """The samples of the split."""
-        del kind, seed
+    def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         return self.generated(split) if self._real is None else self._real[split]
+
+
+# PICTURES
+
+
+def draw_heatmap(figure: Figure, batch: EpisodeBatch, shown: int = 40) -> None:
+    """Samples as rows, by label: the features that differ most between the labels in front."""
+    sides = [
+        (x[0].flatten(1).numpy(), y[0].numpy())
+        for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y))
+    ]
+    axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[len(y) for _, y in sides])
+    x, y = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    means: NDArray[Any] = np.stack([x[y == label].mean(axis=0) for label in np.unique(y)])
+    front = np.argsort(-means.std(axis=0), kind="stable")[:shown]
+    scale = x[:, front].mean(axis=0), x[:, front].std(axis=0) + 1e-9
+    for ax, (values, labels), title in zip(axes, sides, ("support", "query"), strict=True):
+        order = np.argsort(labels, kind="stable")
+        picture = (values[order][:, front] - scale[0]) / scale[1]
+        ax.imshow(picture, aspect="auto", cmap="coolwarm", vmin=-2.5, vmax=2.5, interpolation="nearest")
+        for end in np.flatnonzero(np.diff(labels[order])):
+            ax.axhline(end + 0.5, color="black", lw=0.8)
+        ax.set_ylabel(f"{title}, by class")
+    axes[-1].set_xlabel("feature, those that differ most between the classes first")
+
+
+def draw_plane(
+    figure: Figure, batch: EpisodeBatch, names: Sequence[str], what: str, columns: tuple[int, int] = (0, 1)
+) -> None:
+    """Two features of the first episode, support and queries side by side, coloured by y."""
+    axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
+    sides = ((batch.support_x, batch.support_y, "support"), (batch.query_x, batch.query_y, "query"))
+    low, high = float(batch.query_y[0].min()), float(batch.query_y[0].max())
+    for ax, (x, y, title) in zip(axes, sides, strict=True):
+        across, up = x[0, :, columns[0]], x[0, :, columns[1]]
+        ax.scatter(across, up, c=y[0], vmin=low, vmax=high, cmap="viridis", s=60, edgecolors="black")
+        ax.set_title(title)
+        ax.set_xlabel(names[0])
+    axes[0].set_ylabel(names[1])
+    figure.colorbar(axes[1].collections[0], ax=axes, label=what)

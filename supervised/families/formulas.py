@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from metaenv.errors import nearest
-from metaenv.supervised.families.elements import PLACE, PROPERTIES, SYMBOLS, table
+from metaenv.supervised.families.elements import PLACE, PROPERTIES, SYMBOLS, TABLE
 from metaenv.typing import Floats, Index
 
 STATISTICS = ("mean", "spread", "least", "greatest")
@@ -22,20 +22,17 @@ FRACTIONS = ("elements", "2-norm", "3-norm", "entropy", "greatest share")
 FEATURES = tuple(f"{s} {p}" for s in STATISTICS for p in PROPERTIES) + FRACTIONS
 """Names of the 93 features, in order."""
 _OPEN, _CLOSE = "([{", ")]}"
-_TOKEN = re.compile(r"[A-Z][a-z]?|[(\[{]|[)\]}]|\d+\.?\d*(?:[eE]-?\d+)?|\.\d+")
+_NUMBER = r"\d+\.?\d*(?:[eE]-?\d+)?|\.\d+"
+_TOKEN = re.compile(
+    rf"(?:(?P<element>[A-Z][a-z]?)|(?P<close>[)\]}}]))(?P<amount>{_NUMBER})?|(?P<open>[(\[{{])|(?P<number>{_NUMBER})"
+)
 
 
 def parse_formula(formula: str) -> dict[str, float]:
-    """Atoms of each element in a formula, in the order in which they come.
+    """Atoms of each element in a formula, positive amounts by symbol, in the order in which they come.
 
-    Subscripts may be decimal ("Fe0.62C0.000953"), groups may be nested ("Ca10(PO4)6(OH)2", "[Co(NH3)6]Cl3").
-
-    Args:
-        formula: element symbols, numbers and brackets; white space does not matter. No charges, dots or letters for
-            numbers.
-
-    Returns:
-        Positive amounts by symbol.
+    Subscripts may be decimal ("Fe0.62C0.000953"), groups may be nested ("Ca10(PO4)6(OH)2", "[Co(NH3)6]Cl3"), and white
+    space does not matter. There are no charges, dots or letters for numbers.
 
     Raises:
         ValueError: an unknown element, an amount of zero, a bracket without its partner, or anything else that is no
@@ -48,63 +45,55 @@ def parse_formula(formula: str) -> dict[str, float]:
     brackets: list[str] = []
     at = 0
     while at < len(text):
-        token = _token(text, at)
-        at += len(token)
-        if token in _OPEN:
+        token = _TOKEN.match(text, at)
+        if token is None:
+            raise ValueError(
+                f"formula {text!r}: {text[at]!r} at place {at + 1} is no element, number or bracket; write plain "
+                "formulas, without charges, dots or letters for numbers"
+            )
+        if token["number"]:
+            raise ValueError(f"formula {formula!r}: the number {token[0]} at place {at + 1} follows no element")
+        if token["open"]:
             stack.append({})
-            brackets.append(token)
-            continue
-        if token in _CLOSE:
-            if not brackets or _OPEN.index(brackets.pop()) != _CLOSE.index(token):
-                raise ValueError(f"formula {formula!r}: {token!r} at place {at} closes no bracket of its kind")
-            inner = stack.pop()
-            if not inner:
-                raise ValueError(f"formula {formula!r}: brackets with nothing between them before place {at + 1}")
-        elif token in PLACE:
-            inner = {token: 1.0}
+            brackets.append(token["open"])
         else:
-            raise ValueError(f"formula {formula!r}: {_complaint(token, at)}")
-        amount, at = _amount(formula, text, at)
-        for symbol, count in inner.items():
-            stack[-1][symbol] = stack[-1].get(symbol, 0.0) + amount * count
+            part = _closed(formula, token, stack, brackets) if token["close"] else _element(formula, token["element"])
+            amount = float(token["amount"] or 1)
+            if not 0 < amount < math.inf:
+                raise ValueError(
+                    f"formula {formula!r}: expected a positive amount, got {token['amount']} at place "
+                    f"{token.start('amount') + 1}"
+                )
+            for symbol, count in part.items():
+                stack[-1][symbol] = stack[-1].get(symbol, 0.0) + amount * count
+        at = token.end()
     if brackets:
         raise ValueError(f"formula {formula!r}: {brackets[-1]!r} is never closed")
     return stack[0]
 
 
-def _token(text: str, at: int) -> str:
-    found = _TOKEN.match(text, at)
-    if found is None:
-        raise ValueError(
-            f"formula {text!r}: {text[at]!r} at place {at + 1} is no element, number or bracket; write plain formulas, "
-            "without charges, dots or letters for numbers"
-        )
-    return found.group()
+def _element(formula: str, symbol: str) -> dict[str, float]:
+    if symbol not in PLACE:
+        hint = nearest(symbol, SYMBOLS).partition(" Known")[0]
+        raise ValueError(f"formula {formula!r}: no element {symbol!r} among H to Bk.{hint}")
+    return {symbol: 1.0}
 
 
-def _complaint(token: str, end: int) -> str:
-    if token[0].isdigit() or token[0] == ".":
-        return f"the number {token} at place {end - len(token) + 1} follows no element"
-    return f"no element {token!r} among H to Bk.{nearest(token, SYMBOLS).partition(' Known')[0]}"
+def _closed(formula: str, token: re.Match[str], stack: list[dict[str, float]], brackets: list[str]) -> dict[str, float]:
+    """What stands between a closing bracket and its partner; both are taken off their lists."""
+    place = token.start() + 1
+    if not brackets or _OPEN.index(brackets.pop()) != _CLOSE.index(token["close"]):
+        raise ValueError(f"formula {formula!r}: {token['close']!r} at place {place} closes no bracket of its kind")
+    if not stack[-1]:
+        raise ValueError(f"formula {formula!r}: brackets with nothing between them before place {place + 1}")
+    return stack.pop()
 
 
-def _amount(formula: str, text: str, at: int) -> tuple[float, int]:
-    """The number that begins at ``at``, 1 if there is none, and where it ends."""
-    found = _TOKEN.match(text, at)
-    if found is None or not (found.group()[0].isdigit() or found.group()[0] == "."):
-        return 1.0, at
-    amount = float(found.group())
-    if not 0 < amount < math.inf:
-        raise ValueError(f"formula {formula!r}: expected a positive amount, got {found.group()} at place {at + 1}")
-    return amount, found.end()
-
-
-def fractions(formulas: Sequence[str]) -> Floats:
-    """(n, 97) atomic fractions; rows sum to 1."""
-    found = np.zeros((len(formulas), len(SYMBOLS)))
-    for row, formula in zip(found, formulas, strict=True):
-        for symbol, amount in parse_formula(formula).items():
-            row[PLACE[symbol]] = amount
+def fractions(amounts: Sequence[Mapping[str, float]]) -> Floats:
+    """(n, 97) atomic fractions of compositions, given by the amounts of their elements; rows sum to 1."""
+    found = np.zeros((len(amounts), len(SYMBOLS)))
+    for row, composition in zip(found, amounts, strict=True):
+        row[[PLACE[symbol] for symbol in composition]] = list(composition.values())
     return found / found.sum(axis=1, keepdims=True)
 
 
@@ -120,21 +109,18 @@ def describe_parts(which: Index, share: Floats) -> Floats:
 
     A fraction of 0 stands for an element that is not there.
     """
-    properties, weight = table()[which], share[:, :, None]  # (n, k, 22)
+    properties, weight = TABLE[which], share[:, :, None]  # (n, k, 22)
     mean = (weight * properties).sum(axis=1)
     # About the mean, not as a difference of squares: what is constant must have no spread at all.
     spread = np.sqrt((weight * (properties - mean[:, None]) ** 2).sum(axis=1))
     least = np.where(weight > 0, properties, np.inf).min(axis=1)
     greatest = np.where(weight > 0, properties, -np.inf).max(axis=1)
-    return np.concatenate([mean, spread, least, greatest, _of_fractions(share)], axis=1)
-
-
-def _of_fractions(share: Floats) -> Floats:
     entropy = (share * -np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
     norms = [(share**p).sum(axis=1) ** (1 / p) for p in (2, 3)]
-    return np.stack([(share > 0).sum(axis=1).astype(float), *norms, entropy, share.max(axis=1)], axis=1)
+    of_fractions = np.stack([(share > 0).sum(axis=1), *norms, entropy, share.max(axis=1)], axis=1)
+    return np.concatenate([mean, spread, least, greatest, of_fractions], axis=1)
 
 
 def formula_features(formulas: Sequence[str]) -> Floats:
     """(n, 93) features of formulas; see `FEATURES`."""
-    return describe(fractions(formulas))
+    return describe(fractions([parse_formula(formula) for formula in formulas]))

@@ -26,14 +26,10 @@ DISPERSION = 0.3  # squared biological coefficient of variation
 class Platform:
     """How cells are measured."""
 
-    depth: float = 900.0
-    """Median counts of a cell."""
-    depth_spread: float = 0.45
-    """Standard deviation of the log of it."""
-    dropout_at: float = -1.0
-    """Log of the mean at which half the counts are lost."""
-    batch: float = 0.45
-    """Standard deviation of the log factor that a batch has on each gene."""
+    depth: float = 900.0  # median counts of a cell
+    depth_spread: float = 0.45  # standard deviation of the log of it
+    dropout_at: float = -1.0  # log of the mean at which half the counts are lost
+    batch: float = 0.45  # standard deviation of the log factor that a batch has on each gene
 
 
 SHALLOW = replace(Platform(), depth=250.0, dropout_at=0.5)
@@ -43,14 +39,10 @@ SHALLOW = replace(Platform(), depth=250.0, dropout_at=0.5)
 class Biology:
     """What all cells of the family share."""
 
-    base: Floats
-    """(genes,) mean expression."""
-    programmes: Floats
-    """(programmes, genes) log of the factor when on."""
-    states: Floats
-    """(states, genes) log of the factor at activity 1."""
-    types: Bools
-    """(types, programmes) which are on; no two rows are alike."""
+    base: Floats  # (genes,) mean expression
+    programmes: Floats  # (programmes, genes) log of the factor when on
+    states: Floats  # (states, genes) log of the factor at activity 1
+    types: Bools  # (types, programmes) which are on; no two rows are alike
 
 
 def biology(n_types: int, rng: np.random.Generator) -> Biology:
@@ -65,16 +57,7 @@ def biology(n_types: int, rng: np.random.Generator) -> Biology:
 def counts(
     types: Index, batch: Index, n_batches: int, life: Biology, platform: Platform, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """(cells, genes) molecules counted.
-
-    Args:
-        types: (cells,) cell type of each.
-        batch: (cells,) batch of each, in [0, n_batches).
-        n_batches: batches, with effects of their own.
-        life: the family.
-        platform: the measurement.
-        rng: of all noise.
-    """
+    """(cells, genes) molecules counted, in cells of some types (cells,) and batches (cells,) in [0, n_batches)."""
     activity = rng.gamma(0.6, 1 / 0.6, (len(types), STATES)) * rng.lognormal(0, 0.3, (n_batches, STATES))[batch]
     strength = life.types[types] * rng.uniform(0.5, 1.3, (len(types), PROGRAMMES))
     effect = rng.normal(0, platform.batch, (n_batches, GENES))

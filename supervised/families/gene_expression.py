@@ -9,15 +9,15 @@ from __future__ import annotations
 import csv
 import os
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
-from metaenv.supervised.families.family import ClassFamily, split_real
+from metaenv.supervised.families.family import ENDS, ClassFamily, draw_heatmap, split_real
 from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
 from metaenv.supervised.families.image_files import load_npz
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SEED = 10_090  # of the stored cells (chosen)
 TYPES = 240
 SPLITS = ("train", "validation", "test", "ood-platform")
-ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0), "ood-platform": (0.75, 1.0)}  # of types
 BATCHES = 12  # in each split (chosen)
 WHEEL = "scanpy:pbmc68k_reduced"
 
@@ -66,7 +65,6 @@ class GeneExpression(ClassFamily):
         super().__init__(per_class, None if real is None else _most_variable(real, n_genes))
 
     def generated(self, split: str) -> Dataset:
-        """The cells of a split."""
         return simulated(split, self.per_class)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
@@ -78,7 +76,7 @@ class GeneExpression(ClassFamily):
 def simulated(split: str, per_class: int) -> Dataset:
     """The cells of a split."""
     life = biology(TYPES, np.random.default_rng(SEED))
-    start, end = (round(share * TYPES) for share in ENDS[split])
+    start, end = (round(share * TYPES) for share in ENDS.get(split, ENDS["test"]))
     rng = np.random.default_rng([SEED, SPLITS.index(split)])
     types = np.repeat(np.arange(start, end), per_class)
     batch = rng.integers(BATCHES, size=len(types))
@@ -102,14 +100,14 @@ def load_expression(path: str | os.PathLike[str], label: str = "label", group: s
         ValueError: a column is missing, a value is no number, or the suffix is unknown.
     """
     if os.fspath(path) == WHEEL:
-        return _pbmc68k(label, group)
+        return _from_anndata(WHEEL, label, group)
     place = Path(path)
     if not place.exists():
         raise FileNotFoundError(f"no expression data at {place}: expected a .csv, .tsv, .npz or .h5ad file")
     if place.suffix == ".npz":
         return _from_npz(place)
     if place.suffix == ".h5ad":
-        return _from_h5ad(place, label, group)
+        return _from_anndata(place, label, group)
     if place.suffix in (".csv", ".tsv"):
         return _from_table(place, label, group)
     raise ValueError(f"expected .csv, .tsv, .npz or .h5ad, got {place.name}; convert it to one of these")
@@ -140,23 +138,15 @@ def _from_npz(place: Path) -> Dataset:
     return Dataset(arrays["x"], y, arrays.get("groups"))
 
 
-def _from_h5ad(place: Path, label: str, group: str | None) -> Dataset:
+def _from_anndata(path: str | Path, label: str, group: str | None) -> Dataset:
+    """Annotated cells of a file, or those that the scanpy package carries."""
+    package = "scanpy" if path == WHEEL else "anndata"
     try:
-        from anndata import read_h5ad  # pyright: ignore[reportMissingImports]
+        module: Any = import_module("scanpy.datasets" if path == WHEEL else package)
     except ImportError as error:
-        raise ImportError("reading .h5ad needs anndata: pip install anndata") from error
-    return _from_anndata(read_h5ad(place), label, group)
-
-
-def _pbmc68k(label: str, group: str | None) -> Dataset:
-    try:
-        from scanpy.datasets import pbmc68k_reduced  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ImportError(f"{WHEEL} needs scanpy: pip install scanpy") from error
-    return _from_anndata(pbmc68k_reduced(), "bulk_labels" if label == "label" else label, group)
-
-
-def _from_anndata(cells: Any, label: str, group: str | None) -> Dataset:
+        raise ImportError(f"reading {path} needs {package}: pip install {package}") from error
+    cells = module.pbmc68k_reduced() if path == WHEEL else module.read_h5ad(path)
+    label = "bulk_labels" if path == WHEEL and label == "label" else label
     for name in (label, group):
         if name is not None and name not in cells.obs:
             raise ValueError(f"obs has no column {name!r}; it has {', '.join(map(str, cells.obs.columns))}")
@@ -171,23 +161,3 @@ def _most_variable(parts: dict[str, Dataset], n_genes: int | None) -> dict[str, 
     spread = parts["train"].x.float().var(dim=0).numpy()
     kept = np.sort(np.argsort(-spread, kind="stable")[:n_genes])
     return {name: Dataset(d.x[:, kept], d.y, d.groups, d.ids) for name, d in parts.items()}
-
-
-def draw_heatmap(figure: Figure, batch: EpisodeBatch, shown: int = 40) -> None:
-    """Samples as rows, by label, of an episode of vectors: the features that differ most between labels in front."""
-    sides = [
-        (x[0].numpy(), y[0].numpy()) for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y))
-    ]
-    axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=[len(y) for _, y in sides])
-    x, y = (np.concatenate(parts) for parts in zip(*sides, strict=True))
-    means: NDArray[Any] = np.stack([x[y == label].mean(axis=0) for label in np.unique(y)])
-    front = np.argsort(-means.std(axis=0), kind="stable")[:shown]
-    scale = x[:, front].mean(axis=0), x[:, front].std(axis=0) + 1e-9
-    for ax, (values, labels), title in zip(axes, sides, ("support", "query"), strict=True):
-        order = np.argsort(labels, kind="stable")
-        picture = (values[order][:, front] - scale[0]) / scale[1]
-        ax.imshow(picture, aspect="auto", cmap="coolwarm", vmin=-2.5, vmax=2.5, interpolation="nearest")
-        for end in np.flatnonzero(np.diff(labels[order])):
-            ax.axhline(end + 0.5, color="black", lw=0.8)
-        ax.set_ylabel(f"{title}, by class")
-    axes[-1].set_xlabel("feature, those that differ most between the classes first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,19 +73,28 @@ def _needed(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> NDArray[A
 
 
 def _folder(place: Path, side: int) -> Dataset:
+    files = sorted(f for f in place.glob("*/*") if f.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"expected pictures ({', '.join(SUFFIXES)}) in subfolders of {place}, one for each class")
+    pictures = np.stack([read_picture(file, "RGB", side) for file in files])
+    names = [str(f.relative_to(place)) for f in files]
+    return Dataset(channels_first(pictures), [f.parent.name for f in files], ids=names)
+
+
+def read_picture(file: Path, mode: Literal["RGB", "L"], side: int) -> NDArray[np.uint8]:
+    """A picture as (side, side, 3) in colours, or (side, side) in grey, through Pillow.
+
+    Raises:
+        ImportError: there is no Pillow.
+        ValueError: the file is no picture.
+    """
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError("reading a folder of pictures needs Pillow: pip install pillow") from error
-    files = sorted(f for f in place.glob("*/*") if f.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ValueError(f"expected pictures ({', '.join(SUFFIXES)}) in subfolders of {place}, one for each class")
-    pictures = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                pictures.append(np.asarray(picture.convert("RGB").resize((side, side))))
-        except OSError as error:
-            raise ValueError(f"{file} is no picture that can be read ({error}); take it out") from error
-    names = [str(f.relative_to(place)) for f in files]
-    return Dataset(channels_first(np.stack(pictures)), [f.parent.name for f in files], ids=names)
+    way = Image.Resampling.LANCZOS if mode == "L" else Image.Resampling.BICUBIC
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert(mode).resize((side, side), way), np.uint8)
+    except OSError as error:
+        raise ValueError(f"{file} is no picture that can be read ({error}); take it out") from error

@@ -26,26 +26,19 @@ REFERENCE_NM = 481.0  # rest-frame wavelength at which luminosities are given
 class Visits:
     """When and how ``n`` objects are looked at."""
 
-    t: Floats
-    """(n, visits) days since the survey began, sorted."""
-    band: NDArray[np.intp]
-    """(n, visits) place in `BANDS`."""
-    days: float
-    """Length of the survey."""
-    limit: float
-    """Magnitude of a detection at 5 standard deviations, in r."""
+    t: Floats  # (n, visits) days since the survey began, sorted
+    band: NDArray[np.intp]  # (n, visits) place in `BANDS`
+    days: float  # length of the survey
+    limit: float  # magnitude of a detection at 5 standard deviations, in r
 
 
 @dataclass(frozen=True)
 class Light:
     """What arrives of ``n`` objects."""
 
-    flux: Floats
-    """(n, visits) less the mean of the object or the galaxy behind it."""
-    constant: Floats
-    """(n, visits) what was subtracted: it adds photon noise."""
-    redshift: Floats
-    """(n,) 0 within the Milky Way."""
+    flux: Floats  # (n, visits) less the mean of the object or the galaxy behind it
+    constant: Floats  # (n, visits) what was subtracted: it adds photon noise
+    redshift: Floats  # (n,) 0 within the Milky Way
 
 
 # DRAWS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.families.light_curve_light import BANDS, N_UNIT, Light, Visits, flux_of
+from metaenv.supervised.families.light_curve_light import BANDS, N_UNIT, Visits, flux_of
 from metaenv.supervised.families.light_curve_models import FAMILIES
 from metaenv.typing import Bools, Floats
 
@@ -24,12 +25,9 @@ class Survey:
     """A cadence and a depth."""
 
     name: str
-    noise: tuple[float, ...]
-    """Standard deviation of the sky in each band, flux units."""
-    share: tuple[float, ...]
-    """Of visits, in each band."""
-    limit: float
-    """Magnitude of 5 standard deviations in r."""
+    noise: tuple[float, ...]  # standard deviation of the sky in each band, flux units
+    share: tuple[float, ...]  # of visits, in each band
+    limit: float  # magnitude of 5 standard deviations in r
     seasons: int = 3
     season_days: float = 180.0
 
@@ -60,21 +58,21 @@ SHALLOW = Survey("shallow", (_ZTF,) * 6, (0.0, 0.5, 0.5, 0.0, 0.0, 0.0), 20.6)
 class Photometry:
     """Light curves as measured: all arrays (n, visits), sorted by time."""
 
-    t: Floats
-    """Days."""
+    t: Floats  # days
     band: NDArray[np.intp]
-    flux: Floats
-    """Difference flux, zero point 27.5 mag."""
-    error: Floats
-    """Its standard deviation."""
-    redshift: Floats
-    """(n,) photometric, 0 within the Milky Way; of the host galaxy otherwise."""
-    seen: Bools
-    """Visits that there are; others are padding."""
+    flux: Floats  # difference flux, zero point 27.5 mag
+    error: Floats  # its standard deviation
+    redshift: Floats  # (n,) photometric, 0 within the Milky Way; of the host galaxy otherwise
+    seen: Bools  # visits that there are; others are padding
 
     def take(self, rows: NDArray[np.intp]) -> Photometry:
         """Some of the objects."""
         return Photometry(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Photometry]) -> Photometry:
+        """The objects of all parts, in their order."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
 
 
 def simulate(family: int, unit: Floats, survey: Survey, rng: np.random.Generator) -> tuple[Photometry, Bools]:
@@ -89,16 +87,12 @@ def simulate(family: int, unit: Floats, survey: Survey, rng: np.random.Generator
     error = np.sqrt(sky**2 + PHOTON[visits.band] * total + (0.005 * total) ** 2)  # calibration to 0.5 % (chosen)
     flux = light.flux + error * rng.standard_normal(error.shape)
     found = (np.abs(flux) > 5 * error).sum(axis=1) >= (2 if "flares" in FAMILIES[family].name else 3)
-    measured = Photometry(visits.t, visits.band, flux, error, _photometric(light, rng), np.ones(flux.shape, bool))
-    return measured, found
-
-
-def _photometric(light: Light, rng: np.random.Generator) -> Floats:
-    """Redshifts with errors of 0.03 (1 + z); 4 % are off by far (chosen, as in surveys: 3-5 %)."""
+    # Redshifts have errors of 0.03 (1 + z), and 4 % are off by far (chosen, as in surveys: 3-5 %).
     z = light.redshift
-    measured = np.abs(z + 0.03 * (1 + z) * rng.standard_normal(len(z)))
+    near = np.abs(z + 0.03 * (1 + z) * rng.standard_normal(len(z)))
     off = rng.random(len(z)) < 0.04
-    return np.where(z > 0, np.where(off, 2.5 * rng.random(len(z)), measured), 0.0)
+    redshift = np.where(z > 0, np.where(off, 2.5 * rng.random(len(z)), near), 0.0)
+    return Photometry(visits.t, visits.band, flux, error, redshift, np.ones(flux.shape, bool)), found
 
 
 def found_objects(
@@ -109,7 +103,7 @@ def found_objects(
     Raises:
         RuntimeError: a region whose objects the survey does not find.
     """
-    parts: list[tuple[NDArray[np.intp], Photometry]] = []
+    parts, where = list[Photometry](), list[NDArray[np.intp]]()
     missing = np.arange(len(cell))
     for _ in range(MAX_ROUNDS):
         rows = missing[rng.integers(len(missing), size=min(BLOCK, 4 * len(missing)))] if parts else missing[:BLOCK]
@@ -118,19 +112,12 @@ def found_objects(
         unit[:, :2] = (corner + unit[:, :2]) / side
         measured, found = simulate(family, unit, survey, rng)
         rows, first = np.unique(rows[found], return_index=True)
-        parts.append((rows, measured.take(np.flatnonzero(found)[first])))
+        parts.append(measured.take(np.flatnonzero(found)[first]))
+        where.append(rows)
         missing = np.setdiff1d(missing, rows)
         if not len(missing):
-            return _joined(parts, len(cell))
+            return Photometry.joined(parts).take(np.argsort(np.concatenate(where)))
     raise RuntimeError(f"the survey {survey.name} does not find {FAMILIES[family].name} of region {cell[missing[0]]}")
-
-
-def _joined(parts: list[tuple[NDArray[np.intp], Photometry]], n: int) -> Photometry:
-    where = np.concatenate([rows for rows, _ in parts])
-    order = np.empty(n, np.intp)
-    order[where] = np.arange(n)
-    names = Photometry.__dataclass_fields__
-    return Photometry(*(np.concatenate([getattr(p, name) for _, p in parts])[order] for name in names))
 
 
 # WHAT LEARNERS SEE
@@ -144,6 +131,11 @@ _OVERALL = (
     "blue minus red at the peak",
 )  # fmt: skip
 FEATURES = tuple(f"{what} {band}" for what in _BY_BAND for band in BANDS) + _OVERALL
+
+
+def represent(photometry: Photometry, variant: Variant) -> NDArray[np.float32]:
+    """What a learner sees of light curves."""
+    return features(photometry) if variant == "features" else sequences(photometry)
 
 
 def sequences(p: Photometry) -> NDArray[np.float32]:

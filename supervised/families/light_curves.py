@@ -9,29 +9,31 @@ the time, and queries also hold a rare kind of transient: in training one of thr
 
 from __future__ import annotations
 
+import csv
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.plots import COLOURS
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import Family, split_real
-from metaenv.supervised.families.light_curve_files import read_plasticc
+from metaenv.supervised.families.family import ClassFamily, draw_heatmap, split_real
 from metaenv.supervised.families.light_curve_light import BANDS
 from metaenv.supervised.families.light_curve_models import FAMILIES
-from metaenv.supervised.families.light_curve_survey import Photometry, Variant
-from metaenv.supervised.families.rare_transients import PER_CLASS, SEED, SPLITS, RareTransients, objects, represent
+from metaenv.supervised.families.light_curve_survey import N_VISITS, Photometry, Variant, represent
+from metaenv.supervised.families.rare_transients import PER_CLASS, SEED, SPLITS, RareTransients, objects
 from metaenv.tasks import TaskSampler
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class LightCurves(Family):
+class LightCurves(ClassFamily):
     """Light curves of variable stars, supernovae and other transients in six bands.
 
     Args:
@@ -47,8 +49,8 @@ class LightCurves(Family):
         "al. 2014; quasars: MacLeod et al. 2010; supernovae and other transients: published ranges with blackbody "
         "colours, no spectral templates; noise: medians of PLAsTiCC's wide survey; cadence and the rest are chosen."
     )
-    kinds = ("classification", "anomaly")
     splits = SPLITS
+    threshold = 0.5  # an anomaly has y = 1
 
     def __init__(
         self,
@@ -59,28 +61,26 @@ class LightCurves(Family):
         if variant not in ("features", "sequence"):
             raise ValueError(f"expected 'features' or 'sequence' as the variant of light curves, got {variant!r}")
         self.variant: Variant = variant
-        self.per_class = per_class
-        self._real: dict[str, Dataset] | None = None
+        real: dict[str, Dataset] | None = None
         if data is not None:
             photometry, classes = read_plasticc(*data)
             parts = split_real(Dataset(represent(photometry, variant), classes), "class", SEED)
-            self._real = {split: Dataset(part.x, part.y) for split, part in parts.items()}
-            self.kinds, self.splits = ("classification",), tuple(parts)
+            real = {split: Dataset(part.x, part.y) for split, part in parts.items()}
+            self.kinds = ("classification",)
+        super().__init__(per_class, real)
+
+    def generated(self, split: str) -> Dataset:
+        return _dataset(split, self.variant, self.per_class)
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
-        """The split's data set; for rare transients mixtures of them."""
         if kind == "anomaly":
             return TaskSampler(RareTransients(self.variant, self.per_class, split), split, seed)
-        return _dataset(split, self.variant, self.per_class) if self._real is None else self._real[split]
-
-    def threshold(self, kind: Kind) -> float | None:
-        """An anomaly has y = 1."""
-        return 0.5 if kind == "anomaly" else None
+        return super().source(split, kind, seed)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Support objects of an episode, by class: flux over time in each band."""
         if batch.problem.kind == "anomaly" or self._real is not None:
-            _draw_features(figure, batch)
+            draw_heatmap(figure, batch)
         else:
             family = str(batch.task_ids[0, 0]).rsplit(" ", 1)[0]
             split = next(known.split for known in FAMILIES if known.name == family)
@@ -91,6 +91,67 @@ class LightCurves(Family):
 def _dataset(split: str, variant: Variant, per_class: int) -> Dataset:
     photometry, classes, names = objects(split, split, per_class)
     return Dataset(represent(photometry, variant), classes, names)
+
+
+# FILES
+
+
+def read_plasticc(
+    curves: str | os.PathLike[str], objects_file: str | os.PathLike[str]
+) -> tuple[Photometry, NDArray[np.str_]]:
+    """Light curves in the format of PLAsTiCC, and their classes.
+
+    Args:
+        curves: CSV with object_id, mjd, passband (0-5), flux, flux_err, and any other columns.
+        objects_file: CSV with object_id, target, and hostgal_photoz if known.
+
+    Returns:
+        Up to the 128 visits of each object that are most significant, sorted by time, and (n,) targets.
+
+    Raises:
+        ValueError: a column is missing, or numbers cannot be read.
+    """
+    meta = {row["object_id"]: row for row in _rows(objects_file, ("object_id", "target"))}
+    points: dict[str, list[tuple[float, float, float, float]]] = {}
+    for row in _rows(curves, ("object_id", "mjd", "passband", "flux", "flux_err")):
+        if row["object_id"] in meta:
+            try:
+                mjd, band, flux, error = (float(row[k]) for k in ("mjd", "passband", "flux", "flux_err"))
+            except (TypeError, ValueError) as problem:
+                raise ValueError(
+                    f"expected numbers in {curves}, got {row} ({problem}); leave such rows out"
+                ) from problem
+            points.setdefault(row["object_id"], []).append((mjd, band, flux, error))
+    if not points:
+        raise ValueError(f"{curves} has no light curve of an object in {objects_file}; their object_id must agree")
+    names = list(points)
+    redshift = np.array([float(meta[k].get("hostgal_photoz") or 0) for k in names])
+    return _padded([np.array(points[k]) for k in names], redshift), np.array([meta[k]["target"] for k in names])
+
+
+def _rows(path: str | os.PathLike[str], columns: tuple[str, ...]) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
+            raise ValueError(f"expected columns {', '.join(columns)} in {path}; {', '.join(missing)} missing")
+        return list(reader)
+
+
+def _padded(curves: list[NDArray[Any]], redshift: Floats) -> Photometry:
+    n = len(curves)
+    t, flux, error = np.zeros((n, N_VISITS)), np.zeros((n, N_VISITS)), np.ones((n, N_VISITS))
+    band, seen = np.zeros((n, N_VISITS), np.intp), np.zeros((n, N_VISITS), bool)
+    for i, curve in enumerate(curves):
+        if not np.isfinite(curve).all() or (curve[:, 3] <= 0).any() or not np.isin(curve[:, 1], range(6)).all():
+            raise ValueError(f"object {i}: expected finite numbers, passbands 0-5 and positive errors")
+        best = np.argsort(-np.abs(curve[:, 2] / curve[:, 3]), kind="stable")[:N_VISITS]
+        kept = curve[best][np.argsort(curve[best, 0], kind="stable")]
+        k = len(kept)
+        t[i, :k], band[i, :k], flux[i, :k], error[i, :k] = kept.T
+        t[i, :k] -= kept[0, 0]
+        t[i, k:] = t[i, k - 1]
+        seen[i, :k] = True
+    return Photometry(t, band, flux, error, redshift, seen)
 
 
 # PICTURES
@@ -113,22 +174,5 @@ def _draw_curves(figure: Figure, batch: EpisodeBatch, photometry: Photometry) ->
         axes[0, way].set_title(str(batch.task_ids[0, way]), fontsize=8)
     axes[-1, 0].set_xlabel("days", fontsize=8)
     axes[-1, 0].set_ylabel("flux, zero point 27.5", fontsize=8)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=6, fontsize=8, handletextpad=0
-    )
-
-
-def _draw_features(figure: Figure, batch: EpisodeBatch) -> None:
-    """Every support and query object as a row of features."""
-    x = np.concatenate([batch.support_x[0].flatten(1), batch.query_x[0].flatten(1)]).astype(float)
-    ax: Any = figure.add_subplot()
-    spread = x.std(axis=0)
-    shown = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    n_shot = batch.support_y.shape[1]
-    queries = np.argsort(batch.query_y[0].numpy(), kind="stable") + n_shot
-    order = np.concatenate([np.argsort(batch.support_y[0].numpy(), kind="stable"), queries])
-    ax.imshow(shown[order], aspect="auto", cmap="coolwarm", vmin=-3, vmax=3, interpolation="nearest")
-    ax.axhline(n_shot - 0.5, color="black")
-    ax.axhline(len(x) - 0.5 - int((batch.query_y[0] == 1).sum()), color="black", ls=":")
-    ax.set_xlabel("feature")
-    ax.set_ylabel("object; support above the line, anomalies below the dots")
+    bands = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*bands, loc="outside lower right", ncols=6, fontsize=8, handletextpad=0)

@@ -17,8 +17,7 @@ from metaenv.molecules.objectives import scaled
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import Family
-from metaenv.supervised.families.synthesis import draw_plane
+from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.tasks import Labelled, TaskBatch, TaskSampler
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ class MoleculeObjectives(Family):
         "computed. Active means a score above 0.5 (chosen)."
     )
     kinds = ("regression", "classification")
+    threshold = ACTIVE
     shots = (16, 24)
 
     def __init__(self, variant: Variant = "windows-3", features: Features = "properties") -> None:
@@ -85,15 +85,9 @@ class MoleculeObjectives(Family):
         self.splits = MoleculeDistribution(variant).splits
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
-        """Objectives of the split, with molecules of its scaffolds."""
-        del kind
         return TaskSampler(MoleculeScreen(self.variant, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
-
-    def threshold(self, kind: Kind) -> float | None:
-        """Active or not."""
-        return ACTIVE if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Molecules by their first two features, coloured by score."""
-        names: tuple[str, ...] = PROPERTIES if self.features == "properties" else ("bit 0", "bit 1")
+        names = [f"{name}, scaled" for name in PROPERTIES] if self.features == "properties" else ["bit 0", "bit 1"]
         draw_plane(figure, batch, names, "active" if batch.n_classes else "score")

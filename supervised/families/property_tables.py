@@ -7,14 +7,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.supervised.families.elements import SYMBOLS
 from metaenv.supervised.families.family import SHARES
-from metaenv.supervised.families.formulas import parse_formula
+from metaenv.supervised.families.formulas import fractions, parse_formula
 from metaenv.typing import Floats
 
 By = Literal["property", "system"]
@@ -29,14 +29,10 @@ DIGITS = 6  # of an atomic fraction, beyond which two compositions are the same 
 class Table:
     """Compositions and what was measured of them: a row for each composition and property."""
 
-    share: Floats
-    """(n, 97) atomic fractions."""
-    y: NDArray[np.str_]
-    """(n,) as written."""
-    names: NDArray[np.str_]
-    """(n,) property."""
-    numbers: Floats | None
-    """(n,) the same as numbers; None if one is none."""
+    share: Floats  # (n, 97) atomic fractions
+    y: NDArray[np.str_]  # (n,) as written
+    names: NDArray[np.str_]  # (n,) property
+    numbers: Floats | None  # (n,) the same as numbers; None if they are words
 
     def __len__(self) -> int:
         return len(self.y)
@@ -45,11 +41,6 @@ class Table:
     def systems(self) -> NDArray[np.str_]:
         """(n,) chemical systems: symbols of the elements, sorted."""
         return np.array(["-".join(sorted(SYMBOLS[i] for i in np.flatnonzero(row))) for row in self.share])
-
-    def needed(self) -> Floats:
-        """The numbers, where there must be some."""
-        assert self.numbers is not None
-        return self.numbers
 
     def take(self, rows: NDArray[np.bool_]) -> Table:
         """Some of the rows."""
@@ -67,16 +58,12 @@ def read_properties(paths: Paths, formula: str = "formula", target: str | Sequen
     cells = [cell for file in files for cell in _cells(Path(file), formula, wanted, len(files) > 1)]
     if not cells:
         raise ValueError(f"expected formulas with a property in {', '.join(map(str, files))}, found no row of them")
-    share = np.zeros((len(cells), len(SYMBOLS)))
-    for row, cell in zip(share, cells, strict=True):
-        row[[SYMBOLS.index(symbol) for symbol in cell.amounts]] = list(cell.amounts.values())
-    share /= share.sum(axis=1, keepdims=True)
+    share = fractions([c.amounts for c in cells])
     y, names = np.array([c.value for c in cells]), np.array([c.name for c in cells])
-    return _merged(share, y, names, _as_numbers(cells))
+    return _merged(Table(share, y, names, _as_numbers(cells)))
 
 
-@dataclass(frozen=True)
-class _Cell:
+class _Cell(NamedTuple):
     amounts: dict[str, float]
     value: str
     name: str
@@ -128,18 +115,21 @@ def are_classes(numbers: Floats | None) -> bool:
     return numbers is None or (len(np.unique(numbers)) <= MOST_CLASSES and bool((numbers % 1 == 0).all()))
 
 
-def _merged(share: Floats, y: NDArray[np.str_], names: NDArray[np.str_], numbers: Floats | None) -> Table:
+def _merged(table: Table) -> Table:
+    """Rows of the same property and composition as one."""
     same: dict[tuple[bytes, str], list[int]] = {}
-    for i, row in enumerate(np.round(share, DIGITS) + 0.0):
-        same.setdefault((row.tobytes(), str(names[i])), []).append(i)
+    for i, row in enumerate(np.round(table.share, DIGITS) + 0.0):
+        same.setdefault((row.tobytes(), str(table.names[i])), []).append(i)
     first = [rows[0] for rows in same.values()]
-    if are_classes(numbers):
-        often = [np.unique(y[rows], return_counts=True) for rows in same.values()]
-        kept = np.array([values[np.argmax(counts)] for values, counts in often])
-        return Table(share[first], kept, names[first], None if numbers is None else kept.astype(np.float64))
-    assert numbers is not None
-    means = np.array([numbers[rows].mean() for rows in same.values()])
-    return Table(share[first], np.array([f"{v:g}" for v in means]), names[first], means)
+    numbers = table.numbers
+    if numbers is None or are_classes(numbers):
+        often = [np.unique(table.y[rows], return_counts=True) for rows in same.values()]
+        y = np.array([values[np.argmax(counts)] for values, counts in often])
+        kept = None if numbers is None else y.astype(np.float64)
+    else:
+        kept = np.array([numbers[rows].mean() for rows in same.values()])
+        y = np.array([f"{v:g}" for v in kept])
+    return Table(table.share[first], y, table.names[first], kept)
 
 
 # SPLITS
@@ -153,7 +143,7 @@ def divided(table: Table, by: By, least: int) -> dict[str, Table]:
             f"expected one property for tasks that are chemical systems, got {', '.join(properties)}; choose by target"
         )
     if by == "property" and len(properties) > 2:
-        return _checked(_by_size(table, table.names), least)
+        return _by_size(table, table.names, least)
     if by == "system":
         names, code, size = np.unique(table.systems, return_inverse=True, return_counts=True)
         if (size >= least).sum() < len(SHARES):
@@ -166,7 +156,7 @@ def divided(table: Table, by: By, least: int) -> dict[str, Table]:
     outside = (table.share[:, held] > 0).sum(axis=1) > 0
     enough = np.count_nonzero(outside) >= least
     inside = table.take(~outside) if enough else table
-    parts = _checked(_by_size(inside, inside.systems), least)
+    parts = _by_size(inside, inside.systems, least)
     return {**parts, "ood-element": table.take(outside)} if enough else parts
 
 
@@ -179,8 +169,8 @@ def held_out_elements(share: Floats) -> list[int]:
     return held
 
 
-def _by_size(table: Table, column: NDArray[np.str_]) -> dict[str, Table]:
-    """Groups go, the largest first, to the split that lacks most of its share of rows."""
+def _by_size(table: Table, column: NDArray[np.str_], least: int) -> dict[str, Table]:
+    """Groups go, the largest first, to the split that lacks most of its share of rows; each gets at least ``least``."""
     names, code, size = np.unique(column, return_inverse=True, return_counts=True)
     if len(names) < len(SHARES):
         raise ValueError(
@@ -193,10 +183,7 @@ def _by_size(table: Table, column: NDArray[np.str_]) -> dict[str, Table]:
     for group in shuffled[np.argsort(-size[shuffled], kind="stable")]:
         place[group] = int(np.argmax(lacks))
         lacks[place[group]] -= size[group]
-    return {split: table.take(place[code] == i) for i, split in enumerate(SHARES)}
-
-
-def _checked(parts: dict[str, Table], least: int) -> dict[str, Table]:
+    parts = {split: table.take(place[code] == i) for i, split in enumerate(SHARES)}
     for split, part in parts.items():
         if len(part) < least:
             raise ValueError(

@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 
 from metaenv.supervised.data.sources import distinct
 from metaenv.supervised.families.light_curve_models import FAMILIES
-from metaenv.supervised.families.light_curve_survey import (
-    SHALLOW,
-    WIDE,
-    Photometry,
-    Variant,
-    features,
-    found_objects,
-    sequences,
-)
-from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.supervised.families.light_curve_survey import SHALLOW, WIDE, Photometry, Variant, found_objects, represent
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
 SIDE = 4  # regions of a family along each of two parameters (chosen)
@@ -38,12 +30,9 @@ def families_of(split: str) -> list[int]:
 
 @lru_cache(maxsize=16)
 def objects(split: str, which: str, per_class: int) -> tuple[Photometry, NDArray[np.str_], NDArray[np.str_]]:
-    """Light curves of all regions of some families, their classes and their families.
+    """Light curves of all regions of the families of the split ``which``, their classes and their families.
 
-    Args:
-        split: tells the survey, and which objects: those of two splits are different ones.
-        which: the split whose families are simulated.
-        per_class: objects of each region.
+    The first split tells the survey, and which objects: those of two splits are different ones.
     """
     survey = SHALLOW if split == "ood-survey" else WIDE
     parts, classes, names = [], [], []
@@ -51,18 +40,10 @@ def objects(split: str, which: str, per_class: int) -> tuple[Photometry, NDArray
     for i in families_of(which):
         rng = np.random.default_rng([SEED, SPLITS.index(split), i])
         parts.append(found_objects(i, cell, SIDE, survey, rng))
-        classes.append(
-            np.char.add(f"{FAMILIES[i].name} ", np.char.add((cell // SIDE).astype(str), (cell % SIDE).astype(str)))
-        )
+        region = np.char.add((cell // SIDE).astype(str), (cell % SIDE).astype(str))
+        classes.append(np.char.add(f"{FAMILIES[i].name} ", region))
         names.append(np.full(len(cell), FAMILIES[i].name))
-    fields = Photometry.__dataclass_fields__
-    joined = Photometry(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
-    return joined, np.concatenate(classes), np.concatenate(names)
-
-
-def represent(photometry: Photometry, variant: Variant) -> NDArray[np.float32]:
-    """What a learner sees of light curves."""
-    return features(photometry) if variant == "features" else sequences(photometry)
+    return Photometry.joined(parts), np.concatenate(classes), np.concatenate(names)
 
 
 # MIXTURES
@@ -74,10 +55,8 @@ class MixtureTask(Task):
 
     family: ClassVar[str] = "RareTransients"
 
-    common: tuple[float, ...]
-    """(6,) families of normal objects, as places in `FAMILIES`; each is as frequent."""
-    rare: float
-    """The family of the anomalies."""
+    common: tuple[float, ...]  # (6,) families of normal objects, as places in `FAMILIES`; each is as frequent
+    rare: float  # the family of the anomalies
 
 
 @dataclass(frozen=True)
@@ -100,11 +79,6 @@ class RareTransients(TaskDistribution):
         rare = able[(unit[:, 0] * len(able)).astype(np.intp)]
         return TaskBatch(MixtureTask, {"common": common, "rare": rare})
 
-    def frozen(self, split: str) -> FrozenTasks:
-        """256 mixtures of a split."""
-        tasks = self.sample(256, split, np.random.default_rng([SEED, SPLITS.index(split)]))
-        return FrozenTasks(split, tasks, self.reference(tasks), tasks.sha256)
-
     def reference(self, tasks: TaskBatch) -> Reference:
         """AUROC of guessing, 0.5, and of knowing, 1."""
         return Reference(np.full(len(tasks), 0.5), np.ones(len(tasks)))
@@ -122,12 +96,6 @@ class RareTransients(TaskDistribution):
         family = np.where(anomalous, tasks.rare[:, None], common).astype(np.intp)
         rows = start[family] + distinct(np.full(len(tasks), size), n, rng)  # another object each time
         return Labelled(stock[rows].astype(np.float64), anomalous.astype(np.float64), tasks.ids)
-
-    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 2 * families) -1 or 1: which families are common, which is rare."""
-        place = np.arange(len(FAMILIES))
-        common = (tasks.common[:, :, None] == place).any(axis=1)
-        return np.concatenate([common, tasks.rare[:, None] == place], axis=1) * np.float32(2) - np.float32(1)
 
 
 @lru_cache(maxsize=4)

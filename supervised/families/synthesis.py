@@ -6,7 +6,7 @@ The tasks are those of the environment: hidden materials of `SolidStateDistribut
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from metaenv.materials.recipes import ACTION_DIM, ACTION_NAMES, Variant, from_ac
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.tasks import Labelled, TaskBatch, TaskSampler
 from metaenv.typing import Floats
 
@@ -61,6 +61,7 @@ class MaterialsSynthesis(Family):
         "pure means at least 80 % target (chosen)."
     )
     kinds = ("regression", "classification")
+    threshold = PURE
     splits = SolidStateDistribution().splits
     shots = (10, 20)
 
@@ -70,27 +71,10 @@ class MaterialsSynthesis(Family):
         self.variant: Variant = variant
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
-        """Materials of the split."""
         cls = SolidStateDistribution if kind == "regression" else SynthesisPurity
         return TaskSampler(cls(self.variant), split, seed)
 
-    def threshold(self, kind: Kind) -> float | None:
-        """Pure or not."""
-        return PURE if kind == "classification" else None
-
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Recipes by temperature and time, coloured by what came of them."""
-        draw_plane(figure, batch, ACTION_NAMES[self.variant][:2], "share pure" if batch.n_classes else "utility")
-
-
-def draw_plane(figure: Figure, batch: EpisodeBatch, names: tuple[str, ...], what: str) -> None:
-    """The first two features of the first episode, support and queries side by side, coloured by y."""
-    axes: Any = figure.subplots(1, 2, sharex=True, sharey=True)
-    sides = ((batch.support_x, batch.support_y, "support"), (batch.query_x, batch.query_y, "query"))
-    low, high = float(batch.query_y[0].min()), float(batch.query_y[0].max())
-    for ax, (x, y, title) in zip(axes, sides, strict=True):
-        ax.scatter(x[0, :, 0], x[0, :, 1], c=y[0], vmin=low, vmax=high, cmap="viridis", s=60, edgecolors="black")
-        ax.set_title(title)
-        ax.set_xlabel(f"{names[0]}, scaled")
-    axes[0].set_ylabel(f"{names[1]}, scaled")
-    figure.colorbar(axes[1].collections[0], ax=axes, label=what)
+        names = [f"{name}, scaled" for name in ACTION_NAMES[self.variant][:2]]
+        draw_plane(figure, batch, names, "share pure" if batch.n_classes else "utility")

@@ -51,6 +51,7 @@ class TelescopeValues(Family):
         "their spreads and the shares of the classes are chosen; purities are those of brokers' classifiers."
     )
     kinds = ("regression", "classification")
+    threshold = "median"
     splits = SPLITS
     shots = (10, 100)
     pool = 2  # half of all targets are above the median
@@ -62,17 +63,26 @@ class TelescopeValues(Family):
         self.variant: Variant = variant
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
-        """Programmes of the split."""
-        del kind
         return TaskSampler(TargetSelectionDistribution(self.variant), split, seed)
-
-    def threshold(self, kind: Kind) -> Literal["median"] | None:
-        """Worth more than most or not."""
-        return "median" if kind == "classification" else None
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Values by photometric class and by each feature, support over queries."""
-        draw_values(figure, batch)
+        axes: Any = figure.subplots(1, 1 + len(FEATURES), sharey=True, width_ratios=[2, *[1] * len(FEATURES)])
+        sides = (
+            (batch.query_x[0].numpy(), batch.query_y[0].numpy(), "query", 14, "#999999"),
+            (batch.support_x[0].numpy(), batch.support_y[0].numpy(), "support", 60, "#D55E00"),
+        )
+        jitter = np.random.default_rng(0)
+        for x, y, label, size, colour in sides:
+            shown = y + (jitter.uniform(-0.2, 0.2, len(y)) if batch.n_classes else 0.0)
+            columns = [x[:, : len(CLASSES)].argmax(axis=1), *x[:, len(CLASSES) :].T]
+            for ax, column in zip(axes, columns, strict=True):
+                ax.scatter(column, shown, s=size, color=colour, edgecolors="black", linewidths=0.5, label=label)
+        axes[0].set_xticks(range(len(CLASSES)), CLASSES, rotation=60, fontsize=8)
+        for ax, name in zip(axes, ("photometric class", *FEATURES), strict=True):
+            ax.set_xlabel(name)
+        axes[0].set_ylabel("above the median" if batch.n_classes else "ln value")
+        axes[0].legend(fontsize=8)
 
 
 # THE REFERENCE
@@ -127,26 +137,3 @@ def true_prior() -> tuple[Floats, Floats, float]:
     coefficients = np.concatenate([level, tasks.feature_weight], axis=1)
     noise = float(((square - mean**2) @ SHARES).mean())
     return coefficients.mean(axis=0), np.cov(coefficients.T), noise
-
-
-# PICTURES
-
-
-def draw_values(figure: Figure, batch: EpisodeBatch) -> None:
-    """The first episode: y by photometric class, then by each feature; queries small, support large."""
-    axes: Any = figure.subplots(1, 1 + len(FEATURES), sharey=True, width_ratios=[2, *[1] * len(FEATURES)])
-    sides = (
-        (batch.query_x[0].numpy(), batch.query_y[0].numpy(), "query", 14, "#999999"),
-        (batch.support_x[0].numpy(), batch.support_y[0].numpy(), "support", 60, "#D55E00"),
-    )
-    jitter = np.random.default_rng(0)
-    for x, y, label, size, colour in sides:
-        shown = y + (jitter.uniform(-0.2, 0.2, len(y)) if batch.n_classes else 0.0)
-        columns = [x[:, : len(CLASSES)].argmax(axis=1), *x[:, len(CLASSES) :].T]
-        for ax, column in zip(axes, columns, strict=True):
-            ax.scatter(column, shown, s=size, color=colour, edgecolors="black", linewidths=0.5, label=label)
-    axes[0].set_xticks(range(len(CLASSES)), CLASSES, rotation=60, fontsize=8)
-    for ax, name in zip(axes, ("photometric class", *FEATURES), strict=True):
-        ax.set_xlabel(name)
-    axes[0].set_ylabel("above the median" if batch.n_classes else "ln value")
-    axes[0].legend(fontsize=8)

@@ -12,18 +12,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 GROUPS = 8  # of channels normalised together (chosen; Wu and He 2018, Table 3, find 2 to 32 alike)
 
 
 class MLP(nn.Sequential):
-    """Layers of ``sizes`` units with ReLU between and after: features for vectors (n, features).
-
-    Args:
-        n_inputs: features of a sample.
-        sizes: units of each hidden layer; MAML's sinusoid network has (40, 40).
-    """
+    """Layers of ``sizes`` units with ReLU between and after: features for vectors (n, n_inputs)."""
 
     def __init__(self, n_inputs: int, sizes: Sequence[int] = (64, 64)) -> None:
         layers: list[nn.Module] = []
@@ -35,15 +30,12 @@ class MLP(nn.Sequential):
 class ConvNet(nn.Sequential):
     """Up to four blocks of convolution, normalisation, ReLU and 2 x 2 pooling: features for images (n, channels, h, w).
 
-    The net of Vinyals et al. 2016, section 4.1.1, with another normalisation. Blocks stop when an image is one pixel.
-    Pooling stands before ReLU, which gives the same with a quarter of the work, and the channels of a pixel lie side by
-    side in memory: with both, a pass takes 0.55 of the time on one core (measured).
+    The net of Vinyals et al. 2016, section 4.1.1, with another normalisation and ``width`` channels. Blocks stop when
+    an image is one pixel. Pooling stands before ReLU, which gives the same with a quarter of the work, and the channels
+    of a pixel lie side by side in memory: with both, a pass takes 0.55 of the time on one core (measured).
 
-    Args:
-        x_shape: (channels, height, width).
-        width: channels of each block.
-        batch_norm: normalise over the batch, without running statistics. It makes a learner transductive, so it must
-            be asked for there, too.
+    With ``batch_norm`` it normalises over the batch, without running statistics. That makes a learner transductive, so
+    it must be asked for there, too.
     """
 
     def __init__(self, x_shape: tuple[int, ...], width: int = 64, batch_norm: bool = False) -> None:
@@ -57,27 +49,19 @@ class ConvNet(nn.Sequential):
 
 
 class ConvNet1d(nn.Sequential):
-    """Three strided convolutions, then the mean over time: features for sequences (n, channels, length).
-
-    Args:
-        x_shape: (channels, length), such as flux, error and mask in each band over the nights.
-        width: channels of each block.
-    """
+    """Three strided convolutions, then the mean over time: features for sequences (n, channels, length)."""
 
     def __init__(self, x_shape: tuple[int, ...], width: int = 64) -> None:
         blocks: list[nn.Module] = []
-        for i in range(3):
-            conv = nn.Conv1d(x_shape[0] if i == 0 else width, width, 5, stride=2, padding=2)
-            blocks += [conv, nn.GroupNorm(GROUPS, width), nn.ReLU()]
+        for n_in in (x_shape[0], width, width):
+            blocks += [nn.Conv1d(n_in, width, 5, stride=2, padding=2), nn.GroupNorm(GROUPS, width), nn.ReLU()]
         super().__init__(*blocks, nn.AdaptiveAvgPool1d(1), nn.Flatten())
 
 
 def backbone_for(x_shape: tuple[int, ...], sizes: Sequence[int] = (64, 64)) -> nn.Module:
-    """The backbone that fits samples of this shape: `MLP`, `ConvNet1d` or `ConvNet`.
+    """The backbone that fits samples of this shape, with one, two or three axes: `MLP`, `ConvNet1d` or `ConvNet`.
 
-    Args:
-        x_shape: of one sample, with one, two or three axes.
-        sizes: hidden layers of an MLP; the last is the width of the others, a multiple of 8.
+    ``sizes`` are the hidden layers of an MLP; the last is the width of the others, a multiple of 8.
     """
     if len(x_shape) == 1:
         return MLP(x_shape[0], sizes)
@@ -109,27 +93,18 @@ def n_features(backbone: nn.Module, x_shape: tuple[int, ...]) -> int:
 
 
 def check_no_batch_statistics(network: nn.Module, transductive: bool) -> None:
-    """Refuse layers that mix samples, unless that was asked for.
+    """Refuse layers that mix samples, unless that was asked for, or that keep statistics which other tasks change.
 
     Raises:
-        ValueError: there is a batch normalisation, and not ``transductive``; or it keeps running statistics, which
-            the samples of other tasks would change.
+        ValueError: there is a batch normalisation, and not ``transductive``, or with running statistics.
     """
     for name, layer in network.named_modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            if not transductive:
-                raise ValueError(
-                    f"layer {name!r} ({type(layer).__name__}) mixes the queries of a task; use nn.GroupNorm, or "
-                    "say transductive=True and say so beside the results"
-                )
-            if layer.track_running_stats:
-                raise ValueError(
-                    f"layer {name!r} must be made with track_running_stats=False: tasks share no statistics"
-                )
-
-
-def embed(network: nn.Module, x: Tensor, transductive: bool = False) -> Tensor:
-    """Features (tasks, samples, features) of x (tasks, samples, *x_shape); task by task only if transductive."""
-    if transductive:
-        return torch.stack([network(of_task) for of_task in x])
-    return network(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        if not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            continue
+        if not transductive:
+            raise ValueError(
+                f"layer {name!r} ({type(layer).__name__}) mixes the queries of a task; use nn.GroupNorm, or "
+                "say transductive=True and say so beside the results"
+            )
+        if layer.track_running_stats:
+            raise ValueError(f"layer {name!r} must be made with track_running_stats=False: tasks share no statistics")

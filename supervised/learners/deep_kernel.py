@@ -30,7 +30,6 @@ from torch.nn.functional import normalize
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.predictor import Adapted, Prediction
 
 if TYPE_CHECKING:
@@ -72,9 +71,6 @@ class DeepKernel(Learner):
         name = self.config.kernel or ("rbf" if self.problem.kind == "regression" else "cosine")
         return _Process(backbone, features, name, self.config.noise)
 
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.backbone, x, self.config.transductive)
-
     def _targets_of(self, y: Tensor) -> Tensor:
         """(tasks, samples, targets) what is regressed: y itself, or 1 and -1 for each class."""
         if self.problem.kind == "regression":
@@ -83,9 +79,8 @@ class DeepKernel(Learner):
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
         """Minus the log marginal likelihood of all samples of a task, per sample and summed over classes."""
-        z = self._embed(torch.cat([batch.support_x, batch.query_x], 1))
-        targets = self._targets_of(torch.cat([batch.support_y, batch.query_y], 1))
-        return -self.network.log_likelihood(z, targets).sum(-1) / z.shape[1]
+        x, y = batch.samples()
+        return -self.network.log_likelihood(self._embed(x), self._targets_of(y)).sum(-1) / x.shape[1]
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         process, z, targets = self.network, self._embed(support_x), self._targets_of(support_y)
@@ -118,12 +113,6 @@ class _Process(nn.Module):
             a, b = normalize(a, dim=-1), normalize(b, dim=-1)
         return self.kernel(a, b).to_dense().double()
 
-    def variance(self, z: Tensor) -> Tensor:
-        """(tasks, n) prior variance at features (tasks, n, d), without noise."""
-        found = self.kernel(normalize(z, dim=-1) if self.unit_length else z, diag=True)
-        assert isinstance(found, Tensor)
-        return found.double()
-
     def factor(self, z: Tensor) -> Tensor:
         """(tasks, n, n) Cholesky factor of the covariance of measurements at z."""
         identity = torch.eye(z.shape[1], dtype=torch.float64, device=z.device)
@@ -140,12 +129,12 @@ class _Process(nn.Module):
     def posterior(self, query: Tensor, z: Tensor, targets: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (tasks, queries, targets) and variance (tasks, queries), noise included (there, 2.25 and 2.26)."""
         constant = self.mean.constant.double()
-        white = torch.linalg.solve_triangular(
-            factor, self.covariance(z, query), upper=False
-        )  # (tasks, support, queries)
+        cross = self.covariance(z, query)  # (tasks, support, queries)
+        white = torch.linalg.solve_triangular(factor, cross, upper=False)
         residual = torch.linalg.solve_triangular(factor, targets.double() - constant, upper=False)
         mean = constant + white.transpose(1, 2) @ residual
-        variance = (self.variance(query) - white.square().sum(1)).clamp_min(0) + self.likelihood.noise.double()
+        prior: Any = self.kernel(normalize(query, dim=-1) if self.unit_length else query, diag=True)
+        variance = (prior.double() - white.square().sum(1)).clamp_min(0) + self.likelihood.noise.double()
         return mean.float(), variance.float()
 
 

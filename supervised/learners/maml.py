@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ from metaenv.supervised.predictor import Adapted
 
 Weights = dict[str, Tensor]
 Engine = Literal["vmap", "loop", "compiled"]
+Found = tuple[list[Tensor], Tensor, Tensor]
+"""Clipped gradients of weights and rates, the loss, and the norm of the gradients before."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,7 @@ class MAMLConfig(LearnerConfig):
 
 
 class MAML(Learner):
-    """Model-agnostic meta-learning; see the module's docstring.
-
-    Attributes:
-        test_steps: gradient steps that `adapt` takes; may be set at any time.
-    """
+    """Model-agnostic meta-learning; see the module's docstring."""
 
     config_class = MAMLConfig
     config: MAMLConfig
@@ -69,7 +67,7 @@ class MAML(Learner):
         if self.config.engine not in get_args(Engine):
             raise ValueError(f"expected an engine among {', '.join(get_args(Engine))}, got {self.config.engine!r}")
         self.test_steps = self.config.inner_steps if self.config.test_steps is None else self.config.test_steps
-        self._compiled: Callable[..., tuple[list[Tensor], Tensor, Tensor]] | None = None
+        self._compiled: Callable[..., Found] | None = None
         body = nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
         return _WithRates(body, self.config.inner_lr if self.config.learn_rates else None, self.config.anil)
 
@@ -104,9 +102,9 @@ class MAML(Learner):
         data = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
         if self.config.engine == "loop":
             return torch.stack([self._task_loss(weights, rates, *task) for task in zip(*data, strict=True)])
-        return self._losses(weights, rates, *data)
+        return self._all_at_once(weights, rates, *data)
 
-    def _losses(self, weights: Weights, rates: Weights, *data: Tensor) -> Tensor:
+    def _all_at_once(self, weights: Weights, rates: Weights, *data: Tensor) -> Tensor:
         return vmap(self._task_loss, in_dims=(None, None, 0, 0, 0, 0))(weights, rates, *data)
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
@@ -126,14 +124,12 @@ class MAML(Learner):
         self.optimizer.step()
         return {"loss": loss.item()}
 
-    def _clipped_gradients(
-        self, weights: Weights, rates: Weights, *data: Tensor
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
+    def _clipped_gradients(self, weights: Weights, rates: Weights, *data: Tensor) -> Found:
         def mean_loss(weights: Weights, rates: Weights) -> Tensor:
-            return self._losses(weights, rates, *data).mean()
+            return self._all_at_once(weights, rates, *data).mean()
 
-        found, loss = torch.func.grad_and_value(mean_loss, argnums=(0, 1))(weights, rates)
-        gradients = [*found[0].values(), *found[1].values()]
+        (of_weights, of_rates), loss = torch.func.grad_and_value(mean_loss, argnums=(0, 1))(weights, rates)
+        gradients = [*of_weights.values(), *of_rates.values()]
         norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
         share = (self.config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
         return [g * share for g in gradients], loss, norm
@@ -153,12 +149,6 @@ class MAML(Learner):
         fast = vmap(inner)(support_x, support_y)
         return lambda x: vmap(lambda w, q: self._output({**slow, **w}, q))(fast, x)
 
-    def _more_state(self) -> dict[str, Any]:
-        return {"test_steps": self.test_steps}
-
-    def _set_more_state(self, state: dict[str, Any]) -> None:
-        self.test_steps = state["test_steps"]
-
 
 class _WithRates(nn.Module):
     """A network (backbone, then head) and, where they are learned, the inner step sizes of its weights."""
@@ -166,12 +156,10 @@ class _WithRates(nn.Module):
     def __init__(self, body: nn.Sequential, first_rate: float | None, head_only: bool) -> None:
         super().__init__()
         self.body = body
-        self.adapting = [name for name, w in body.named_parameters() if w.requires_grad]
-        if head_only:
-            self.adapting = [name for name in self.adapting if name.startswith("1.")]
+        starting = {name: w for name, w in body.named_parameters() if w.requires_grad}
+        self.adapting = [name for name in starting if not head_only or name.startswith("1.")]
         learned = [] if first_rate is None else self.adapting
-        shapes = {name: w.shape for name, w in body.named_parameters()}
-        self._rates = nn.ParameterList([nn.Parameter(torch.full(shapes[name], first_rate or 0.0)) for name in learned])
+        self._rates = nn.ParameterList([torch.full_like(starting[name], first_rate or 0.0) for name in learned])
 
     def weights(self) -> Weights:
         return dict(self.body.named_parameters())

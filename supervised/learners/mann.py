@@ -1,31 +1,33 @@
 """Adam Santoro, Sergey Bartunov, Matthew Botvinick, Daan Wierstra, Timothy Lillicrap, "MANN".
 
-"Meta-Learning with Memory-Augmented Neural Networks", ICML 2016, http://proceedings.mlr.press/v48/santoro16.html;
-longer as "One-shot Learning with ...", https://arxiv.org/abs/1605.06065, whose equations are named.
+"Meta-Learning with Memory-Augmented Neural Networks", ICML 2016, http://proceedings.mlr.press/v48/santoro16.html; the
+longer version, whose equations are cited here, is "One-shot Learning with ...", https://arxiv.org/abs/1605.06065.
 
 A recurrent controller reads samples with their labels one after the other and keeps them in an external memory. It
-reads by content: softmax over cosine similarities of a key with all memory slots. It writes by least recently used
-access: its key goes where it last read, to update what is known, or to the slot that was used least, to add something
-new (equations 20 to 23, as re-implementations number them). The weights of the network stay; what is learned of a task
-is in the memory.
+reads by content: softmax over the cosine similarities of a key with all memory slots. It writes by least recently used
+access: the key is added where the memory was last read, which updates what is known, or to the slot that was used
+least, which adds something new (equations 20 to 23, as re-implementations number them). The weights of the network stay
+as they are; what is learned of a task is in the memory.
 
-Labels come in one of two ways (`MANNConfig.labels`). In the paper, "shifted": with each sample comes the label of the
-one before, the network says the label of each sample as it comes, and accuracy is told by presentation: the first time
-a class is seen it can only be guessed (`MANN.by_presentation`). "together", the default: samples of the support set
-come with their own label, queries with none; this is what other learners' tables show. Either way `adapt` reads the
-support set, and each query is then asked as the next sample, without being written: queries do not see each other.
+Labels come in one of two ways (`MANNConfig.labels`). In the paper they are "shifted": each sample comes with the label
+of the sample before, the network predicts the label of each sample as it comes, and accuracy is reported by
+presentation, because the first time that a class is seen it can only be guessed (`MANN.by_presentation`). By default
+they come "together": samples of the support set come with their own label and queries with none, as for the other
+learners. Either way `adapt` reads the support set, and each query is then presented as the next sample without being
+written, so that queries do not see each other.
 
-Three choices where the paper leaves room. Reading precedes writing: it would find its own key otherwise. Each of
-several heads writes to a slot of its own, the first to that used least, the next to the next. Keys have a strength that
-the controller sets (Graves, Wayne and Danihelka 2014, equation 5, https://arxiv.org/abs/1410.5401): cosines alone, in
-[-1, 1], could hardly prefer one of 128 slots. Anomalies are learned like classes, from episodes with anomalous queries.
+Three choices fill gaps that the paper leaves. Reading precedes writing, as a sample would find its own key otherwise.
+Each of several heads writes to a slot of its own: the first to the slot used least, the second to the next. Keys have a
+strength that the controller sets (Graves, Wayne and Danihelka 2014, equation 5, https://arxiv.org/abs/1410.5401), as
+cosines in [-1, 1] alone could hardly prefer one of 128 slots. Anomalies are learned like classes, from episodes with
+anomalous queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +36,6 @@ from torch.nn.functional import normalize, softplus
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.learners.sequence import label_input, reading_order
 from metaenv.supervised.predictor import Adapted, inference
 
@@ -43,39 +44,35 @@ SMALL = 1e-6  # a slot shorter than this counts as empty (chosen; keys are in [-
 
 @dataclass(frozen=True)
 class MANNConfig(LearnerConfig):
-    """Settings of `MANN`. Sizes are those usually quoted for the paper's Omniglot; not checked against it."""
+    """Settings of `MANN`. The sizes are those usually quoted for the paper's Omniglot, not checked against it."""
 
     labels: Literal["together", "shifted"] = "together"
     """Whether a sample comes with its own label, or with that of the sample before, as in the paper. "shifted" learns
-    far more slowly: of five clusters in 16 dimensions, 98 % are known at the tenth presentation after 19,000 episodes
-    "together"; "shifted" only knows after 25,000 which labels have not come yet (the paper trains on 100,000)."""
+    far more slowly: with five clusters in 16 dimensions, "together" classifies 98 % of the tenth presentations after
+    19,000 episodes; after 25,000, "shifted" has only learned which labels have not come yet (the paper trains on
+    100,000)."""
     slots: int = 128
-    """Of the memory ("N"). Support sets may be longer: slots are used again."""
+    """Slots of the memory ("N"). A support set may be longer, as slots are used again."""
     width: int = 40
-    """Of a slot and a key ("M")."""
+    """Numbers in a slot and in a key ("M")."""
     heads: int = 4
-    """Reads, and writes, at each step ("n")."""
+    """Reads and writes at each step ("n")."""
     controller: int = 200
-    """Units of the LSTM that controls."""
+    """Units of the LSTM controller."""
     usage_decay: float = 0.99
-    """By which a slot's usage falls at each step ("gamma" in equation 20)."""
+    """Factor on a slot's usage at each step ("gamma" in equation 20)."""
 
 
 @dataclass(frozen=True)
 class MemoryState:
     """What has been read of each task."""
 
-    memory: Tensor
-    """(tasks, slots, width)."""
-    usage: Tensor
-    """(tasks, slots), large where lately read or written."""
-    read_weights: Tensor
-    """(tasks, heads, slots) of the last reading."""
-    read: Tensor
-    """(tasks, heads * width), what it found."""
-    hidden: Tensor
-    """(tasks, controller), as `cell`."""
-    cell: Tensor
+    memory: Tensor  # (tasks, slots, width)
+    usage: Tensor  # (tasks, slots), large where the memory was read or written lately
+    read_weights: Tensor  # (tasks, heads, slots) of the last reading
+    read: Tensor  # (tasks, heads * width), what the last reading found
+    hidden: Tensor  # (tasks, controller)
+    cell: Tensor  # (tasks, controller)
 
 
 class MANN(Learner):
@@ -98,9 +95,6 @@ class MANN(Learner):
             raise ValueError(f"expected a slot for each of {settings.heads} heads, got {settings.slots} slots")
         return _Memory(backbone, features, self.problem.n_outputs, settings)
 
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.backbone, x, self.config.transductive)
-
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         order = reading_order(support_y.shape[1], self.seed)
         z, labels = self._embed(support_x[:, order]), label_input(self.problem, support_y[:, order])
@@ -111,51 +105,51 @@ class MANN(Learner):
         return lambda x: squeeze_output(self.problem.kind, self._ask(self._embed(x), state, last))
 
     def _token(self, z: Tensor, label: Tensor, label_before: Tensor) -> Tensor:
-        """A sample (tasks, features) as it is read; the flag at the end is 1 for a query that has no label."""
+        """A sample (tasks, features) as the network reads it; the last number is 1 for a query that has no label."""
         shown = label_before if self.config.labels == "shifted" else label
         return torch.cat([z, shown, torch.zeros_like(z[:, :1])], -1)
 
     def _ask(self, z: Tensor, state: MemoryState, last: Tensor) -> Tensor:
-        """Outputs (tasks, queries, n_outputs) for queries (tasks, queries, features) after a state."""
+        """Outputs (tasks, queries, n_outputs) for queries (tasks, queries, features), each as the next sample."""
         flag = torch.full_like(z[..., :1], float(self.config.labels == "together"))
         shown = last if self.config.labels == "shifted" else torch.zeros_like(last)
         tokens = torch.cat([z, shown[:, None].expand(-1, z.shape[1], -1), flag], -1)
         return self.network.look(tokens, state).output
 
     def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
-        """The query loss, or with shifted labels the loss of each step, support set first."""
+        """The query loss, or with shifted labels the loss of all predictions, support set first."""
         if self.config.labels == "together":
             return super()._meta_loss(batch)
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = batch.samples()
         return task_loss(self.problem.kind, self._as_it_comes(x, y), y)
 
     def _as_it_comes(self, x: Tensor, y: Tensor) -> Tensor:
-        """What is said of each sample of a sequence from those before it, as `Problem` says; x and y scaled."""
+        """The prediction of each sample of a sequence from the samples before it, as `Problem` says; x and y scaled."""
         z, labels = self._embed(x), label_input(self.problem, y)
-        state, last, said = self.network.empty(len(z)), torch.zeros_like(labels[:, 0]), list[Tensor]()
+        state, last, predictions = self.network.empty(len(z)), torch.zeros_like(labels[:, 0]), list[Tensor]()
         for z_t, y_t in zip(z.unbind(1), labels.unbind(1), strict=True):
             output, after = self.network.step(self._token(z_t, y_t, last), state)
-            if self.config.labels == "together":  # then that step was told the label
+            if self.config.labels == "together":  # the step above was told the label
                 output = self._ask(z_t[:, None], state, last)[:, 0]
-            said.append(output)
+            predictions.append(output)
             state, last = after, y_t
-        return squeeze_output(self.problem.kind, torch.stack(said, 1))
+        return squeeze_output(self.problem.kind, torch.stack(predictions, 1))
 
     def by_presentation(self, episodes: FrozenEpisodes, at: Sequence[int] = (1, 2, 5, 10)) -> dict[int, float]:
-        """Accuracy when a class is presented for the first, second, … time: the paper's Table 1.
+        """Accuracy when a class is presented for the first, second, … time: Table 1 of the paper.
 
-        All samples of an episode are one sequence, in random order. The paper's has 5 classes of 10 samples:
-        ``Episodes(data, n_shot=9, n_query=1, n_way=5)``, and a learner made with ``labels="shifted"``.
+        All samples of an episode are one sequence, in random order. Those of the paper have 5 classes of 10 samples:
+        ``Episodes(data, n_shot=9, n_query=1, n_way=5)``, with a learner made with ``labels="shifted"``.
 
         Args:
             episodes: of classification.
             at: which presentations.
 
         Returns:
-            Share of samples that were classified rightly, by presentation.
+            Share of samples that were classified correctly, by presentation.
 
         Raises:
-            ValueError: no classification, or no class comes as often.
+            ValueError: the problem is not a classification, or no class comes so often.
         """
         if self.problem.kind != "classification":
             raise ValueError(f"expected a classifier, as classes are presented, got a learner of {self.problem.kind}")
@@ -163,66 +157,52 @@ class MANN(Learner):
             raise ValueError(f"expected episodes of {self.problem}, got {episodes.problem}")
         right, counts = list[Tensor](), list[Tensor]()
         for batch in episodes.batches():
-            x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+            x, y = batch.samples()
             order = reading_order(y.shape[1], self.seed)
             x, y = x[:, order], y[:, order]
             with inference(self.network):
                 right.append(self._as_it_comes(self.scaling.x(x), y).argmax(-1) == y)
             counts.append(presentation(y))
-        return _share_by_count(torch.cat(right), torch.cat(counts), at)
+        all_right, count = torch.cat(right), torch.cat(counts)
+        often = int(count.max())
+        if not at or min(at) < 1 or max(at) > often:
+            raise ValueError(f"expected presentations from 1 to {often}, got {tuple(at)}; draw longer episodes")
+        return {n: all_right[count == n].float().mean().item() for n in at}
 
 
 def presentation(y: Tensor) -> Tensor:
-    """How often the class of each sample has come so far, itself included, in sequences of labels (tasks, steps)."""
-    seen = one_hot(y, int(y.max()) + 1).cumsum(1)
-    return seen.gather(-1, y[..., None])[..., 0].long()
-
-
-def _share_by_count(right: Tensor, counts: Tensor, at: Sequence[int]) -> dict[int, float]:
-    often = int(counts.max())
-    if not at or min(at) < 1 or max(at) > often:
-        raise ValueError(f"expected presentations from 1 to {often}, got {tuple(at)}; draw longer episodes")
-    return {n: right[counts == n].float().mean().item() for n in at}
+    """How often the class of each sample has come so far, the sample included, in sequences (tasks, steps)."""
+    return one_hot(y, int(y.max()) + 1).cumsum(1).gather(-1, y[..., None])[..., 0].long()
 
 
 # READING AND WRITING, FOR A BATCH OF TASKS
 
 
 def read_weights(keys: Tensor, memory: Tensor, strength: Tensor) -> Tensor:
-    """Softmax of cosine similarities (section 3.1), times a strength.
+    """Softmax (tasks, n, slots) of the cosine similarities of keys (tasks, n, width) with the memory (section 3.1).
 
-    Args:
-        keys: (tasks, n, width).
-        memory: (tasks, slots, width).
-        strength: (tasks, n).
-
-    Returns:
-        (tasks, n, slots), each summing to 1.
+    The similarities are multiplied by a strength (tasks, n) first.
     """
     cosine = normalize(keys, dim=-1, eps=SMALL) @ normalize(memory, dim=-1, eps=SMALL).transpose(1, 2)
     return (strength[..., None] * cosine).softmax(-1)
 
 
 def least_used(usage: Tensor, n: int) -> Tensor:
-    """The n slots of least usage (equation 21), of equal ones the first: (tasks, n, slots), 1 at each one's slot."""
+    """One-hot (tasks, n, slots) of the n slots of least usage, the first of equal ones first (equation 21)."""
     return one_hot(usage.detach().argsort(dim=-1, stable=True)[:, :n], usage.shape[-1])
 
 
 def write_weights(gate: Tensor, read_before: Tensor, least: Tensor) -> Tensor:
-    """Equation 22: between where was read a step ago and the least used slot.
+    """Equation 22: a mixture of the last reading's weights and the least used slots, both (tasks, heads, slots).
 
-    Args:
-        gate: (tasks, heads) sigmoid(alpha), in [0, 1].
-        read_before: (tasks, heads, slots) read weights of the step before.
-        least: (tasks, heads, slots), see `least_used`.
+    ``gate`` (tasks, heads) is sigmoid(alpha), the share of the last reading.
     """
     return gate[..., None] * read_before + (1 - gate[..., None]) * least
 
 
 def written(memory: Tensor, weights: Tensor, keys: Tensor, least: Tensor) -> Tensor:
-    """Equation 23: the memory (tasks, slots, width) with least used slots set to zero and keys added."""
-    kept = memory * (1 - least.sum(1))[..., None]
-    return kept + weights.transpose(1, 2) @ keys
+    """Equation 23: the memory (tasks, slots, width) with the least used slots set to zero and the keys added."""
+    return memory * (1 - least.sum(1))[..., None] + weights.transpose(1, 2) @ keys
 
 
 def next_usage(usage: Tensor, reads: Tensor, writes: Tensor, decay: float) -> Tensor:
@@ -230,9 +210,8 @@ def next_usage(usage: Tensor, reads: Tensor, writes: Tensor, decay: float) -> Te
     return decay * usage + reads.sum(1) + writes.sum(1)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What a glance at the memory gives, for each of some samples (tasks, samples, …)."""
+class _Reading(NamedTuple):
+    """What one reading of the memory gives, for each of some samples (tasks, samples, …)."""
 
     output: Tensor
     hidden: Tensor
@@ -244,7 +223,7 @@ class _Look:
 
 
 class _Memory(nn.Module):
-    """The backbone, the controller, and what it asks of the memory."""
+    """The backbone, the controller, its interface to the memory, and the output layer."""
 
     def __init__(self, backbone: nn.Module, features: int, labels: int, settings: MANNConfig) -> None:
         super().__init__()
@@ -255,7 +234,7 @@ class _Memory(nn.Module):
         self.head = nn.Linear(settings.controller + found, labels)
 
     def empty(self, tasks: int) -> MemoryState:
-        """Of tasks of which nothing has been read."""
+        """The state of tasks of which nothing has been read."""
         s, new = self.settings, self.head.weight.new_zeros
         return MemoryState(
             memory=new(tasks, s.slots, s.width),
@@ -266,8 +245,8 @@ class _Memory(nn.Module):
             cell=new(tasks, s.controller),
         )
 
-    def look(self, tokens: Tensor, state: MemoryState) -> _Look:
-        """Read for samples (tasks, samples, d), each as if it came next; nothing is written."""
+    def look(self, tokens: Tensor, state: MemoryState) -> _Reading:
+        """Read for samples (tasks, samples, d), each as the next sample; nothing is written."""
         tasks, n = tokens.shape[:2]
         s = self.settings
         hidden, cell, before = (
@@ -279,20 +258,14 @@ class _Memory(nn.Module):
         weights = read_weights(keys, state.memory, strength)
         read = (weights @ state.memory).view(tasks, n, -1)
         hidden, cell = hidden.view(tasks, n, -1), cell.view(tasks, n, -1)
-        return _Look(self.head(torch.cat([hidden, read], -1)), hidden, cell, keys, gate, weights, read)
+        return _Reading(self.head(torch.cat([hidden, read], -1)), hidden, cell, keys, gate, weights, read)
 
     def step(self, token: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
-        """Read for a sample (tasks, d), then write: what is said of it (tasks, outputs), and the state after it."""
+        """Read for a sample (tasks, d), then write: its prediction (tasks, outputs), and the state after it."""
         seen = self.look(token[:, None], state)
         least = least_used(state.usage, self.settings.heads)
         writes = write_weights(seen.gate, state.read_weights, least)
-        after = replace(
-            state,
-            memory=written(state.memory, writes, seen.keys, least),
-            usage=next_usage(state.usage, seen.weights, writes, self.settings.usage_decay),
-            read_weights=seen.weights,
-            read=seen.read[:, 0],
-            hidden=seen.hidden[:, 0],
-            cell=seen.cell[:, 0],
-        )
-        return seen.output[:, 0], after
+        memory = written(state.memory, writes, seen.keys, least)
+        usage = next_usage(state.usage, seen.weights, writes, self.settings.usage_decay)
+        read, hidden, cell = seen.read[:, 0], seen.hidden[:, 0], seen.cell[:, 0]
+        return seen.output[:, 0], MemoryState(memory, usage, seen.weights, read, hidden, cell)

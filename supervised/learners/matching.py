@@ -14,7 +14,6 @@ temperature, which the paper does not: without it, twenty cosines in [-1, 1] can
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +22,6 @@ from torch.nn.functional import normalize
 
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.predictor import Adapted
 
 SMALLEST_SHARE = 1e-6  # of attention, before its logarithm (chosen)
@@ -53,34 +51,23 @@ class Matching(Learner):
         return _Space(backbone, features, self.config)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        space = self.network
-        support, contextual = self._embed(support_x), _plain
-        if space.context is not None:
-            support = space.context.of_support(support)
-            contextual = space.context.of_queries
+        space, context, support = self.network, self.network.context, self._embed(support_x)
+        if context is not None:
+            support = context.of_support(support)
         keys = normalize(support, dim=-1)
 
         def similarity(x: Tensor) -> Tensor:  # (tasks, queries, support)
-            queries = normalize(contextual(self._embed(x), support), dim=-1)
+            z = self._embed(x)
+            queries = normalize(z if context is None else context.of_queries(z, support), dim=-1)
             return space.log_sharpness.exp() * queries @ keys.transpose(1, 2)
 
-        return self._reader(similarity, support_y, space)
-
-    def _reader(self, similarity: Callable[[Tensor], Tensor], y: Tensor, space: _Space) -> Adapted:
         if self.problem.kind == "regression":
-            return lambda x: (similarity(x).softmax(-1) @ y[..., None])[..., 0]
+            return lambda x: (similarity(x).softmax(-1) @ support_y[..., None])[..., 0]
         if self.problem.kind == "anomaly":
-            return lambda x: space.offset - similarity(x).logsumexp(-1) + torch.tensor(y.shape[1]).log()
-        values = one_hot(y, int(y.max()) + 1)
+            n = torch.tensor(support_y.shape[1])
+            return lambda x: space.offset - similarity(x).logsumexp(-1) + n.log()
+        values = one_hot(support_y, int(support_y.max()) + 1)
         return lambda x: (similarity(x).softmax(-1) @ values).clamp_min(SMALLEST_SHARE).log()
-
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.backbone, x, self.config.transductive)
-
-
-def _plain(queries: Tensor, support: Tensor) -> Tensor:
-    del support
-    return queries
 
 
 class _Space(nn.Module):
@@ -93,12 +80,7 @@ class _Space(nn.Module):
 
 
 class FullContext(nn.Module):
-    """Embeddings in view of the support set: section 2.1.2 and appendix A of the paper.
-
-    Args:
-        features: of the plain embedding.
-        reads: how often a query reads the support set.
-    """
+    """Embeddings in view of the support set: section 2.1.2 and appendix A of the paper."""
 
     def __init__(self, features: int, reads: int) -> None:
         super().__init__()

@@ -68,9 +68,8 @@ class MetaLSTM(Learner):
 
     def _output(self, weights: Tensor, x: Tensor) -> Tensor:
         """Outputs of a network with these weights (n_weights,) for samples of one task."""
-        return squeeze_output(
-            self.problem.kind, functional_call(self.network.body, self.network.as_dict(weights), (x,))
-        )
+        output = functional_call(self.network.body, self.network.as_dict(weights), (x,))
+        return squeeze_output(self.problem.kind, output)
 
     def _loss(self, weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output(weights, x), y)
@@ -97,22 +96,15 @@ State = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class UpdateRule(nn.Module):
-    """One step of the meta-learner on each of the weights (section 3.2).
-
-    Args:
-        hidden: units of the LSTM below the gates, or 0 for none.
-        first_lr: value of the input gate at first.
-    """
+    """One step of the meta-learner on each of the weights (section 3.2); see `MetaLSTMConfig` for its arguments."""
 
     def __init__(self, hidden: int, first_lr: float) -> None:
         super().__init__()
         self.hidden = hidden
         self.below = nn.LSTMCell(4, hidden) if hidden else None
         self.input_gate, self.forget_gate = nn.Linear((hidden or 4) + 2, 1), nn.Linear((hidden or 4) + 2, 1)
-        for gate, bias in (
-            (self.input_gate, math.log(first_lr / (1 - first_lr))),
-            (self.forget_gate, FIRST_BIAS_OF_F),
-        ):
+        first_bias_of_i = math.log(first_lr / (1 - first_lr))
+        for gate, bias in ((self.input_gate, first_bias_of_i), (self.forget_gate, FIRST_BIAS_OF_F)):
             nn.init.uniform_(gate.weight, -FIRST_WEIGHTS, FIRST_WEIGHTS)
             nn.init.constant_(gate.bias, bias)
 
@@ -122,16 +114,12 @@ class UpdateRule(nn.Module):
         return none, none, below, below
 
     def forward(self, weights: Tensor, gradient: Tensor, loss: Tensor, state: State) -> tuple[Tensor, State]:
-        """Equation 2 with c = weights and c~ = -gradient.
+        """Weights and state after a step: equation 2 with c = weights and c~ = -gradient.
 
         Args:
-            weights: (tasks, weights).
-            gradient: (tasks, weights).
+            weights: (tasks, weights), as ``gradient``.
             loss: (tasks,).
             state: of the step before.
-
-        Returns:
-            Weights and state after the step.
         """
         i, f, hidden, cell = state
         of_loss = (part[:, None].expand_as(gradient) for part in logarithm_and_sign(loss))

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.predictor import Adapted
 
 
@@ -48,8 +47,7 @@ class Prototypical(Learner):
         return _Space(backbone, features, self.config.ridge)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        space = self.network
-        z = self._embed(support_x)
+        space, z = self.network, self._embed(support_x)
         if self.problem.kind == "regression":
             weights, offset = ridge_head(z, support_y, space.log_ridge.exp())
             return lambda x: (self._embed(x) @ weights)[..., 0] + offset
@@ -58,9 +56,6 @@ class Prototypical(Learner):
         if self.problem.kind == "classification":
             return lambda x: -squared_distances(self._embed(x), centres)
         return lambda x: space.log_scale.exp() * squared_distances(self._embed(x), centres)[..., 0] - space.offset
-
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.backbone, x, self.config.transductive)
 
 
 class _Space(nn.Module):
@@ -85,12 +80,9 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ridge_head(z: Tensor, y: Tensor, penalty: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Ridge regression of y (tasks, n) on z (tasks, n, d), the offset not penalised.
+    """Weights (tasks, d, 1) and offset (tasks, 1) of the ridge regression of y (tasks, n) on z (tasks, n, d).
 
-    Solved in the n dimensions of the support set (Woodbury), which are few.
-
-    Returns:
-        Weights (tasks, d, 1) and offset (tasks, 1).
+    The offset is not penalised. Solved in the n dimensions of the support set (Woodbury), which are few.
     """
     z_mean, y_mean = z.mean(1, keepdim=True), y.mean(1, keepdim=True)
     centred = z - z_mean

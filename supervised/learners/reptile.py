@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,7 @@ class ReptileConfig(LearnerConfig):
 
 
 class Reptile(Learner):
-    """Reptile; see the module's docstring. An anomaly learner cannot be had from it: support sets have one label.
-
-    Attributes:
-        test_steps: inner steps that `adapt` takes; may be set at any time.
-    """
+    """Reptile; see the module's docstring. An anomaly learner cannot be had from it: support sets have one label."""
 
     config_class = ReptileConfig
     kinds = ("classification", "regression")
@@ -70,11 +66,10 @@ class Reptile(Learner):
         return torch.optim.SGD(self.network.parameters(), lr=self.config.learning_rate)
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = batch.samples()
         weights, loss = self._train_tasks(x, y, self.config.inner_steps, self.generator)
-        moves = {name: w - weights[name].mean(0) for name, w in self.network.named_parameters()}
         for name, w in self.network.named_parameters():
-            w.grad = moves[name].detach()
+            w.grad = (w - weights[name].mean(0)).detach()
         return self._clipped_step(loss)
 
     def _train_tasks(self, x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> tuple[Weights, float]:
@@ -84,9 +79,8 @@ class Reptile(Learner):
         squares = {k: torch.zeros_like(w) for k, w in weights.items()}
         losses: list[float] = []
         each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
-        for step, rows in enumerate(
-            minibatches(x.shape[1], min(self.config.inner_batch, x.shape[1]), steps, generator)
-        ):
+        batches = minibatches(x.shape[1], min(self.config.inner_batch, x.shape[1]), steps, generator)
+        for step, rows in enumerate(batches):
             gradient, loss = each(weights, x[:, rows], y[:, rows])
             weights = self._step(weights, squares, gradient, step)
             losses.append(float(loss.mean()))
@@ -106,12 +100,6 @@ class Reptile(Learner):
 
     def _loss(self, weights: Weights, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output(weights, x), y)
-
-    def _more_state(self) -> dict[str, Any]:
-        return {"test_steps": self.test_steps}
-
-    def _set_more_state(self, state: dict[str, Any]) -> None:
-        self.test_steps = state["test_steps"]
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         # A generator of its own: the same support set always gives the same predictor.

@@ -11,14 +11,14 @@ from metaenv.supervised.data.problem import Problem, one_hot
 def reading_order(n: int, seed: int) -> Tensor:
     """(n,) the order in which a support set of n is read, always the same one.
 
-    Episodes come in random order, but a support set of one's own is often sorted by class, which a reader that was
-    trained on episodes has never seen.
+    Episodes come in random order, but a user's support set is often sorted by class, which a learner that was trained
+    on episodes has never seen.
     """
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
 def label_input(problem: Problem, y: Tensor) -> Tensor:
-    """Labels (tasks, samples) as a network takes them in, (tasks, samples, n_outputs): one-hot, or the number."""
+    """Labels (tasks, samples) as inputs of a network, (tasks, samples, n_outputs): one-hot, or the number."""
     if problem.kind == "classification":
         return one_hot(y, problem.n_outputs)
     return y.float()[..., None]

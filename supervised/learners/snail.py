@@ -2,22 +2,21 @@
 
 ICLR 2018, https://arxiv.org/abs/1707.03141
 
-A task is a sequence: the samples of the support set with their labels, then a query without. Temporal convolutions
-bring together what stands near, causal attention finds what was read anywhere before, and the two alternate (section 3
-and its figures). There is no rule of adaptation: reading is all of it.
+A task is a sequence: the samples of the support set with their labels, then a query without a label. Temporal
+convolutions combine neighbouring samples, causal attention retrieves any sample that was read before, and the two
+alternate (section 3 and its figures). There is no separate rule of adaptation: the network adapts by reading.
 
-In the paper a sequence has one query, its last element. Here all queries of a task are asked at once, each as the last
-element of a sequence of its own: it sees the support set and itself, as there, and no other query.
+In the paper a sequence has one query, its last element. Here all queries of a task are evaluated together, each as the
+last element of a sequence of its own: it sees the support set and itself, as in the paper, and no other query.
 
-The convolutions of a TC block are dilated by 1, 2, 4, … here; begun with 2, they would skip every odd step.
-A flag marks the query, as zeros would be a label in regression. Anomalies are learned like classes, from episodes with
-anomalous queries.
+The convolutions of a TC block have dilations of 1, 2, 4, … here; if they began with 2, they would skip every odd step.
+A flag marks the query, because zeros would be a valid label in regression. Anomalies are learned like classes, from
+episodes with anomalous queries.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,36 +26,35 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from metaenv.supervised.data.problem import squeeze_output
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.backbones import embed
 from metaenv.supervised.learners.sequence import label_input, reading_order
 from metaenv.supervised.predictor import Adapted
 
 PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
-"""Sizes usually quoted for Omniglot and miniImageNet there (not checked against its appendix), for
+"""The sizes usually quoted for the paper's Omniglot and miniImageNet (not checked against its appendix), for
 ``make_learner("snail", problem, **PAPER)``."""
 
 
 @dataclass(frozen=True)
 class SNAILConfig(LearnerConfig):
-    """Settings of `SNAIL`. Sizes are chosen for one core; for the paper's, see `PAPER`."""
+    """Settings of `SNAIL`. The sizes are chosen for one core; those of the paper are in `PAPER`."""
 
     embedding: int = 64
-    """Features of a sample that enter the sequence."""
+    """Features of a sample in the sequence."""
     filters: int = 32
     """Channels that each convolution adds."""
     keys: tuple[int, ...] = (32, 64, 64)
-    """Width of the keys of each attention block; between two of them is a block of temporal convolutions."""
+    """Width of the keys of each attention block; a block of temporal convolutions lies between two of them."""
     values: tuple[int, ...] = (32, 64, 64)
-    """Width of what each attention block reads, and adds."""
+    """Width of the values of each attention block, which it appends."""
     span: int = 32
-    """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all, so that longer support
-    sets are read whole."""
+    """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all steps, so that longer
+    support sets are read as a whole."""
 
 
 class SNAIL(Learner):
     """Simple neural attentive learner; see the module's docstring.
 
-    The support set is read in an order that the seed draws, and which other samples stand near matters a little.
+    The support set is read in an order that the seed draws. The order matters a little, through the convolutions.
     """
 
     config_class = SNAILConfig
@@ -85,17 +83,14 @@ class SNAIL(Learner):
 
         return ask
 
-    def _embed(self, x: Tensor) -> Tensor:
-        return embed(self.network.embedding, x, self.config.transductive)
-
 
 class _Reader(nn.Module):
-    """Embedding of samples, the blocks over a sequence of them, and the output."""
+    """The embedding of samples, the blocks over a sequence of them, and the output layer."""
 
-    def __init__(self, embedding: nn.Module, labels: int, settings: SNAILConfig) -> None:
+    def __init__(self, backbone: nn.Module, labels: int, settings: SNAILConfig) -> None:
         super().__init__()
-        self.embedding = embedding
-        size, blocks = settings.embedding + labels + 1, list[Block]()
+        self.backbone = backbone
+        size, blocks = settings.embedding + labels + 1, list[DenseBlock | AttentionBlock]()
         for i, (key, value) in enumerate(zip(settings.keys, settings.values, strict=True)):
             if i > 0:
                 convolutions = temporal_convolutions(size, settings.filters, settings.span)
@@ -107,7 +102,7 @@ class _Reader(nn.Module):
         self.head = nn.Linear(size, labels)
 
     def read(self, tokens: Tensor) -> list[Tensor]:
-        """What each block saw of a support set (tasks, support, d): all that a query needs to know of it."""
+        """The input of each block for a support set (tasks, support, d): all that a query needs of it."""
         seen: list[Tensor] = []
         for block in self.blocks:
             seen.append(tokens)
@@ -115,32 +110,19 @@ class _Reader(nn.Module):
         return seen
 
     def ask(self, tokens: Tensor, past: list[Tensor]) -> Tensor:
-        """Outputs (tasks, queries, outputs) for queries (tasks, queries, d), each the step after the past."""
+        """Outputs (tasks, queries, outputs) for queries (tasks, queries, d), each the step after the support set."""
         for block, seen in zip(self.blocks, past, strict=True):
-            assert isinstance(block, Block)
+            assert isinstance(block, DenseBlock | AttentionBlock)
             tokens = block.after(tokens, seen)
         return self.head(tokens)
 
 
-class Block(nn.Module, ABC):
-    """Appends features to each step of a sequence, made of that step and those before it."""
-
-    @abstractmethod
-    def forward(self, h: Tensor) -> Tensor:
-        """A sequence (tasks, steps, d) with more features."""
-
-    @abstractmethod
-    def after(self, queries: Tensor, past: Tensor) -> Tensor:
-        """The same for queries (tasks, queries, d), each of which is the next step after the past (tasks, steps, d)."""
-
-
-class DenseBlock(Block):
+class DenseBlock(nn.Module):
     """A causal convolution of two steps, ``dilation`` apart, with a gate (section 3.1).
 
-    Args:
-        size: features of a step.
-        dilation: steps between the two ("R").
-        filters: features that are appended ("D").
+    It appends features to each step (tasks, steps, d) of a sequence. `after` does the same to queries (tasks, queries,
+    d), each of which is the next step after the past. ``size`` is the number of features of a step, ``dilation`` the
+    number of steps between the two ("R"), ``filters`` the number of features that are appended ("D").
     """
 
     def __init__(self, size: int, dilation: int, filters: int) -> None:
@@ -161,19 +143,16 @@ class DenseBlock(Block):
         return torch.cat([h, signal.tanh() * gate.sigmoid()], -1)
 
 
-def temporal_convolutions(size: int, filters: int, span: int) -> list[Block]:
-    """Dense blocks of dilations 1, 2, 4, … that together see ``span`` steps: the TC block (section 3.1)."""
+def temporal_convolutions(size: int, filters: int, span: int) -> list[DenseBlock]:
+    """Dense blocks with dilations of 1, 2, 4, … that together reach ``span`` steps: the TC block (section 3.1)."""
     depth = max(1, math.ceil(math.log2(span)))
     return [DenseBlock(size + i * filters, 2**i, filters) for i in range(depth)]
 
 
-class AttentionBlock(Block):
-    """Softmax attention to this step and all before it (section 3.1).
+class AttentionBlock(nn.Module):
+    """Softmax attention to this step and all before it (section 3.1), with the two methods of `DenseBlock`.
 
-    Args:
-        size: features of a step.
-        key: width of keys and queries ("K").
-        value: features that are appended ("V").
+    ``key`` is the width of keys and queries ("K"), ``value`` the number of features that are appended ("V").
     """
 
     def __init__(self, size: int, key: int, value: int) -> None:

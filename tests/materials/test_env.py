@@ -107,8 +107,8 @@ def test_full_variant_takes_eleven_numbers():
     [
         ({"variant": "ful"}, "Did you mean 'full'"),
         ({"feedback": "phase"}, "Did you mean 'phases'"),
-        ({"noise_factor": -1}, "between 0 and 10"),
-        ({"noise_factor": float("nan")}, "between 0 and 10"),
+        ({"noise_factor": -1}, "from 0 to 10"),
+        ({"noise_factor": float("nan")}, "from 0 to 10"),
         ({"split": "ood-hott"}, "Did you mean 'ood-hot'"),
     ],
 )

@@ -88,10 +88,10 @@ def test_a_masked_action_means_hold():
 def test_regrinding_halves_the_particles_and_speeds_formation():
     env = made()
     push(env, *[HEAT] * 8, *[COOL] * 4)
-    before = env._rate_parameters.offset.copy()
+    before = env._rates.offset.copy()
     push(env, REGRIND)
     assert (env._particle == START_UM / 2).all()
-    gain = env._rate_parameters.offset[1] - before[1]
+    gain = env._rates.offset[1] - before[1]
     np.testing.assert_allclose(gain, TASKS.contact_exponent * np.log(2))
 
 
@@ -111,9 +111,9 @@ def test_regrinding_takes_an_hour(fired):
 
 
 def test_regrinding_speeds_evaporation_as_the_surface_grows(fired):
-    before = fired._rate_parameters.offset[VOLATILISATION].copy()
+    before = fired._rates.offset[VOLATILISATION].copy()
     push(fired, REGRIND)
-    np.testing.assert_allclose(fired._rate_parameters.offset[VOLATILISATION] - before, np.log(2))
+    np.testing.assert_allclose(fired._rates.offset[VOLATILISATION] - before, np.log(2))
 
 
 def test_regrinding_breaks_the_grains(fired):
@@ -139,7 +139,7 @@ def test_signals_are_cheap_until_the_end():
 
 @pytest.mark.parametrize("settings", [{"noise_factor": -1.0}, {"max_steps": 1}])
 def test_bad_settings_are_refused(settings):
-    with pytest.raises(ValueError, match=r"between 0 and 10|at least two"):
+    with pytest.raises(ValueError, match=r"from 0 to 10|at least two"):
         gym.make_vec(ID, num_envs=1, **settings)
 
 

@@ -15,11 +15,8 @@ from metaenv.telescope.baselines import (
     prior,
 )
 from metaenv.telescope.references import (
-    clairvoyant,
-    conditions_known,
+    InformedPolicy,
     play_references,
-    task_oracle,
-    values_known,
 )
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.tasks import TargetSelectionDistribution
@@ -36,9 +33,9 @@ def scores():
         "random": RandomPolicy(),
         "fixed": FlatValues(),
         "bayes": BayesLinear(optimism=1.0),
-        "values": values_known(),
-        "oracle": task_oracle(),
-        "clairvoyant": clairvoyant(),
+        "values": InformedPolicy(knows_conditions=False),
+        "oracle": InformedPolicy(),
+        "clairvoyant": InformedPolicy(clairvoyant=True),
     }
     return {k: play_trials(p, VectorTrial(TargetSelectionVectorEnv(N)), tasks, 0).scores for k, p in playing.items()}
 
@@ -61,7 +58,7 @@ def test_in_depth_conditions_matter():
     tasks = TargetSelectionDistribution("depth").frozen("test").tasks.take(np.arange(64))
     fixed, conditions, oracle = (
         play_trials(policy, VectorTrial(TargetSelectionVectorEnv(64, "depth"), episodes=1), tasks, 0).scores.mean()
-        for policy in (FlatValues(), conditions_known(), task_oracle())
+        for policy in (FlatValues(), InformedPolicy(knows_values=False), InformedPolicy())
     )
     assert oracle > fixed and conditions - fixed > 0.25 * (oracle - fixed)
 

@@ -79,20 +79,16 @@ class TargetList:
         for name in ("ra", "dec", "magnitude", "priority", "value", "label"):
             if getattr(self, name).shape != (n,):
                 raise TaskError(f"expected {n} numbers of {name}, one a target, got shape {getattr(self, name).shape}")
-        self._check("ra", 0.0, 2 * np.pi, "rad; is it in degrees or hours?")
-        self._check("dec", -np.pi / 2, np.pi / 2, "rad; is it in degrees?")
-        self._check("magnitude", *MAGNITUDES, "V mag")
-        self._check("priority", -1e9, 1e9, "")
-        self._check("value", 1e-12, 1e12, "")
-        if repeated := _repeated(self.names):
+        for name, low, high, unit in (
+            ("ra", 0.0, 2 * np.pi, " rad; is it in degrees or hours?"),
+            ("dec", -np.pi / 2, np.pi / 2, " rad; is it in degrees?"),
+            ("magnitude", *MAGNITUDES, " V mag"),
+            ("priority", -1e9, 1e9, ""),
+            ("value", 1e-12, 1e12, ""),
+        ):
+            _check_range(name, self.names, getattr(self, name), low, high, unit)
+        if repeated := sorted({self.names[i] for i in _again(self.names)}):
             raise TaskError(f"targets must have different names, these come more than once: {_some(repeated)}")
-
-    def _check(self, name: str, low: float, high: float, unit: str) -> None:
-        given = getattr(self, name)
-        if (bad := ~((low <= given) & (given <= high))).any():  # NaN fails both
-            i = int(np.flatnonzero(bad)[0])
-            raise TaskError(f"expected {name} from {low:g} to {high:g} {unit}".rstrip() + f", got {given[i]} for "
-                            f"{self.names[i]!r}")  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.names)
@@ -119,8 +115,9 @@ class TargetList:
         """
         n = len(names)
         ra, dec, mag = (_all(x, n) for x in (ra_deg, dec_deg, magnitude))
-        _degrees("ra", names, ra, 0.0, 360.0)
-        _degrees("dec", names, dec, -90.0, 90.0)
+        for axis, given, low, high in (("ra", ra, 0.0, 360.0), ("dec", dec, -90.0, 90.0)):
+            if given.shape == (n,):  # other shapes are refused by the list itself
+                _check_range(axis, names, given, low, high, " deg")
         order, worth = _order_and_worth(
             None if priority is None else _all(priority, n), None if value is None else _all(value, n), n
         )
@@ -177,8 +174,9 @@ def read_targets(
         ImportError: Astropy is not installed.
         TaskError: a file that cannot be read, a column that is missing (the nearest is named), or a bad row.
     """
-    _choice("several", several, ("refuse", "first"))
-    _choice("invalid", invalid, ("refuse", "drop"))
+    for name, given, options in (("several", several, ("refuse", "first")), ("invalid", invalid, ("refuse", "drop"))):
+        if given not in options:
+            raise TaskError(f"no choice {given!r} of {name}.{nearest(given, options)}")
     table = _table(Path(path), file_format)
     found = _columns(list(table.colnames), dict(columns or {}))
     if not len(table):
@@ -342,10 +340,6 @@ def _again(names: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(names) if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
 
 
-def _repeated(names: Sequence[str]) -> list[str]:
-    return sorted({names[i] for i in _again(names)})
-
-
 def _some(items: Sequence[str], most: int = 5) -> str:
     return ", ".join(map(repr, items[:most])) + (f" and {len(items) - most} more" if len(items) > most else "")
 
@@ -355,12 +349,7 @@ def _all(numbers: ArrayLike, n: int) -> Floats:
     return np.full(n, float(given)) if given.ndim == 0 else given
 
 
-def _degrees(what: str, names: Sequence[str], given: Floats, low: float, high: float) -> None:
-    if given.shape == (len(names),) and (bad := ~((low <= given) & (given <= high))).any():
+def _check_range(what: str, names: Sequence[str], given: Floats, low: float, high: float, unit: str) -> None:
+    if (bad := ~((low <= given) & (given <= high))).any():  # NaN fails both
         i = int(np.flatnonzero(bad)[0])
-        raise TaskError(f"expected {what} from {low:g} to {high:g} deg, got {given[i]} for {names[i]!r}")
-
-
-def _choice(name: str, given: str, options: tuple[str, ...]) -> None:
-    if given not in options:
-        raise TaskError(f"no choice {given!r} of {name}.{nearest(given, options)}")
+        raise TaskError(f"expected {what} from {low:g} to {high:g}{unit}, got {given[i]} for {names[i]!r}")

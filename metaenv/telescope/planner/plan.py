@@ -21,7 +21,7 @@ from metaenv.telescope.planner.assignment_bound import AssignmentPolicy
 from metaenv.telescope.planner.catalogue import TargetList, read_targets
 from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv, Where
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
-from metaenv.telescope.references import clairvoyant
+from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds
 from metaenv.telescope.sim.julian_dates import iso
@@ -147,7 +147,7 @@ def planners() -> dict[str, Policy]:
     priorities, and those called Bayes learn them in rehearsals.
     """
     return {
-        GREEDY: clairvoyant(),
+        GREEDY: InformedPolicy(clairvoyant=True),
         "assignment": AssignmentPolicy(),
         "priority": PriorityPolicy(),
         "sequential": SequentialPolicy(),

@@ -169,10 +169,6 @@ def cloud_path(first: NDArray[np.int8], transition: Floats, uniform: Floats) -> 
     limits = np.cumsum(transition, axis=2)[:, None]
     u = uniform[:, :, None]
     following = (u >= limits[..., 0]).astype(np.int8) + (u >= limits[..., 1])  # (n, T, 3) by the state before
-    if len(uniform) == 1:  # lists are quicker for one night
-        state, known = int(first[0]), following[0].tolist()
-        states = [state, *(state := known[t][state] for t in range(1, len(known)))]
-        return np.array([states], np.int8)
     path, rows = np.empty(uniform.shape, np.int8), np.arange(len(uniform))
     path[:, 0] = first
     for t in range(1, uniform.shape[1]):

@@ -7,9 +7,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from toy_problems import episodes_of
 
-from metaenv.supervised.baselines.gp import TaskGP, TaskGPConfig
+from metaenv.supervised.baselines import gp
 from metaenv.supervised.baselines.simple import PENALTIES, best_ridge, logistic_regression
 from metaenv.supervised.data.problem import Problem, one_hot
+from metaenv.supervised.learner import LearnerConfig
 from metaenv.supervised.registry import make_learner
 
 
@@ -61,12 +62,13 @@ def test_a_tie_of_votes_goes_to_the_nearer():
     assert predictor([[0.4], [0.6]]).labels.tolist() == [0, 1]
 
 
-def test_gaussian_process_is_that_of_scikit_learn():
+def test_gaussian_process_is_that_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(gp, "LENGTH_SCALES", (0.7,))
+    monkeypatch.setattr(gp, "NOISES", (0.01,))
     rng = np.random.default_rng(3)
     x, q = rng.uniform(-2, 2, size=(12, 2)), rng.uniform(-2, 2, size=(5, 2))
     y = np.sin(x[:, 0]) + 0.1 * rng.normal(size=12)
-    config = TaskGPConfig(scale="none", length_scales=(0.7,), noises=(0.01,))
-    prediction = TaskGP(Problem("regression", (2,)), config).adapt(x, y)(q)
+    prediction = make_learner("gp", Problem("regression", (2,)), scale="none").adapt(x, y)(q)
     # The signal's variance of greatest likelihood, at the given length scale and noise.
     centred, length = y - y.mean(), 0.7 * np.sqrt(2)
     kernel = RBF(length)(x) + 0.01 * np.eye(12)
@@ -83,12 +85,12 @@ def test_gaussian_process_takes_the_likeliest_of_the_grid():
     rng = np.random.default_rng(4)
     x = rng.uniform(-2, 2, size=(10, 1))
     y = np.sin(2 * x[:, 0])
-    learner = TaskGP(Problem("regression", (1,)), TaskGPConfig(scale="none"))
+    learner = gp.TaskGP(Problem("regression", (1,)), LearnerConfig(scale="none"))
     distances = torch.tensor((x - x.T) ** 2)[None]
     scale, noise = learner._fit(distances, torch.tensor(y - y.mean())[None], 1)
     best = {}
-    for s in learner.config.length_scales:
-        for v in learner.config.noises:
+    for s in gp.LENGTH_SCALES:
+        for v in gp.NOISES:
             kernel = RBF(s)(x) + v * np.eye(10)
             signal = (y - y.mean()) @ np.linalg.solve(kernel, y - y.mean()) / 10
             model = GaussianProcessRegressor(

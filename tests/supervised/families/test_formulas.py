@@ -103,4 +103,4 @@ def test_a_formula_alone_has_the_features_that_it_has_among_others():
     formulas = ["NaCl", "Ca10(PO4)6(OH)2", "W"]
     together = formula_features(formulas)
     assert np.allclose(np.concatenate([formula_features([f]) for f in formulas]), together, rtol=1e-12, atol=1e-12)
-    assert np.allclose(fractions(formulas).sum(axis=1), 1)
+    assert np.allclose(fractions([parse_formula(f) for f in formulas]).sum(axis=1), 1)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metaenv.supervised.families import light_curve_light, light_curve_stars, light_curve_transients
-from metaenv.supervised.families.light_curve_files import read_plasticc
+from metaenv.supervised.families import light_curve_light, light_curve_models
 from metaenv.supervised.families.light_curve_models import FAMILIES
 from metaenv.supervised.families.light_curve_survey import (
     FEATURES,
@@ -21,7 +20,7 @@ from metaenv.supervised.families.light_curve_survey import (
     sequences,
     simulate,
 )
-from metaenv.supervised.families.light_curves import LightCurves
+from metaenv.supervised.families.light_curves import LightCurves, read_plasticc
 from metaenv.supervised.families.rare_transients import RareTransients, families_of
 
 
@@ -34,7 +33,7 @@ def test_microlensing_at_one_einstein_radius_gives_1_34():
     visits = light_curve_light.Visits(np.array([[0.0, 450.0, 900.0]]), np.full((1, 3), 2), 900.0, 24.0)
     unit = np.full((1, light_curve_light.N_UNIT), 0.5)
     unit[0, 1], unit[0, 2], unit[0, 3] = 1.0, (0.5 + 0.1) / 1.1, 1.0  # u0 = 1, the peak at 450 days, no blend
-    light = light_curve_stars.microlensing(unit, visits, np.random.default_rng(0))
+    light = light_curve_models.microlensing(unit, visits, np.random.default_rng(0))
     assert light.flux[0, 1] / light.constant[0, 1] + 1 == pytest.approx(3 / np.sqrt(5), rel=1e-6)
     assert abs(light.flux[0, 0] / light.constant[0, 0]) < 1e-4
 
@@ -48,7 +47,7 @@ def test_distances_are_those_of_flat_cosmology():
 def test_supernovae_peak_where_bazin_says():
     t = np.linspace(-30, 90, 4001)[None]
     for rise, fall in ((4.0, 17.0), (5.0, 30.0)):
-        light = light_curve_transients.bazin(t, np.array([[rise]]), np.array([[fall]]))
+        light = light_curve_models.bazin(t, np.array([[rise]]), np.array([[fall]]))
         assert light.max() == pytest.approx(1.0, abs=1e-3) and abs(t[0, light.argmax()]) < 0.1
 
 

@@ -12,7 +12,7 @@ from metaenv.telescope.planner.assignment_bound import (
     rewards_without_slews,
 )
 from metaenv.telescope.planner.schedulers import PriorityPolicy
-from metaenv.telescope.references import clairvoyant
+from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.tasks import TargetSelectionDistribution
 from metaenv.trial import VectorTrial
@@ -61,7 +61,11 @@ def test_no_policy_earns_more():
     bounds = bounds_of(tasks)
     assert bounds.shape == (12, 5)
     scores = {}
-    for name, policy in {"greedy": clairvoyant(), "assigned": AssignmentPolicy(), "queue": PriorityPolicy()}.items():
+    for name, policy in {
+        "greedy": InformedPolicy(clairvoyant=True),
+        "assigned": AssignmentPolicy(),
+        "queue": PriorityPolicy(),
+    }.items():
         scores[name] = play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8)), tasks, 0).scores
         assert (scores[name] <= bounds + 1e-5).all()
     assert (bounds > 0).mean() > 0.8  # some nights are shut

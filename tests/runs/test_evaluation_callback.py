@@ -10,13 +10,13 @@ import torch
 from stable_baselines3.common.callbacks import EvalCallback
 
 from metaenv import make_trials
-from metaenv.agents.evaluation_callback import EvaluationCallback
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.evaluation import first_tasks
 from metaenv.policies import AgentPolicy, play_trials
+from metaenv.runs.evaluation_callback import EvaluationCallback
 from metaenv.sb3 import SB3VecEnv
 
 SMALL = {
