@@ -1,7 +1,7 @@
 """metaenv: Gymnasium environments whose tasks come from a distribution of scientific problems."""
 
 from metaenv.env import MetaEnv
-from metaenv.registry import ENVIRONMENTS, full_id, register_all
+from metaenv.registry import ENVIRONMENTS, full_id, register_all, task_from_json
 from metaenv.tasks import (
     FrozenTasks,
     Labelled,
@@ -10,11 +10,12 @@ from metaenv.tasks import (
     TaskBatch,
     TaskDistribution,
     TaskSampler,
+    task_id,
 )
 from metaenv.trial import Trial, VectorTrial, make_trials
 from metaenv.vector import BatchedEnv
 from metaenv.version import __version__
-from metaenv.wrappers import ObserveTask, VectorObserveTask
+from metaenv.wrappers import ObserveMask, ObserveTask, VectorObserveMask, VectorObserveTask
 
 register_all()
 
@@ -24,6 +25,7 @@ __all__ = [
     "FrozenTasks",
     "Labelled",
     "MetaEnv",
+    "ObserveMask",
     "ObserveTask",
     "Reference",
     "Task",
@@ -31,10 +33,13 @@ __all__ = [
     "TaskDistribution",
     "TaskSampler",
     "Trial",
+    "VectorObserveMask",
     "VectorObserveTask",
     "VectorTrial",
     "__version__",
     "full_id",
     "make_trials",
     "register_all",
+    "task_from_json",
+    "task_id",
 ]

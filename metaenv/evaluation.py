@@ -21,7 +21,8 @@ from metaenv.files import write_text
 from metaenv.markdown import interval_cell, table
 from metaenv.policies import Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
-from metaenv.tasks import FrozenTasks
+from metaenv.task_sets import task_batch
+from metaenv.tasks import FrozenTasks, Task, TaskBatch
 from metaenv.trial import VectorTrial, make_trials
 from metaenv.typing import Floats
 
@@ -141,9 +142,10 @@ def evaluate(
     best_fixed: str | None = None,
     progress: Progress | None = None,
     episodes: int | None = None,
+    tasks: FrozenTasks | TaskBatch | Sequence[Task] | None = None,
     **settings: Any,
 ) -> Evaluation:
-    """Let policies play the frozen tasks of a split.
+    """Let policies play the frozen tasks of a split, or tasks of one's own.
 
     Args:
         policies: by name; a sequence of policies is one method trained with several seeds.
@@ -155,6 +157,8 @@ def evaluate(
         best_fixed: name of the policy that is the best fixed rule, for the adaptation score.
         progress: called with (tasks done, tasks in all) for each policy.
         episodes: of a trial; the environment's own number by default.
+        tasks: instead of the split's list. Random play and the oracle are then scored here, which may take a while,
+            unless they come with a `FrozenTasks`.
         **settings: of the environment.
 
     Raises:
@@ -166,7 +170,7 @@ def evaluate(
         return make_trials(env_id, CHUNK, episodes, split=split, **getattr(policy, "trial_options", {}), **settings)
 
     env = trials(RandomPolicy())
-    frozen = first_tasks(env.distribution.frozen(split), n_tasks)
+    frozen = first_tasks(_listed(env, split, tasks), n_tasks)
     kept = tuple(k for k in shots if k <= env.episodes)
     if best_fixed is not None and best_fixed not in policies:
         raise KeyError(f"best_fixed={best_fixed!r} is not one of the policies {list(policies)}")
@@ -180,7 +184,17 @@ def evaluate(
         returns[name] = np.stack([trial_returns(r, env.trial_state.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
     rows = [make_row(name, v, frozen, fixed, returns[name]) for name, v in values.items()]
-    return Evaluation(env_id, split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
+    return Evaluation(env_id, frozen.split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
+
+
+def _listed(env: VectorTrial, split: str, tasks: FrozenTasks | TaskBatch | Sequence[Task] | None) -> FrozenTasks:
+    """The tasks to play, with their references."""
+    if tasks is None:
+        return env.distribution.frozen(split)
+    if isinstance(tasks, FrozenTasks):
+        return tasks
+    batch = task_batch(tasks, env.distribution)
+    return FrozenTasks("given", batch, env.distribution.reference(batch), batch.sha256)
 
 
 def make_row(

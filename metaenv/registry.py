@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
-from metaenv.errors import nearest
+from metaenv.errors import TaskError, nearest
+from metaenv.tasks import Task
 
 NAMESPACE = "metaenv"
 
@@ -58,6 +61,34 @@ def full_id(name: str) -> str:
             raise ValueError(f"no environment {name!r}.{nearest(short.rpartition('-v')[0] or short, names())}")
         short = versions[-1]
     return f"{NAMESPACE}:{NAMESPACE}/{short}"
+
+
+def task_from_json(text: str) -> Task:
+    """The task of any registered environment that `Task.to_json` has written.
+
+    The families of this package are found by their names; another project's module must have been imported.
+
+    Raises:
+        TaskError: text that is not such a task, or of a family that no imported module defines.
+    """
+    try:
+        family = json.loads(text)["family"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise TaskError(f"expected a task as JSON with its family, got {str(text)[:60]!r} ({error})") from error
+    for module in (None, *sorted({module for module, _, _ in ENVIRONMENTS.values()})):
+        if module is not None:
+            importlib.import_module(module)
+        for kind in _kinds_of(Task):
+            if getattr(kind, "family", None) == family:
+                return kind.from_json(text)
+    known = {kind.family for kind in _kinds_of(Task) if hasattr(kind, "family")}
+    raise TaskError(f"no family of tasks {family!r}.{nearest(str(family), known)}")
+
+
+def _kinds_of(kind: type[Task]) -> Iterator[type[Task]]:
+    for derived in kind.__subclasses__():
+        yield derived
+        yield from _kinds_of(derived)
 
 
 def vector_class(name: str) -> Any:

@@ -29,7 +29,7 @@ from metaenv.actions import check_actions
 from metaenv.errors import TaskError, nearest
 from metaenv.layout import ObservationLayout
 from metaenv.rng import Streams, TaskStreams
-from metaenv.task_sets import GivenTasks, chosen_distribution, task_batch
+from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
@@ -46,6 +46,10 @@ DECLARATIONS = (
     *("episode_length", "reward_range"),
 )
 """What an environment declares and its wrappers copy."""
+NO_NP_RANDOM = (
+    "this vector environment has no np_random: its sub-environments draw from streams of their own, which "
+    "reset(seed=…) seeds; to save and restore them, pickle or deepcopy the environment"
+)
 OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
 AUTORESET = AutoresetMode.NEXT_STEP
 """How finished sub-environments begin anew by default, as in Gymnasium's own vector environments."""
@@ -145,7 +149,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"no render mode {render_mode!r}.{nearest(render_mode, self.metadata['render_modes'])}")
         self.num_envs = num_envs
-        self.distribution = distribution
+        self.distribution, self._family = distribution, family
         self.split = split
         self.render_mode = render_mode
         self.max_episode_steps = max_episode_steps
@@ -158,6 +162,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(action_space, num_envs)
         self._elapsed = np.zeros(num_envs, np.int64)  # steps of the episodes under way
         self.use_autoreset_mode(autoreset_mode)
+        if isinstance(distribution, FixedTasks):
+            self.check_tasks(distribution.listed)
         self._tasks: TaskBatch | None = None
         self._seeded = False
         self._row_entropy: list[Any] = [-1] * num_envs
@@ -356,6 +362,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if self.render_mode is None:
             gym.logger.warn("render() without a render_mode: make the environment with render_mode='rgb_array'")
             return None
+        if self._tasks is None:
+            raise ResetNeeded("there is nothing to draw yet: call reset() before render()")
         draw = self.text if self.render_mode == "ansi" else self.frame
         return tuple(draw(i) for i in range(self.num_envs))
 
@@ -371,10 +379,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     @property
     def np_random(self) -> np.random.Generator:
         """There is none: each sub-environment draws from streams of its own."""
-        raise AttributeError(
-            "this vector environment has no np_random: its sub-environments draw from streams of their own, which "
-            "reset(seed=…) seeds; to save and restore them, pickle or deepcopy the environment"
-        )
+        raise AttributeError(NO_NP_RANDOM)
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        raise AttributeError(NO_NP_RANDOM)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -399,17 +408,17 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if "keep_task" in options and ("task" in options or "tasks" in options):
             raise TaskError("give either tasks or 'keep_task', not both")
         if "task" in options:
-            return self._fitting(task_batch([options["task"]], self.distribution)).repeated(int(mask.sum()))
+            return self.check_tasks(task_batch([options["task"]], self.distribution)).repeated(int(mask.sum()))
         given = options.get("tasks")
         if given is None:
             return None
         if isinstance(given, Sequence) and any(task is None for task in given):
             known = [task for task in given if task is not None]
             if known:
-                self._fitting(task_batch(known, self.distribution))
+                self.check_tasks(task_batch(known, self.distribution))
             tasks: Any = list(given)
         else:
-            tasks = self._fitting(task_batch(given, self.distribution))
+            tasks = self.check_tasks(task_batch(given, self.distribution))
         if len(tasks) == self.num_envs:
             rows = np.flatnonzero(mask)
             return tasks.take(_rows(mask)) if isinstance(tasks, TaskBatch) else [tasks[row] for row in rows]
@@ -431,8 +440,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         order[np.setdiff1d(np.arange(len(given)), missing)] = np.arange(len(known))
         return known.joined(drawn).take(order)
 
-    def _fitting(self, tasks: TaskBatch) -> TaskBatch:
-        """The same tasks, if their fields have as many numbers as those of this environment's distribution."""
+    def check_tasks(self, tasks: TaskBatch) -> TaskBatch:
+        """The same tasks, if their fields have as many numbers as those of this environment's own distribution.
+
+        Called for tasks that are given from outside; an environment may refuse more, by a TaskError.
+        """
         for name, got, expected in zip(tasks.columns, tasks.widths, self._task_widths, strict=True):
             if got != expected:
                 raise TaskError(
@@ -442,8 +454,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     @cached_property
     def _task_widths(self) -> tuple[int | None, ...]:
-        point = np.full((1, self.distribution.unit_dim), 0.5)
-        return self.distribution.from_unit(point, self.split).widths
+        point = np.full((1, self._family.unit_dim), 0.5)
+        return self._family.from_unit(point, self._family.splits[0]).widths
 
     def _start(self, mask: Bools) -> None:
         if mask.any():

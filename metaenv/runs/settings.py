@@ -31,6 +31,8 @@ class TrainConfig:
     """Trials played at once."""
     seed: int = 0
     """Of weights, actions, tasks and noise."""
+    tasks: int | None = None
+    """Number of training tasks, drawn once and the same for every run; by default new ones are drawn without end."""
     episodes: int | None = None
     """Episodes of a trial; the environment's own number by default."""
     hide_history: bool = False
@@ -72,8 +74,10 @@ class TrainConfig:
         return make(env, self.agent, seed=self.seed)
 
     def make_env(self, **overrides: Any) -> VectorTrial:
-        """The training trials."""
+        """The training trials; of another split where ``overrides`` say so, with all of its tasks."""
         given: dict[str, Any] = {**parsed(self.settings), **overrides}
+        if self.tasks is not None and given.get("split", "train") == "train":
+            given["tasks"] = self.tasks
         return make_trials(
             self.env, given.pop("num_envs", self.num_envs), self.episodes, **self.trial_options(), **given
         )

@@ -41,7 +41,7 @@ class TabularMDPVectorEnv(BatchedEnv):
             **options,
         )
         self.n_states, self.n_actions = n_states, n_actions
-        self.episode_length = horizon
+        self.episode_length = self.horizon = horizon
         self._one_hot = np.eye(n_states, dtype=np.float32)
         self._row = np.arange(num_envs) * (n_states * n_actions)
         self._mean = np.zeros((num_envs * n_states * n_actions,))
@@ -73,7 +73,7 @@ class TabularMDPVectorEnv(BatchedEnv):
         self._state[rows] = np.count_nonzero(self._bounds[pair] <= self.dynamics.draw(rows, 1), axis=1)
         self._score[rows] += mean
         self._steps[rows] += 1
-        over = self._steps[rows] >= self.episode_length
+        over = self._steps[rows] >= self.horizon
         return reward, np.zeros(len(reward), bool), over
 
     def observe(self, rows: Rows) -> Observations:
@@ -83,7 +83,7 @@ class TabularMDPVectorEnv(BatchedEnv):
         return {"score": self._score[rows].copy()}
 
     def text(self, row: int) -> str:
-        line = f"step {self._steps[row]:2d} of {self.episode_length}  state {self._state[row]}"
+        line = f"step {self._steps[row]:2d} of {self.horizon}  state {self._state[row]}"
         if self._steps[row]:
             state, action, reward = self._last[row]
             line += f"  after action {action:.0f} in state {state:.0f} paid {reward:.2f}"

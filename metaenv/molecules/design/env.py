@@ -110,9 +110,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     # EPISODES
 
-    def _checked(self, given: Any) -> TaskBatch:
-        tasks = super()._checked(given)
-        self._objectives.check(tasks)
+    def check_tasks(self, tasks: TaskBatch) -> TaskBatch:
+        self._objectives.check(super().check_tasks(tasks))
         return tasks
 
     @property

@@ -48,7 +48,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         layout, actions = Layout(len(libraries().smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
         super().__init__(num_envs, LeadDistribution(), layout, actions, **options)
         self.layout = layout
-        self.episode_length = int(steps)
+        self.episode_length = self.steps = int(steps)
         self.draw_hidden = draw_hidden
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
@@ -89,7 +89,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         before = self._score[rows].copy()
         self._steps[rows] += 1
         self._measure(rows)
-        over = self._steps[rows] >= self.episode_length
+        over = self._steps[rows] >= self.steps
         return self._score[rows] - before, over, np.zeros_like(over)
 
     def _measure(self, rows: Rows) -> None:
@@ -115,7 +115,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         seen[here[:, None], layout.first_group + choice] = 1
         seen[:, layout.properties] = scaled(self._properties[rows])
         seen[:, layout.score] = self._score[rows]
-        seen[:, layout.left] = 1 - self._steps[rows] / self.episode_length
+        seen[:, layout.left] = 1 - self._steps[rows] / self.steps
         return seen
 
     def mask(self, rows: Rows) -> NDArray[np.int8]:
@@ -139,7 +139,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.molecules.render import frame
 
-        steps = f"change {self._steps[row]} of {self.episode_length}, score {self._score[row]:.2f}"
+        steps = f"change {self._steps[row]} of {self.steps}, score {self._score[row]:.2f}"
         return frame(*self._drawn(row), title=f"{steps}, task {self.tasks.ids[row]}")
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
