@@ -1,0 +1,155 @@
+"""What other people's code expects of an environment: Gymnasium's wrappers, monitors, seeds, specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import vector as vector_wrappers
+
+from metaenv import ENVIRONMENTS, ObserveMask, Trial, VectorObserveMask, full_id, make_trials
+
+BANDIT = "metaenv:metaenv/BernoulliBandit-v0"
+
+
+@pytest.fixture(params=ENVIRONMENTS)
+def name(request: pytest.FixtureRequest) -> str:
+    if request.param.startswith("MoleculeDesign"):
+        pytest.importorskip("rdkit", reason="molecules are scored by RDKit")
+    return request.param
+
+
+def actions(env: Any, info: dict[str, Any], rng: np.random.Generator) -> Any:
+    if isinstance(env.single_action_space, gym.spaces.Discrete):
+        mask = np.asarray(info["action_mask"])
+        return np.argmax(np.where(mask, rng.random(mask.shape), -1), axis=1)
+    return rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["episodes", "trials"])
+def test_statistics_of_gymnasium_are_the_environments_own(name: str, kind: str):
+    """`RecordEpisodeStatistics` with default arguments, beside the sums of what the environment pays."""
+    make = (lambda: gym.make_vec(full_id(name), num_envs=3)) if kind == "episodes" else lambda: make_trials(name, 3, 2)
+    counted, plain = vector_wrappers.RecordEpisodeStatistics(make()), make()
+    assert plain.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    _, info = counted.reset(seed=5)
+    plain.reset(seed=5)
+    rng, sums, lengths = np.random.default_rng(0), np.zeros(3), np.zeros(3)
+    ours, theirs = [], []
+    over = np.zeros(3, bool)
+    for _ in range(130):
+        action = actions(plain, info, rng)
+        *_, info = counted.step(action)
+        _, reward, terminated, truncated, _ = plain.step(action)
+        sums, lengths = np.where(over, 0, sums + reward), np.where(over, 0, lengths + 1)
+        over = terminated | truncated
+        ours += [(sums[i], lengths[i]) for i in np.flatnonzero(over)]
+        if "episode" in info:
+            theirs += [(info["episode"]["r"][i], info["episode"]["l"][i]) for i in np.flatnonzero(info["_episode"])]
+    assert len(ours) > 0
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_gymnasiums_vector_wrappers_take_it_as_it_is(name: str):
+    pytest.importorskip("torch", reason="NumpyToTorch is for torch")
+    pytest.importorskip("array_api_compat", reason="Gymnasium converts arrays by it")
+    env: Any = vector_wrappers.NormalizeObservation(gym.make_vec(full_id(name), num_envs=2))
+    env = vector_wrappers.NumpyToTorch(env)
+    observation, info = env.reset(seed=0)
+    assert observation.shape[0] == 2 and info["task_id"].shape == (2,)
+    listed = vector_wrappers.DictInfoToList(make_trials(name, 2, 2))
+    _, infos = listed.reset(seed=0)
+    assert len(infos) == 2 and "episode_return" not in infos[0], "no episode has ended"
+
+
+def test_trials_can_be_rescaled_where_the_reward_is_bounded():
+    for id_ in ("GridNavi", "BernoulliBandit", "SparsePointRobot"):
+        trial = gym.wrappers.RescaleObservation(Trial(gym.make(full_id(id_))), np.float32(-1), np.float32(1))
+        assert trial.observation_space.contains(trial.reset(seed=0)[0])
+
+
+def test_specs_say_how_long_an_episode_is_and_make_the_same_again():
+    for id_, steps in (("GridNavi", 15), ("BernoulliBandit", 1), ("TabularMDP", 10), ("LeadOptimization", 4)):
+        assert gym.make(full_id(id_)).spec.max_episode_steps == steps  # type: ignore[union-attr]
+        trials = make_trials(id_, 2, episodes=3, autoreset_mode=AutoresetMode.SAME_STEP)
+        spec = EnvSpec.from_json(trials.spec.to_json())  # type: ignore[union-attr]
+        again = gym.make_vec(spec)
+        assert (type(again), again.num_envs, again.episodes) == (type(trials), 2, 3)  # type: ignore[attr-defined]
+        assert again.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP and spec.max_episode_steps == 3 * steps
+    assert gym.make(full_id("FurnaceControl")).spec.max_episode_steps is None  # type: ignore[union-attr]
+
+
+def test_a_limit_of_steps_truncates():
+    env = gym.make_vec(full_id("GridNavi"), num_envs=2, max_episode_steps=3)
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2, int))[2:4] for _ in range(8)]
+    assert [bool(truncated.all()) for _, truncated in ends] == [False, False, True, False] * 2
+    assert not any(terminated.any() for terminated, _ in ends)
+    trials = make_trials("GridNavi", 1, episodes=2, max_episode_steps=3, autoreset_mode="Disabled")
+    assert trials.trial_length == 6
+    trials.reset(seed=0)
+    assert [bool(trials.step(np.zeros(1, int))[2][0]) for _ in range(6)] == [False] * 5 + [True]
+
+
+def test_there_is_no_np_random_to_save_in_vain():
+    env = gym.make_vec(BANDIT, num_envs=2)
+    with pytest.raises(AttributeError, match="pickle or deepcopy"):
+        env.np_random  # noqa: B018
+    with pytest.raises(AttributeError, match="pickle or deepcopy"):
+        env.np_random = np.random.default_rng(0)
+    env.reset(seed=3)
+    assert env.np_random_seed == (3, 4)
+
+
+@pytest.mark.parametrize("names", [("observations", "action_mask"), ("obs", "mask")])
+def test_masks_in_the_observation(names: tuple[str, str]):
+    one = ObserveMask(Trial(gym.make(full_id("TargetSelection")), episodes=1), *names)
+    many = VectorObserveMask(make_trials("TargetSelection", 2, 1), *names)
+    for env, space in ((one, one.action_space), (many, many.single_action_space)):
+        observation, info = env.reset(seed=1)
+        for _ in range(30):
+            assert env.observation_space.contains(observation)
+            np.testing.assert_array_equal(observation[names[1]], info["action_mask"])
+            mask = np.atleast_2d(info["action_mask"])
+            action = np.argmax(mask, axis=1)
+            observation, _, terminated, truncated, info = env.step(int(action[0]) if env is one else action)
+            if env is one and (terminated or truncated):
+                observation, info = env.reset()
+        assert isinstance(space, gym.spaces.Discrete)
+    same = VectorObserveMask(make_trials("BernoulliBandit", 2, 1, autoreset_mode="SameStep"))
+    same.reset(seed=0)
+    *_, info = same.step(np.zeros(2, int))
+    assert set(info["final_obs"]) == {"observations", "action_mask"}
+    with pytest.raises(ValueError, match="needs Discrete actions"):
+        ObserveMask(gym.make(full_id("SparsePointRobot")))
+
+
+def test_a_monitor_inside_a_trial_reports_the_trial():
+    sb3 = pytest.importorskip("stable_baselines3", reason="its Monitor is what this is about")
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    inside = make_vec_env(full_id("TabularMDP"), 2, seed=0, wrapper_class=Trial)
+    outside = make_vec_env(lambda: Trial(gym.make(full_id("TabularMDP"))), 2, seed=0)
+    model = sb3.PPO("MlpPolicy", inside, n_steps=8, batch_size=16, seed=0, device="cpu")
+    (mean, _), (expected, _) = (evaluate_policy(model, env, 4) for env in (inside, outside))
+    assert mean == pytest.approx(expected) and mean > 20, "ten episodes of about ten"
+    returns, lengths = evaluate_policy(model, inside, 2, return_episode_rewards=True)
+    assert lengths == [100, 100] and len(returns) == 2
+    plain = gym.wrappers.RecordEpisodeStatistics(gym.make(full_id("GridNavi")))
+    trial = Trial(plain, episodes=2)
+    trial.reset(seed=0)
+    infos = [trial.step(0)[4] for _ in range(30)]
+    assert ["episode" in info for info in infos] == [False] * 29 + [True]
+    assert infos[-1]["episode"]["l"] == 30 and infos[-1]["episode"]["r"] == pytest.approx(30 * -0.1)
+    assert infos[14]["episode_end"] and infos[14]["episode_return"] == pytest.approx(-1.5)
+
+
+def test_text_is_told_where_it_is_asked_for():
+    _, info = gym.make_vec(full_id("LeadOptimization"), num_envs=2, text_info=True).reset(seed=0)
+    assert all(isinstance(text, str) and text for text in info["smiles"])
+    assert "smiles" not in gym.make_vec(full_id("LeadOptimization"), num_envs=2).reset(seed=0)[1]
