@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +15,7 @@ from gymnasium.wrappers import vector as vector_wrappers
 
 from metaenv import ENVIRONMENTS, ObserveMask, Trial, VectorObserveMask, full_id, make_trials
 
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "clients.md").read_text(encoding="utf-8")
 BANDIT = "metaenv:metaenv/BernoulliBandit-v0"
 
 
@@ -153,3 +156,8 @@ def test_text_is_told_where_it_is_asked_for():
     _, info = gym.make_vec(full_id("LeadOptimization"), num_envs=2, text_info=True).reset(seed=0)
     assert all(isinstance(text, str) and text for text in info["smiles"])
     assert "smiles" not in gym.make_vec(full_id("LeadOptimization"), num_envs=2).reset(seed=0)[1]
+
+
+def test_the_code_of_the_page_for_clients_runs():
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    exec(compile(block, "docs/clients.md", "exec"), {})
