@@ -86,6 +86,5 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
 
 
 def first_row(info: dict[str, Any]) -> dict[str, Any]:
-    """The info of sub-environment 0, in plain Python types where there are any."""
-    rows = {k: v[0] for k, v in info.items() if not k.startswith("_")}
-    return {k: v.item() if isinstance(v, np.generic) else v for k, v in rows.items()}
+    """The info of sub-environment 0: arrays, and numbers of numpy's types, whose dtype clients such as TorchRL read."""
+    return {k: v[0] for k, v in info.items() if not k.startswith("_")}

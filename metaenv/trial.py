@@ -369,7 +369,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         observation, info = self.env.reset(seed=seed, options=options)
         self.trial_state.begin(slice(None))
         self._paid, self._steps = 0.0, 0
-        return self._around(observation), {**info, "episode_return": 0.0, "episode_end": False}
+        return self._around(observation), {**info, "episode_return": np.float64(0), "episode_end": np.False_}
 
     def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """One step; at the end of an inner episode the next one begins within this call."""
@@ -382,7 +382,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._paid, self._steps = self._paid + float(paid[0]), self._steps + 1
         monitor = info.get("episode")
         info = {name: value for name, value in info.items() if name != "episode"}
-        info |= {"episode_return": float(self.trial_state.episode_return[0]) if ended else 0.0, "episode_end": ended}
+        info |= {"episode_return": self.trial_state.episode_return[0] * done[0], "episode_end": done[0]}
         if monitor is not None and over:
             info["episode"] = {**monitor, "r": self._paid, "l": self._steps}
         if ended:

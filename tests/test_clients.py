@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +163,30 @@ def test_text_is_told_where_it_is_asked_for():
 def test_the_code_of_the_page_for_clients_runs():
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     exec(compile(block, "docs/clients.md", "exec"), {})
+
+
+CLIENTS = Path(__file__).resolve().parents[1] / "examples" / "clients"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["cleanrl_style.py", "BernoulliBandit", "4096"],
+        ["cleanrl_style.py", "GridNavi", "8192"],
+        ["sb3.py", "BernoulliBandit", "2048", "ppo"],
+        ["sb3.py", "LeadOptimization", "2048", "maskable"],
+        ["sb3.py", "BernoulliBandit", "2048", "recurrent"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_an_example_reports_what_the_environment_has_paid(command: list[str], tmp_path: Path):
+    pytest.importorskip("sb3_contrib", reason="these clients need the agents extra")
+    out = subprocess.run(
+        [sys.executable, str(CLIENTS / command[0]), *command[1:]], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert out.returncode == 0, out.stderr[-2000:]
+    assert "trials with a mean reward of" in out.stdout
+
+
+def test_every_client_of_the_examples_is_run_here():
+    assert {path.name for path in CLIENTS.glob("*.py")} == {"cleanrl_style.py", "ledger.py", "sb3.py"}
