@@ -24,7 +24,7 @@ torch.manual_seed(0)
 trials = VectorLedger(make_trials(name, num_envs=N))
 assert isinstance(trials.single_action_space, gym.spaces.Discrete), "this file is for discrete actions"
 env = RecordEpisodeStatistics(trials, buffer_length=100)
-inputs, actions = trials.single_observation_space.shape[0], int(trials.single_action_space.n)
+inputs, actions = gym.spaces.flatdim(trials.single_observation_space), int(trials.single_action_space.n)
 actor = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, actions))
 critic = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 1))
 parameters = [*actor.parameters(), *critic.parameters()]
