@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from toy_pearl import MIXED, RESUMED, SMALL, STEPS, bandit, point, weights, without_sampling
 from toy_trials import Bandit, StopAt
@@ -157,13 +158,18 @@ def test_envs_that_do_not_fit_are_refused() -> None:
         PEARL(None)
     with pytest.raises(ValueError, match=r"at most as many sub-environments .* \(6\), got 7"):
         PEARL(bandit(7), SMALL)
-    with pytest.raises(ValueError, match="SAME_STEP"):
-        PEARL(VectorTrial(BernoulliBanditVectorEnv(2), autoreset_mode="NextStep"), SMALL)
     agent = PEARL(bandit(), SMALL, seed=0)
     with pytest.raises(ValueError, match="Expected the environment this agent was made for"):
         agent.set_env(point())
     with pytest.raises(ValueError, match="at most 5 steps"):
         PEARL(bandit(), replace(SMALL, replay_capacity=5), seed=0).learn(1)
+
+
+def test_an_agent_asks_for_the_mode_of_autoreset_that_it_needs() -> None:
+    trials = VectorTrial(BernoulliBanditVectorEnv(2))
+    assert trials.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    PEARL(trials, SMALL, seed=0)
+    assert trials.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
 
 
 def test_settings_survive_json() -> None:
