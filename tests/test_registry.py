@@ -46,7 +46,7 @@ def test_contract_of_the_vector_environment(env_id):
 @pytest.mark.parametrize("env_id", IDS)
 def test_scalar_is_a_batch_of_one(env_id):
     scalar = gym.make(env_id)
-    batch = gym.make_vec(env_id, num_envs=1)
+    batch = gym.make_vec(env_id, num_envs=1, autoreset_mode="SameStep")
     first, _ = scalar.reset(seed=4)
     np.testing.assert_array_equal(batch.reset(seed=4)[0][0], first)
     scalar.action_space.seed(0)

@@ -231,7 +231,7 @@ def test_no_transition_where_only_some_trials_were_played():
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
 def test_what_a_step_hands_out_is_not_changed_by_later_steps(name):
-    trial = make_trials(name, 3, episodes=3)
+    trial = make_trials(name, 3, episodes=3, autoreset_mode="SameStep")
     trial.keep_transition = True
     observation, info = trial.reset(seed=0)
     trial.action_space.seed(0)
@@ -250,6 +250,22 @@ def test_what_a_step_hands_out_is_not_changed_by_later_steps(name):
         copies |= {(step, k): v.copy() for k, v in arrays.items()}
     for key, array in handed.items():
         np.testing.assert_array_equal(array, copies[key], err_msg=str(key))
+
+
+def test_a_trial_that_is_broken_off_leaves_nothing_behind():
+    trial = make_trials("GridNavi", 2, episodes=2, autoreset_mode="Disabled")
+    trial.reset(seed=0)
+    for _ in range(7):  # in the middle of an episode
+        trial.step(np.zeros(2, int))
+    observation, info = trial.reset(options={"reset_mask": np.array([True, False])})
+    assert (observation[0, -3:] == 0).all() and observation[1, -3] != 0
+    assert not info["episode_end"].any()
+    for _ in range(15):
+        *_, info = trial.step(np.zeros(2, int))
+        if info["episode_end"][1]:
+            assert info["episode_return"].tolist() == pytest.approx([0, -1.5])
+    assert info["episode_end"].tolist() == [True, False]
+    assert info["episode_return"].tolist() == pytest.approx([-1.5, 0])
 
 
 def test_the_privileged_reward_in_info_is_that_of_each_step():

@@ -116,6 +116,7 @@ class Losses(KVWriter):
 
 def played(agent: PEARL, env: VectorTrial, seed: int = 0) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     """One trial: its observations (t + 1, n, o) from the reset to the last one, and the states after each choice."""
+    env.use_autoreset_mode("SameStep")
     observations, state, over = [env.reset(seed=seed)[0]], None, np.array([False])
     states: list[NDArray[np.float32]] = []
     while not over.any():
