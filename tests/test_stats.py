@@ -9,6 +9,7 @@ import scipy.stats
 from metaenv.stats import (
     Interval,
     bootstrap_interval,
+    greedy_portfolio,
     interquartile_mean,
     mean_score,
     paired_difference,
@@ -224,3 +225,11 @@ def test_an_evaluation_takes_less_than_a_second():
     start = time.process_time()
     bootstrap_interval(x, ratio_of_means, paired=(random, random + 9), rng=generator())
     assert time.process_time() - start < 1.0
+
+
+def test_a_portfolio_is_chosen_by_what_each_candidate_adds():
+    # Alone, the first is the best (mean 2); beside it the third adds 4/3, the second, better alone, nothing.
+    table = np.array([[3.0, 2.9, 0.0], [3.0, 2.9, 0.0], [0.0, 0.0, 4.0]])
+    chosen, scores = greedy_portfolio(table, 3)
+    assert chosen[:2] == [0, 2], "the third choice adds nothing, whichever it is"
+    np.testing.assert_allclose(scores, [2.0, 10 / 3, 10 / 3])
