@@ -12,7 +12,7 @@ from metaenv.errors import nearest
 from metaenv.parameters import ParameterTable, parameters_of
 from metaenv.registry import ENVIRONMENTS, full_id, names, vector_class
 from metaenv.trial import VectorTrial
-from metaenv.vector import BatchedEnv
+from metaenv.vector import BatchedEnv, EnvOptions
 
 RETURNS = {"sum": "their sum", "best": "the best of them"}
 
@@ -39,6 +39,7 @@ def page(name: str) -> str:
         return "\n".join(lines)
     if trials.best_fixed:
         lines.append(f"  best fixed rule: {trials.best_fixed}")
+    lines.append(f"  options of every environment: {', '.join(EnvOptions.__annotations__)} (see metaenv.BatchedEnv)")
     assert trials.layout is not None, "a trial has a layout"
     lines += ["", "Observation in a trial", "", trials.layout.table()]
     task_type = trials.distribution.task_type
