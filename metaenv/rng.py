@@ -151,7 +151,7 @@ class TaskStreams:
             source = np.arange(n)[:, None] * self._depth + self._next[:, None] + np.arange(depth)
             source[~old] = len(self._ready) + np.arange(len(fresh))
             self._ready = self._ready.joined(fresh).take(source.ravel())
-        self._ready.ids  # noqa: B018 (computed once for all)
+        self._ready.id_numbers  # noqa: B018 (computed once for all)
         self._depth, self._next = depth, np.zeros(n, np.intp)
         self._prefetch = min(2 * self._prefetch, max(self.PREFETCHED, self.PREFETCHED_IN_ALL // n))
 
