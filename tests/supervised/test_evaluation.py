@@ -7,7 +7,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_problems import blobs, episodes_of, sines
 
 from metaenv.supervised.data.episodes import Episodes, frozen_episodes
-from metaenv.supervised.evaluation import auroc, average_precision, episode_metrics, evaluate
+from metaenv.supervised.data.problem import Problem
+from metaenv.supervised.evaluation import Report, Scores, auroc, average_precision, episode_metrics, evaluate
 from metaenv.supervised.predictor import Prediction
 from metaenv.supervised.registry import make_learner
 
@@ -93,3 +94,11 @@ def test_a_learner_of_another_problem_is_refused():
     test = frozen_episodes(sines("test"), 10)
     with pytest.raises(ValueError, match="knn was made for"):
         evaluate({"knn": make_learner("knn", episodes_of("classification").problem)}, test)
+
+
+def test_a_difference_leaves_out_what_diverged_in_either():
+    nan = float("nan")
+    a = Scores({"mse": np.array([1.0, nan, 3.0, 9.0])}, 0.0)
+    b = Scores({"mse": np.array([2.0, 2.0, nan, 4.0])}, 0.0)
+    found = Report(Problem("regression", (1,)), "", {"a": a, "b": b}).difference("a", "b", "mse")
+    assert found.estimate == pytest.approx(((1 - 2) + (9 - 4)) / 2)
