@@ -239,9 +239,7 @@ def first_tasks(frozen: FrozenTasks, n: int | None) -> FrozenTasks:
         return frozen
     if n < 1:
         raise ValueError(f"expected at least one task to evaluate on, got n_tasks={n}")
-    tasks = frozen.tasks.take(np.arange(n))
-    reference = type(frozen.reference)(frozen.reference.random[:n], frozen.reference.oracle[:n])
-    return FrozenTasks(frozen.split, tasks, reference, tasks.sha256)
+    return frozen.take(np.arange(n))
 
 
 def package_versions() -> dict[str, str]:

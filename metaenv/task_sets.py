@@ -102,12 +102,13 @@ class NarrowedTasks(ChangedDistribution):
 
     def __init__(self, inner: TaskDistribution, ranges: Mapping[str, tuple[float, float]]) -> None:
         super().__init__(inner)
-        fields = TaskBatch.from_tasks([inner.sample(1, inner.splits[0], np.random.default_rng(0)).task(0)])
+        some = inner.sample(1, inner.splits[0], np.random.default_rng(0))
         for name, (low, high) in ranges.items():
-            number(fields, name)
+            number(some, name)
             if not low <= high:
                 raise TaskError(f"expected a range from low to high for {name!r}, got ({low}, {high})")
         self.ranges = dict(ranges)
+        self._members: dict[str, TaskBatch | None] = {}
 
     def _inside(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         inside = np.ones(len(tasks), bool)
@@ -118,16 +119,15 @@ class NarrowedTasks(ChangedDistribution):
 
     def members(self, split: str) -> TaskBatch | None:
         """Those members that are inside."""
-        members = super().members(split)
-        return members if members is None else members.take(self._some(split, self._inside(members)))
+        if split not in self._members:  # every draw asks
+            found = super().members(split)
+            self._members[split] = None if found is None else found.take(self._some(split, self._inside(found)))
+        return self._members[split]
 
     def frozen(self, split: str) -> FrozenTasks:
         """The part of the frozen list that is inside."""
         whole = super().frozen(split)
-        rows = self._some(split, self._inside(whole.tasks))
-        reference = Reference(whole.reference.random[rows], whole.reference.oracle[rows])
-        tasks = whole.tasks.take(rows)
-        return FrozenTasks(split, tasks, reference, tasks.sha256)
+        return whole.take(self._some(split, self._inside(whole.tasks)))
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Those inside that the inner distribution accepts."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metaenv.errors import TaskError, nearest
-from metaenv.typing import Floats, Rows
+from metaenv.typing import Floats, Index, Rows
 
 MAX_REJECTIONS = 1000  # chosen: a distribution that accepts under 1 % of its draws is a mistake
 
@@ -301,6 +301,13 @@ class FrozenTasks:
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    def take(self, rows: Index) -> FrozenTasks:
+        """Some of the tasks, under a hash of their own."""
+        tasks = self.tasks.take(rows)
+        return FrozenTasks(
+            self.split, tasks, Reference(self.reference.random[rows], self.reference.oracle[rows]), tasks.sha256
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Each problem is a run in a folder of its own, so that a matrix which was stopped
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +22,7 @@ from metaenv.runs.fewshot import FewShotOptions, Run, resolve_run
 from metaenv.runs.folder import RunError
 from metaenv.runs.parallel import Engine
 from metaenv.runs.stopping import or_stopped
-from metaenv.supervised.evaluation import finite_numbers, interval_text
+from metaenv.supervised.evaluation import interval_text, write_json
 from metaenv.supervised.families import FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, learner_class
 from metaenv.supervised.report import FewShotReport, draw
@@ -155,8 +154,7 @@ def save(reports: dict[str, FewShotReport], out: Path) -> None:
     parts = ["# Few-shot learners on every family", summary(reports)]
     parts += [f"## {report.name}\n\n{report.markdown()}" for report in reports.values()]
     write_text(out / "table.md", "\n\n".join(parts) + "\n")
-    text = json.dumps(finite_numbers({n: r.to_dict() for n, r in reports.items()}), indent=1, allow_nan=False)
-    write_text(out / "matrix.json", text + "\n")
+    write_json(out / "matrix.json", {n: r.to_dict() for n, r in reports.items()})
     try:
         figure = new_figure(14.0, 3.2 * ((len(reports) + 1) // 2))
     except ImportError:
