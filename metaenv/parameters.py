@@ -15,16 +15,16 @@ of the documentation (`ParameterTable.markdown`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from metaenv.errors import TaskError
 from metaenv.markdown import table
+from metaenv.task_sets import field_values
 from metaenv.tasks import Task, TaskBatch
 from metaenv.typing import Floats
 
@@ -189,7 +189,7 @@ class ParameterTable:
 
     def drawn(self, tasks: TaskBatch) -> dict[str, Floats]:
         """What was drawn to make ``tasks``, by the name of the parameter: the inverse of `draw`."""
-        values = {name: _number(tasks, name) for name in self.parameters}
+        values = {name: field_values(tasks, name) for name in self.parameters}
         found: dict[str, Floats] = {}
         for name in self.coordinates:
             parameter, value = self.parameters[name], values[name]
@@ -235,9 +235,3 @@ def standard_normals(unit: Floats) -> Floats:
     radius = np.sqrt(-2.0 * np.log1p(-columns[0::2]))
     angle = 2.0 * np.pi * columns[1::2]
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]).T.copy()
-
-
-def _number(tasks: TaskBatch, name: str) -> Floats:
-    """(n,) the numbers of a parameter: a whole field, or one column of it."""
-    column: Any = re.fullmatch(r"(\w+)\[(\d+)\]", name)
-    return tasks.columns[column[1]][:, int(column[2])] if column else tasks.columns[name]

@@ -104,7 +104,7 @@ class NarrowedTasks(ChangedDistribution):
         super().__init__(inner)
         some = inner.sample(1, inner.splits[0], np.random.default_rng(0))
         for name, (low, high) in ranges.items():
-            number(some, name)
+            field_values(some, name)
             if not low <= high:
                 raise TaskError(f"expected a range from low to high for {name!r}, got ({low}, {high})")
         self.ranges = dict(ranges)
@@ -113,7 +113,7 @@ class NarrowedTasks(ChangedDistribution):
     def _inside(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         inside = np.ones(len(tasks), bool)
         for name, (low, high) in self.ranges.items():
-            values = number(tasks, name).reshape(len(tasks), -1)
+            values = field_values(tasks, name).reshape(len(tasks), -1)
             inside &= ((values >= low) & (values <= high)).all(axis=1)
         return inside
 
@@ -139,7 +139,7 @@ class NarrowedTasks(ChangedDistribution):
         return np.flatnonzero(inside)
 
 
-def number(tasks: TaskBatch, name: str) -> Floats:
+def field_values(tasks: TaskBatch, name: str) -> Floats:
     """(n,) or (n, k) the values of a field, or (n,) one of its numbers: ``"field"`` or ``"field[2]"``.
 
     Raises:

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("torch", reason="agents need torch")
 
-from stable_baselines3.common.callbacks import BaseCallback
 
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
@@ -24,20 +23,23 @@ def weights(agent):
     return np.concatenate([p.detach().numpy().ravel() for p in agent.policy.parameters()])
 
 
-def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(tmp_path, monkeypatch):
-    whole = train(CONFIG, tmp_path / "whole", progress_bar=False)
+def interrupted_at(steps):
+    """Instead of `Checkpoints`: Ctrl-C after so many steps."""
 
-    class Interrupts(BaseCallback):
-        def __init__(self, path):
-            super().__init__()
-
+    class Interrupts(training.Checkpoints):
         def _on_step(self):
-            if self.num_timesteps == 1530:  # in the middle of an iteration
+            if self.num_timesteps == steps:
                 raise KeyboardInterrupt
             return True
 
+    return Interrupts
+
+
+def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    whole = train(CONFIG, tmp_path / "whole", progress_bar=False)
+
     with monkeypatch.context() as patch:
-        patch.setattr(training, "Checkpoints", Interrupts)
+        patch.setattr(training, "Checkpoints", interrupted_at(1530))  # in the middle of an iteration
         with pytest.raises(KeyboardInterrupt):
             train(CONFIG, tmp_path / "cut", progress_bar=False)
     assert RL2.load(tmp_path / "cut" / "checkpoint.pt").num_timesteps == 1500
@@ -103,14 +105,8 @@ def test_evaluations_go_on_after_an_interruption_and_keep_the_best_policy(tmp_pa
     whole = train(config, tmp_path / "whole", progress_bar=False)
     np.testing.assert_array_equal(weights(whole), weights(train(CONFIG, tmp_path / "plain", progress_bar=False)))
 
-    class Interrupts(training.Checkpoints):
-        def _on_step(self):
-            if self.num_timesteps == 1830:  # just after an evaluation
-                raise KeyboardInterrupt
-            return True
-
     with monkeypatch.context() as patch:
-        patch.setattr(training, "Checkpoints", Interrupts)
+        patch.setattr(training, "Checkpoints", interrupted_at(1830))  # just after an evaluation
         with pytest.raises(KeyboardInterrupt):
             train(config, tmp_path / "cut", progress_bar=False)
     resume(tmp_path / "cut", progress_bar=False)
