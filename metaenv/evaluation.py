@@ -22,7 +22,7 @@ from metaenv.markdown import interval_cell, table
 from metaenv.policies import Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.task_sets import task_batch
-from metaenv.tasks import FrozenTasks, Task, TaskBatch
+from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.trial import VectorTrial, make_trials
 from metaenv.typing import Floats
 
@@ -278,6 +278,8 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, TaskDistribution):
+        return repr(value)
     if hasattr(value, "__dataclass_fields__"):
         return asdict(value)
     raise TypeError(f"cannot write {type(value).__name__} as JSON")

@@ -21,11 +21,12 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
-from metaenv.errors import TaskError
+from metaenv.errors import TaskError, nearest
 from metaenv.markdown import table
-from metaenv.task_sets import field_values
-from metaenv.tasks import Task, TaskBatch
+from metaenv.task_sets import ChangedDistribution, field_values
+from metaenv.tasks import Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
 Scale = Literal["linear", "log", "normal", "constant"]
@@ -71,6 +72,13 @@ class Parameter:
         if self.scale == "log":
             return low * np.exp(np.log(high / low) * x)
         return low + (high - low) * x
+
+    def related(self, drawn: Floats, values: Mapping[str, Floats]) -> Floats:
+        """The parameter, from the drawn quantity and the values of earlier parameters."""
+        value = values[self.above] + drawn if self.above else drawn
+        if self.below:
+            value = values[self.below] - value
+        return values[self.times] * value if self.times else value
 
     def scaled(self, drawn: Floats, ends: tuple[float, float]) -> Floats:
         """The drawn quantity, from its range to [-1, 1]; an uncut normal from four standard deviations either way."""
@@ -174,18 +182,38 @@ class ParameterTable:
         values: dict[str, Floats] = {}
         for name, parameter in self.parameters.items():
             value = drawn[name] if name in drawn else np.full(len(unit), ends[name][0])
-            if parameter.above:
-                value = values[parameter.above] + value
-            if parameter.below:
-                value = values[parameter.below] - value
-            if parameter.times:
-                value = values[parameter.times] * value
-            values[name] = value
+            values[name] = parameter.related(value, values)
+        return self._fields(values)
 
-        def column(field: str, length: int) -> Floats:
-            return values[field] if length == 1 else np.stack([values[f"{field}[{i}]"] for i in range(length)], axis=1)
+    def redrawn(self, tasks: TaskBatch, drawn: Mapping[str, Floats]) -> TaskBatch:
+        """The same tasks but for what ``drawn`` gives, (n,) by the name of the parameter, and what depends on it."""
+        before, changed = self.drawn(tasks), set(drawn)
+        values: dict[str, Floats] = {}
+        for name, parameter in self.parameters.items():
+            if changed & {name, parameter.above, parameter.below, parameter.times}:
+                changed.add(name)
+                value = drawn[name] if name in drawn else before[name]
+                values[name] = parameter.related(value, values)
+            else:
+                values[name] = field_values(tasks, name)
+        return TaskBatch(self.task_type, self._fields(values))
 
-        return {field: column(field, len(parameters)) for field, parameters in self.fields.items()}
+    def bearable(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        """(n,) whether all numbers lie within their limits."""
+        inside = np.ones(len(tasks), bool)
+        for name, parameter in self.parameters.items():
+            value = field_values(tasks, name)
+            inside &= (parameter.limits[0] <= value) & (value <= parameter.limits[1])
+        return inside
+
+    def _fields(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Arrays (n,) or (n, k) by field, from (n,) by parameter."""
+        return {
+            field: values[field]
+            if len(parameters) == 1
+            else np.stack([values[f"{field}[{i}]"] for i in range(len(parameters))], axis=1)
+            for field, parameters in self.fields.items()
+        }
 
     def drawn(self, tasks: TaskBatch) -> dict[str, Floats]:
         """What was drawn to make ``tasks``, by the name of the parameter: the inverse of `draw`."""
@@ -227,6 +255,55 @@ class ParameterTable:
             for name, p in self.parameters.items()
         ]
         return "\n".join(table(head, rows, text=range(len(head))))
+
+
+class WidenedTasks(ChangedDistribution):
+    """A distribution whose training draws some parameters from other ranges; see `TaskDistribution.widened`.
+
+    Args:
+        inner: the distribution, whose tasks' fields are annotated with parameters.
+        ranges: the ends by the name of a parameter, or ``"field[2]"`` for one of several.
+    """
+
+    def __init__(self, inner: TaskDistribution, ranges: Ranges) -> None:
+        super().__init__(inner)
+        kind = inner.task_type.__name__
+        self._table = ParameterTable(inner.task_type)
+        if not self._table.parameters or inner.members(inner.splits[0]) is not None:
+            raise TaskError(
+                f"the distribution of {kind} cannot be widened: its training tasks are a list, or are not made of "
+                "numbers with ranges and limits (metaenv.parameters.Parameter); give tasks of your own by tasks=[…]"
+            )
+        for name, (low, high) in ranges.items():
+            if name not in self._table.parameters:
+                raise TaskError(f"{kind} has no parameter {name!r}.{nearest(name, self._table.parameters)}")
+            p = self._table.parameters[name]
+            least, most = (-np.inf, np.inf) if p.above or p.below or p.times else p.limits
+            if not (np.isfinite([low, high]).all() and low <= high and (low > 0 or p.scale != "log")):
+                positive = "positive, as its scale is logarithmic, and " if p.scale == "log" else ""
+                raise TaskError(f"expected the ends of {name!r} to be {positive}finite, low to high, got {low}, {high}")
+            if low < least or high > most:
+                raise TaskError(f"expected {name!r} to lie in [{least:g}, {most:g}] {p.unit}, got {low} to {high}")
+        self.ranges = dict(ranges)
+        self.unit_dim = inner.unit_dim + len(ranges)
+
+    def __repr__(self) -> str:
+        return f"{self.inner!r}.widened(**{self.ranges})"
+
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """Tasks of the inner distribution, in which the parameters of `ranges` are drawn anew."""
+        tasks = self.inner.draw(unit[:, : self.inner.unit_dim], split)
+        drawn: dict[str, Floats] = {}
+        for x, (name, ends) in zip(unit[:, self.inner.unit_dim :].T, self.ranges.items(), strict=True):
+            parameter = self._table.parameters[name]
+            drawn[name] = (parameter if parameter.scale == "log" else Parameter("", *ends)).from_unit(x, ends)
+        return self._table.redrawn(tasks, drawn)
+
+    def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        """Those that the equations can bear and the inner distribution accepts."""
+        bearable = self._table.bearable(tasks)
+        bearable[bearable] = super().accept(tasks.take(np.flatnonzero(bearable)))
+        return bearable
 
 
 def standard_normals(unit: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,14 +63,15 @@ class FixedTasks(ChangedDistribution):
 
     Args:
         inner: the distribution; its other splits stay as they are.
-        split: which split is the list.
+        split: which split is the list; a new name adds a split.
         tasks: the list.
     """
 
     def __init__(self, inner: TaskDistribution, split: str, tasks: TaskBatch) -> None:
         super().__init__(inner)
-        inner.check_split(split)
         self.split, self.listed = split, tasks
+        if split not in self.splits:
+            self.splits = (*self.splits, split)
 
     def members(self, split: str) -> TaskBatch | None:
         """The list, or what the inner distribution says."""
@@ -77,9 +79,14 @@ class FixedTasks(ChangedDistribution):
 
     def frozen(self, split: str) -> FrozenTasks:
         """The list with its references, which are computed here, or a frozen list of the inner distribution."""
-        if split != self.split:
-            return super().frozen(split)
-        return FrozenTasks(split, self.listed, self.reference(self.listed), self.listed.sha256)
+        return self._frozen if split == self.split else super().frozen(split)
+
+    def __repr__(self) -> str:
+        return f"{self.inner!r}.with_split({self.split!r}, {len(self.listed)} tasks, {self.listed.sha256[:12]})"
+
+    @cached_property
+    def _frozen(self) -> FrozenTasks:
+        return FrozenTasks(self.split, self.listed, self.reference(self.listed), self.listed.sha256)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Whatever is in the list, and what the inner distribution accepts."""
@@ -109,6 +116,9 @@ class NarrowedTasks(ChangedDistribution):
                 raise TaskError(f"expected a range from low to high for {name!r}, got ({low}, {high})")
         self.ranges = dict(ranges)
         self._members: dict[str, TaskBatch | None] = {}
+
+    def __repr__(self) -> str:
+        return f"{self.inner!r}.narrowed(**{self.ranges})"
 
     def _inside(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         inside = np.ones(len(tasks), bool)

@@ -401,6 +401,31 @@ class TaskDistribution(ABC):
         """
         return resolve_name("metaenv.task_sets:NarrowedTasks")(self, ranges)  # by name: it derives from this class
 
+    def widened(self, **ranges: tuple[float, float]) -> TaskDistribution:
+        """The same distribution, but training draws these parameters from other ranges, which may reach further.
+
+        ``distribution.widened(onset_target_K=(800, 1550))``. A parameter is then drawn uniformly between the ends, or
+        uniformly in its logarithm where its scale is logarithmic, whatever it was drawn from before; the others, and
+        the frozen splits, stay as they are. Draws beyond what the equations can bear are drawn again.
+
+        Raises:
+            TaskError: tasks have no such `metaenv.parameters.Parameter`, training has finitely many tasks, or the range
+                is empty or beyond the parameter's limits.
+        """
+        return resolve_name("metaenv.parameters:WidenedTasks")(self, ranges)  # by name, too
+
+    def with_split(self, name: str, tasks: TaskBatch | Sequence[Task | Mapping[str, Any]]) -> TaskDistribution:
+        """The same distribution with one more frozen split, or with another list for one that it has.
+
+        ``make_trials(id, 8, distribution=distribution.with_split("mine", tasks), split="mine")``. The references of
+        the tasks are computed when they are first asked for.
+
+        Raises:
+            TaskError: no tasks, or tasks of another family.
+        """
+        given = resolve_name("metaenv.task_sets:task_batch")(tasks, self)
+        return resolve_name("metaenv.task_sets:FixedTasks")(self, name, given)
+
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) which draws are members of the family; the others are drawn again."""
         return np.ones(len(tasks), bool)

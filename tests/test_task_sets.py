@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,10 +13,13 @@ import pytest
 from metaenv import ENVIRONMENTS, full_id, make_trials, task_from_json, task_id
 from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
-from metaenv.evaluation import evaluate
+from metaenv.evaluation import Evaluation, evaluate
+from metaenv.materials.tasks import SolidStateDistribution, SolidStateTask
+from metaenv.parameters import ParameterTable
 from metaenv.policies import RandomPolicy
-from metaenv.task_sets import FixedTasks, NarrowedTasks
+from metaenv.task_sets import FixedTasks, NarrowedTasks, field_values
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch
+from metaenv.telescope.tasks import TargetSelectionDistribution
 
 BANDIT = "metaenv:metaenv/BernoulliBandit-v0"
 SURE = BanditTask((0.0, 1.0, 0.0, 0.0, 0.0))
@@ -144,11 +148,102 @@ def test_fixed_tasks_leave_the_other_splits_as_they_are():
     members = fixed.members("train")
     assert members is not None and len(members) == 1 and fixed.n_arms == 5
     assert pickle.loads(pickle.dumps(fixed)).listed.task(0) == SURE
-    with pytest.raises(TaskError, match="no split"):
-        FixedTasks(whole, "tset", tasks)
+    assert FixedTasks(whole, "mine", tasks).splits == (*whole.splits, "mine")
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", '{"family": "Bandt"}', "[1]"])
 def test_text_that_is_no_task_is_refused(text: str):
     with pytest.raises(TaskError):
         task_from_json(text)
+
+
+MATERIALS, SITES = SolidStateDistribution(), TargetSelectionDistribution()
+
+
+@pytest.mark.parametrize(
+    ("whole", "name", "ends", "logarithmic"),
+    [
+        (MATERIALS, "onset_target_K", (800.0, 1550.0), False),
+        (MATERIALS, "nucleation_J_m2", (0.1, 0.3), False),  # always 0 in training
+        (SITES, "seeing_arcsec", (0.3, 3.0), True),
+        (SITES, "feature_weight[1]", (2.0, 3.0), False),  # normal in training
+    ],
+)
+def test_a_widened_distribution_draws_a_parameter_between_the_ends_that_were_given(
+    whole: Any, name: str, ends: tuple[float, float], logarithmic: bool
+):
+    wide, n = whole.widened(**{name: ends}), 400
+    assert wide.unit_dim == whole.unit_dim + 1
+    unit = np.random.default_rng(0).random((n, wide.unit_dim))
+    tasks, before = wide.draw(unit, "train"), whole.draw(unit[:, :-1], "train")
+    drawn = field_values(tasks, name)
+    expected = ends[0] + (ends[1] - ends[0]) * unit[:, -1]
+    if logarithmic:
+        expected = ends[0] * (ends[1] / ends[0]) ** unit[:, -1]
+    np.testing.assert_allclose(drawn, expected, rtol=1e-12)
+    # What is drawn relative to the parameter moves with it, and everything else stays.
+    table = ParameterTable(whole.task_type)
+    for other, parameter in table.parameters.items():
+        if other != name and name not in (parameter.above, parameter.below, parameter.times):
+            if not {parameter.above, parameter.below, parameter.times} - {""}:
+                np.testing.assert_array_equal(field_values(tasks, other), field_values(before, other), err_msg=other)
+    for other, value in table.drawn(before).items():
+        if other != name:
+            np.testing.assert_allclose(table.drawn(tasks)[other], value, rtol=1e-9, atol=1e-9, err_msg=other)
+    assert wide.frozen("test").sha256 == whole.frozen("test").sha256
+    again = pickle.loads(pickle.dumps(wide))
+    np.testing.assert_array_equal(again.draw(unit, "train").ids, tasks.ids)
+
+
+def test_a_widened_environment_plays_tasks_beyond_the_range_of_training():
+    wide = MATERIALS.widened(onset_target_K=(1400.0, 1550.0))
+    env = gym.make_vec(full_id("MaterialsSynthesis"), num_envs=8, distribution=wide)
+    for seed in range(2):
+        env.reset(seed=seed)
+        onset = env.unwrapped.tasks.onset_target_K  # type: ignore[attr-defined]
+        assert onset.min() >= 1400 and MATERIALS.accept(env.unwrapped.tasks).all()  # type: ignore[attr-defined]
+    assert len(wide.narrowed(goal_um=(2.0, 3.0)).sample(3, "train", np.random.default_rng(0))) == 3
+
+
+def test_draws_beyond_what_the_equations_can_bear_are_drawn_again():
+    table = ParameterTable(SolidStateTask)
+    tasks = MATERIALS.draw(np.random.default_rng(0).random((4, MATERIALS.unit_dim)), "train")
+    low, high = table.parameters["growth_exponent"].limits
+    tasks = table.redrawn(tasks, {"growth_exponent": np.array([low, high, high + 1e-9, low - 1e-9])})
+    assert table.bearable(tasks).tolist() == [True, True, False, False]
+    wide = MATERIALS.widened(goal_um=(0.5, 8.0))
+    assert not wide.accept(tasks)[2:].any()
+
+
+@pytest.mark.parametrize(
+    ("whole", "ranges", "message"),
+    [
+        (MATERIALS, {"onset_K": (800, 900)}, "no parameter 'onset_K'.* Did you mean"),
+        (MATERIALS, {"goal_um": (0.0, 8.0)}, "positive"),
+        (MATERIALS, {"goal_um": (5.0, 4.0)}, "low to high"),
+        (MATERIALS, {"goal_um": (0.5, 1e6)}, r"lie in \[0.01, 100\] um"),
+        (MATERIALS, {"goal_um": (0.5, np.nan)}, "finite"),
+        (BanditDistribution(), {"probabilities[0]": (0, 1)}, "cannot be widened"),
+        (MATERIALS.with_split("train", MATERIALS.frozen("test").tasks), {"goal_um": (1, 2)}, "cannot be widened"),
+    ],
+)
+def test_ranges_that_cannot_be_drawn_from_are_refused(whole: Any, ranges: Any, message: str):
+    with pytest.raises(TaskError, match=message):
+        whole.widened(**ranges)
+
+
+def test_a_split_of_ones_own_is_played_and_judged_on(tmp_path: Path):
+    whole = BanditDistribution()
+    mine = whole.with_split("sure", [SURE, SURE.to_dict()])
+    assert mine.splits == (*whole.splits, "sure") and whole.splits == BanditDistribution().splits
+    env = gym.make_vec(BANDIT, num_envs=3, distribution=mine, split="sure")
+    assert played(env, 10) == {SURE.id}
+    found = evaluate({"random": RandomPolicy()}, "BernoulliBandit", "sure", distribution=mine, seed=1)
+    assert found.split == "sure" and found.row("random").values.shape[1] == 2
+    assert "with_split('sure', 2 tasks" in str(Evaluation.load(found.save(tmp_path / "e.json")).settings)
+    np.testing.assert_allclose(mine.frozen("sure").reference.oracle, whole.reference(mine.frozen("sure").tasks).oracle)
+    assert mine.frozen("test").sha256 == whole.frozen("test").sha256
+    with pytest.raises(TaskError, match="no split 'sure'"):
+        gym.make_vec(BANDIT, num_envs=3, split="sure")
+    with pytest.raises(TaskError, match="at least one task"):
+        whole.with_split("none", [])

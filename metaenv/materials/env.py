@@ -14,9 +14,10 @@ from metaenv.errors import nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DRAWS, Measurement, measure
-from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
+from metaenv.materials.recipes import ACTION_DIM, HOLD_H, RAMP_K_PER_MIN, TEMPERATURE_K, Variant, from_action
+from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
-from metaenv.materials.utility import utility
+from metaenv.materials.utility import least_utility, utility
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
@@ -41,6 +42,8 @@ LAYOUT = ObservationLayout(
         Block("reading", "noisy estimate of the utility, which is also the reward", -1),
     ]
 )
+LONGEST_H = 2 * HOLD_H[1] + (2 * TEMPERATURE_K[1] - ROOM_K - TEMPERATURE_K[0]) / (60 * RAMP_K_PER_MIN[0])
+"""Hours of the longest recipe: both holds and ramps at their longest."""
 READING = LAYOUT.column("reading")
 PHASES_SEEN = slice(2, 7)
 ONLY_PHASES_SHOW = slice(2, 9)  # what ``feedback="yield"`` hides
@@ -53,6 +56,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     trial_objective: ClassVar[str] = "best"
     reports_at_end: ClassVar[bool] = True
     episode_length = 1
+    reward_range = (least_utility(LONGEST_H), 1.0)
     best_fixed: ClassVar[str | None] = "best fixed recipe"
 
     def __init__(

@@ -27,7 +27,7 @@ from metaenv.materials.rates import INTERMEDIATE, START_GRAIN, TARGET, VOLATILIS
 from metaenv.materials.recipes import HOLD_H, PARTICLE_UM, TEMPERATURE_K, Recipe, one_step
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
-from metaenv.materials.utility import utility
+from metaenv.materials.utility import least_utility, utility
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
@@ -99,6 +99,9 @@ class FurnaceControlVectorEnv(BatchedEnv):
         )
         self.noise_factor = float(noise_factor)
         self.max_steps = max_steps
+        # No step takes more than an hour; the ramp is paid for even where the powders were hot for less.
+        ramp_h = (TEMPERATURE_K[1] - ROOM_K) / (60.0 * RAMP_K_PER_MIN)
+        self.reward_range = (least_utility(max(max_steps, ramp_h)), 1.0)
         self._state = State(np.zeros((10, num_envs)))
         self._kelvin, self._hottest = np.full(num_envs, ROOM_K), np.full(num_envs, ROOM_K)
         self._hours, self._particle = np.zeros(num_envs), np.full(num_envs, START_UM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaenv.materials.recipes import Recipe
+from metaenv.materials.recipes import PARTICLE_UM, Recipe
 from metaenv.materials.schedule import heating_hours
 from metaenv.typing import Floats
 
@@ -35,6 +35,19 @@ def utility(target_fraction: Floats, grain_um: Floats, goal_um: Floats, recipe: 
     miss = np.log(grain_um / goal_um) / GRAIN_TOLERANCE
     fit = ANY_GRAIN + (1.0 - ANY_GRAIN) * np.exp(-0.5 * miss * miss)
     return target_fraction * fit - costs(recipe)
+
+
+def least_utility(hours: float) -> float:
+    """No recipe that heats and holds for at most so many hours has a lower utility: each cost is the highest."""
+    return -float(
+        TIME_COST / np.log1p(LONG_H) * np.log1p(hours)
+        + LONG_COST * (hours / LONG_H) ** 2
+        + (SHORT_COST + HEAT_COST + RAMP_COST)
+        + MILLING_COST * (MILLED_UM / PARTICLE_UM[0]) ** 2
+        + PATCHY_COST * (PARTICLE_UM[1] / COARSE_UM) ** 2
+        + PRECURSOR_COST.max()
+        + SECOND_STEP_COST
+    )
 
 
 def costs(recipe: Recipe) -> Floats:

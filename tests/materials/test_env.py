@@ -1,16 +1,19 @@
 """MaterialsSynthesis: what is measured, what is paid, and its variants."""
 
+from itertools import product
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 from metaenv import Trial, make_trials
-from metaenv.materials.env import LAYOUT, PHASES_SEEN, READING
+from metaenv.materials.env import LAYOUT, PHASES_SEEN, READING, MaterialsSynthesisVectorEnv
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import DETECTION_LIMIT, DRAWS, measure
 from metaenv.materials.oracle import true_utility
 from metaenv.materials.recipes import from_action
 from metaenv.materials.tasks import STORE, SolidStateDistribution, SolidStateTask
+from metaenv.materials.utility import costs, least_utility
 
 ID = "metaenv:metaenv/MaterialsSynthesis-v0"
 FROZEN = SolidStateDistribution().frozen("validation")
@@ -158,3 +161,15 @@ def test_gaussian_process_climbs_a_smooth_hill():
     best = np.array(values)
     assert best[:INITIAL].max(axis=0).mean() < -1.0
     assert best.max(axis=0).mean() > -0.6
+
+
+def test_no_recipe_costs_more_than_the_range_of_rewards_says():
+    # Every corner of the cube, both precursors' and steps' ends among them; the worst of all costs is no recipe's.
+    corners = np.array(list(product((-1.0, 1.0), repeat=11)))
+    dearest = costs(from_action(corners, "full")).max()
+    low, high = MaterialsSynthesisVectorEnv.reward_range
+    assert 0.7 * -low < dearest <= -low and high == 1
+    # 0.08 ln(101) / ln(101) + 0.10 + 0.08 + 0.06 + 0.05 + 0.02 * 9 + 0.15 + 0.01 + 0.01, by hand
+    assert least_utility(100.0) == pytest.approx(-0.72)
+    furnace = gym.make_vec("metaenv:metaenv/FurnaceControl-v0", num_envs=1, max_steps=100)
+    assert furnace.unwrapped.reward_range == (pytest.approx(-0.72), 1.0)

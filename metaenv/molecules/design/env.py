@@ -75,6 +75,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
         self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
+        if not noise_std:
+            self.reward_range = (-self.duplicate_penalty, 1.0)
         self.constraints, self.draw_hidden = constraints, draw_hidden
         self.assembly = Assembly(num_envs)
         self.scores = Scores(

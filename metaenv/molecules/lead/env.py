@@ -34,6 +34,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     """``num_envs`` leads being optimised, each for a hidden objective; see `LeadOptimizationEnv`."""
 
     trial_episodes: ClassVar[int] = 5
+    reward_range = (-1.0, 1.0)
     best_fixed: ClassVar[str | None] = "best fixed molecule"
 
     def __init__(

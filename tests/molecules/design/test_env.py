@@ -224,6 +224,7 @@ def test_noise_is_on_the_reward_and_not_on_the_score():
 
 def test_a_molecule_made_again_is_paid_less_and_scored_alike():
     trials = make_trials("MoleculeDesign", 1, duplicate_penalty=0.3)
+    assert trials.reward_range == (-0.3, 1.0)
     trials.reset(seed=0, options={"task": TASK})
     paid = []
     for _ in range(2):
