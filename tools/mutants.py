@@ -7,8 +7,8 @@
 
 A mutant is one changed line: a sign, a term of a sum, a comparison, a constant. `study` takes them from a list; `fresh`
 draws them with a seed from all lines that compute something. Each is tried in a copy of the repository, against the
-tests that it names and then those of its room. Nothing in the working tree is changed. A run takes hours; it is no part
-of the test suite.
+tests that it names, or those that import its module, and then those of its room. Nothing in the working tree is
+changed. A run takes hours; it is no part of the test suite.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_suffix(".json")
-SECONDS = 900  # a test run that takes longer than this hangs, which is noticed too (chosen)
+SECONDS = 1800  # a test run that takes longer than this hangs, which is noticed too (chosen)
 KEPT = (
     "metaenv", "agents", "supervised", "tests", "examples", "docs",
     "pyproject.toml", "README.md", "constraints.txt", "CHANGELOG.md", "LICENSE",
@@ -77,7 +77,14 @@ class Mutant:
     def stages(self) -> list[tuple[str, ...]]:
         """The test runs that may notice it, one after the other."""
         room = next(tests for start, tests in ROOMS.items() if self.path.startswith(start))
-        return [stage for stage in (self.tests, room) if stage]
+        return [stage for stage in (self.tests or self.nearest(), room) if stage]
+
+    def nearest(self) -> tuple[str, ...]:
+        """The test files that import the changed module, short ones first: they notice most mutants, and soonest."""
+        stem = self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        module = stem if stem.startswith("metaenv") else f"metaenv.{stem}"
+        files = [p for p in (ROOT / "tests").rglob("test_*.py") if module in p.read_text(encoding="utf-8")]
+        return tuple(str(p.relative_to(ROOT)) for p in sorted(files, key=lambda p: p.stat().st_size))
 
 
 def study(only: Sequence[str]) -> list[Mutant]:
