@@ -166,11 +166,12 @@ def evaluate(
         ValueError: a policy cannot play this environment, by its method ``check(env)``; nothing was played.
     """
 
-    def trials(policy: Policy) -> VectorTrial:
-        return make_trials(env_id, CHUNK, episodes, split=split, **getattr(policy, "trial_options", {}), **settings)
+    def trials(policy: Policy, n: int) -> VectorTrial:
+        return make_trials(env_id, n, episodes, split=split, **getattr(policy, "trial_options", {}), **settings)
 
-    env = trials(RandomPolicy())
+    env = trials(RandomPolicy(), 1)
     frozen = first_tasks(_listed(env, split, tasks), n_tasks)
+    at_once = min(CHUNK, len(frozen))
     kept = tuple(k for k in shots if k <= env.episodes)
     if best_fixed is not None and best_fixed not in policies:
         raise KeyError(f"best_fixed={best_fixed!r} is not one of the policies {list(policies)}")
@@ -179,7 +180,7 @@ def evaluate(
         getattr(policy, "check", lambda env: None)(env)
     values, returns = {}, {}
     for name, group in groups.items():
-        records = [play_trials(p, trials(p), frozen.tasks, seed, progress) for p in group]
+        records = [play_trials(p, trials(p, at_once), frozen.tasks, seed, progress) for p in group]
         values[name] = np.stack([recommended(r, kept, env.trial_state.objective) for r in records])
         returns[name] = np.stack([trial_returns(r, env.trial_state.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)

@@ -107,7 +107,7 @@ def play_repeatedly(config: TrainConfig, agents: Policies, tasks: int | None, re
     scores, readings = {}, {}
     for name, policy in {**classical, **agents}.items():
         group = policy if isinstance(policy, Sequence) else [policy]
-        records = [play_trials(p, _trials(config, p, CHUNK), repeated) for p in group]
+        records = [play_trials(p, _trials(config, p, min(CHUNK, len(repeated))), repeated) for p in group]
         shape = len(group), repetitions, len(test), -1
         scores[name] = np.stack([r.scores for r in records]).reshape(shape)
         readings[name] = np.stack([r.readings for r in records]).reshape(shape)

@@ -66,8 +66,8 @@ def test_trials_of_varying_length_are_refused() -> None:
 def test_it_learns_a_bandit() -> None:
     # 10 pulls of 5 arms: random play earns 5, the Bayes optimum 6.66.
     agent = RL2(
-        Bandit(128), RL2Config(learning_rate=2e-3, network=Network(cell="attention", hidden_size=32)), seed=0
-    ).learn(150_000)
+        Bandit(128), RL2Config(learning_rate=4e-3, network=Network(cell="attention", hidden_size=32)), seed=0
+    ).learn(60_000)
     env, returns, state = Bandit(2000), np.zeros(2000), None
     observation, _ = env.reset(seed=9)
     for _ in range(10):
