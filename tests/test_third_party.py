@@ -12,6 +12,8 @@ pytest.importorskip("torch", reason="agents need torch")
 pytest.importorskip("tyro", reason="the console script needs the agents extra")
 pytest.importorskip("matplotlib", reason="an evaluation draws its curves")
 
+from metaenv.cli import main
+
 REPOSITORY = Path(__file__).parents[1]
 ID = "lab:lab/Dose-v0"
 LAB = '''
@@ -158,18 +160,33 @@ def test_its_evaluation_has_its_baselines_its_best_fixed_rule_and_its_picture(ru
     assert "doses-test.svg" in told
 
 
-def test_its_baseline_teaches_by_name(folder):
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """The same as `metaenv`, in this process, which has loaded torch already."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+
+    def call(*args: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main(list(args)) == code
+        told = capsys.readouterr()
+        return told.out + told.err
+
+    return call
+
+
+def test_its_baseline_teaches_by_name(folder, here):
     common = ["train", "rl2", ID, "--steps", "640", "--num-envs", "32", "--verbose", "1"]
-    metaenv(folder, *common, "--agent.teacher", "dose ladder", "--out", "taught")
+    here(*common, "--agent.teacher", "dose ladder", "--out", "taught")
     assert "dose ladder" in (folder / "taught" / "config.json").read_text()
-    told = metaenv(folder, *common, "--agent.teacher", "dose lader", "--out", "mistaken", code=2)
+    told = here(*common, "--agent.teacher", "dose lader", "--out", "mistaken", code=2)
     assert "Did you mean 'dose ladder'" in told
 
 
-def test_mistakes_are_answered_in_one_line(folder):
-    told = metaenv(folder, "train", "rl2", "lab:lab/Doze-v0", code=2)
+def test_mistakes_are_answered_in_one_line(here):
+    told = here("train", "rl2", "lab:lab/Doze-v0", code=2)
     assert told.count("\n") == 1 and "Doze" in told
-    told = metaenv(folder, "train", "rl2", "labb:lab/Dose-v0", code=2)
+    told = here("train", "rl2", "labb:lab/Dose-v0", code=2)
     assert told.count("\n") == 1 and "labb" in told
-    told = metaenv(folder, "train", "rl2", ID, "--observe-task", "--out", "told", code=2)
+    told = here("train", "rl2", ID, "--observe-task", "--out", "told", code=2)
     assert told.count("\n") == 1 and "Patients has no task vector" in told
