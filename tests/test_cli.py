@@ -128,7 +128,7 @@ FEW_SHOT = ["--iterations", "4", "--episodes", "10", "--n-shot", "3", "--n-query
 
 def test_fewshot_trains_tables_and_resumes(tmp_path, capsys):
     folder = tmp_path / "run"
-    args = ["fewshot", "materials-synthesis", "prototypical", *FEW_SHOT, "--settings", "sizes", "[8]"]
+    args = ["fewshot", "telescope-values", "prototypical", *FEW_SHOT, "--settings", "sizes", "[8]"]
     assert main([*args, "--out", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "| **prototypical** |" in out and "rmse, 3 shots" in out and str(folder) in out
