@@ -328,21 +328,22 @@ def test_stops_are_noted_raised_and_deferred():
 
 def test_initial_weights_do_not_depend_on_the_number_of_threads():
     program = textwrap.dedent("""
-        import sys, torch
-        torch.set_num_threads(int(sys.argv[1]))
+        import torch
         from metaenv import make_trials
         from metaenv.agents import PEARL, RL2, Network, PEARLConfig, RL2Config
         from metaenv.agents.pearl_config import PEARLNetwork
         from metaenv.supervised import Problem, make_learner
         env = make_trials("BernoulliBandit", 2)
-        agents = [RL2(env, RL2Config(network=Network((256, 256), 256)), seed=0)]
-        agents += [PEARL(env, PEARLConfig(n_tasks=2, network=PEARLNetwork((256, 256))), seed=0)]
-        learner = make_learner("maml", Problem("regression", (4,)), sizes=(256, 256))
-        modules = [agents[0].policy, agents[1].sac, agents[1].belief, learner.network]
-        print([float(p.double().sum()).hex() for m in modules for p in m.parameters()])
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            agents = [RL2(env, RL2Config(network=Network((256, 256), 256)), seed=0)]
+            agents += [PEARL(env, PEARLConfig(n_tasks=2, network=PEARLNetwork((256, 256))), seed=0)]
+            learner = make_learner("maml", Problem("regression", (4,)), sizes=(256, 256))
+            modules = [agents[0].policy, agents[1].sac, agents[1].belief, learner.network]
+            print([float(p.double().sum()).hex() for m in modules for p in m.parameters()])
     """)
-    found = [subprocess.check_output([sys.executable, "-c", program, n], env=with_path()) for n in ("1", "2")]
-    assert found[0] == found[1] and len(found[0]) > 500
+    found = subprocess.check_output([sys.executable, "-c", program], env=with_path(), text=True).splitlines()
+    assert len(found) == 2 and found[0] == found[1] and len(found[0]) > 500
 
 
 def with_path():

@@ -24,7 +24,7 @@ from metaenv.supervised.families import FAMILIES, make_family
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
 
-FAMILY = "materials-synthesis"
+FAMILY = "telescope-values"
 TINY = {"iterations": 6, "episodes": 20, "n_shot": 4, "n_query": 5, "settings": {"sizes": [8, 8], "tasks_per_batch": 4}}
 
 

@@ -8,6 +8,7 @@ import textwrap
 import time
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="runs need torch")
@@ -18,7 +19,7 @@ from metaenv.runs import parallel
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.parallel import map_runs
 from metaenv.runs.sets import is_complete, train_set
-from metaenv.runs.training import TrainConfig
+from metaenv.runs.training import TrainConfig, load_run
 
 CONFIG = TrainConfig("BernoulliBandit-v0", 600, 30, agent=RL2Config(network=Network((8,), 8)))
 
@@ -129,6 +130,8 @@ def test_two_workers_train_what_one_does(tmp_path):
         assert is_complete(b) and RunFolder(b).seconds > 0 and not (b / ".lock").exists()
         first, second = ({k: v for k, v in RunFolder(f).read_log("time/iterations")[-1].items()} for f in (a, b))
         assert {**first, "time/fps": 0} == {**second, "time/fps": 0}
+        for name, weight in load_run(a)[1].policy.state_dict().items():
+            np.testing.assert_array_equal(weight, load_run(b)[1].policy.state_dict()[name])
 
 
 # RAY, OR WHAT LOOKS LIKE IT

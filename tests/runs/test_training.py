@@ -12,8 +12,6 @@ from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.runs import training
 from metaenv.runs.folder import RunFolder
-from metaenv.runs.parallel import map_runs
-from metaenv.runs.sets import train_one
 from metaenv.runs.training import RunError, TrainConfig, load_run, resume, train
 
 CONFIG = TrainConfig("BernoulliBandit-v0", 3000, 30, agent=RL2Config(network=Network((8,), 8)))
@@ -91,13 +89,6 @@ def test_a_folder_that_is_no_run(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match="was it edited"):
         load_run(tmp_path)
-
-
-def test_jobs_over_processes_give_what_one_process_gives(tmp_path):
-    jobs = [(training.replace(CONFIG, seed=s), tmp_path / f"{s}") for s in (1, 2)]
-    map_runs(train_one, jobs, workers=2)
-    here = train(jobs[1][0], tmp_path / "here", progress_bar=False)
-    np.testing.assert_array_equal(weights(load_run(tmp_path / "2")[1]), weights(here))
 
 
 def test_evaluations_go_on_after_an_interruption_and_keep_the_best_policy(tmp_path, monkeypatch):
