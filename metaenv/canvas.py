@@ -33,12 +33,18 @@ SMOOTH = 4  # points of a shape's mask along each side of a pixel
 
 
 class Pixels:
-    """A picture in the making; `array` finishes it."""
+    """A picture in the making; `array` finishes it.
+
+    Args:
+        width: of the picture.
+        height: of the picture.
+        background: a picture of this size to draw on, which stays as it is; white by default.
+    """
 
     _done: ClassVar[dict[tuple[int, int], tuple[NDArray[np.uint8], Image]]] = {}
     """The memory of finished pictures by their size, to be used again: new memory takes longer than most drawings."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, background: Pixels | None = None) -> None:
         try:
             from PIL import Image, ImageDraw
         except ImportError as error:
@@ -50,7 +56,7 @@ class Pixels:
             self._memory = np.empty((height, width, 4), np.uint8)
             self._image = Image.frombuffer("RGBX", (width, height), self._memory, "raw", "RGBX", 0, 1)
             self._image.readonly = 0  # so that drawing writes to the array
-        self._memory.fill(255)
+        self._memory[...] = 255 if background is None else background._memory
         self._draw = ImageDraw.Draw(self._image)
 
     def box(self, x: float, y: float, width: float, height: float, fill: Colour, outline: str = "") -> None:
@@ -61,15 +67,9 @@ class Pixels:
 
     def shape(self, points: Iterable[Point], fill: Colour) -> None:
         """Draw a polygon with smooth edges."""
-        from PIL import Image, ImageDraw
-
         given = list(points)
-        across, down = zip(*given, strict=True)
-        left, top = floor(min(across)), floor(min(down))
-        size = ceil(max(across)) - left + 1, ceil(max(down)) - top + 1
-        mask = Image.new("L", (SMOOTH * size[0], SMOOTH * size[1]))
-        ImageDraw.Draw(mask).polygon([(SMOOTH * (x - left), SMOOTH * (y - top)) for x, y in given], 255)
-        self._draw.bitmap((left, top), mask.reduce(SMOOTH), fill)
+        left, top = floor(min(x for x, _ in given)), floor(min(y for _, y in given))
+        self._draw.bitmap((left, top), _polygon(tuple((x - left, y - top) for x, y in given)), fill)
 
     def line(self, points: Sequence[Point], colour: Colour, width: float = 2.0) -> None:
         """Draw a line through points with smooth edges."""
@@ -112,9 +112,9 @@ class Pixels:
             y += step
             x += 0 if step else 36 + font(13).getlength(text)
 
-    def picture(self, x: int, y: int, image: Image) -> None:
-        """Paste another picture with its upper left corner at the given place."""
-        self._image.paste(image, (x, y))
+    def picture(self, x: int, y: int, width: int, height: int, image: Image) -> None:
+        """Paste another picture into the middle of a rectangle."""
+        self._image.paste(image, (x + (width - image.width) // 2, y + (height - image.height) // 2))
 
     def array(self) -> NDArray[np.uint8]:
         """(height, width, 3)."""
@@ -181,6 +181,16 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     power = 10.0 ** floor(log10(raw))
     step = next(power * s for s in (1, 2, 5, 10) if power * s >= raw * (1 - 1e-9))
     return [round(k * step, 10) for k in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
+
+
+@lru_cache(maxsize=512)
+def _polygon(points: tuple[Point, ...]) -> Image:
+    from PIL import Image, ImageDraw
+
+    size = ceil(max(x for x, _ in points)) + 1, ceil(max(y for _, y in points)) + 1
+    mask = Image.new("L", (SMOOTH * size[0], SMOOTH * size[1]))
+    ImageDraw.Draw(mask).polygon([(SMOOTH * x, SMOOTH * y) for x, y in points], 255)
+    return mask.reduce(SMOOTH)
 
 
 @lru_cache(maxsize=64)
