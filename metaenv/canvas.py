@@ -100,7 +100,7 @@ class Pixels:
         """Write one line of text."""
         if not text:
             return
-        mask, up = _letters(text, size)
+        mask, up = letters_mask(text, size)
         before = {"left": 0, "middle": mask.width // 2, "right": mask.width}[side]
         self._draw.bitmap((round(x) - before, round(y) - up), mask, colour)
 
@@ -204,7 +204,7 @@ def disc_mask(diameter: int) -> Image:
 
 
 @lru_cache(maxsize=512)
-def _letters(text: str, size: int) -> tuple[Image, int]:
+def letters_mask(text: str, size: int) -> tuple[Image, int]:
     """A line of text as a mask, and its rows above the baseline."""
     from PIL import Image
 

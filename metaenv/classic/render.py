@@ -117,8 +117,9 @@ def mdp_frame(
     count = seen[..., 1:].sum(axis=2)
     reward = seen[..., 0] / np.maximum(count, 1) if hidden is None else hidden[0]
     follows = seen[..., 1:].sum(axis=1) if hidden is None else hidden[1].mean(axis=1)
-    what = ("mean reward so far (times tried)", "times a state (column) followed another (row)") if hidden is None else (
-        "true mean reward (times tried)", "true chance, in %, mean over actions")  # fmt: skip
+    what = ("mean reward so far (times tried)", "times a state (column) followed another (row)")
+    if hidden is not None:
+        what = ("true mean reward (times tried)", "true chance, in %, mean over actions")
     canvas.words(left, 58, what[0], 14)
     canvas.words(right, 58, what[1], 14)
     for j in range(a):

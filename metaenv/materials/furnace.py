@@ -169,7 +169,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         for row, over in zip(index, stopped, strict=True):
             self._trace[row].append((float(self._hours[row]), float(self._kelvin[row]), float(self._seen[4, row])))
             if over:
-                done = f"up to {self._hottest[row]:.0f} K, {self._hours[row]:.1f} h, powders of {self._particle[row]:.2f} um"
+                kelvin, hours, um = self._hottest[row], self._hours[row], self._particle[row]
+                done = f"up to {kelvin:.0f} K, {hours:.1f} h, powders of {um:.2f} um"
                 seen = self._seen[[*range(PHASES.start, PHASES.stop), GRAIN, 4, READING], row]
                 self._results[row].append(Result(done, seen, self._score[row], np.array(self._trace[row])))
 

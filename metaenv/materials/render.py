@@ -69,7 +69,7 @@ def micrometres(scaled: float) -> float:
 
 
 def recipe_text(recipe: Recipe, row: int = 0) -> str:
-    """A recipe as a laboratory would write it, such as ``1210 K for 5.2 h (6 K/min), oxide A +8 %, powders of 0.70 um``."""
+    """A recipe in words, such as ``1210 K for 5.2 h (6 K/min), oxide A +8 %, powders of 0.70 um``."""
     r = recipe
     text = (
         f"{r.temperature_K[row]:.0f} K for {r.hold_h[row]:.1f} h ({r.ramp_K_per_min[row]:.0f} K/min), "

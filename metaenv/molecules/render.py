@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.canvas import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, VERMILION, Pixels, font, save_png, shortened
+from metaenv.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PAPER,
+    VERMILION,
+    Pixels,
+    letters_mask,
+    save_png,
+    shortened,
+)
 from metaenv.molecules.chem.assembly import OPEN, Assembly
 from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.smiles import write
@@ -253,7 +266,8 @@ def depiction(smiles: str, width: int, height: int) -> Image:
         (x, y), r = at(place), 2 * scale * radius
         draw.ellipse((x - r, y - r, x + r, y + r), colour)
     for letter, size_px, colour, place in letters:
-        draw.text(at(place), letter, colour, font(2 * max(round(scale * size_px), 8)), anchor="mm")
+        (x, y), (mask, up) = at(place), letters_mask(letter, 2 * max(round(scale * size_px), 8))
+        draw.bitmap((round(x) - mask.width // 2, round(y + 0.36 * up) - up), mask, colour)
     return large.reduce(2)
 
 
@@ -319,7 +333,7 @@ def _draw_molecule(canvas: Pixels, molecule: str | None) -> None:
     canvas.picture(MARGIN // 2, HEAD + 4, *size, depiction(molecule, *size))
     n_open = molecule.count("*")
     if not n_open:
-        canvas.words(MARGIN, BOTTOM - 12, "finished", 13, GREY)
+        canvas.words(MARGIN, BOTTOM - 12, "complete", 13, GREY)
     if n_open:
         _draw_key(canvas, MARGIN, BOTTOM - 12, ORANGE, "next to be joined or closed")
     if n_open > 1:

@@ -136,16 +136,13 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
 
-        names, sites = group_names(), self._legal[row].reshape(SITES, N_GROUPS)
+        names = ("hydrogen or methyl", *group_names()[1:])
         actions = [
             listed(
                 f"actions at site {site + 1}, {N_GROUPS * site} and the R-group (now {self.choice[row, site]})",
-                (
-                    f"{N_GROUPS * site + group} {names[group] if group else 'hydrogen or methyl'}"
-                    for group in np.flatnonzero(legal)
-                ),
+                (f"{N_GROUPS * site + group} {names[group]}" for group in np.flatnonzero(legal)),
             )
-            for site, legal in enumerate(sites)
+            for site, legal in enumerate(self._legal[row].reshape(SITES, N_GROUPS))
         ]
         head = f"{self._where(row)}, scaffold {libraries().smiles[self._scaffold[row]]}"
         return text(*self._drawn(row), head, "\n".join(actions))
