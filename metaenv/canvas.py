@@ -116,6 +116,10 @@ class Pixels:
         """Paste another picture into the middle of a rectangle."""
         self._image.paste(image, (x + (width - image.width) // 2, y + (height - image.height) // 2))
 
+    def image(self) -> Image:
+        """The picture, to be pasted into another one."""
+        return self._image
+
     def array(self) -> NDArray[np.uint8]:
         """(height, width, 3)."""
         picture = np.empty((self.height, self.width, 3), np.uint8)
@@ -203,33 +207,31 @@ def disc_mask(diameter: int) -> Image:
     return big.reduce(4)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def letters_mask(text: str, size: int) -> tuple[Image, int]:
     """A line of text as a mask, and its rows above the baseline."""
     from PIL import Image
 
-    # Word by word, because most words are the same in the next frame and letters take long to draw.
-    words = [_word(word, size) for word in text.split(" ")]
-    space, (up, down) = font(size).getlength(" "), font(size).getmetrics()
-    mask = Image.new("L", (ceil(sum(length for _, length in words) + space * (len(words) - 1)) + 1, up + down))
+    # Letter by letter, because it takes long to draw one, and other frames have the same ones.
+    letters = [_letter(letter, size) for letter in text]
+    up, down = font(size).getmetrics()
+    mask = Image.new("L", (ceil(sum(advance for _, advance in letters)) + 1, up + down))
     x = 0.0
-    for word, length in words:
-        mask.paste(word, (round(x), 0))
-        x += length + space
+    for letter, advance in letters:
+        mask.paste(255, (round(x), 0), letter)
+        x += advance
     return mask, up
 
 
 @lru_cache(maxsize=2048)
-def _word(text: str, size: int) -> tuple[Image, float]:
-    """A word as a mask, and its length."""
+def _letter(letter: str, size: int) -> tuple[Image, float]:
+    """A letter as a mask, and how far the next one is from it."""
     from PIL import Image, ImageDraw
 
-    letters, length = font(size), font(size).getlength(text)
-    up, down = letters.getmetrics()
-    mask = Image.new("L", (ceil(length), up + down))
-    if text:
-        ImageDraw.Draw(mask).text((0, up), text, 255, letters, anchor="ls")
-    return mask, length
+    up, down = font(size).getmetrics()
+    mask = Image.new("L", (ceil(font(size).getbbox(letter)[2]) + 1, up + down))
+    ImageDraw.Draw(mask).text((0, up), letter, 255, font(size), anchor="ls")
+    return mask, font(size).getlength(letter)
 
 
 @lru_cache(maxsize=32)
@@ -240,6 +242,7 @@ def font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
+@lru_cache(maxsize=256)
 def shortened(text: str, width: int, size: int = 13) -> str:
     """``text``, or as much of its beginning as fits in ``width`` pixels, and "…"."""
     letters = font(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,26 +112,15 @@ def mdp_frame(
         (27 * S + 150, 76 * A + 30 * S + 150, 3) uint8.
     """
     s, a, _ = seen.shape
-    canvas = Pixels(MDP_CELL * a + STATE_CELL * s + 150, MDP_ROW * s + 150)
+    canvas = Pixels(*_mdp_size(s, a), _mdp_labels(s, a, hidden is not None))
     left, right, top = 58, 58 + MDP_CELL * a + 60, 92
     canvas.words(18, 28, where, 16)
     count = seen[..., 1:].sum(axis=2)
     reward = seen[..., 0] / np.maximum(count, 1) if hidden is None else hidden[0]
     follows = seen[..., 1:].sum(axis=1) if hidden is None else hidden[1].mean(axis=1)
-    what = ("mean reward so far (times tried)", "times a state (column) followed another (row)")
-    if hidden is not None:
-        what = ("true mean reward (times tried)", "true chance, in %, mean over actions")
-    canvas.words(left, 58, what[0], 14)
-    canvas.words(right, 58, what[1], 14)
-    for j in range(a):
-        canvas.words(left + MDP_CELL * (j + 0.5), top - 8, f"action {j}", 13, GREY, "middle")
-    for k in range(s):
-        canvas.words(right + STATE_CELL * (k + 0.5), top - 8, str(k), 13, GREY, "middle")
     most = max(float(follows.max()), 1e-9)
     for i in range(s):
         y = top + MDP_ROW * i
-        canvas.words(left - 8, y + 18, f"state {i}", 13, INK if i == state else GREY, "right")
-        canvas.words(right - 8, y + 18, str(i), 13, INK if i == state else GREY, "right")
         for j in range(a):
             x, known = left + MDP_CELL * j, count[i, j] > 0 or hidden is not None
             canvas.box(x + 1, y + 1, MDP_CELL - 2, MDP_ROW - 2, _reward_colour(reward[i, j]) if known else PALE)
@@ -150,12 +140,36 @@ def mdp_frame(
     for x, width in ((left, MDP_CELL * a), (right, STATE_CELL * s)):
         for box in ((x - 1, y - 1, width + 2, 2), (x - 1, y + MDP_ROW - 1, width + 2, 2)):
             canvas.box(*box, INK)
+    return canvas.array()
+
+
+def _mdp_size(s: int, a: int) -> tuple[int, int]:
+    return MDP_CELL * a + STATE_CELL * s + 150, MDP_ROW * s + 150
+
+
+@lru_cache(maxsize=4)
+def _mdp_labels(s: int, a: int, hidden: bool) -> Pixels:
+    """What all pictures of so many states and actions have in common."""
+    canvas = Pixels(*_mdp_size(s, a))
+    left, right, top = 58, 58 + MDP_CELL * a + 60, 92
+    what = ("mean reward so far (times tried)", "times a state (column) followed another (row)")
+    if hidden:
+        what = ("true mean reward (times tried)", "true chance, in %, mean over actions")
+    canvas.words(left, 58, what[0], 14)
+    canvas.words(right, 58, what[1], 14)
+    for j in range(a):
+        canvas.words(left + MDP_CELL * (j + 0.5), top - 8, f"action {j}", 13, GREY, "middle")
+    for k in range(s):
+        canvas.words(right + STATE_CELL * (k + 0.5), top - 8, str(k), 13, GREY, "middle")
+    for i in range(s):
+        canvas.words(left - 8, top + MDP_ROW * i + 18, f"state {i}", 13, GREY, "right")
+        canvas.words(right - 8, top + MDP_ROW * i + 18, str(i), 13, GREY, "right")
     bottom = top + MDP_ROW * s + 34
     for k, value in enumerate((-1, 0, 1, 2, 3)):
         canvas.box(left + 44 * k, bottom - 12, 44, 16, _reward_colour(value))
         canvas.words(left + 44 * k + 22, bottom, f"{value}", 12, INK, "middle")
     canvas.words(left + 230, bottom, "mean reward; black lines: present state; blue: played last", 13, GREY)
-    return canvas.array()
+    return canvas
 
 
 def _reward_colour(mean: float) -> Colour:

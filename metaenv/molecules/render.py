@@ -392,10 +392,18 @@ def _draw_history(canvas: Pixels, history: Sequence[Made]) -> None:
     pitch = 126 if n <= 7 else 88
     for k in range(n):
         i = len(history) - n + k
-        x = MARGIN + k * pitch
-        canvas.box(x, top + 30, pitch - 6, 106, PAPER, GREEN if i == best else PALE)
-        canvas.picture(x + 2, top + 32, pitch - 10, 76, depiction(history[i].smiles, pitch - 10, 76))
-        _draw_score(canvas, x + 6, top + 122, pitch - 18, i + 1, history[i].score)
+        tile = _tile(history[i], i + 1, i == best, pitch - 6)
+        canvas.picture(MARGIN + k * pitch, top + 30, tile.width, tile.height, tile)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _tile(made: Made, number: int, best: bool, width: int) -> Image:
+    """A finished molecule with its score."""
+    canvas = Pixels(width, 106)
+    canvas.box(0, 0, width, 106, PAPER, GREEN if best else PALE)
+    canvas.picture(2, 2, width - 4, 76, depiction(made.smiles, width - 4, 76))
+    _draw_score(canvas, 6, 92, width - 12, number, made.score)
+    return canvas.image()
 
 
 def _draw_score(canvas: Pixels, x: int, y: int, width: int, number: int, score: float) -> None:

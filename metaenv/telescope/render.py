@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 740, 508  # pixels
 CENTRE, RADIUS = 240, 222  # of the sky, pixels
-STRIP = 496  # where the strip begins
+STRIP, STRIP_WIDTH, NIGHTS = 496, 228, 320  # where the strip begins, its width, and where its bars begin
 COARSE = 8  # pixels across a cell of the glow
 NIGHT, GLOW, CLOUD = (14, 24, 48), (196, 200, 190), (116, 122, 132)
 RING, TRAIL, MOON, MOON_SHADE, RIM = "#FFFFFF", "#F0E442", "#F7F3DC", "#4A4F5C", "#3A4A6B"
@@ -209,13 +209,8 @@ def candidates(env: TargetSelectionVectorEnv, row: int) -> str:
 
 def frame(s: Scene) -> NDArray[np.uint8]:
     """(508, 740, 3) uint8: north up, east left, the zenith in the middle; altitude falls evenly to the rim."""
-    canvas = Pixels(WIDTH, HEIGHT)
     moon = tuple(round(x, 2) for x in s.moon) if s.moon[2] > 0 else (0.0, 0.0, -1.0)
-    canvas.picture(0, 0, 2 * CENTRE, 2 * CENTRE, _backdrop(moon, s.moon_share, s.bank, s.cloud))
-    canvas.ring(CENTRE, CENTRE, RADIUS, RIM, 2)
-    canvas.ring(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), RIM)
-    for name, x, y in (("N", CENTRE, 15), ("E", 9, CENTRE + 5), ("S", CENTRE, 477), ("W", 471, CENTRE + 5)):
-        canvas.words(x, y, name, 13, GREY, "middle")
+    canvas = Pixels(WIDTH, HEIGHT, _backdrop(moon, s.moon_share, s.bank, s.cloud))
     if s.moon[2] > 0:
         x, y = _project(np.array(s.moon))
         canvas.disc(float(x), float(y), 11, MOON_SHADE)
@@ -224,8 +219,20 @@ def frame(s: Scene) -> NDArray[np.uint8]:
     canvas.trail([(float(x[k]), float(y[k])) for k in s.trail if s.sky[2, k] > 0], TRAIL)
     _draw_targets(canvas, s, x, y)
     _draw_strip(canvas, s)
-    canvas.words(8, HEIGHT - 10, KEY, 12, GREY)
     return canvas.array()
+
+
+@lru_cache(maxsize=1)
+def _labels() -> Pixels:
+    """What all pictures have in common."""
+    canvas = Pixels(WIDTH, HEIGHT)
+    for j, name in enumerate(CLASSES):
+        canvas.disc(STRIP + 6, 128 + 20 * j, 5, _class_colour(j, True))
+        canvas.words(STRIP + 20, 132 + 20 * j, name, 13, INK)
+    canvas.words(STRIP, NIGHTS, "reward by night", 13, GREY)
+    canvas.box(STRIP, NIGHTS + 134, STRIP_WIDTH, 1, GREY)
+    canvas.words(8, HEIGHT - 10, KEY, 12, GREY)
+    return canvas
 
 
 @lru_cache(maxsize=128)
@@ -250,12 +257,12 @@ def _grid() -> tuple[NDArray[np.float32], Image]:
     angle = np.minimum(r / RADIUS, 1.0) * pi / 2
     flat = np.sin(angle) / np.maximum(r, 1e-9)
     fine_y, fine_x = np.mgrid[:CENTRE, :CENTRE] * 2 + 1.0 - CENTRE
-    mask = Image.fromarray((255 * (np.hypot(fine_x, fine_y) > RADIUS)).astype(np.uint8))
+    mask = Image.fromarray(np.hypot(fine_x, fine_y) > RADIUS)
     return np.stack([-x * flat, -y * flat, np.cos(angle)]).astype(np.float32), mask
 
 
-@lru_cache(maxsize=16)
-def _backdrop(moon: tuple[float, ...], moon_share: float, bank: tuple[float, float], cover: int) -> Image:
+@lru_cache(maxsize=4)
+def _backdrop(moon: tuple[float, ...], moon_share: float, bank: tuple[float, float], cover: int) -> Pixels:
     """The night with moonlight, cloud and bank."""
     from PIL import Image
 
@@ -275,7 +282,14 @@ def _backdrop(moon: tuple[float, ...], moon_share: float, bank: tuple[float, flo
     # Smooth to two pixels, which no eye tells from one: in half of the time.
     smooth = small.resize((CENTRE, CENTRE), Image.Resampling.BILINEAR)
     smooth.paste(PAPER, (0, 0), no_sky)
-    return smooth.resize((2 * CENTRE, 2 * CENTRE), Image.Resampling.NEAREST)
+    canvas = Pixels(WIDTH, HEIGHT, _labels())
+    side = 2 * CENTRE
+    canvas.picture(0, 0, side, side, smooth.resize((side, side), Image.Resampling.NEAREST))
+    canvas.ring(CENTRE, CENTRE, RADIUS, RIM, 2)
+    canvas.ring(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), RIM)
+    for name, x, y in (("N", CENTRE, 15), ("E", 9, CENTRE + 5), ("S", CENTRE, 477), ("W", 471, CENTRE + 5)):
+        canvas.words(x, y, name, 13, GREY, "middle")
+    return canvas
 
 
 def _project(sky: Floats) -> tuple[Floats, Floats]:
@@ -288,13 +302,15 @@ def _project(sky: Floats) -> tuple[Floats, Floats]:
 def _draw_targets(canvas: Pixels, s: Scene, x: Floats, y: Floats) -> None:
     """Draw discs in the colours of the classes, larger for brighter targets, with rings around visited ones."""
     size = np.clip(5.0 - 1.2 * (s.magnitude - np.median(s.magnitude)), 2.0, 8.0)
-    for k in np.flatnonzero(s.sky[2] > 0).tolist():
-        bright = s.is_open[k] or s.visited[k]
-        canvas.disc(x[k], y[k], size[k], _class_colour(int(s.label[k]), bool(bright)))
-        if s.visited[k]:
-            canvas.ring(round(x[k]), round(y[k]), round(size[k]) + 3, RING)
-    if s.trail and s.sky[2, s.trail[-1]] > 0:
-        canvas.ring(round(x[s.trail[-1]]), round(y[s.trail[-1]]), 13, TRAIL)
+    up = s.sky[2] > 0
+    for x_k, y_k, size_k, label, visited, bright in zip(
+        *(a[up].tolist() for a in (x, y, size, s.label, s.visited, s.is_open | s.visited)), strict=True
+    ):
+        canvas.disc(x_k, y_k, size_k, _class_colour(label, bright))
+        if visited:
+            canvas.ring(round(x_k), round(y_k), round(size_k) + 3, RING)
+    if s.trail and up[s.trail[-1]]:
+        canvas.ring(round(float(x[s.trail[-1]])), round(float(y[s.trail[-1]])), 13, TRAIL)
 
 
 def _rgb(colour: str) -> tuple[int, ...]:
@@ -316,30 +332,24 @@ def drawn_colours() -> list[tuple[int, ...]]:
 
 def _draw_strip(canvas: Pixels, s: Scene) -> None:
     """Draw the time, the weather, the classes, and the rewards of the nights."""
-    width = WIDTH - STRIP - 16
+    width = STRIP_WIDTH
     canvas.words(STRIP, 24, shortened(s.title, width, 15), 15)
     canvas.words(STRIP, 48, f"{s.utc.replace('T', ' ')[:16]} UTC", 13, GREY)
     canvas.words(STRIP + width, 48, f"slot {s.slot}/{s.slots}", 13, GREY, "right")
     _bar(canvas, 55, width, s.slot / s.slots, TIME)
     canvas.words(STRIP, 82, s.weather, 13)
     canvas.words(STRIP, 102, shortened(s.last, width, 13), 13, GREY)
-    for j, name in enumerate(CLASSES):
-        y = 132 + 20 * j
-        canvas.disc(STRIP + 6, y - 4, 5, _class_colour(j, True))
-        canvas.words(STRIP + 20, y, name, 13, INK)
-        if s.class_value is None:
-            canvas.words(STRIP + width, y, f"{int((s.visited & (s.label == j)).sum())} exposed", 12, GREY, "right")
-        else:
-            canvas.words(STRIP + width, y, f"worth {s.class_value[j]:.2f}", 12, GREY, "right")
-    _draw_nights(canvas, s, 320, width)
+    seen = np.bincount(s.label[s.visited & (s.label >= 0)], minlength=len(CLASSES)).tolist()
+    for j, count in enumerate(seen):
+        words = f"{count} exposed" if s.class_value is None else f"worth {s.class_value[j]:.2f}"
+        canvas.words(STRIP + width, 132 + 20 * j, words, 12, GREY, "right")
+    _draw_nights(canvas, s, NIGHTS, width)
 
 
 def _draw_nights(canvas: Pixels, s: Scene, top: int, width: int) -> None:
     """A bar for each night of the trial, the present one last."""
     nights = [*s.scores, s.score][-12:]
-    canvas.words(STRIP, top, "reward by night", 13, GREY)
     canvas.words(STRIP + width, top, f"tonight {s.score:.2f}", 13, INK, "right")
-    canvas.box(STRIP, top + 134, width, 1, GREY)
     most, pitch = max(1.0, *nights), width // max(len(nights), 6)
     for i, value in enumerate(nights):
         height = round(104 * value / most)

@@ -24,7 +24,8 @@ def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
     cartpole = scalar_rate(gym.make("CartPole-v1"), seconds)
     print(f"Gymnasium's scalar CartPole-v1 on this machine, now: {cartpole:,.0f} steps/s\n")
     print(
-        f"{'environment':26s}{'n':>6s}{'vector':>14s}{'x CartPole':>12s}{'as trials':>14s}{'scalar':>12s}{'picture, ms':>13s}"
+        f"{'environment':26s}{'n':>6s}{'vector':>14s}{'x CartPole':>12s}{'as trials':>14s}{'scalar':>12s}"
+        f"{'picture, ms':>13s}"
     )
     results: dict[str, dict[str, float]] = {"CartPole-v1": {"scalar": cartpole}}
     for name in ENVIRONMENTS:
