@@ -56,7 +56,7 @@ COLUMNS = 5  # of the gallery, at most
 LINE = 18  # between lines of the gallery
 BAND, HIDDEN = "#8FD0BA", "#D5D9DD"
 BOND, SPACE, EDGE = 32, 2000, 12  # pixels: of a bond at most, of the plane that RDKit draws on, around a molecule
-SVG_LINE = re.compile(r"<path [^>]*?d='([^']+)' style='[^']*?stroke:(#\w+)")
+SVG_LINE = re.compile(r" d='([^']+)' style='fill:none;[^#]*(#\w+)")
 SVG_LETTER = re.compile(r"<text x='([\d.]+)' y='([\d.]+)'[^>]*?font-size:(\d+)px[^>]*?fill:(#\w+)' >([^< ]+)<")
 SVG_DISC = re.compile(r"<ellipse cx='([\d.]+)' cy='([\d.]+)' rx='([\d.]+)'[^>]*?class='atom-(\d+)'")
 REMEMBERED = 64  # pictures of molecules; at most 0.5 MB each
@@ -246,7 +246,7 @@ def depiction(smiles: str, width: int, height: int) -> Image:
     Raises:
         MoleculeError: RDKit cannot read the SMILES.
     """
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
     lines, letters, discs = _drawing(smiles)
     places = np.array([point for points, _ in lines for point in points] + [place for *_, place in [*letters, *discs]])
@@ -254,8 +254,9 @@ def depiction(smiles: str, width: int, height: int) -> Image:
     scale = min(1.0, width / (high[0] - low[0]), height / (high[1] - low[1]))
     # Twice as large at first, so that edges become smooth.
     across, down = (ceil(scale * float(length)) for length in high - low)
-    large = Image.new("RGBX", (2 * min(across, width), 2 * min(down, height)), PAPER)
+    large, used = _scratch(2 * width, 2 * height), (0, 0, 2 * min(across, width), 2 * min(down, height))
     draw = ImageDraw.Draw(large)
+    draw.rectangle(used, PAPER)
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         return 2 * scale * (point[0] - low[0]), 2 * scale * (point[1] - low[1])
@@ -268,7 +269,15 @@ def depiction(smiles: str, width: int, height: int) -> Image:
     for letter, size_px, colour, place in letters:
         (x, y), (mask, up) = at(place), letters_mask(letter, 2 * max(round(scale * size_px), 8))
         draw.bitmap((round(x) - mask.width // 2, round(y + 0.36 * up) - up), mask, colour)
-    return large.reduce(2)
+    return large.reduce(2, used)
+
+
+@lru_cache(maxsize=4)
+def _scratch(width: int, height: int) -> Image:
+    """Memory to draw on, which is faster to use again than to ask for."""
+    from PIL import Image
+
+    return Image.new("RGBX", (width, height))
 
 
 @lru_cache(maxsize=REMEMBERED)
