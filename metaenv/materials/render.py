@@ -34,7 +34,7 @@ RANGES = {
     "excess A": (EXCESS_A, "of the stoichiometric amount"),
     "particle size": (PARTICLE_UM, "um, logarithmic"),
     "second temperature": (TEMPERATURE_K, "K"),
-    "second hold": (HOLD_H, "h, logarithmic, for numbers above 0; no second step below"),
+    "second hold": (HOLD_H, "h, logarithmic, for numbers above 0, and no second step below"),
     "log pCO2": (LOG10_PCO2_BAR, "decimal logarithm of the pressure of CO2 in bar"),
 }
 WIDTH, HEIGHT, SHOWN = 920, 500, 20  # pixels; experiments at most
