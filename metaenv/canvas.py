@@ -169,9 +169,9 @@ class Chart:
         """Draw a line through points."""
         self.canvas.line([self.at(*point) for point in points], colour, width)
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """Draw a disc with a radius in pixels."""
-        self.canvas.disc(*self.at(x, y), radius, colour)
+    def disc(self, place: Iterable[float], radius: float, colour: Colour) -> None:
+        """Draw a disc around a point, with a radius in pixels."""
+        self.canvas.disc(*self.at(*place), radius, colour)
 
     def bar(self, x: float, width: float, low: float, high: float, colour: Colour) -> None:
         """Draw an upright bar around ``x``, from ``low`` to ``high``."""

@@ -224,15 +224,15 @@ def point_frame(path: Floats, walks: Sequence[Floats], steps: int, goal: Floats 
     scale = 400 / (2 * VIEW)
     canvas.ring(*chart.at(0, 0), scale, "#C9D1D9")
     if goal is not None:
-        chart.disc(*goal, radius * scale, "#BFE3D3")
-        chart.disc(*goal, 4, GREEN)
+        chart.disc(goal, radius * scale, "#BFE3D3")
+        chart.disc(goal, 4, GREEN)
     for walk in walks:
         canvas.trail([chart.at(*place) for place in walk[:, :2]], EARLIER, 2)
     chart.line(path[:, :2].tolist(), PATH)
     places = np.concatenate([*walks, path])
-    for x, y, _ in places[places[:, 2] > 0]:
-        chart.disc(x, y, 3, ORANGE)
-    chart.disc(*path[-1, :2], 6, ROBOT)
+    for place in places[places[:, 2] > 0, :2]:
+        chart.disc(place, 3, ORANGE)
+    chart.disc(path[-1, :2], 6, ROBOT)
     best = max([w[:, 2].sum() for w in walks], default=0.0)
     lines = (f"step {len(path) - 1} of {steps}", f"at x {path[-1, 0]:+.2f}, y {path[-1, 1]:+.2f}",
              f"return so far {path[:, 2].sum():.2f}", "", f"{len(walks)} earlier episodes",
@@ -290,8 +290,8 @@ def grid_frame(path: Sequence[Cell], known: Sequence[Cell], goal: Cell | None, s
     canvas.words(46 + side, 48 + side + 38, "column", 13, INK, "right")
     canvas.words(14, 48 + side + 19, "row", 13)
     canvas.trail([chart.at(*cell) for cell in path], BLUE, 4)
-    chart.disc(*path[0], 6, BLUE)
-    chart.disc(*path[-1], 15, ROBOT)
+    chart.disc(path[0], 6, BLUE)
+    chart.disc(path[-1], 15, ROBOT)
     keys = [(ROBOT, "walker"), (BLUE, "its path in this episode"), (GREEN, "goal" if goal else "goal (not found yet)"),
             (EARLIER, "entered, not the goal"), (PALE, "not entered yet")]  # fmt: skip
     canvas.legend(side + 76, 72, keys, 26)

@@ -111,7 +111,9 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
 
             for k, row in enumerate(np.arange(self.num_envs)[rows]):
                 done = recipe_text(recipe, k)
-                self._results[row].append(Result(done, self._seen[row, PHASES_SEEN.start :].copy(), self._score[row]))
+                self._results[row].append(
+                    Result(done, self._seen[row, PHASES_SEEN.start :].copy(), float(self._score[row]))
+                )
         return seen.reading, np.ones(len(action), bool), np.zeros(len(action), bool)
 
     def _shown(self, seen: Measurement) -> Observations:

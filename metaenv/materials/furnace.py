@@ -172,7 +172,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
                 kelvin, hours, um = self._hottest[row], self._hours[row], self._particle[row]
                 done = f"up to {kelvin:.0f} K, {hours:.1f} h, powders of {um:.2f} um"
                 seen = self._seen[[*range(PHASES.start, PHASES.stop), GRAIN, 4, READING], row]
-                self._results[row].append(Result(done, seen, self._score[row], np.array(self._trace[row])))
+                self._results[row].append(Result(done, seen, float(self._score[row]), np.array(self._trace[row])))
 
     def _allowed(self, rows: Rows) -> Bools:
         """(m, 5): heat below 1800 K, cool above room temperature, regrind when cold, stop once fired."""

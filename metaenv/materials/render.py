@@ -170,7 +170,7 @@ def furnace_frame(
         for run in runs[:-1]:
             canvas.trail([chart.at(*point) for point in run[:, [0, column]]], EARLIER)
         canvas.trail([chart.at(*point) for point in trace[:, [0, column]]], BLUE, 2)
-        chart.disc(*trace[-1, [0, column]], 4, BLUE)
+        chart.disc(trace[-1, [0, column]], 4, BLUE)
     canvas.legend(56, 442, [(BLUE, "present run"), (EARLIER, "earlier runs on this material")])
     _draw_results(canvas, 580, 280, results, "run on this material", 5, hidden)
     return canvas.array()
@@ -198,7 +198,7 @@ def _draw_results(
         value = max(float(result.seen[7]), -0.4)
         best = max(best, value)
         reading.bar(k, 1.0, best, best + 0.015, GREEN)
-        reading.disc(k, value, 4, BLUE)
+        reading.disc((k, value), 4, BLUE)
         if hidden:
             canvas.ring(*reading.at(k, max(result.score, -0.4)), 6, INK)
         low = 0.0

@@ -278,7 +278,7 @@ def _backdrop(moon: tuple[float, ...], moon_share: float, bank: tuple[float, flo
     # Moonlight over the night, and cloud over both.
     shares = np.stack([(1 - lit) * (1 - cloud), lit * (1 - cloud), cloud], axis=-1)
     colours = np.array([(*NIGHT, 255), (*GLOW, 255), (*CLOUD, 255)], np.float32)
-    small = Image.frombytes("RGBX", lit.shape, (shares @ colours).astype(np.uint8).tobytes())
+    small = Image.frombytes("RGBX", (len(lit), len(lit)), (shares @ colours).astype(np.uint8).tobytes())
     # Smooth to two pixels, which no eye tells from one: in half of the time.
     smooth = small.resize((CENTRE, CENTRE), Image.Resampling.BILINEAR)
     smooth.paste(PAPER, (0, 0), no_sky)

@@ -172,7 +172,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
             for i in index:
                 note = f"{values_text(self._properties[i])}; " if self.render_mode else ""
-                self._made[i].append(Made(self._smiles[i], float(self._score[i]), note))
+                self._made[i].append(Made(str(self._smiles[i]), float(self._score[i]), note))
 
     # WHAT IS SEEN
 
