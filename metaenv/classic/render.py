@@ -109,11 +109,10 @@ def mdp_frame(
     The present state's row is framed; so is, in blue, the pair that was played ``last``.
 
     Returns:
-        (27 * S + 150, 76 * A + 30 * S + 150, 3) uint8.
+        (27 * S + 150, 138 + max(76 * A, 240) + max(30 * S, 312), 3) uint8.
     """
     s, a, _ = seen.shape
-    canvas = Pixels(*_mdp_size(s, a), _mdp_labels(s, a, hidden is not None))
-    left, right, top = 58, 58 + MDP_CELL * a + 60, 92
+    canvas, left, right, top = _mdp_canvas(s, a, _mdp_labels(s, a, hidden is not None))
     canvas.words(18, 28, where, 16)
     count = seen[..., 1:].sum(axis=2)
     reward = seen[..., 0] / np.maximum(count, 1) if hidden is None else hidden[0]
@@ -143,15 +142,16 @@ def mdp_frame(
     return canvas.array()
 
 
-def _mdp_size(s: int, a: int) -> tuple[int, int]:
-    return MDP_CELL * a + STATE_CELL * s + 150, MDP_ROW * s + 150
+def _mdp_canvas(s: int, a: int, background: Pixels | None = None) -> tuple[Pixels, int, int, int]:
+    """A canvas; where the tables of actions and of states begin; and their top."""
+    right = 118 + max(MDP_CELL * a, 240)
+    return Pixels(right + max(STATE_CELL * s, 312) + 20, MDP_ROW * s + 150, background), 58, right, 92
 
 
 @lru_cache(maxsize=4)
 def _mdp_labels(s: int, a: int, hidden: bool) -> Pixels:
     """What all pictures of so many states and actions have in common."""
-    canvas = Pixels(*_mdp_size(s, a))
-    left, right, top = 58, 58 + MDP_CELL * a + 60, 92
+    canvas, left, right, top = _mdp_canvas(s, a)
     what = ("mean reward so far (times tried)", "times a state (column) followed another (row)")
     if hidden:
         what = ("true mean reward (times tried)", "true chance, in %, mean over actions")

@@ -13,6 +13,7 @@ from metaenv.canvas import BLUE, GREEN, GREY, INK, Chart, Pixels
 from metaenv.materials.kinetics import PHASES
 from metaenv.materials.recipes import (
     ACTION_NAMES,
+    AIR_LOG10_PCO2_BAR,
     EXCESS_A,
     HOLD_H,
     LOG10_PCO2_BAR,
@@ -78,7 +79,9 @@ def recipe_text(recipe: Recipe, row: int = 0) -> str:
     if r.second_hold_h[row] > 0:
         text += f", then {r.second_temperature_K[row]:.0f} K for {r.second_hold_h[row]:.1f} h"
     if r.precursor[row] != 0:
-        text += f", {PRECURSORS[r.precursor[row]]}"
+        text += f", B from its {PRECURSORS[r.precursor[row]]}"
+    if r.log10_pco2_bar[row] != AIR_LOG10_PCO2_BAR:
+        text += f", CO2 at 10^{r.log10_pco2_bar[row]:.1f} bar"
     return text
 
 
@@ -116,7 +119,7 @@ def synthesis_frame(goal_um: float, results: Sequence[Result], hidden: bool) -> 
         canvas.words(580, 80, "nothing made yet", 15, GREY)
         return canvas.array()
     best = max(range(len(results)), key=lambda k: results[k].seen[7])
-    for y, title, k in ((80, "last", len(results) - 1), (210, "best", best)):
+    for y, title, k in ((80, "last", len(results) - 1), (240, "best", best)):
         seen = results[k].seen
         canvas.words(580, y, f"{title} experiment, no. {k + 1}: reading {seen[7]:.3f}", 15)
         lines = results[k].done.split(", ")
