@@ -24,7 +24,7 @@ def test_pulls_of_a_bandit_are_counted_for_each_task():
         for arm, (pulls, paid) in enumerate(arms[row]):
             assert f"{arm} pulled {pulls:.0f} times, mean reward {paid / pulls:.2f}" in text
     env.step(np.zeros(3, int))
-    assert all("0 pulls" in text and "return 0.00" in text for text in env.render()), "a new task begins"
+    assert all("5 arms, 0 pulls" in text and "return 0.00" in text for text in env.render()), "a new task begins"
 
 
 def test_rewards_and_transitions_of_an_mdp_are_counted_for_each_task():

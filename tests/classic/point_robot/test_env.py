@@ -193,3 +193,5 @@ def test_the_text_remembers_where_the_robot_was_paid():
     text = env.render()
     assert "best rewards on this task: 0.95 at (+" in text and "0.85 at (+0.80, +0.00)" in text
     assert "ends of earlier episodes: (+2.00, +0.00), return 3.60" in text
+    env.reset()
+    assert "earlier episodes" not in env.render() and "no reward on this task yet" in env.render()
