@@ -248,8 +248,7 @@ def depiction(smiles: str, width: int, height: int) -> Image:
     """
     from PIL import ImageDraw
 
-    lines, letters, discs = _drawing(smiles)
-    places = np.array([point for points, _ in lines for point in points] + [place for *_, place in [*letters, *discs]])
+    places, lines, discs, letters = _drawing(smiles)
     low, high = places.min(axis=0) - EDGE, places.max(axis=0) + EDGE
     scale = min(1.0, width / (high[0] - low[0]), height / (high[1] - low[1]))
     # Twice as large at first, so that edges become smooth.
@@ -257,18 +256,18 @@ def depiction(smiles: str, width: int, height: int) -> Image:
     large, used = _scratch(2 * width, 2 * height), (0, 0, 2 * min(across, width), 2 * min(down, height))
     draw = ImageDraw.Draw(large)
     draw.rectangle(used, PAPER)
-
-    def at(point: tuple[float, float]) -> tuple[float, float]:
-        return 2 * scale * (point[0] - low[0]), 2 * scale * (point[1] - low[1])
-
-    for points, colour in lines:
-        draw.line([at(point) for point in points], colour, 4 if scale > 0.6 else 3)
-    for colour, radius, place in discs:
-        (x, y), r = at(place), 2 * scale * radius
+    at, i = (2 * scale * (places - low)).ravel().tolist(), 0
+    for corners, colour in lines:
+        draw.line(at[i : i + 2 * corners], colour, 4 if scale > 0.6 else 3)
+        i += 2 * corners
+    for colour, radius in discs:
+        x, y, r = *at[i : i + 2], 2 * scale * radius
         draw.ellipse((x - r, y - r, x + r, y + r), colour)
-    for letter, size_px, colour, place in letters:
-        (x, y), (mask, up) = at(place), letters_mask(letter, 2 * max(round(scale * size_px), 8))
-        draw.bitmap((round(x) - mask.width // 2, round(y + 0.36 * up) - up), mask, colour)
+        i += 2
+    for letter, size, colour in letters:
+        mask, up = letters_mask(letter, 2 * max(round(scale * size), 8))
+        draw.bitmap((round(at[i]) - mask.width // 2, round(at[i + 1] + 0.36 * up) - up), mask, colour)
+        i += 2
     return large.reduce(2, used)
 
 
@@ -281,10 +280,11 @@ def _scratch(width: int, height: int) -> Image:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _drawing(smiles: str) -> tuple[list[Any], list[Any], list[Any]]:
-    """Lines (points, colour), letters (letter, size, colour, middle) and discs (colour, radius, middle) of a molecule.
+def _drawing(smiles: str) -> tuple[Floats, list[Any], list[Any], list[Any]]:
+    """Places (n, 2) of the lines' corners, of discs and of letters; and of what kind they are.
 
-    They are read from RDKit's SVG, because it takes ten times as long to write and read a PNG.
+    These are numbers of corners and colours, colours and radii, and letters, sizes and colours. They are read from
+    RDKit's SVG, because it takes ten times as long to write and read a PNG.
     """
     from rdkit.Chem.Draw import rdMolDraw2D
 
@@ -302,19 +302,16 @@ def _drawing(smiles: str) -> tuple[list[Any], list[Any], list[Any]]:
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol, highlightAtoms=list(marked), highlightBonds=[])
     drawer.FinishDrawing()
     svg = drawer.GetDrawingText()
-    lines = [(_points(path), colour) for path, colour in SVG_LINE.findall(svg)]
-    letters = [
-        (letter, int(size), colour, (float(x) + 0.36 * int(size), float(y) - 0.36 * int(size)))
-        for x, y, size, colour, letter in SVG_LETTER.findall(svg)
-    ]
-    discs = [(marked[int(n)], float(r), (float(x), float(y))) for x, y, r, n in SVG_DISC.findall(svg)]
-    return lines, letters, discs
-
-
-def _points(path: str) -> list[tuple[float, float]]:
-    """The corners of a line such as ``M 1.5,2 L 3,4.5``."""
-    pairs = (pair.partition(",") for pair in path.split() if "," in pair)
-    return [(float(x), float(y)) for x, _, y in pairs]
+    paths, found, letters = SVG_LINE.findall(svg), SVG_DISC.findall(svg), SVG_LETTER.findall(svg)
+    corners = " ".join(path for path, _ in paths).translate(str.maketrans("ML,", "   ")).split()
+    middles = [(float(x), float(y)) for x, y, *_ in found]
+    middles += [(float(x) + 0.36 * int(size), float(y) - 0.36 * int(size)) for x, y, size, *_ in letters]
+    return (
+        np.concatenate([np.array(corners, float).reshape(-1, 2), np.array(middles, float).reshape(-1, 2)]),
+        [(path.count(","), colour) for path, colour in paths],
+        [(marked[int(number)], float(radius)) for _, _, radius, number in found],
+        [(letter, int(size), colour) for _, _, size, colour, letter in letters],
+    )
 
 
 # PRIVATE
