@@ -6,6 +6,8 @@ shape, not finite, outside the space) is refused with a ValueError before anythi
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-6  # how far rounding may carry an action outside its box; such an action is clipped
+LINE = 116  # letters of a line of text
 
 
 def check_actions(actions: Any, space: gym.spaces.Space[Any], n: int) -> NDArray[Any]:
@@ -59,3 +62,10 @@ def _check_box(actions: NDArray[np.float64], space: gym.spaces.Box, n: int) -> N
             f"{np.array2string(actions[row], precision=4)} in row {row}; clip or squash the policy's output"
         )
     return np.clip(actions, space.low, space.high)
+
+
+def listed(head: str, entries: Iterable[object]) -> str:
+    """``head: entry; entry; …`` in lines of text that break between entries only."""
+    text = f"{head}: " + "; ".join(str(entry).replace(" ", "\N{NO-BREAK SPACE}") for entry in entries)
+    lines = textwrap.wrap(text, LINE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")

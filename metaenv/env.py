@@ -80,7 +80,7 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         return self.batch.action_masks()[0]
 
     def render(self) -> Any:
-        """A picture (``rgb_array``) or a line of text (``ansi``)."""
+        """A picture (``rgb_array``) or text (``ansi``)."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
 

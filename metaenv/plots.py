@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metaenv.files import replacing
 
@@ -72,12 +71,3 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 130) -> Path:
     with replacing(path := Path(path)) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")
     return path
-
-
-def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """The figure as an array (height, width, 3)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

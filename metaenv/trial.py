@@ -76,6 +76,7 @@ class TrialState:
         self.finished = np.zeros(n, np.int64)  # episodes finished in this trial
         self.episode_return = np.zeros(n)
         self.best = np.full(n, -np.inf)
+        self.total = np.zeros(n)  # what the trial paid so far, by its objective
         self.last_reward = np.zeros(n)  # what the environment paid, before the objective
 
     def _layout(self, inner: ObservationLayout) -> ObservationLayout:
@@ -104,6 +105,7 @@ class TrialState:
         self.finished[rows] = 0
         self.episode_return[rows] = 0
         self.best[rows] = -np.inf
+        self.total[rows] = 0
 
     def record(
         self, rows: Rows, action: NDArray[Any], reward: Floats, done: Bools, final: Observations | None
@@ -136,6 +138,7 @@ class TrialState:
         extra[rows, -2] = done
         extra[rows, -1] = self.finished[rows] / self.episodes
         paid = reward if self.objective == "sum" else self._improvement(rows, done)
+        self.total[rows] += paid
         extra[rows, -3] = reward
         return paid, self.finished[rows] >= self.episodes
 
@@ -152,6 +155,11 @@ class TrialState:
     def end_episodes(self, rows: Rows) -> None:
         """The episodes of ``rows`` are over; their returns have been read."""
         self.episode_return[rows] = 0
+
+    def text(self, row: int, inner: str) -> str:
+        """An episode's text with a line on the trial before it."""
+        done, paid = f"{self.finished[row]} of {self.episodes} episodes finished", f"{self.total[row]:.2f}"
+        return f"trial: {done}, return {paid} so far (the {self.objective} of its episodes' returns)\n{inner}"
 
     def observation(self, rows: Rows, inner: Observations) -> Observations:
         """The trial's observation (m, size) around the inner one (m, d)."""
@@ -330,6 +338,9 @@ class VectorTrial(BatchedWrapper):
             return {**self.env.report(rows), **ended}
         return {k: v[rows] for k, v in self._end_report.items()}
 
+    def text(self, row: int) -> str:
+        return self.trial_state.text(row, self.env.text(row))
+
 
 class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Trials of a scalar environment: one episode of this env is one whole trial.
@@ -360,7 +371,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         )
         self.episodes = self.trial_state.episodes
         self.observation_space = self.trial_state.space
-        self._paid, self._steps = 0.0, 0
+        self._steps = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -368,7 +379,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Begin a new trial, of ``options["task"]`` or of the next task."""
         observation, info = self.env.reset(seed=seed, options=options)
         self.trial_state.begin(slice(None))
-        self._paid, self._steps = 0.0, 0
+        self._steps = 0
         return self._around(observation), {**info, "episode_return": np.float64(0), "episode_end": np.False_}
 
     def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
@@ -379,12 +390,12 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             slice(None), np.asarray(action)[None], np.array([float(reward)]), done, observation[None]
         )
         ended, over = bool(done[0]), bool(over[0])
-        self._paid, self._steps = self._paid + float(paid[0]), self._steps + 1
+        self._steps += 1
         monitor = info.get("episode")
         info = {name: value for name, value in info.items() if name != "episode"}
         info |= {"episode_return": self.trial_state.episode_return[0] * done[0], "episode_end": done[0]}
         if monitor is not None and over:
-            info["episode"] = {**monitor, "r": self._paid, "l": self._steps}
+            info["episode"] = {**monitor, "r": float(self.trial_state.total[0]), "l": self._steps}
         if ended:
             self.trial_state.end_episodes(slice(None))
         if ended and not over:
@@ -393,6 +404,11 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             options.check(self.env)
             info = {**fresh, **info, **{k: fresh[k] for k in ("action_mask",) if k in fresh}}
         return self._around(observation), float(paid[0]), over, False, info
+
+    def render(self) -> Any:
+        """What the environment inside renders; text with a line on the trial before it."""
+        drawn = self.env.render()
+        return self.trial_state.text(0, drawn) if isinstance(drawn, str) else drawn
 
     def action_masks(self) -> NDArray[np.bool_]:
         """The inner environment's mask."""

@@ -66,6 +66,7 @@ class EnvOptions(TypedDict, total=False):
     task: Task | Mapping[str, Any] | None
     distribution: TaskDistribution | None
     text_info: bool
+    draw_hidden: bool
 
 
 class BatchedEnv(VectorEnv[Any, Any, Any]):
@@ -87,6 +88,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         distribution: another distribution of tasks of the same kind, such as a narrowed one.
         text_info: whether ``info`` also holds text, such as SMILES, which clients that compute with ``info`` cannot
             take.
+        draw_hidden: whether pictures and text show what is hidden from the policy.
 
     ``reset`` takes a seed or a list of seeds, and these options:
 
@@ -139,6 +141,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         task: Task | Mapping[str, Any] | None = None,
         distribution: TaskDistribution | None = None,
         text_info: bool = False,
+        draw_hidden: bool = False,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
@@ -153,7 +156,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self.split = split
         self.render_mode = render_mode
         self.max_episode_steps = max_episode_steps
-        self.text_info = text_info
+        self.text_info, self.draw_hidden = text_info, draw_hidden
         self.layout = observation if isinstance(observation, ObservationLayout) else None
         """The meaning of an observation's columns; None where only the space is known."""
         self.single_observation_space = observation.box() if isinstance(observation, ObservationLayout) else observation
@@ -201,11 +204,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         return np.ones((len(np.arange(self.num_envs)[rows]), int(self.single_action_space.n)), np.int8)
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        """One picture (height, width, 3) of sub-environment ``row``."""
+        """One picture (height, width, 3) of sub-environment ``row``, always of the same size."""
         raise ValueError(f"{type(self).__name__} draws no pictures; use render_mode='ansi'")
 
     def text(self, row: int) -> str:
-        """One line of text on sub-environment ``row``."""
+        """Sub-environment ``row`` in text: what was measured so far and, at the end, the actions allowed now."""
         return f"task {self.tasks.ids[row]}"
 
     def baselines(self) -> Mapping[str, Policy]:
@@ -358,7 +361,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         return mask.astype(bool)
 
     def render(self) -> tuple[Any, ...] | None:
-        """One picture or line of text for each sub-environment, as `render_mode` says."""
+        """A picture or a text for each sub-environment, as `render_mode` says."""
         if self.render_mode is None:
             gym.logger.warn("render() without a render_mode: make the environment with render_mode='rgb_array'")
             return None

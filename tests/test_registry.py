@@ -1,5 +1,6 @@
 """Every registered environment keeps the contract. A new one buys these tests by being registered."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -61,25 +62,82 @@ def test_scalar_is_a_batch_of_one(env_id):
             np.testing.assert_array_equal(scalar.reset()[0], many[0][0])
 
 
+def legal_actions(env):
+    """The legal Discrete actions, or the dimensions of a Box."""
+    if isinstance(env.action_space, gym.spaces.Discrete):
+        return np.flatnonzero(env.get_wrapper_attr("action_masks")()).tolist()
+    return list(range(env.action_space.shape[0]))
+
+
+def actions_in(text):
+    """The numbers that begin an entry of the lists of actions, which stand at the end."""
+    lists = text[re.search(r"^actions", text, re.MULTILINE).start() :]
+    entries = [entry.strip() for entry in re.split("[;\n]", re.sub(r"^actions[^:]*:", "", lists, flags=re.MULTILINE))]
+    return [int(number) for entry in entries if entry for number in entry.split()[0].split("/") if number.isdigit()]
+
+
+def played(env, steps, rng):
+    """Renderings after a reset and after steps of random play that is allowed, with resets where it is over."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    yield env.render(), legal_actions(env), True
+    for _ in range(steps):
+        discrete = isinstance(env.action_space, gym.spaces.Discrete)
+        action = rng.choice(legal_actions(env)) if discrete else env.action_space.sample()
+        _, _, terminated, truncated, _ = env.step(action)
+        yield env.render(), legal_actions(env), False
+        if terminated or truncated:
+            env.reset()
+            yield env.render(), legal_actions(env), True
+
+
+@pytest.mark.parametrize("wrapper", [lambda env: env, metaenv.Trial], ids=["episode", "trial"])
+@pytest.mark.parametrize("env_id", IDS)
+def test_pictures_have_one_size_and_show_every_step_without_matplotlib(env_id, wrapper, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"] + ["matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    env = wrapper(gym.make(env_id, render_mode="rgb_array"))
+    before = None
+    for frame, _, began in played(env, 25, np.random.default_rng(0)):
+        assert frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
+        assert before is None or before.shape == frame.shape
+        assert np.ptp(frame) > 150, "the picture is blank"
+        assert began or not np.array_equal(before, frame), "nothing changed in the picture after an action"
+        before = frame
+    env.close()
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_text_names_the_actions_that_are_legal_now(env_id):
+    before = None
+    for text, legal, began in played(metaenv.Trial(gym.make(env_id, render_mode="ansi")), 25, np.random.default_rng(1)):
+        assert actions_in(text) == legal
+        assert text.startswith("trial: ") and "episodes finished" in text.split("\n")[0]
+        assert began or text != before
+        before = text
+
+
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+@pytest.mark.parametrize("name", ["BernoulliBandit", "TabularMDP", "SparsePointRobot", "GridNavi", "MoleculeDesign"])
+def test_renderings_hide_the_task_unless_asked(name, mode):
+    drawn = {}
+    for hidden in (False, True):
+        env = gym.make(metaenv.full_id(name), render_mode=mode, draw_hidden=hidden)
+        for seed in (0, 1):
+            task = env.unwrapped.distribution.sample(1, "test", np.random.default_rng(seed)).task(0)
+            env.reset(seed=0, options={"task": task})
+            drawn[hidden, seed] = env.render()
+    assert np.array_equal(drawn[False, 0], drawn[False, 1])
+    assert not np.array_equal(drawn[True, 0], drawn[True, 1])
+
+
 @pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
 @pytest.mark.parametrize("env_id", IDS)
-def test_render_modes(env_id, mode):
-    if mode == "rgb_array":
-        pytest.importorskip("matplotlib", reason="pictures need the plots extra")
-    env = gym.make(env_id, render_mode=mode)
-    env.reset(seed=0)
-    before = env.render()
-    env.step(env.action_space.sample())
-    after = env.render()
-    for frame in (before, after):
-        if mode == "ansi":
-            assert isinstance(frame, str) and frame.strip()
-        else:
-            assert frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
-            assert len(np.unique(frame)) > 1, "the picture is blank"
-    assert not np.array_equal(before, after), "nothing changed in the picture after an action"
-    env.close()
-    env.close()
+def test_nothing_is_drawn_before_the_first_reset(env_id, mode):
+    for env in (gym.make(env_id, render_mode=mode), gym.make_vec(env_id, num_envs=2, render_mode=mode)):
+        with pytest.raises(gym.error.ResetNeeded):
+            env.render()
 
 
 @pytest.mark.parametrize("env_id", IDS)

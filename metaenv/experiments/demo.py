@@ -10,12 +10,13 @@ import numpy as np
 
 from metaenv.agents.base import Agent
 from metaenv.evaluation import CHUNK, first_tasks
+from metaenv.experiments.campaign_figure import campaign_figure
 from metaenv.experiments.evaluate import AGENT, compare, save, show
 from metaenv.experiments.settings import preset
 from metaenv.materials.baselines import portfolio
 from metaenv.materials.env import LAYOUT, PHASES_SEEN
 from metaenv.materials.recipes import from_action
-from metaenv.materials.render import campaign_figure, recipe_text
+from metaenv.materials.render import recipe_text
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, play_trials
 from metaenv.runs.training import TrainConfig, replace, train
@@ -79,7 +80,7 @@ def worked_campaign(config: TrainConfig, agent: Agent, folder: Path) -> Path:
     recipes = from_action(record.actions[i])
     print(f"\nOne campaign, on unseen material {frozen.tasks.ids[i]} (oracle {frozen.reference.oracle[i]:.3f}):")
     for k in range(env.episodes):
-        print(f"  {k + 1:2d}. {recipe_text(recipes, k):58s} reading {record.readings[i, k]:6.3f}")
+        print(f"  {k + 1:2d}. {recipe_text(recipes, k):74s} reading {record.readings[i, k]:6.3f}")
     return save_figure(figure, folder / "campaign.png")
 
 

@@ -23,6 +23,7 @@ from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
+    from metaenv.materials.render import Result
     from metaenv.policies import Policy
 
 Feedback = Literal["phases", "yield"]
@@ -85,10 +86,8 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         self.noise_factor = float(noise_factor)
         self._seen = np.zeros((num_envs, LAYOUT.width), np.float32)
         self._score = np.zeros(num_envs)
-        self._action = np.zeros((num_envs, ACTION_DIM[variant]))
-        # To be drawn: the readings on the present material, and what its last experiment showed.
-        self._readings: list[list[float]] = [[] for _ in range(num_envs)]
-        self._last_seen = self._seen.copy()
+        self._results: list[list[Result]] = [[] for _ in range(num_envs)]
+        """Of the experiments on the present material; kept for pictures only."""
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.materials.baselines import baselines
@@ -99,9 +98,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         super().set_tasks(rows, tasks)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
-                self._readings[row] = []
-                self._last_seen[row] = 0
-                self._last_seen[row, 0] = scaled_size(self.tasks.goal_um[row])
+                self._results[row] = []
 
     def begin(self, rows: Rows) -> None:
         self._seen[rows] = 0
@@ -112,12 +109,15 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         outcome = simulate(tasks, recipe)
         seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
         self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
-        self._action[rows] = action
         self._seen[rows, 1:] = self._shown(seen)
         if self.render_mode:
-            for row, reading in zip(np.arange(self.num_envs)[rows], seen.reading, strict=True):
-                self._readings[row].append(float(reading))
-            self._last_seen[rows] = self._seen[rows]
+            from metaenv.materials.render import Result, recipe_text
+
+            for k, row in enumerate(np.arange(self.num_envs)[rows]):
+                done = recipe_text(recipe, k)
+                self._results[row].append(
+                    Result(done, self._seen[row, PHASES_SEEN.start :].copy(), float(self._score[row]))
+                )
         return seen.reading, np.ones(len(action), bool), np.zeros(len(action), bool)
 
     def _shown(self, seen: Measurement) -> Observations:
@@ -142,14 +142,12 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.materials.render import synthesis_text
 
-        return synthesis_text(self._last_seen[row], self._action[row], self.variant)
+        return synthesis_text(self.tasks.goal_um[row], self._results[row], self.variant, self.draw_hidden)
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import synthesis_frame
 
-        return synthesis_frame(
-            self.tasks, row, self._last_seen[row], self._action[row], self.variant, self._readings[row]
-        )
+        return synthesis_frame(self.tasks.goal_um[row], self._results[row], self.draw_hidden)
 
 
 def scaled_size(length_um: Floats) -> Floats:

@@ -28,10 +28,12 @@ from metaenv.materials.recipes import HOLD_H, PARTICLE_UM, TEMPERATURE_K, Recipe
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import least_utility, utility
-from metaenv.typing import Bools, Floats, Rows
+from metaenv.tasks import TaskBatch
+from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
+    from metaenv.materials.render import Result
     from metaenv.policies import Policy
 
 HEAT, COOL, HOLD, REGRIND, STOP = range(5)
@@ -40,6 +42,13 @@ HEAT_K, COOL_K = 75.0, 150.0  # change of the set point in one step (chosen)
 RAMP_K_PER_MIN, COOL_K_PER_MIN = 5.0, 10.0  # a box furnace under control, and left to itself (chosen)
 HOLD_STEP_H = 1.0  # chosen
 REGRIND_H = 1.0  # of a person's time at the mortar (chosen)
+MEANING = (
+    f"heat: {HEAT_K:g} K more, at {RAMP_K_PER_MIN:g} K/min",
+    f"cool: {COOL_K:g} K less, at {COOL_K_PER_MIN:g} K/min",
+    f"hold: {HOLD_STEP_H:g} h at this temperature",
+    f"regrind: halve the particles, {REGRIND_H:g} h",
+    "stop: take the sample out and measure it, which gives the reading",
+)
 CHANGE_K = np.array([HEAT_K, -COOL_K, 0.0, 0.0, 0.0])  # of the set point, for each action
 H_PER_K = 1.0 / (60.0 * np.array([RAMP_K_PER_MIN, COOL_K_PER_MIN, 1.0, 1.0, 1.0]))
 HOT_H = np.array([0.0, 0.0, HOLD_STEP_H, 0.0, 0.0])  # hours at temperature
@@ -109,11 +118,19 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._seen = np.zeros((LAYOUT.width, num_envs), np.float32)  # transposed: written row by row
         self._score = np.zeros(num_envs)
         self._allowed_now = np.ones((num_envs, len(ACTION_NAMES)), bool)
-        self._trace: list[list[tuple[float, float]]] = [[] for _ in range(num_envs)]
+        # Kept for pictures only: hours, K and mass loss in the course of the run, and the results of earlier runs.
+        self._trace: list[list[tuple[float, float, float]]] = [[] for _ in range(num_envs)]
+        self._results: list[list[Result]] = [[] for _ in range(num_envs)]
 
     def baselines(self) -> Mapping[str, Policy]:
         # By name: the baselines know the environment, which therefore cannot import them.
         return resolve_name("metaenv.materials.furnace_baselines:baselines")()
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._results[row] = []
 
     def begin(self, rows: Rows) -> None:
         tasks = self.tasks.take(rows)
@@ -129,7 +146,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._allowed_now[rows] = self._allowed(rows)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
-                self._trace[row] = [(0.0, ROOM_K)]
+                self._trace[row] = [(0.0, ROOM_K, 0.0)]
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         allowed = self._allowed_now[rows][np.arange(len(action)), action]
@@ -144,7 +161,21 @@ class FurnaceControlVectorEnv(BatchedEnv):
         reward = np.zeros(len(action))
         if stopped.any():
             reward[stopped] = self._characterise(np.arange(self.num_envs)[rows][stopped])
+        if self.render_mode:
+            self._remember(np.arange(self.num_envs)[rows], stopped)
         return reward, stopped, np.zeros(len(action), bool)
+
+    def _remember(self, index: Index, stopped: Bools) -> None:
+        """Keep what pictures show."""
+        from metaenv.materials.render import Result
+
+        for row, over in zip(index, stopped, strict=True):
+            self._trace[row].append((float(self._hours[row]), float(self._kelvin[row]), float(self._seen[4, row])))
+            if over:
+                kelvin, hours, um = self._hottest[row], self._hours[row], self._particle[row]
+                done = f"up to {kelvin:.0f} K, {hours:.1f} h, powders of {um:.2f} um"
+                seen = self._seen[[*range(PHASES.start, PHASES.stop), GRAIN, 4, READING], row]
+                self._results[row].append(Result(done, seen, float(self._score[row]), np.array(self._trace[row])))
 
     def _allowed(self, rows: Rows) -> Bools:
         """(m, 5): heat below 1800 K, cool above room temperature, regrind when cold, stop once fired."""
@@ -173,9 +204,6 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self._kelvin[rows] = after
         self._hottest[rows] = np.maximum(self._hottest[rows], after)
         self._hours[rows] += hours + COLD_H[action]
-        if self.render_mode:
-            for row in np.arange(self.num_envs)[rows]:
-                self._trace[row].append((float(self._hours[row]), float(self._kelvin[row])))
 
     def _regrind(self, index: NDArray[np.intp]) -> None:
         """Halve the particles: grains break with them, contact and evaporation gain."""
@@ -245,18 +273,23 @@ class FurnaceControlVectorEnv(BatchedEnv):
         return {"score": self._score[rows].copy()}
 
     def text(self, row: int) -> str:
-        line = (
-            f"step {self._steps[row]:2d}  {self._kelvin[row]:6.0f} K  {self._hours[row]:5.1f} h  "
-            f"mass loss {self._seen[4, row]:6.3f}"
-        )
-        if self._seen[STOPPED, row]:
-            line += f"  target {self._seen[PHASES, row][3]:.2f}  reading {self._seen[READING, row]:.3f}"
-        return line
+        from metaenv.materials.render import furnace_text
+
+        actions = [f"{a} {MEANING[a]}" for a in np.flatnonzero(self._allowed_now[row])]
+        return furnace_text(*self._drawn(row), actions, self.draw_hidden)
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import furnace_frame
 
-        return furnace_frame(self._trace[row], self._seen[:, row])
+        return furnace_frame(*self._drawn(row), self.draw_hidden)
+
+    def _drawn(self, row: int) -> tuple[float, str, Floats, list[Result]]:
+        """The grain size that is wanted, a line on the furnace, the course of the run, and the results before."""
+        now = (
+            f"step {self._steps[row]} of {self.max_steps}: {self._kelvin[row]:.0f} K after {self._hours[row]:.2f} h, "
+            f"powders of {self._particle[row]:.2f} um, mass loss {self._seen[4, row]:.3f}"
+        )
+        return self.tasks.goal_um[row], now, np.array(self._trace[row]), self._results[row]
 
 
 def _replaced(old: RateParameters, rows: Rows, new: RateParameters) -> RateParameters:

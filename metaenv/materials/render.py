@@ -1,186 +1,214 @@
-"""Pictures of experiments and campaigns. matplotlib is imported when a picture is drawn."""
+"""Pictures and texts of experiments and furnace runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.materials.kinetics import PHASES, trajectory
-from metaenv.materials.recipes import ACTION_NAMES, PRECURSORS, Recipe, Variant, from_action
-from metaenv.plots import new_figure, pixels
-from metaenv.tasks import TaskBatch
+from metaenv.actions import listed
+from metaenv.canvas import BLUE, GREEN, GREY, INK, Chart, Pixels
+from metaenv.materials.kinetics import PHASES
+from metaenv.materials.recipes import (
+    ACTION_NAMES,
+    AIR_LOG10_PCO2_BAR,
+    EXCESS_A,
+    HOLD_H,
+    LOG10_PCO2_BAR,
+    PARTICLE_UM,
+    PRECURSORS,
+    RAMP_K_PER_MIN,
+    TEMPERATURE_K,
+    Recipe,
+    Variant,
+)
 from metaenv.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, one for each of PHASES.
 PHASE_COLOURS = ("#999999", "#56B4E9", "#E69F00", "#009E73", "#D55E00")
+RANGES = {
+    "temperature": (TEMPERATURE_K, "K"),
+    "hold": (HOLD_H, "h, logarithmic"),
+    "ramp": (RAMP_K_PER_MIN, "K/min, logarithmic"),
+    "excess A": (EXCESS_A, "of the stoichiometric amount"),
+    "particle size": (PARTICLE_UM, "um, logarithmic"),
+    "second temperature": (TEMPERATURE_K, "K"),
+    "second hold": (HOLD_H, "h, logarithmic, for numbers above 0, and no second step below"),
+    "log pCO2": (LOG10_PCO2_BAR, "decimal logarithm of the pressure of CO2 in bar"),
+}
+WIDTH, HEIGHT, SHOWN = 920, 500, 20  # pixels; experiments at most
+EARLIER = "#A9B6C4"  # runs
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of an experiment or of a furnace run."""
+
+    done: str
+    """What was done."""
+    seen: NDArray[np.float32]
+    """(8,) shares of the five phases, grain size as `metaenv.materials.env.scaled_size`, mass loss and reading."""
+    score: float
+    """The true utility."""
+    trace: Floats | None = None
+    """(steps + 1, 3) hours, K and mass loss in the course of a furnace run."""
+
+    def text(self, hidden: bool) -> str:
+        """One line."""
+        shares = [f"{name} {share:.2f}" for name, share in zip(PHASES, self.seen[:5], strict=True) if share > 0]
+        if shares:  # else only the reading is shown
+            shares += [f"grains {micrometres(self.seen[5]):.2f} um", f"mass loss {self.seen[6]:.3f}"]
+        true = f", true utility {self.score:.3f}" if hidden else ""
+        return f"{self.done}: {', '.join([*shares, ''])}reading {self.seen[7]:.3f}{true}"
+
+
+def micrometres(scaled: float) -> float:
+    """The length that `metaenv.materials.env.scaled_size` turns into this number."""
+    return float(100.0**scaled)
 
 
 def recipe_text(recipe: Recipe, row: int = 0) -> str:
-    """A recipe as a laboratory would write it, such as ``1210 K for 5.2 h (6 K/min), A +8 %, 0.7 um``."""
+    """A recipe in words, such as ``1210 K for 5.2 h (6 K/min), oxide A +8 %, powders of 0.70 um``."""
     r = recipe
     text = (
         f"{r.temperature_K[row]:.0f} K for {r.hold_h[row]:.1f} h ({r.ramp_K_per_min[row]:.0f} K/min), "
-        f"A {100 * r.excess_a[row]:+.0f} %, {r.particle_um[row]:.2f} um"
+        f"oxide A {100 * r.excess_a[row]:+.0f} %, powders of {r.particle_um[row]:.2f} um"
     )
     if r.second_hold_h[row] > 0:
         text += f", then {r.second_temperature_K[row]:.0f} K for {r.second_hold_h[row]:.1f} h"
     if r.precursor[row] != 0:
-        text += f", {PRECURSORS[r.precursor[row]]}"
+        text += f", B from its {PRECURSORS[r.precursor[row]]}"
+    if r.log10_pco2_bar[row] != AIR_LOG10_PCO2_BAR:
+        text += f", CO2 at 10^{r.log10_pco2_bar[row]:.1f} bar"
     return text
 
 
-def synthesis_text(seen: NDArray[np.float32], action: Floats, variant: Variant) -> str:
-    """One line on the experiment: what was done and what was seen."""
-    goal = _micrometres(seen[0])
-    if not seen[1]:
-        return f"goal {goal:.2f} um; nothing made yet"
-    shares = ", ".join(f"{name} {share:.2f}" for name, share in zip(PHASES, seen[2:7], strict=True) if share > 0)
-    done = recipe_text(from_action(action[None], variant))
-    return f"goal {goal:.2f} um; {done}: {shares}; {_micrometres(seen[7]):.2f} um; reading {seen[9]:.3f}"
+def synthesis_text(goal_um: float, results: Sequence[Result], variant: Variant, hidden: bool) -> str:
+    """The goal, the experiments on the material so far, and what the numbers of an action mean."""
+    chosen = "the precursor, if it is the largest of these three"
+    named = (
+        f"{i} {name} " + ("from {0[0]:g} to {0[1]:g} {1}".format(*RANGES[name]) if name in RANGES else chosen)
+        for i, name in enumerate(ACTION_NAMES[variant])
+    )
+    return "\n".join(
+        [_results_text(goal_um, results, "experiment", hidden), listed("actions, numbers from -1 to 1", named)]
+    )
 
 
-def synthesis_frame(
-    tasks: TaskBatch, row: int, seen: NDArray[np.float32], action: Floats, variant: Variant, readings: Sequence[float]
-) -> NDArray[np.uint8]:
-    """The last experiment on a material: phases and furnace over time, the recipe, best reading so far.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
-    figure = new_figure(8.0, 3.4)
-    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
-    if seen[1]:
-        _draw_trajectory(left, tasks.take(np.array([row])), from_action(action[None], variant))
+def _results_text(goal_um: float, results: Sequence[Result], noun: str, hidden: bool) -> str:
+    lines = [f"goal: the target phase in grains of {goal_um:.2f} um"]
+    if results:
+        best = max(range(len(results)), key=lambda k: results[k].seen[7])
+        lines[0] += f"; {noun}s on this material: {len(results)}, the best reading is that of no. {best + 1}"
     else:
-        left.text(0.5, 0.5, "nothing made yet", ha="center", transform=left.transAxes)
-        left.set_axis_off()
-    _draw_readings(right, readings)
-    figure.suptitle(synthesis_text(seen, action, variant).split(":")[0], fontsize=9)
-    return pixels(figure)
+        lines[0] += "; nothing made yet"
+    return "\n".join(lines + [f"  {noun} {k + 1}: {result.text(hidden)}" for k, result in enumerate(results)])
 
 
-def furnace_frame(trace: Sequence[tuple[float, float]], seen: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The furnace's temperature over time, and the phases found at the end.
+def synthesis_frame(goal_um: float, results: Sequence[Result], hidden: bool) -> NDArray[np.uint8]:
+    """The readings and the phases of the experiments on a material, the last recipe and the best one.
 
     Returns:
-        (height, width, 3) uint8.
+        (500, 920, 3) uint8.
     """
-    figure = new_figure(7.0, 3.2)
-    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
-    hours, kelvin = np.array(trace).T
-    left.plot(hours, kelvin, "o-", color="#D55E00", ms=3)
-    left.set(xlabel="hours", ylabel="furnace, K", ylim=(250, 1850), title=f"mass loss {seen[4]:.3f}")
-    right.bar(range(len(PHASES)), seen[8:13], color=PHASE_COLOURS)
-    right.set_xticks(range(len(PHASES)), PHASES, rotation=60, ha="right", fontsize=7)
-    right.set(ylim=(0, 1), title=f"reading {seen[14]:.3f}" if seen[7] else "not characterised yet")
-    return pixels(figure)
+    canvas = _canvas(goal_um)
+    _draw_results(canvas, 56, 460, results, "experiment on this material", 10, hidden)
+    if not results:
+        canvas.words(580, 80, "nothing made yet", 15, GREY)
+        return canvas.array()
+    best = max(range(len(results)), key=lambda k: results[k].seen[7])
+    for y, title, k in ((80, "last", len(results) - 1), (240, "best", best)):
+        seen = results[k].seen
+        canvas.words(580, y, f"{title} experiment, no. {k + 1}: reading {seen[7]:.3f}", 15)
+        lines = results[k].done.split(", ")
+        if seen[:5].any():
+            lines.append(f"gave grains of {micrometres(seen[5]):.2f} um, mass loss {seen[6]:.3f}")
+        for i, words in enumerate(lines):
+            canvas.words(580, y + 20 + 17 * i, words, 13, GREY)
+    return canvas.array()
 
 
-def campaign_figure(
-    task: TaskBatch,
-    actions: Floats,
-    phases: Floats,
-    readings: Floats,
-    scores: Floats,
-    oracle: float,
-    variant: Variant = "default",
-    others: dict[str, Floats] | None = None,
-) -> Figure:
-    """One worked campaign on an unseen material.
+def furnace_text(
+    goal_um: float,
+    now: str,
+    trace: Floats,
+    results: Sequence[Result],
+    actions: Sequence[str],
+    hidden: bool,
+) -> str:
+    """The goal, the earlier runs on the material, the present run, and the actions allowed now.
 
     Args:
-        task: the material, a batch of one.
-        actions: (K, d) what the agent tried.
-        phases: (K, 5) what it saw.
-        readings: (K,) its readings.
-        scores: (K,) their true utilities.
-        oracle: the material's best utility.
-        variant: of the actions.
-        others: best true utility so far (K,) of other policies, by name.
+        goal_um: grain size that is wanted.
+        now: a line on the furnace.
+        trace: (steps + 1, 3) hours, K and mass loss of the present run.
+        results: of the finished runs.
+        actions: those allowed, with their numbers.
+        hidden: whether to tell true utilities.
     """
-    figure = new_figure(11.0, 6.4)
-    axes: Any = figure.subplots(2, 2, width_ratios=(1.25, 1))
-    count = np.arange(1, len(actions) + 1)
-    _draw_recipes(axes[0, 0], actions, readings, variant)
-    _draw_phases(axes[0, 1], phases, count)
-    best = int(np.argmax(readings))
-    recipe = from_action(actions[best : best + 1], variant)
-    _draw_trajectory(axes[1, 0], task, recipe)
-    axes[1, 0].set_title(f"best experiment, no. {best + 1}: {recipe_text(recipe)}", fontsize=9)
-    _draw_best(axes[1, 1], count, readings, scores, oracle, others or {})
-    return figure
+    course = listed("course of the run (h, K, mass loss)", (f"{h:.2f} {k:.0f} {m:.3f}" for h, k, m in trace))
+    return "\n".join([_results_text(goal_um, results, "run", hidden), now, course, listed("actions", actions)])
 
 
-def _draw_recipes(axes: Any, actions: Floats, readings: Floats, variant: Variant) -> None:
-    """Parallel coordinates, an experiment a line, coloured from first (light) to last (dark)."""
-    from matplotlib import colormaps
+def furnace_frame(
+    goal_um: float, now: str, trace: Floats, results: Sequence[Result], hidden: bool
+) -> NDArray[np.uint8]:
+    """Temperature and mass loss of the present run and of those before, and what the runs gave.
 
-    names = ACTION_NAMES[variant]
-    colours = colormaps["viridis_r"](np.linspace(0.1, 1.0, len(actions)))
-    for k, (action, colour) in enumerate(zip(actions, colours, strict=True)):
-        axes.plot(range(len(names)), action, "o-", color=colour, lw=1.2, ms=3, label=f"{k + 1}: {readings[k]:.2f}")
-    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=0 if variant == "default" else 45)
-    axes.set(ylim=(-1.08, 1.08), ylabel="recipe, low to high")
-    axes.legend(title="experiment: reading", fontsize=7, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.set_title("recipes tried", fontsize=9)
-
-
-def _draw_phases(axes: Any, phases: Floats, count: NDArray[np.intp]) -> None:
-    bottom = np.zeros(len(count))
-    for name, share, colour in zip(PHASES, phases.T, PHASE_COLOURS, strict=True):
-        axes.bar(count, share, bottom=bottom, color=colour, label=name, width=0.8)
-        bottom = bottom + share
-    axes.set(ylim=(0, 1.02), xlabel="experiment", ylabel="phase shares seen")
-    axes.set_xticks(count)
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    axes.set_title("what the diffractometer showed", fontsize=9)
-
-
-def _draw_trajectory(axes: Any, task: TaskBatch, recipe: Recipe) -> None:
-    """Phase shares (stacked) and furnace temperature over time, as they truly were."""
-    track = trajectory(task, recipe)
-    axes.stackplot(track.hours, track.phase_fractions.T, colors=PHASE_COLOURS, labels=PHASES, alpha=0.85)
-    axes.set(xlabel="hours", ylabel="phase shares", ylim=(0, 1), xlim=(0, float(track.hours[-1])))
-    axes.legend(fontsize=6, loc="lower right", framealpha=0.8)
-    twin = axes.twinx()
-    twin.plot(track.hours, track.temperature_K, color="black", lw=1.2)
-    twin.set(ylabel="sample, K", ylim=(250, 1850))
+    Returns:
+        (500, 920, 3) uint8.
+    """
+    canvas = _canvas(goal_um)
+    canvas.words(56, 54, now, 13, GREY)
+    runs = [*(result.trace for result in results if result.trace is not None), trace]
+    ends = (0.0, max(6.0, *(float(run[-1, 0]) for run in runs)))
+    low, high = (f(0.0, *(float(f(run[:, 2])) for run in runs)) for f in (min, max))
+    temperature = Chart(canvas, (56, 88, 440, 140), ends, (300, 1800))
+    loss = Chart(canvas, (56, 278, 440, 110), ends, (low, max(high, 0.05)))
+    temperature.axes("", "temperature of the furnace in K")
+    loss.axes("hours", "mass loss of the sample, relative")
+    for chart, column in ((temperature, 1), (loss, 2)):
+        for run in runs[:-1]:
+            canvas.trail([chart.at(*point) for point in run[:, [0, column]]], EARLIER)
+        canvas.trail([chart.at(*point) for point in trace[:, [0, column]]], BLUE, 2)
+        chart.disc(trace[-1, [0, column]], 4, BLUE)
+    canvas.legend(56, 442, [(BLUE, "present run"), (EARLIER, "earlier runs on this material")])
+    _draw_results(canvas, 580, 280, results, "run on this material", 5, hidden)
+    return canvas.array()
 
 
-def _draw_readings(axes: Any, readings: Sequence[float]) -> None:
-    count = np.arange(1, len(readings) + 1)
-    axes.plot(count, readings, "o", color="#0072B2", ms=4, label="reading")
-    if len(count):
-        axes.step(count, np.maximum.accumulate(readings), where="post", color="#009E73", label="best so far")
-        axes.legend(fontsize=7, frameon=False)
-    axes.set(xlabel="experiment on this material", ylim=(-0.25, 1))
+def _canvas(goal_um: float) -> Pixels:
+    canvas = Pixels(WIDTH, HEIGHT)
+    canvas.words(18, 28, f"goal: the target phase in grains of {goal_um:.2f} um", 16)
+    return canvas
 
 
-def _draw_best(
-    axes: Any,
-    count: NDArray[np.intp],
-    readings: Floats,
-    scores: Floats,
-    oracle: float,
-    others: dict[str, Floats],
+def _draw_results(
+    canvas: Pixels, left: int, width: int, results: Sequence[Result], name: str, at_least: int, hidden: bool
 ) -> None:
-    chosen = [int(np.argmax(readings[: k + 1])) for k in range(len(readings))]
-    axes.plot(count, readings, "o", color="#56B4E9", ms=4, label="RL², reading")
-    axes.plot(count, scores[chosen], "o-", color="#0072B2", lw=1.8, ms=3, label="RL², best so far (true)")
-    for (name, best), colour in zip(others.items(), ("#CC79A7", "#999999", "#E69F00"), strict=False):
-        axes.plot(count, best, "--", color=colour, label=name)
-    axes.axhline(oracle, color="#444444", ls=":", label="task oracle")
-    axes.set(xlabel="experiment", ylabel="utility", ylim=(min(-0.05, float(readings.min()) - 0.05), 1))
-    axes.set_xticks(count)
-    axes.legend(fontsize=7, frameon=False)
-    axes.set_title("best so far", fontsize=9)
-
-
-def _micrometres(scaled: float) -> float:
-    return float(100.0**scaled)
+    """Draw the latest readings and, below them, the phases."""
+    first = max(len(results) - SHOWN, 0)
+    last = max(first + at_least, len(results))
+    numbers = range(first + 1, last + 1)
+    reading = Chart(canvas, (left, 88, width, 140), (first + 0.4, last + 0.6), (-0.4, 1.0))
+    phases = Chart(canvas, (left, 278, width, 110), (first + 0.4, last + 0.6), (0.0, 1.0))
+    reading.axes("", "reading: a noisy measure of utility", numbers)
+    phases.axes(name, "share of each phase", numbers)
+    best = -np.inf
+    for k, result in enumerate(results[first:], first + 1):
+        value = max(float(result.seen[7]), -0.4)
+        best = max(best, value)
+        reading.bar(k, 1.0, best, best + 0.015, GREEN)
+        reading.disc((k, value), 4, BLUE)
+        if hidden:
+            canvas.ring(*reading.at(k, max(result.score, -0.4)), 6, INK)
+        low = 0.0
+        for share, colour in zip(result.seen[:5].tolist(), PHASE_COLOURS, strict=True):
+            phases.bar(k, 0.7, low, low + share, colour)
+            low += share
+    named = list(zip(PHASE_COLOURS, PHASES, strict=True))
+    keys = [(BLUE, "reading"), (GREEN, "best so far"), *([(INK, "true utility")] if hidden else [])]
+    for i, row in enumerate((named[:3], named[3:], keys)):
+        canvas.legend(left, 442 + 20 * i, row)

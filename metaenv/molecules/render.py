@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import cos, pi, sin
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.canvas import BLUE, GREEN, GREY, INK, ORANGE, PALE, PAPER, VERMILION, Pixels, save_png, shortened
+from metaenv.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PAPER,
+    VERMILION,
+    Pixels,
+    letters_mask,
+    save_png,
+    shortened,
+)
 from metaenv.molecules.chem.assembly import OPEN, Assembly
 from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.smiles import write
@@ -26,7 +39,7 @@ __all__ = ["Bar", "Made", "bars", "depiction", "frame", "gallery", "open_smiles"
 AXES = (
     ("molecular weight", "Da", (0, 550)),
     ("logP", "", (-3, 7)),
-    ("polar surface", "Å²", (0, 160)),
+    ("polar surface", "A^2", (0, 160)),
     ("H-bond donors", "", (0, 6)),
     ("rotatable bonds", "", (0, 10)),
     ("aromatic rings", "", (0, 5)),
@@ -37,11 +50,15 @@ AXES = (
 WIDTH, HEIGHT = 920, 540  # pixels of a frame
 MARGIN, HEAD, STRIP = 18, 40, 146
 LEFT = 480  # where the ranges begin
+BOTTOM, AXIS = HEIGHT - STRIP, (LEFT + 44, WIDTH - MARGIN - 44)  # where the finished molecules begin; ends of axes
 TILE = 200  # pixels across a molecule of the gallery
 COLUMNS = 5  # of the gallery, at most
 LINE = 18  # between lines of the gallery
 BAND, HIDDEN = "#8FD0BA", "#D5D9DD"
-BOND = 32  # pixels at most
+BOND, SPACE, EDGE = 32, 2000, 12  # pixels: of a bond at most, of the plane that RDKit draws on, around a molecule
+SVG_LINE = re.compile(r" d='([^']+)' style='fill:none;[^#]*(#\w+)")
+SVG_LETTER = re.compile(r"<text x='([\d.]+)' y='([\d.]+)'[^>]*?font-size:(\d+)px[^>]*?fill:(#\w+)' >([^< ]+)<")
+SVG_DISC = re.compile(r"<ellipse cx='([\d.]+)' cy='([\d.]+)' rx='([\d.]+)'[^>]*?class='atom-(\d+)'")
 REMEMBERED = 64  # pictures of molecules; at most 0.5 MB each
 
 
@@ -84,7 +101,7 @@ class Bar:
 
     def value_text(self) -> str:
         """The value with its unit."""
-        return "–" if self.value is None else f"{self.number(self.value)} {self.unit}".rstrip()
+        return "-" if self.value is None else f"{self.number(self.value)} {self.unit}".rstrip()
 
     def range_text(self) -> str:
         """Such as ``283 to 320``, or ``2``; ``?`` if hidden."""
@@ -98,6 +115,8 @@ class Made:
 
     smiles: str
     score: float
+    note: str = ""
+    """What a text says of it besides."""
 
 
 def bars(
@@ -148,17 +167,12 @@ def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], ti
         ImportError: no RDKit.
         MoleculeError: a SMILES that RDKit cannot read.
     """
-    canvas = Pixels(WIDTH, HEIGHT)
-    bottom = HEIGHT - STRIP
+    canvas = Pixels(WIDTH, HEIGHT, _background(tuple(replace(bar, value=None) for bar in bars)))
     canvas.words(MARGIN, 27, shortened(title, WIDTH - 2 * MARGIN, 17), 17)
-    canvas.box(0, HEAD, WIDTH, 1, PALE)
-    canvas.box(LEFT - MARGIN, HEAD, 1, bottom - HEAD, PALE)
-    canvas.box(0, bottom, WIDTH, 1, PALE)
-    _draw_molecule(canvas, molecule, bottom)
-    pitch = max(min(58, (bottom - HEAD - 12) // max(len(bars), 1)), 37)
+    _draw_molecule(canvas, molecule)
     for i, bar in enumerate(bars):
-        _draw_bar(canvas, LEFT, HEAD + 10 + i * pitch, WIDTH - MARGIN - LEFT, bar)
-    _draw_history(canvas, history, bottom)
+        _draw_value(canvas, _bar_top(i, len(bars)), bar)
+    _draw_history(canvas, history)
     return canvas.array()
 
 
@@ -191,116 +205,189 @@ def gallery(made: Sequence[Made], bars_of: Sequence[Sequence[Bar]] | None, title
     for i, (one, bars) in enumerate(zip(made, lists, strict=True)):
         x, y = MARGIN + i % columns * across, HEAD + i // columns * (tall + MARGIN)
         canvas.box(x, y, TILE, tall, PAPER, GREEN if i == best else PALE)
-        canvas.picture(x + 3, y + 3, depiction(one.smiles, TILE - 6, TILE - 26))
+        canvas.picture(x + 3, y + 3, TILE - 6, TILE - 26, depiction(one.smiles, TILE - 6, TILE - 26))
         _draw_score(canvas, x + 10, y + TILE - 16, TILE - 20, i + 1, one.score)
         for k, bar in enumerate(bars):
             _draw_line(canvas, x + 10, y + TILE + 15 + LINE * k, TILE - 20, bar)
     return canvas.array()
 
 
-def text(molecule_smiles: str | None, bars: Sequence[Bar], history: Sequence[Made]) -> str:
-    """The molecule, a line for each range, and the scores of the trial so far."""
-    lines = [molecule_smiles or "no molecule yet: choose a ring"]
+def values_text(values: Floats) -> str:
+    """The `PROPERTIES` of a molecule in the order of `AXES`."""
+    shown = (
+        Bar(name, 0.0, 0.0, float(value), scale, True) for value, (name, _, scale) in zip(values, AXES, strict=True)
+    )
+    return ", ".join(bar.value_text() for bar in shown)
+
+
+def text(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], head: str = "", actions: str = "") -> str:
+    """The molecule, a line for each range, the molecules of the trial so far, and what may be done now."""
+    lines = [head, molecule or "no molecule yet: choose a ring"]
     wide = max((len(bar.name) for bar in bars), default=0)
     value_wide = max((len(bar.value_text()) for bar in bars), default=0)
     for bar in bars:
         verdict = {None: "", True: ", met", False: ", missed"}[bar.met]
         lines.append(f"  {bar.name:{wide}}  {bar.value_text():>{value_wide}}  range {bar.range_text()}{verdict}")
     if history:
-        best = history[_best(history)]
-        scores = " ".join(f"{made.score:.2f}" for made in history)
-        lines.append(f"  made {len(history)}: {scores}; best {best.score:.2f} {best.smiles}")
+        names = ", ".join(f"{name} in {unit}" if unit else name for name, unit, _ in AXES)
+        lines.append(f"made {len(history)}, best no. {_best(history) + 1} (number: score; {names}; molecule)")
+        lines += [f"  {k}: {made.score:.2f}; {made.note}{made.smiles}" for k, made in enumerate(history, 1)]
     else:
-        lines.append("  nothing made yet")
-    return "\n".join(lines)
+        lines.append("nothing made yet")
+    return "\n".join(line for line in [*lines, actions] if line)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def depiction(smiles: str, width: int, height: int) -> Image:
-    """RDKit's drawing of a molecule.
+    """A drawing of a molecule by RDKit, at most so large.
 
     Dummy atoms are open attachments: discs, orange where the isotope is 1 (the next one), else blue.
 
     Raises:
         MoleculeError: RDKit cannot read the SMILES.
     """
-    from PIL import Image, ImageColor
+    from PIL import ImageDraw
+
+    places, lines, discs, letters = _drawing(smiles)
+    low, high = places.min(axis=0) - EDGE, places.max(axis=0) + EDGE
+    scale = min(1.0, width / (high[0] - low[0]), height / (high[1] - low[1]))
+    # Twice as large at first, so that edges become smooth.
+    across, down = (ceil(scale * float(length)) for length in high - low)
+    large, used = _scratch(2 * width, 2 * height), (0, 0, 2 * min(across, width), 2 * min(down, height))
+    draw = ImageDraw.Draw(large)
+    draw.rectangle(used, PAPER)
+    at, i = (2 * scale * (places - low)).ravel().tolist(), 0
+    for corners, colour in lines:
+        draw.line(at[i : i + 2 * corners], colour, 4 if scale > 0.6 else 3)
+        i += 2 * corners
+    for colour, radius in discs:
+        x, y, r = *at[i : i + 2], 2 * scale * radius
+        draw.ellipse((x - r, y - r, x + r, y + r), colour)
+        i += 2
+    for letter, size, colour in letters:
+        mask, up = letters_mask(letter, 2 * max(round(scale * size), 8))
+        draw.bitmap((round(at[i]) - mask.width // 2, round(at[i + 1] + 0.36 * up) - up), mask, colour)
+        i += 2
+    return large.reduce(2, used)
+
+
+@lru_cache(maxsize=4)
+def _scratch(width: int, height: int) -> Image:
+    """Memory to draw on, which is faster to use again than to ask for."""
+    from PIL import Image
+
+    return Image.new("RGBX", (width, height))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _drawing(smiles: str) -> tuple[Floats, list[Any], list[Any], list[Any]]:
+    """Places (n, 2) of the lines' corners, of discs and of letters; and of what kind they are.
+
+    These are numbers of corners and colours, colours and radii, and letters, sizes and colours. They are read from
+    RDKit's SVG, because it takes ten times as long to write and read a PNG.
+    """
     from rdkit.Chem.Draw import rdMolDraw2D
 
-    mol, drawer = to_mol(smiles), rdMolDraw2D.MolDraw2DCairo(width, height)
+    mol, drawer = to_mol(smiles), rdMolDraw2D.MolDraw2DSVG(SPACE, SPACE, -1, -1, True)
     options = drawer.drawOptions()
     options.fixedBondLength = BOND
-    options.padding = 0.06
-    options.bondLineWidth = 2 if drawer.Width() > 200 else 1
-    options.minFontSize = 8
+    options.bondLineWidth = 2
     options.atomHighlightsAreCircles = True
     options.highlightRadius = 0.34  # of a bond
-    options.fillHighlights = True
-    discs: dict[int, tuple[float, ...]] = {}
-    for atom in mol.GetAtoms():
-        if not atom.GetAtomicNum():
-            colour = ImageColor.getrgb(ORANGE if atom.GetIsotope() else BLUE)
-            discs[atom.GetIdx()] = tuple(part / 255 for part in colour)
-            atom.SetProp("_displayLabel", " ")
-    rdMolDraw2D.PrepareAndDrawMolecule(
-        drawer, mol, highlightAtoms=list(discs), highlightAtomColors=discs, highlightBonds=[]
-    )
+    marked = {
+        atom.GetIdx(): ORANGE if atom.GetIsotope() else BLUE for atom in mol.GetAtoms() if not atom.GetAtomicNum()
+    }
+    for number in marked:
+        mol.GetAtomWithIdx(number).SetProp("_displayLabel", " ")
+    rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol, highlightAtoms=list(marked), highlightBonds=[])
     drawer.FinishDrawing()
-    return Image.open(io.BytesIO(drawer.GetDrawingText())).convert("RGB")
+    svg = drawer.GetDrawingText()
+    paths, found, letters = SVG_LINE.findall(svg), SVG_DISC.findall(svg), SVG_LETTER.findall(svg)
+    corners = " ".join(path for path, _ in paths).translate(str.maketrans("ML,", "   ")).split()
+    middles = [(float(x), float(y)) for x, y, *_ in found]
+    middles += [(float(x) + 0.36 * int(size), float(y) - 0.36 * int(size)) for x, y, size, *_ in letters]
+    return (
+        np.concatenate([np.array(corners, float).reshape(-1, 2), np.array(middles, float).reshape(-1, 2)]),
+        [(path.count(","), colour) for path, colour in paths],
+        [(marked[int(number)], float(radius)) for _, _, radius, number in found],
+        [(letter, int(size), colour) for _, _, size, colour, letter in letters],
+    )
 
 
 # PRIVATE
 
 
-def _draw_molecule(canvas: Pixels, molecule: str | None, bottom: int) -> None:
+@lru_cache(maxsize=8)
+def _background(bars: tuple[Bar, ...]) -> Pixels:
+    """What frames with these ranges have in common."""
+    canvas = Pixels(WIDTH, HEIGHT)
+    canvas.box(0, HEAD, WIDTH, 1, PALE)
+    canvas.box(LEFT - MARGIN, HEAD, 1, BOTTOM - HEAD, PALE)
+    canvas.box(0, BOTTOM, WIDTH, 1, PALE)
+    canvas.words(MARGIN, BOTTOM + 20, "finished molecules of this trial, with their scores", 13, GREY)
+    for i, bar in enumerate(bars):
+        _draw_range(canvas, _bar_top(i, len(bars)), bar)
+    return canvas
+
+
+def _draw_molecule(canvas: Pixels, molecule: str | None) -> None:
+
     if not molecule:
-        canvas.words((LEFT - MARGIN) // 2, (HEAD + bottom) // 2, "choose a ring", 20, GREY, "middle")
+        canvas.words((LEFT - MARGIN) // 2, (HEAD + BOTTOM) // 2, "choose a ring", 20, GREY, "middle")
         return
-    canvas.picture(MARGIN // 2, HEAD + 4, depiction(molecule, LEFT - 2 * MARGIN, bottom - HEAD - 34))
+    size = LEFT - 2 * MARGIN, BOTTOM - HEAD - 34
+    canvas.picture(MARGIN // 2, HEAD + 4, *size, depiction(molecule, *size))
     n_open = molecule.count("*")
     if not n_open:
-        canvas.words(MARGIN, bottom - 12, "finished", 13, GREY)
+        canvas.words(MARGIN, BOTTOM - 12, "complete", 13, GREY)
     if n_open:
-        _draw_key(canvas, MARGIN, bottom - 12, ORANGE, "next to be joined or closed")
+        _draw_key(canvas, MARGIN, BOTTOM - 12, ORANGE, "next to be joined or closed")
     if n_open > 1:
-        _draw_key(canvas, MARGIN + 210, bottom - 12, BLUE, f"{n_open - 1} more open")
+        _draw_key(canvas, MARGIN + 210, BOTTOM - 12, BLUE, f"{n_open - 1} more open")
 
 
 def _draw_key(canvas: Pixels, x: int, y: int, colour: str, words: str) -> None:
-    angles = [2 * pi * k / 24 for k in range(24)]
-    canvas.shape([(x + 6 + 6 * cos(angle), y - 4 + 6 * sin(angle)) for angle in angles], colour)
+    canvas.disc(x + 6, y - 4, 6, colour)
     canvas.words(x + 18, y, words, 13, GREY)
 
 
-def _draw_bar(canvas: Pixels, x: int, y: int, width: int, bar: Bar) -> None:
-    """Name, value and range in words, and below them the axis with the range and a marker."""
+def _bar_top(i: int, count: int) -> int:
+    return HEAD + 10 + i * max(min(58, (BOTTOM - HEAD - 12) // count), 37)
+
+
+def _axis(bar: Bar, value: float) -> int:
+    """Where a value stands on the axis of a property."""
     least, most = bar.scale
-    start, end = x + 44, x + width - 44
+    return round(AXIS[0] + (min(max(value, least), most) - least) / (most - least) * (AXIS[1] - AXIS[0]))
 
-    def pixel(value: float) -> int:
-        share = (min(max(value, least), most) - least) / (most - least)
-        return round(start + share * (end - start))
 
-    canvas.words(x, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
-    canvas.words(x + 245, y + 12, bar.value_text(), 14, bar.colour, "right")
-    canvas.words(x + width, y + 12, f"range {bar.range_text()}", 12, GREY, "right")
-    canvas.words(start - 7, y + 30, bar.number(least), 11, GREY, "right")
-    canvas.words(end + 7, y + 30, bar.number(most), 11, GREY)
+def _draw_range(canvas: Pixels, y: int, bar: Bar) -> None:
+    """Draw the name and the range in words, and below them the axis with the range."""
+    (start, end), (left, right) = AXIS, (_axis(bar, bar.low), _axis(bar, bar.high))
+    canvas.words(LEFT, y + 12, shortened(bar.name, 150, 14), 14, GREY if bar.hidden else INK)
+    canvas.words(WIDTH - MARGIN, y + 12, f"range {bar.range_text()}", 12, GREY, "right")
+    canvas.words(start - 7, y + 30, bar.number(bar.scale[0]), 11, GREY, "right")
+    canvas.words(end + 7, y + 30, bar.number(bar.scale[1]), 11, GREY)
     canvas.box(start, y + 22, end - start, 8, HIDDEN if bar.hidden else PALE)
     if not bar.hidden:
-        left, right = pixel(bar.low), pixel(bar.high)
         left = max(min(left, (left + right) // 2 - 2), start)
         canvas.box(left, y + 22, min(max(right - left, 5), end - left), 8, BAND)
-    if bar.value is not None:
-        at, level, beyond = pixel(bar.value), y + 26, int(bar.value > most) - int(bar.value < least)
-        needle = [(-6, -9), (6, -9), (1.5, 0), (1.5, 7), (-1.5, 7), (-1.5, 0)]
-        arrow = [(-11 * beyond, -8), (0, 0), (-11 * beyond, 8)]  # at an end of the axis, for a value beyond it
-        canvas.shape([(at + dx, level + dy) for dx, dy in (arrow if beyond else needle)], bar.colour)
 
 
-def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
+def _draw_value(canvas: Pixels, y: int, bar: Bar) -> None:
+    """Draw the value in words, and a marker on the axis."""
+    canvas.words(LEFT + 245, y + 12, bar.value_text(), 14, bar.colour, "right")
+    if bar.value is None:
+        return
+    at, level, beyond = _axis(bar, bar.value), y + 26, int(bar.value > bar.scale[1]) - int(bar.value < bar.scale[0])
+    needle = [(-6, -9), (6, -9), (1.5, 0), (1.5, 7), (-1.5, 7), (-1.5, 0)]
+    arrow = [(-11 * beyond, -8), (0, 0), (-11 * beyond, 8)]  # at an end of the axis, for a value beyond it
+    canvas.shape([(at + dx, level + dy) for dx, dy in (arrow if beyond else needle)], bar.colour)
+
+
+def _draw_history(canvas: Pixels, history: Sequence[Made]) -> None:
     """The latest molecules, as many as there is room for; the best so far is framed."""
-    canvas.words(MARGIN, top + 20, "finished molecules of this trial", 13, GREY)
+    top = BOTTOM
     if not history:
         canvas.words(WIDTH // 2, top + 80, "none yet", 15, GREY, "middle")
         return
@@ -308,13 +395,21 @@ def _draw_history(canvas: Pixels, history: Sequence[Made], top: int) -> None:
     summary = f"best {history[best].score:.2f}, no. {best + 1} of {len(history)}"
     canvas.words(WIDTH - MARGIN, top + 20, summary, 13, GREY, "right")
     n = min(len(history), 10)
-    pitch = min((WIDTH - 2 * MARGIN) // n, 126)
+    pitch = 126 if n <= 7 else 88
     for k in range(n):
         i = len(history) - n + k
-        x = MARGIN + k * pitch
-        canvas.box(x, top + 30, pitch - 6, 106, PAPER, GREEN if i == best else PALE)
-        canvas.picture(x + 2, top + 32, depiction(history[i].smiles, pitch - 10, 76))
-        _draw_score(canvas, x + 6, top + 122, pitch - 18, i + 1, history[i].score)
+        tile = _tile(history[i], i + 1, i == best, pitch - 6)
+        canvas.picture(MARGIN + k * pitch, top + 30, tile.width, tile.height, tile)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _tile(made: Made, number: int, best: bool, width: int) -> Image:
+    """A finished molecule with its score."""
+    canvas = Pixels(width, 106)
+    canvas.box(0, 0, width, 106, PAPER, GREEN if best else PALE)
+    canvas.picture(2, 2, width - 4, 76, depiction(made.smiles, width - 4, 76))
+    _draw_score(canvas, 6, 92, width - 12, number, made.score)
+    return canvas.image()
 
 
 def _draw_score(canvas: Pixels, x: int, y: int, width: int, number: int, score: float) -> None:

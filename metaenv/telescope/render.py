@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.canvas import GREY, INK, PALE, PAPER, Pixels
+from metaenv.actions import listed
+from metaenv.canvas import GREY, INK, PALE, PAPER, Pixels, disc_mask, shortened
 from metaenv.telescope.sim.ephemeris import illuminated_fraction
 from metaenv.telescope.sim.julian_dates import iso
-from metaenv.telescope.sim.targets import CLASSES
+from metaenv.telescope.sim.layout import REVISIT_STATUS, SHOWN_MAG
+from metaenv.telescope.sim.nominal import NOMINAL_SEEING
+from metaenv.telescope.sim.targets import CLASSES, FEATURES
 from metaenv.telescope.sim.visibility import LOWEST_DEG
 from metaenv.telescope.sim.weather import CLEAR, CLOSED, bank_extinction
 from metaenv.typing import Bools, Floats
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
 
     from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 
-WIDTH, HEIGHT = 740, 480  # pixels
+WIDTH, HEIGHT = 740, 508  # pixels
 CENTRE, RADIUS = 240, 222  # of the sky, pixels
-STRIP = 496  # where the strip begins
-COARSE = 4  # pixels across a cell of the glow
+STRIP, STRIP_WIDTH, NIGHTS = 496, 228, 320  # where the strip begins, its width, and where its bars begin
+COARSE = 8  # pixels across a cell of the glow
 NIGHT, GLOW, CLOUD = (14, 24, 48), (196, 200, 190), (116, 122, 132)
 RING, TRAIL, MOON, MOON_SHADE, RIM = "#FFFFFF", "#F0E442", "#F7F3DC", "#4A4F5C", "#3A4A6B"
 NOW, EARLIER, TIME = "#E69F00", "#009E73", "#0072B2"  # bars of tonight, of the nights before, of the time
@@ -35,6 +38,10 @@ FAINT = 0.35  # of the colour of a target that is not open
 OTHER = "#E6EAF0"  # of an unknown class
 CLASS_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#B8C4CE", "#FF8FA3")
 COVER = ("clear", "partly cloudy", "dome shut")
+KEY = (
+    "discs: targets, larger if brighter, faint if they cannot be chosen; rings: exposed; inner circle: altitude "
+    f"{LOWEST_DEG:.0f}°"
+)
 FULL_MOON_SPREAD = 9.0  # of the drawn glow: larger is tighter (chosen)
 
 
@@ -66,8 +73,8 @@ class Scene:
     slot: int
     slots: int
     utc: str
-    seeing: float
-    """arcsec at the zenith."""
+    weather: str
+    """In words."""
     last: str
     """The last exposure, in words."""
     score: float
@@ -78,101 +85,154 @@ class Scene:
     """Values of the classes, or None to keep them hidden."""
 
 
+@dataclass(frozen=True)
+class Exposure:
+    """What was done in a slot."""
+
+    night: int
+    slot: int
+    target: int
+    """-1 for none, and where the dome was shut."""
+    units: int
+    """Slots taken."""
+    reward: float
+    what: str
+    """The target, in words."""
+    measured: str = ""
+    """Its features, and what was measured."""
+
+    def text(self) -> str:
+        """Such as ``TDE of 18.3 mag, 1 slot: 0.027``."""
+        return f"{self.what}, {self.units} slot{'s' * (self.units > 1)}: {self.reward:.3f}"
+
+
+def exposure(env: TargetSelectionVectorEnv, row: int, slot: int, target: int, units: int, reward: float) -> Exposure:
+    """The last step of sub-environment ``row``."""
+    night, targets = int(env.state.night_number[row]), env.state.targets
+    if target < 0:
+        return Exposure(night, slot, target, units, reward, "waited")
+    what = f"{_name(env, row, target)} of {targets.magnitude[row, target]:.1f} mag"
+    features = ", ".join(f"{n} {x:.1f}" for n, x in zip(FEATURES, targets.features[row, :, target], strict=True))
+    snr = np.expm1(env.state.globals_[row, env.layout.globals_.index("ln(1 + SNR)")])
+    return Exposure(night, slot, target, units, reward, what, f" ({features}, SNR {snr:.1f})")
+
+
+def _name(env: TargetSelectionVectorEnv, row: int, target: int) -> str:
+    return env.names[target] if env.names else CLASSES[env.state.targets.label[row, target]]
+
+
 def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
-    """What sub-environment ``row`` looks like now."""
+    """What sub-environment ``row`` looks like now, without what is hidden unless that is to be drawn."""
     t, targets, night = min(int(env.state.slot[row]), env.setup.slots - 1), env.state.targets, env.state.night
-    log = env._log[row]
+    weather, hidden = env.state.weather, not env.draw_hidden
+    tonight = [done for done in env._log[row] if done.night == env.state.night_number[row]]
+    cloud, bank, told = CLEAR, (0.0, 0.0), "weather: shown by exposures"
+    if not hidden:
+        cloud = int(weather.cloud[row, t])
+        bank = (float(weather.bank_mag[row]), float(weather.bank_azimuth[row, t]))
+        told = f"{COVER[cloud]}, seeing {weather.seeing[row, t]:.2f} arcsec"
+    elif tonight:
+        shut, seeing = env.state.shut_and_seeing[row, tonight[-1].slot]
+        exposed = f"seeing {NOMINAL_SEEING + seeing:.2f} arcsec in the last slot"
+        told = "dome shut in the last slot" if shut else exposed if tonight[-1].target >= 0 else told
     return Scene(
-        f"TargetSelection, {env.variant}" + (f": {env.tasks.task(row).site}" if env.draw_hidden else ""),  # type: ignore[attr-defined]
+        f"TargetSelection, {env.variant}" + ("" if hidden else f": {env.tasks.task(row).site}"),  # type: ignore[attr-defined]
         night.directions[row, :3, t].astype(np.float64),
         targets.label[row],
         targets.magnitude[row],
         env.state.open[row] > 0,
         env.state.visits[row] > 0,
-        [target for _, target, _, _ in log if target >= 0],
+        [done.target for done in tonight if done.target >= 0],
         (float(night.moon.x[row, t]), float(night.moon.y[row, t]), float(night.moon.z[row, t])),
         float(illuminated_fraction(night.phase_angle[row])),
-        (float(env.state.weather.bank_mag[row]), float(env.state.weather.bank_azimuth[row, t])),
-        int(env.state.weather.cloud[row, t]),
+        bank,
+        cloud,
         int(env.state.slot[row]),
         env.setup.slots,
         iso(float(night.start[row, t])),
-        float(env.state.weather.seeing[row, t]),
-        _last(log, targets, row, env.names),
+        told,
+        tonight[-1].text() if tonight else "parked at the zenith",
         float(env.state.score[row]),
         list(env._scores[row]),
-        env.tasks.class_value[row].tolist() if env.draw_hidden else None,
+        None if hidden else env.tasks.class_value[row].tolist(),
     )
 
 
-def _last(log: Sequence[tuple[int, int, int, float]], targets: Any, row: int, names: Sequence[str]) -> str:
-    if not log:
-        return "parked at the zenith"
-    _, target, units, reward = log[-1]
-    if target < 0:
-        return "waited"
-    name, mag = names[target] if names else CLASSES[targets.label[row, target]], targets.magnitude[row, target]
-    return f"{name} of {mag:.1f} mag, {units} slot{'s' * (units > 1)}: {reward:.3f}"
-
-
-def text(s: Scene) -> str:
-    """One line."""
+def text(s: Scene, log: Sequence[Exposure] = ()) -> str:
+    """The night so far, and what was exposed on the task."""
     nights = " ".join(f"{x:.2f}" for x in s.scores)
     before = f"; nights before: {nights}" if nights else ""
-    return (
-        f"{s.utc} UTC, slot {s.slot}/{s.slots}, {COVER[s.cloud]}, seeing {s.seeing:.2f} arcsec, "
-        f"{int(s.is_open.sum())} open; last: {s.last}; tonight {s.score:.3f}{before}"
-    )
+    lines = [
+        f"{s.utc} UTC, slot {s.slot} of {s.slots}, {s.weather}, moon {s.moon_share:.0%} lit"
+        f"{'' if s.moon[2] > 0 else ' and down'}, {int(s.is_open.sum())} targets open",
+        f"last: {s.last}; reward of tonight {s.score:.3f}{before}",
+    ]
+    if s.class_value is not None:
+        lines.append(listed("true values", (f"{n} {v:.2f}" for n, v in zip(CLASSES, s.class_value, strict=True))))
+    done = [f"night {x.night + 1} slot {x.slot}: {x.text()}{x.measured}" for x in log if x.target >= 0]
+    return "\n".join([*lines, *([listed("exposures and rewards on this task", done)] if done else [])])
+
+
+def candidates(env: TargetSelectionVectorEnv, row: int) -> str:
+    """A line for each target that may be chosen now, with the numbers of its actions."""
+    setup, layout = env.setup, env.layout
+    seen = layout.split(env.observe(np.array([row])))[0][0].astype(np.float64)
+    legal = env.mask(np.array([row]))[0]
+
+    def column(name: str) -> Floats:
+        return seen[layout.row(name)]
+
+    columns = {
+        "mag": column("magnitude - 20") + SHOWN_MAG,
+        "alt/deg": np.degrees(np.arcsin(np.clip(column("sin(altitude)"), -1, 1))),
+        "az/deg": np.degrees(np.arctan2(column("east"), column("north"))) % 360,
+        "moon/deg": np.degrees(np.arccos(np.clip(column("cos(moon separation)"), -1, 1))),
+        "SNR": np.expm1(column("ln(1 + nominal SNR)")),
+        "slots": setup.slots * column("slots left"),
+        "slew/min": column("slew / min"),
+        **{name: column(name) for name in FEATURES},
+        **({name: column(name) for name in ("visits", *REVISIT_STATUS)} if setup.revisits else {}),
+    }
+    lengths = "/".join(f"{length} slot{'s' * (length > 1)}" for length in setup.lengths)
+    names = [_name(env, row, k) for k in range(setup.targets)]
+    wide = max(map(len, names))
+    lines = [
+        f"actions, a target to expose for {lengths}; SNR: of one slot under nominal conditions; slots: until it sets:",
+        f"{'action':>11}  {'target':{wide}}" + "".join(f"{name:>{max(len(name), 6) + 2}}" for name in columns),
+    ]
+    for k in np.flatnonzero(legal[: setup.targets]).tolist():
+        numbers = [j * setup.targets + k for j in range(len(setup.lengths)) if legal[j * setup.targets + k]]
+        values = "".join(f"{values[k]:>{max(len(name), 6) + 2}.1f}" for name, values in columns.items())
+        lines.append(f"{'/'.join(map(str, numbers)):>11}  {names[k]:{wide}}{values}")
+    return "\n".join([*lines, f"{len(legal) - 1:>11}  wait"])
 
 
 def frame(s: Scene) -> NDArray[np.uint8]:
-    """(480, 740, 3) uint8: north up, east left, the zenith in the middle; altitude falls evenly to the rim."""
-    canvas = _Sky(WIDTH, HEIGHT)
-    canvas.paste(_backdrop(s))
-    canvas.circle(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), RIM)
-    for name, x, y in (("N", CENTRE, 15), ("E", 9, CENTRE + 5), ("S", CENTRE, 477), ("W", 471, CENTRE + 5)):
-        canvas.words(x, y, name, 13, GREY, "middle")
+    """(508, 740, 3) uint8: north up, east left, the zenith in the middle; altitude falls evenly to the rim."""
+    moon = tuple(round(x, 2) for x in s.moon) if s.moon[2] > 0 else (0.0, 0.0, -1.0)
+    canvas = Pixels(WIDTH, HEIGHT, _backdrop(moon, s.moon_share, s.bank, s.cloud))
     if s.moon[2] > 0:
         x, y = _project(np.array(s.moon))
-        canvas.moon(float(x), float(y), round(s.moon_share, 2))
+        canvas.disc(float(x), float(y), 11, MOON_SHADE)
+        canvas.stamp(float(x), float(y), MOON, _lit(round(s.moon_share, 2)))
     x, y = _project(s.sky)
-    canvas.trail([(float(x[k]), float(y[k])) for k in s.trail if s.sky[2, k] > 0])
+    canvas.trail([(float(x[k]), float(y[k])) for k in s.trail if s.sky[2, k] > 0], TRAIL)
     _draw_targets(canvas, s, x, y)
     _draw_strip(canvas, s)
     return canvas.array()
 
 
-class _Sky(Pixels):
-    """A canvas that also has discs, rings and trails."""
-
-    def paste(self, picture: Image) -> None:
-        self._image.paste(picture, (0, 0))
-
-    def circle(self, x: float, y: float, radius: float, colour: str) -> None:
-        self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour)
-
-    def disc(self, x: float, y: float, radius: float, colour: Any) -> None:
-        self._stamp(x, y, colour, _disc(round(2 * radius)))
-
-    def moon(self, x: float, y: float, share: float) -> None:
-        self._stamp(x, y, MOON_SHADE, _disc(22))
-        self._stamp(x, y, MOON, _lit(share))
-
-    def _stamp(self, x: float, y: float, colour: Any, mask: Image) -> None:
-        self._image.paste(colour, (round(x) - mask.width // 2, round(y) - mask.width // 2), mask)
-
-    def trail(self, points: Sequence[tuple[float, float]]) -> None:
-        if len(points) > 1:
-            self._draw.line(points, TRAIL, 1)
-
-
-@lru_cache(maxsize=64)
-def _disc(diameter: int) -> Image:
-    from PIL import Image, ImageDraw
-
-    big = Image.new("L", (4 * diameter + 4, 4 * diameter + 4))
-    ImageDraw.Draw(big).ellipse((2, 2, 4 * diameter + 1, 4 * diameter + 1), 255)
-    return big.reduce(4)
+@lru_cache(maxsize=1)
+def _labels() -> Pixels:
+    """What all pictures have in common."""
+    canvas = Pixels(WIDTH, HEIGHT)
+    for j, name in enumerate(CLASSES):
+        canvas.disc(STRIP + 6, 128 + 20 * j, 5, _class_colour(j, True))
+        canvas.words(STRIP + 20, 132 + 20 * j, name, 13, INK)
+    canvas.words(STRIP, NIGHTS, "reward by night", 13, GREY)
+    canvas.box(STRIP, NIGHTS + 134, STRIP_WIDTH, 1, GREY)
+    canvas.words(8, HEIGHT - 10, KEY, 12, GREY)
+    return canvas
 
 
 @lru_cache(maxsize=128)
@@ -180,46 +240,56 @@ def _lit(share: float) -> Image:
     """The sunlit part of a disc 22 pixels across: between a half circle and half an ellipse."""
     from PIL import Image
 
-    whole = np.asarray(_disc(22))
+    whole = np.asarray(disc_mask(22))
     y, x = np.mgrid[: len(whole), : len(whole)] - (len(whole) - 1) / 2
     rim = np.sqrt(np.maximum(11.0**2 - y * y, 0))
     return Image.fromarray((whole * np.clip(x + 0.5 - (1 - 2 * share) * rim, 0, 1)).astype(np.uint8))
 
 
 @lru_cache(maxsize=1)
-def _grid() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """East, north, up (3, h, h) of the cells of a coarse picture of the sky, and a mask of the sky (480, 480)."""
+def _grid() -> tuple[NDArray[np.float32], Image]:
+    """East, north, up (3, h, h) of the cells of a coarse picture of the sky, and a finer mask of what is no sky."""
+    from PIL import Image
+
     h = 2 * CENTRE // COARSE
     y, x = (np.mgrid[:h, :h] + 0.5) * COARSE - CENTRE
     r = np.hypot(x, y)
     angle = np.minimum(r / RADIUS, 1.0) * pi / 2
     flat = np.sin(angle) / np.maximum(r, 1e-9)
-    fine_y, fine_x = np.mgrid[: 2 * CENTRE, : 2 * CENTRE] + 0.5 - CENTRE
-    mask = np.clip(RADIUS - np.hypot(fine_x, fine_y) + 0.5, 0, 1) * 255
-    return np.stack([-x * flat, -y * flat, np.cos(angle)]).astype(np.float32), mask.astype(np.uint8)
+    fine_y, fine_x = np.mgrid[:CENTRE, :CENTRE] * 2 + 1.0 - CENTRE
+    mask = Image.fromarray(np.hypot(fine_x, fine_y) > RADIUS)
+    return np.stack([-x * flat, -y * flat, np.cos(angle)]).astype(np.float32), mask
 
 
-def _backdrop(s: Scene) -> Image:
+@lru_cache(maxsize=4)
+def _backdrop(moon: tuple[float, ...], moon_share: float, bank: tuple[float, float], cover: int) -> Pixels:
     """The night with moonlight, cloud and bank."""
     from PIL import Image
 
-    sky, mask = _grid()
-    lit, covered = np.zeros(sky.shape[1:], np.float32), np.float32({CLEAR: 0.0, CLOSED: 0.85}.get(s.cloud, 0.3))
-    if s.moon[2] > 0:
-        towards = sum(np.float32(m) * c for m, c in zip(s.moon, sky, strict=True))
-        lit = np.float32(0.55 * s.moon_share) * np.exp(np.float32(FULL_MOON_SPREAD) * (towards - np.float32(1)))
-    if s.bank[0] > 0:
-        mag, azimuth = (np.float32(x) for x in s.bank)
+    sky, no_sky = _grid()
+    lit, covered = np.zeros(sky.shape[1:], np.float32), np.float32({CLEAR: 0.0, CLOSED: 0.85}.get(cover, 0.3))
+    if moon[2] > 0:
+        towards = sum(np.float32(m) * c for m, c in zip(moon, sky, strict=True))
+        lit = np.float32(0.55 * moon_share) * np.exp(np.float32(FULL_MOON_SPREAD) * (towards - np.float32(1)))
+    if bank[0] > 0:
+        mag, azimuth = (np.float32(x) for x in bank)
         covered = np.maximum(covered, 1 - np.exp(np.float32(-0.6) * bank_extinction(sky[0], sky[1], mag, azimuth)))
     cloud = np.float32(0.8) * covered + np.zeros_like(lit)
     # Moonlight over the night, and cloud over both.
     shares = np.stack([(1 - lit) * (1 - cloud), lit * (1 - cloud), cloud], axis=-1)
-    small = Image.fromarray((shares @ np.array([NIGHT, GLOW, CLOUD], np.float32)).astype(np.uint8))
-    picture = Image.new("RGB", (2 * CENTRE, 2 * CENTRE), PAPER)
+    colours = np.array([(*NIGHT, 255), (*GLOW, 255), (*CLOUD, 255)], np.float32)
+    small = Image.frombytes("RGBX", (len(lit), len(lit)), (shares @ colours).astype(np.uint8).tobytes())
     # Smooth to two pixels, which no eye tells from one: in half of the time.
     smooth = small.resize((CENTRE, CENTRE), Image.Resampling.BILINEAR)
-    picture.paste(smooth.resize(picture.size, Image.Resampling.NEAREST), (0, 0), Image.fromarray(mask))
-    return picture
+    smooth.paste(PAPER, (0, 0), no_sky)
+    canvas = Pixels(WIDTH, HEIGHT, _labels())
+    side = 2 * CENTRE
+    canvas.picture(0, 0, side, side, smooth.resize((side, side), Image.Resampling.NEAREST))
+    canvas.ring(CENTRE, CENTRE, RADIUS, RIM, 2)
+    canvas.ring(CENTRE, CENTRE, RADIUS * (1 - LOWEST_DEG / 90), RIM)
+    for name, x, y in (("N", CENTRE, 15), ("E", 9, CENTRE + 5), ("S", CENTRE, 477), ("W", 471, CENTRE + 5)):
+        canvas.words(x, y, name, 13, GREY, "middle")
+    return canvas
 
 
 def _project(sky: Floats) -> tuple[Floats, Floats]:
@@ -229,16 +299,18 @@ def _project(sky: Floats) -> tuple[Floats, Floats]:
     return CENTRE - r * sky[0] / flat, CENTRE - r * sky[1] / flat
 
 
-def _draw_targets(canvas: _Sky, s: Scene, x: Floats, y: Floats) -> None:
+def _draw_targets(canvas: Pixels, s: Scene, x: Floats, y: Floats) -> None:
     """Draw discs in the colours of the classes, larger for brighter targets, with rings around visited ones."""
     size = np.clip(5.0 - 1.2 * (s.magnitude - np.median(s.magnitude)), 2.0, 8.0)
-    for k in np.flatnonzero(s.sky[2] > 0).tolist():
-        bright = s.is_open[k] or s.visited[k]
-        canvas.disc(x[k], y[k], size[k], _class_colour(int(s.label[k]), bool(bright)))
-        if s.visited[k]:
-            canvas.circle(round(x[k]), round(y[k]), round(size[k]) + 3, RING)
-    if s.trail and s.sky[2, s.trail[-1]] > 0:
-        canvas.circle(round(x[s.trail[-1]]), round(y[s.trail[-1]]), 13, TRAIL)
+    up = s.sky[2] > 0
+    for x_k, y_k, size_k, label, visited, bright in zip(
+        *(a[up].tolist() for a in (x, y, size, s.label, s.visited, s.is_open | s.visited)), strict=True
+    ):
+        canvas.disc(x_k, y_k, size_k, _class_colour(label, bright))
+        if visited:
+            canvas.ring(round(x_k), round(y_k), round(size_k) + 3, RING)
+    if s.trail and up[s.trail[-1]]:
+        canvas.ring(round(float(x[s.trail[-1]])), round(float(y[s.trail[-1]])), 13, TRAIL)
 
 
 def _rgb(colour: str) -> tuple[int, ...]:
@@ -258,43 +330,38 @@ def drawn_colours() -> list[tuple[int, ...]]:
     return classes + [_rgb(name) for name in named]
 
 
-def _draw_strip(canvas: _Sky, s: Scene) -> None:
+def _draw_strip(canvas: Pixels, s: Scene) -> None:
     """Draw the time, the weather, the classes, and the rewards of the nights."""
-    from metaenv.canvas import shortened
-
-    width = WIDTH - STRIP - 16
+    width = STRIP_WIDTH
     canvas.words(STRIP, 24, shortened(s.title, width, 15), 15)
     canvas.words(STRIP, 48, f"{s.utc.replace('T', ' ')[:16]} UTC", 13, GREY)
     canvas.words(STRIP + width, 48, f"slot {s.slot}/{s.slots}", 13, GREY, "right")
     _bar(canvas, 55, width, s.slot / s.slots, TIME)
-    canvas.words(STRIP, 82, f'{COVER[s.cloud]}, seeing {s.seeing:.2f}"', 13)
+    canvas.words(STRIP, 82, s.weather, 13)
     canvas.words(STRIP, 102, shortened(s.last, width, 13), 13, GREY)
-    for j, name in enumerate(CLASSES):
-        y = 132 + 20 * j
-        canvas.disc(STRIP + 6, y - 4, 5, _class_colour(j, True))
-        canvas.words(STRIP + 20, y, name, 13, INK)
-        if s.class_value is None:
-            canvas.words(STRIP + width, y, f"{int((s.visited & (s.label == j)).sum())} seen", 12, GREY, "right")
-        else:
-            canvas.words(STRIP + width, y, f"worth {s.class_value[j]:.2f}", 12, GREY, "right")
-    _draw_nights(canvas, s, 320, width)
+    seen = np.bincount(s.label[s.visited & (s.label >= 0)], minlength=len(CLASSES)).tolist()
+    for j, count in enumerate(seen):
+        words = f"{count} exposed" if s.class_value is None else f"worth {s.class_value[j]:.2f}"
+        canvas.words(STRIP + width, 132 + 20 * j, words, 12, GREY, "right")
+    _draw_nights(canvas, s, NIGHTS, width)
 
 
-def _draw_nights(canvas: _Sky, s: Scene, top: int, width: int) -> None:
+def _draw_nights(canvas: Pixels, s: Scene, top: int, width: int) -> None:
     """A bar for each night of the trial, the present one last."""
     nights = [*s.scores, s.score][-12:]
-    canvas.words(STRIP, top, "reward by night", 13, GREY)
     canvas.words(STRIP + width, top, f"tonight {s.score:.2f}", 13, INK, "right")
-    canvas.box(STRIP, top + 134, width, 1, GREY)
     most, pitch = max(1.0, *nights), width // max(len(nights), 6)
     for i, value in enumerate(nights):
-        height = round(118 * value / most)
+        height = round(104 * value / most)
         colour = NOW if i == len(nights) - 1 else EARLIER
         if height:
             canvas.box(STRIP + i * pitch + 2, top + 134 - height, pitch - 6, height, colour)
+        middle = STRIP + i * pitch + pitch / 2 - 1
+        canvas.words(middle, top + 130 - height, f"{value:.2f}", 11, GREY, "middle")
+        canvas.words(middle, top + 148, str(len(s.scores) - len(nights) + 2 + i), 11, GREY, "middle")
 
 
-def _bar(canvas: _Sky, y: int, width: int, share: float, colour: str) -> None:
+def _bar(canvas: Pixels, y: int, width: int, share: float, colour: str) -> None:
     canvas.box(STRIP, y, width, 6, PALE)
     if round(width * share):
         canvas.box(STRIP, y, round(width * share), 6, colour)

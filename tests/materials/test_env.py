@@ -95,7 +95,30 @@ def test_the_picture_keeps_the_last_experiment_within_a_trial():
     env.reset(seed=0)
     assert "nothing made yet" in env.render()
     env.step(np.zeros(5, np.float32))
-    assert "1250 K" in env.render()
+    env.step(np.array([1, 0, 0, 0, 0], np.float32))
+    text = env.render()
+    assert "experiment 1: 1250 K for" in text and "experiment 2: 1800 K for" in text and "mass loss 0." in text
+    assert "0 temperature from 700 to 1800 K; 1 hold from 0.33 to 100 h, logarithmic;" in text
+
+
+def test_text_and_picture_show_no_more_than_the_feedback():
+    texts, frames = [], []
+    for feedback in ("phases", "yield"):
+        for mode, found in (("ansi", texts), ("rgb_array", frames)):
+            env = gym.make(ID, render_mode=mode, feedback=feedback)
+            env.reset(seed=0)
+            env.step(np.zeros(5, np.float32))
+            found.append(env.render())
+    assert "intermediate" in texts[0] and "mass loss" in texts[0]
+    assert "intermediate" not in texts[1] and "mass loss" not in texts[1] and "reading" in texts[1]
+    assert not np.array_equal(*frames)
+
+
+def test_text_of_the_full_variant_names_eleven_numbers():
+    env = gym.make(ID, variant="full", render_mode="ansi")
+    env.reset(seed=0)
+    named = " ".join(env.render().split("actions, numbers from -1 to 1: ")[1].split())
+    assert [entry.split()[0] for entry in named.split("; ")] == [str(i) for i in range(11)]
 
 
 def test_full_variant_takes_eleven_numbers():

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from metaenv import Trial
 from metaenv.materials.furnace import (
     COOL,
     HEAT,
@@ -158,3 +159,30 @@ def test_fixed_programmes_are_worth_something_and_a_list_more():
     at_one, at_five = ({r.name: r.fraction[k].estimate for r in evaluation.rows} for k in (0, 1))
     assert at_one["random"] < 0.1 < 0.2 < at_one["best fixed programme"]
     assert at_five["greedy portfolio"] > at_five["best fixed programme"] + 0.15
+
+
+def test_the_text_keeps_the_course_of_the_run_and_the_results_of_earlier_ones():
+    env = Trial(gym.make(ID, render_mode="ansi"), episodes=3)
+    env.reset(seed=0)
+    for action in [HEAT] * 13 + [HOLD] * 3 + [STOP] + [HEAT, HEAT]:
+        _, _, _, _, info = env.step(action)
+        if info["episode_end"]:
+            reading = info["episode_return"]
+    text = env.render()
+    assert f"run 1: up to 1275 K, 6.2 h, powders of {START_UM:.2f} um: " in text and f"reading {reading:.3f}" in text
+    assert "step 2 of 48: 450 K after 0.50 h" in text and "0.25 375 " in text and "0.50 450 " in text
+    assert "true utility" not in text
+    env.reset()
+    assert "nothing made yet" in env.render()
+
+
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+def test_the_true_utility_is_drawn_if_asked_for(mode):
+    env = gym.make("metaenv:metaenv/MaterialsSynthesis-v0", render_mode=mode, draw_hidden=True)
+    other = gym.make("metaenv:metaenv/MaterialsSynthesis-v0", render_mode=mode)
+    for one in (env, other):
+        one.reset(seed=0)
+        _, _, _, _, info = one.step(np.zeros(5, np.float32))
+    assert not np.array_equal(env.render(), other.render())
+    if mode == "ansi":
+        assert f"true utility {info['score']:.3f}" in env.render() and "true utility" not in other.render()

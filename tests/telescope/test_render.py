@@ -7,6 +7,7 @@ import pytest
 
 from metaenv.telescope.render import CENTRE, RADIUS, _lit, _project, frame, scene, text
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
+from metaenv.trial import VectorTrial
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_moon_is_lit_in_proportion():
 
 def test_frame_shows_what_changes(now):
     picture = frame(now)
-    assert picture.shape == (480, 740, 3) and picture.dtype == np.uint8
+    assert picture.shape == (508, 740, 3) and picture.dtype == np.uint8
     for other in (
         replace(now, visited=~now.visited),
         replace(now, cloud=2),
@@ -51,7 +52,7 @@ def test_frame_shows_what_changes(now):
 
 def test_text_says_where_the_night_stands(now):
     line = text(replace(now, scores=[0.25]))
-    assert f"slot {now.slot}/24" in line and "arcsec" in line and "nights before: 0.25" in line
+    assert f"slot {now.slot} of 24" in line and now.weather in line and "nights before: 0.25" in line
 
 
 def test_programme_is_hidden_unless_asked_for():
@@ -60,3 +61,30 @@ def test_programme_is_hidden_unless_asked_for():
         env.reset(seed=0)
         assert (scene(env, 0).class_value is not None) is draw_hidden
         assert (":" in scene(env, 0).title) is draw_hidden
+
+
+def test_weather_is_told_by_exposures_unless_all_is_drawn():
+    hidden, shown = (TargetSelectionVectorEnv(1, draw_hidden=asked, render_mode="ansi") for asked in (False, True))
+    for env in (hidden, shown):
+        env.reset(seed=5)
+        env.state.weather.bank_mag[0] = 2.0
+        env.state.weather.cloud[0] = 1
+    assert scene(hidden, 0).bank == (0.0, 0.0) and scene(hidden, 0).cloud == 0
+    assert scene(shown, 0).bank[0] == 2.0 and scene(shown, 0).cloud == 1
+    for env in (hidden, shown):
+        env.step(np.array([int(np.flatnonzero(env.action_masks()[0])[0])]))
+    assert "in the last slot" in hidden.render()[0] and "partly cloudy, seeing" in shown.render()[0]
+
+
+def test_text_lists_targets_and_what_was_exposed_in_all_nights():
+    env = VectorTrial(TargetSelectionVectorEnv(1, variant="depth", render_mode="ansi"), autoreset_mode="Disabled")
+    env.reset(seed=0)
+    inner = env.innermost
+    while inner.state.night_number[0] == 0:
+        env.step(np.array([int(np.argmax(env.action_masks()[0]))]))
+    chosen = int(np.argmax(env.action_masks()[0]))
+    row = next(line for line in env.render()[0].split("\n") if line.split()[0].split("/")[0] == str(chosen))
+    assert f"{inner.state.targets.magnitude[0, chosen]:.1f}" in row
+    env.step(np.array([chosen]))
+    told = " ".join(env.render()[0].split())
+    assert "night 1 slot" in told and "night 2 slot 0: " in told and f": {inner._log[0][-1].reward:.3f} (colour" in told

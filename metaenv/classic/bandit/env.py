@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from metaenv.classic.bandit.tasks import BanditDistribution
 from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
+from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
@@ -41,6 +42,12 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         self.n_arms = n_arms
         self._arm = np.full(num_envs, -1)
         self._paid = np.zeros(num_envs)
+        self._tried = np.zeros((2, num_envs, n_arms))  # pulls and rewards of the present task; kept for pictures only
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        if self.render_mode:
+            self._tried[:, rows] = 0
 
     def begin(self, rows: Rows) -> None:
         # The last pull stays to be drawn and reported; the next one overwrites it.
@@ -51,6 +58,8 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         chance = np.take_along_axis(probabilities, action[:, None], axis=1)[:, 0]
         reward = (self.dynamics.draw(rows, 1)[:, 0] < chance).astype(np.float64)
         self._arm[rows], self._paid[rows] = action, reward
+        if self.render_mode:
+            self._tried[:, np.arange(self.num_envs)[rows], action] += [np.ones(len(reward)), reward]
         return reward, np.ones(len(reward), bool), np.zeros(len(reward), bool)
 
     def observe(self, rows: Rows) -> Observations:
@@ -62,14 +71,20 @@ class BernoulliBanditVectorEnv(BatchedEnv):
         return {"score": np.where(arm >= 0, chance, 0.0)}
 
     def text(self, row: int) -> str:
-        if self._arm[row] < 0:
-            return f"{self.n_arms} arms, nothing pulled yet"
-        return f"arm {self._arm[row]} of {self.n_arms} paid {self._paid[row]:.0f}"
+        from metaenv.classic.render import bandit_text
+
+        return bandit_text(*self._drawn(row))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.classic.render import bandit_frame
 
-        return bandit_frame(self.tasks.probabilities[row], int(self._arm[row]), float(self._paid[row]))
+        return bandit_frame(*self._drawn(row))
+
+    def _drawn(self, row: int) -> tuple[Floats, Floats, tuple[int, float] | None, Floats | None]:
+        """Pulls and rewards of the arms, the last pull, and the arms' probabilities if they are to be told."""
+        pulls, paid = self._tried[:, row]
+        last = (int(self._arm[row]), float(self._paid[row])) if pulls.any() else None
+        return pulls, paid, last, self.tasks.probabilities[row] if self.draw_hidden else None
 
 
 class BernoulliBanditEnv(MetaEnv):

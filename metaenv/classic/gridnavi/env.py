@@ -134,6 +134,12 @@ class GridNaviVectorEnv(BatchedEnv):
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
         self._path = np.zeros((num_envs, PROBLEM.steps + 1), np.intp)  # cells of the episode; kept for pictures only
+        self._entered = np.zeros((num_envs, SIZE**2), bool)  # cells entered on the task; kept for pictures only
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        if self.render_mode:
+            self._entered[rows] = np.arange(SIZE**2) == 0  # the start is no goal
 
     def begin(self, rows: Rows) -> None:
         self._cells[rows] = 0
@@ -147,7 +153,9 @@ class GridNaviVectorEnv(BatchedEnv):
         self._score[rows] += reward
         self._steps[rows] += 1
         if self.render_mode:
-            self._path[np.arange(self.num_envs)[rows], self._steps[rows]] = cells
+            index = np.arange(self.num_envs)[rows]
+            self._path[index, self._steps[rows]] = cells
+            self._entered[index, cells] = True
         return reward, np.zeros(len(reward), bool), self._steps[rows] >= PROBLEM.steps
 
     def observe(self, rows: Rows) -> Observations:
@@ -159,15 +167,19 @@ class GridNaviVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.classic.render import grid_text
 
-        return grid_text(self._visited(row), as_cell(self._goals[row]), SIZE, float(self._score[row]))
+        return grid_text(*self._drawn(row))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.classic.render import grid_frame
 
-        return grid_frame(self._visited(row), as_cell(self._goals[row]), SIZE, PROBLEM.steps)
+        return grid_frame(*self._drawn(row))
 
-    def _visited(self, row: int) -> list[Cell]:
-        return [as_cell(cell) for cell in self._path[row, : self._steps[row] + 1]]
+    def _drawn(self, row: int) -> tuple[list[Cell], list[Cell], Cell | None, int, str]:
+        """The path, all cells entered, the goal if it was found or is to be told, the grid's size, and a line."""
+        path, known = self._path[row, : self._steps[row] + 1], np.flatnonzero(self._entered[row])
+        goal = self._goals[row] if self.draw_hidden or self._entered[row, self._goals[row]] else None
+        head = f"step {self._steps[row]} of {PROBLEM.steps}, return of the episode {self._score[row]:.1f}"
+        return [*map(as_cell, path)], [*map(as_cell, known)], None if goal is None else as_cell(goal), SIZE, head
 
 
 def as_cell(number: int | np.intp) -> Cell:

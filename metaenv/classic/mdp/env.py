@@ -50,7 +50,10 @@ class TabularMDPVectorEnv(BatchedEnv):
         self._state = np.full(num_envs, START)
         self._steps = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs)  # sum of the episode's mean rewards
-        self._last = np.zeros((num_envs, 3))  # state, action, reward of the last step, to be drawn
+        # To be drawn: state, action and reward of the last step with the return of the episode; and for each state and
+        # action of the task the sum of rewards and how often each state followed.
+        self._last = np.zeros((num_envs, 4))
+        self._seen = np.zeros((num_envs if self.render_mode else 0, n_states, n_actions, 1 + n_states))
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         mean, transitions = self.distribution.tables(tasks)
@@ -59,18 +62,23 @@ class TabularMDPVectorEnv(BatchedEnv):
         self._mean.reshape(self.num_envs, s * a)[rows] = mean.reshape(n, s * a)
         bounds = np.cumsum(transitions[..., :-1], axis=3).reshape(n, s * a, s - 1)
         self._bounds.reshape(self.num_envs, s * a, s - 1)[rows] = bounds
+        if self.render_mode:
+            self._seen[rows] = 0
 
     def begin(self, rows: Rows) -> None:
         self._state[rows], self._steps[rows], self._score[rows] = START, 0, 0.0
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        state = self._state[rows]
-        pair = self._row[rows] + state * self.n_actions + action
+        pair = self._row[rows] + self._state[rows] * self.n_actions + action
         mean = self._mean[pair]
         reward = mean + NOISE_SD * self.noise.draw(rows, 1)[:, 0]
-        if self.render_mode:
-            self._last[rows] = np.stack([state, action, reward], axis=1)
         self._state[rows] = np.count_nonzero(self._bounds[pair] <= self.dynamics.draw(rows, 1), axis=1)
+        if self.render_mode:
+            index, state = np.arange(self.num_envs)[rows], (pair - self._row[rows]) // self.n_actions
+            paid = np.where(self._steps[rows] > 0, self._last[rows, 3], 0.0) + reward
+            self._last[rows] = np.stack([state, action, reward, paid], axis=1)
+            self._seen[index, state, action, 0] += reward
+            self._seen[index, state, action, 1 + self._state[rows]] += 1
         self._score[rows] += mean
         self._steps[rows] += 1
         over = self._steps[rows] >= self.horizon
@@ -83,18 +91,28 @@ class TabularMDPVectorEnv(BatchedEnv):
         return {"score": self._score[rows].copy()}
 
     def text(self, row: int) -> str:
-        line = f"step {self._steps[row]:2d} of {self.horizon}  state {self._state[row]}"
-        if self._steps[row]:
-            state, action, reward = self._last[row]
-            line += f"  after action {action:.0f} in state {state:.0f} paid {reward:.2f}"
-        return line
+        from metaenv.classic.render import mdp_text
+
+        return mdp_text(self._seen[row], int(self._state[row]), self._where(row), self._hidden(row))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.classic.render import mdp_frame
 
-        mean, transitions = self.distribution.tables(self.tasks.take(np.array([row])))
         last = (int(self._last[row, 0]), int(self._last[row, 1])) if self._steps[row] else None
-        return mdp_frame(mean[0], transitions[0], int(self._state[row]), last)
+        return mdp_frame(self._seen[row], int(self._state[row]), last, self._where(row), self._hidden(row))
+
+    def _where(self, row: int) -> str:
+        line = f"step {self._steps[row]} of {self.horizon}, in state {self._state[row]}"
+        if self._steps[row]:
+            state, action, reward, paid = self._last[row]
+            line += f"; action {action:.0f} in state {state:.0f} paid {reward:.2f}; return of the episode {paid:.2f}"
+        return line
+
+    def _hidden(self, row: int) -> tuple[Floats, Floats] | None:
+        if not self.draw_hidden:
+            return None
+        mean, transitions = self.distribution.tables(self.tasks.take(np.array([row])))
+        return mean[0], transitions[0]
 
 
 class TabularMDPEnv(MetaEnv):

@@ -206,9 +206,22 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._dense = np.zeros(num_envs)  # minus the distance to the goal, after the last move
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
-        self._path = np.zeros((num_envs, EPISODE_STEPS + 1, 2))  # places of the episode; kept for pictures only
+        # Kept for pictures only: places and rewards of the episode, and of the task's earlier episodes.
+        self._path = np.zeros((num_envs, EPISODE_STEPS + 1, 3))
+        self._walks: list[list[Floats]] = [[] for _ in range(num_envs)]
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        if self.render_mode:
+            self._steps[rows] = 0
+            for row in np.arange(self.num_envs)[rows]:
+                self._walks[row] = []
 
     def begin(self, rows: Rows) -> None:
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                if self._steps[row]:
+                    self._walks[row].append(self._path[row, : self._steps[row] + 1].copy())
         self._places[rows] = 0
         self._steps[rows] = 0
         self._score[rows] = 0
@@ -222,7 +235,8 @@ class SparsePointRobotVectorEnv(BatchedEnv):
         self._score[rows] += reward
         self._steps[rows] += 1
         if self.render_mode:
-            self._path[np.arange(self.num_envs)[rows], self._steps[rows]] = places
+            moved = np.concatenate([places, reward[:, None]], axis=1)
+            self._path[np.arange(self.num_envs)[rows], self._steps[rows]] = moved
         return reward, np.zeros(len(reward), bool), self._steps[rows] >= EPISODE_STEPS
 
     def observe(self, rows: Rows) -> Observations:
@@ -235,12 +249,17 @@ class SparsePointRobotVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.classic.render import point_text
 
-        return point_text(self._path[row, : self._steps[row] + 1], self.tasks.matrix()[row], float(self._score[row]))
+        return point_text(*self._drawn(row))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.classic.render import point_frame
 
-        return point_frame(self._path[row, : self._steps[row] + 1], self.tasks.matrix()[row], GOAL_RADIUS)
+        return point_frame(*self._drawn(row), GOAL_RADIUS)
+
+    def _drawn(self, row: int) -> tuple[Floats, list[Floats], int, Floats | None]:
+        """The path of the episode, those before it, the steps of an episode, and the goal if it is to be told."""
+        goal = self.tasks.matrix()[row] if self.draw_hidden else None
+        return self._path[row, : self._steps[row] + 1], self._walks[row], EPISODE_STEPS, goal
 
 
 class SparsePointRobotEnv(MetaEnv):

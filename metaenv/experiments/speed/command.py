@@ -18,7 +18,7 @@ BENCHMARKS = {
 BENCH_HELP = """\
 usage: metaenv bench WHAT
 
-  envs       steps per second of every environment, beside Gymnasium's CartPole
+  envs       steps per second and time of a picture of every environment, beside Gymnasium's CartPole
   accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
   fewshot    MAML's update of all tasks at once beside a loop over tasks; samplers of episodes and light curves
   molecules  molecule design with and without remembered scores, beside MolDQN's enumeration step

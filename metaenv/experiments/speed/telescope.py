@@ -1,4 +1,4 @@
-"""Speed of target selection: steps with full observations, pictures, and plans beside astroplan's in the same run.
+"""Speed of target selection: steps with full observations, and plans beside astroplan's in the same run.
 
 Planned are 40 targets in one night of 24 slots, by the rules of astroplan's `PriorityScheduler`. astroplan (0.10)
 is measured if it is installed: with blocks of the same length, an airmass constraint, a slew rate of 2.5 deg/s, and its
@@ -8,7 +8,6 @@ anew in every plan.
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
@@ -39,7 +38,7 @@ def run(seconds: float = SECONDS) -> dict[str, float]:
     results["Bayes-UCB, n=256"] = policy_rate(256, seconds)
     for name, value in results.items():
         print(f"{name:<36}{value:>12,.0f} steps/s")
-    timed = {"picture": frame_ms(), "plan of 40 targets, priority": plan_ms("priority"), **astroplan_ms()}
+    timed = {"plan of 40 targets, priority": plan_ms("priority"), **astroplan_ms()}
     print()
     for name, value in timed.items():
         print(f"{name:<36}{value:>12,.1f} ms", flush=True)
@@ -62,20 +61,6 @@ def policy_rate(n: int, seconds: float = SECONDS) -> float:
         return n
 
     return rate(work, seconds)
-
-
-def frame_ms(frames: int = 60) -> float:
-    """Milliseconds of one picture, on average over nights; each slot is another picture."""
-    env = TargetSelectionVectorEnv(1, render_mode="rgb_array")
-    env.reset(seed=0)
-    spent, drawn = 0.0, -10  # the first ones make letters and discs that are then remembered
-    while drawn < frames:
-        env.step(np.array([int(np.argmax(env.action_masks()[0]))]))
-        started = time.perf_counter()
-        env.frame(0)
-        drawn += 1
-        spent += (time.perf_counter() - started) * (drawn > 0)
-    return 1e3 * spent / frames
 
 
 def targets() -> TargetList:

@@ -10,11 +10,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.actions import listed
 from metaenv.env import MetaEnv
 from metaenv.errors import nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.assembly import Assembly
-from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_HEAVY_ATOMS, load_vocabulary
+from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
 from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
 from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
@@ -56,7 +57,6 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         duplicate_penalty: float = 0.0,
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
-        draw_hidden: bool = False,
         assay_data: str | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
@@ -77,7 +77,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
         if not noise_std:
             self.reward_range = (-self.duplicate_penalty, 1.0)
-        self.constraints, self.draw_hidden = constraints, draw_hidden
+        self.constraints = constraints
         self.assembly = Assembly(num_envs)
         self.scores = Scores(
             cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("scaffold-hop", "assay")
@@ -91,8 +91,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._panel = np.zeros((num_envs, PANEL_SIZE))
         self._smiles = np.full(num_envs, "", object)
         self._remembers = bool(duplicate_penalty or self.render_mode)
-        self._made: list[list[tuple[str, float]]] = [[] for _ in range(num_envs)]
-        """The molecules made for the present task, with their scores: for pictures and for duplicates."""
+        self._made: list[list[Made]] = [[] for _ in range(num_envs)]
+        """The molecules made for the present task: for pictures and for duplicates."""
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.design.baselines import baselines
@@ -167,11 +167,14 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         if self.noise_std:
             self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
         if self.duplicate_penalty:
-            again = [self._smiles[i] in (smiles for smiles, _ in self._made[i]) for i in index]
+            again = [self._smiles[i] in [made.smiles for made in self._made[i]] for i in index]
             self._reading[index] -= self.duplicate_penalty * np.array(again)
         if self._remembers:
+            from metaenv.molecules.render import Made, values_text
+
             for i in index:
-                self._made[i].append((self._smiles[i], float(self._score[i])))
+                note = f"{values_text(self._properties[i])}; " if self.render_mode else ""
+                self._made[i].append(Made(str(self._smiles[i]), float(self._score[i]), note))
 
     # WHAT IS SEEN
 
@@ -202,21 +205,42 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
 
-        return text(*self._drawn(row))
+        v = load_vocabulary()
+        legal = [int(action) for action in np.flatnonzero(self.mask(np.array([row]))[0])]
+        named = (_named(v, a) for a in legal if a != CLOSE)
+        close = ["0 close it with hydrogen (or methyl)"] if CLOSE in legal else []
+        what = "actions, each a fragment and the number of its attachment that joins it"
+        molecule, bars, made = self._drawn(row)
+        left = f"; {self.assembly.n_open[row]} attachments open ([1*] is dealt with next)" if molecule else ""
+        return text(molecule, bars, made, self._where(row) + left, listed(what, [*close, *named]))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.molecules.render import frame
 
-        return frame(*self._drawn(row), title=f"MoleculeDesign, {self.variant}, task {self.tasks.ids[row]}")
+        return frame(*self._drawn(row), title=f"{self.variant}: {self._where(row)}")
+
+    def _where(self, row: int) -> str:
+        made = len(self._made[row]) + (not self.assembly.done[row])
+        length, atoms = self.assembly.length[row], self.assembly.heavy_atoms[row]
+        return (
+            f"molecule {made} for this objective, action {length} of at most {MAX_ACTIONS}, {atoms} heavy atoms of at "
+            f"most {MAX_HEAVY_ATOMS}"
+        )
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The molecule with its open attachments, the ranges, and the molecules made for the task before."""
-        from metaenv.molecules.render import Made, bars, open_smiles
+        from metaenv.molecules.render import bars, open_smiles
 
         molecule, tasks = open_smiles(self.assembly, row), self.tasks
         values = self._properties[row] if molecule else None
         shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
-        return molecule, shown, [Made(*made) for made in self._made[row]]
+        return molecule, shown, self._made[row]
+
+
+def _named(v: Vocabulary, action: int) -> str:
+    """An action with its fragment and, where there are several, the attachment that is joined."""
+    fragment, attachment = v.action_fragment[action], v.action_attachment[action]
+    return f"{action} {v.smiles[fragment]}" + (f" by {attachment + 1}" if v.attachments[fragment] > 1 else "")
 
 
 def fits(values: Floats) -> Floats:

@@ -9,11 +9,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.actions import listed
 from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import desirabilities
-from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
+from metaenv.molecules.lead.library import N_GROUPS, SITES, group_names, libraries, notation
 from metaenv.molecules.lead.tasks import LeadDistribution
 from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
@@ -41,7 +42,6 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         self,
         num_envs: int = 1,
         steps: int = STEPS,
-        draw_hidden: bool = False,
         **options: Unpack[EnvOptions],
     ) -> None:
         if steps < SITES:
@@ -50,7 +50,6 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         super().__init__(num_envs, LeadDistribution(), layout, actions, **options)
         self.layout = layout
         self.episode_length = self.steps = int(steps)
-        self.draw_hidden = draw_hidden
         self.choice = np.zeros((num_envs, SITES), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
@@ -58,8 +57,8 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
-        self._made: list[list[tuple[Index, float]]] = [[] for _ in range(num_envs)]
-        """R-groups and scores of all molecules of the present task, first ones too: for pictures only."""
+        self._made: list[list[Made]] = [[] for _ in range(num_envs)]
+        """All molecules of the present task, first ones too: for pictures only."""
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.lead.baselines import baselines
@@ -103,8 +102,11 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         ranges = (tasks.low[rows], tasks.high[rows], tasks.wanted[rows])
         self._score[rows] = desirabilities(values, *ranges).prod(axis=1)
         if self.render_mode:
-            for row in np.arange(self.num_envs)[rows]:
-                self._made[row].append((self.choice[row].copy(), float(self._score[row])))
+            from metaenv.molecules.render import Made, values_text
+
+            for row, smiles in zip(np.arange(self.num_envs)[rows], self.smiles(rows), strict=True):
+                note = f"{values_text(self._properties[row])}; R-groups {'/'.join(map(str, self.choice[row]))}; "
+                self._made[row].append(Made(smiles, float(self._score[row]), note))
 
     # WHAT IS SEEN
 
@@ -135,23 +137,32 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
 
-        return text(*self._drawn(row))
+        names = ("hydrogen or methyl", *group_names()[1:])
+        actions = [
+            listed(
+                f"actions at site {site + 1}, {N_GROUPS * site} and the R-group (now {self.choice[row, site]})",
+                (f"{N_GROUPS * site + group} {names[group]}" for group in np.flatnonzero(legal)),
+            )
+            for site, legal in enumerate(self._legal[row].reshape(SITES, N_GROUPS))
+        ]
+        head = f"{self._where(row)}, scaffold {libraries().smiles[self._scaffold[row]]}"
+        return text(*self._drawn(row), head, "\n".join(actions))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.molecules.render import frame
 
-        steps = f"change {self._steps[row]} of {self.steps}, score {self._score[row]:.2f}"
-        return frame(*self._drawn(row), title=f"{steps}, task {self.tasks.ids[row]}")
+        return frame(*self._drawn(row), title=self._where(row))
+
+    def _where(self, row: int) -> str:
+        return f"change {self._steps[row]} of {self.steps}, score of the present molecule {self._score[row]:.2f}"
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
         """The present molecule, its ranges (or all properties, where they are hidden), and all molecules so far."""
-        from metaenv.molecules.render import Made, bars
+        from metaenv.molecules.render import bars
 
         made, tasks, values = self._made[row], self.tasks, self._properties[row]
-        smiles = notation(self._scaffold[row].repeat(len(made)), np.array([choice for choice, _ in made]))
-        history = [Made(text, score) for text, (_, score) in zip(smiles, made, strict=True)]
         shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
-        return smiles[-1], shown, history
+        return made[-1].smiles, shown, made
 
 
 class Layout(ObservationLayout):

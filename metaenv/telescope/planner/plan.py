@@ -262,7 +262,7 @@ def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int)
         observation, _, terminated, _, _ = trials.step(action)
         policy.observe(action, trials.trial_state.last_reward.copy())
         over = bool(terminated[0])
-        if env._log[0] and env._log[0][-1][1] >= 0:
+        if env._log[0] and env._log[0][-1].target >= 0:
             made.append(_exposure(env, slews))
     return tuple(made)
 
@@ -270,7 +270,8 @@ def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int)
 def _exposure(env: TargetSelectionVectorEnv, slews: Any) -> Exposure:
     """The last one of the night, from the environment's tables; ``slews`` (N,) min are those before it."""
     assert isinstance(env, CustomTargetsVectorEnv)
-    slot, k, units, _ = env._log[0][-1]
+    last = env._log[0][-1]
+    slot, k, units = last.slot, last.target, last.units
     night, slew_s, hours = env.state.night, 60.0 * float(slews[k]), env.state.night.hours[0]
     log_snr = env.state.globals_[0, env.layout.globals_.index("ln(1 + SNR)")]
     seconds = exposure_seconds(hours, slew_s) + (units - 1) * exposure_seconds(hours, 0.0)

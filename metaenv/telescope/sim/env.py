@@ -52,7 +52,7 @@ from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
-    from metaenv.telescope.render import Scene
+    from metaenv.telescope.render import Exposure, Scene
 
 LEFT_AT_END = 10_000  # slots: nothing is open after the last one
 _SKY_END, _FACTS_END = len(SKY), len(SKY) + len(FACTS)
@@ -71,7 +71,6 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self,
         num_envs: int = 1,
         variant: Variant = "default",
-        draw_hidden: bool = False,
         setup: NightSetup | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
@@ -89,7 +88,6 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self.variant: Variant = variant
         self.setup: NightSetup = setup
         self.layout = layout
-        self.draw_hidden = draw_hidden
         self.trial_episodes = setup.nights  # type: ignore[misc]
         if setup.lengths == (1,):
             self.episode_length = setup.slots
@@ -99,8 +97,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._index = np.arange(num_envs)
         self._lengths = np.array([*setup.lengths, 1])
         self._prefetcher = NightPrefetcher(self) if num_envs == 1 and self.prefetches and not setup.revisits else None
-        self._log: list[list[tuple[int, int, int, float]]] = [[] for _ in range(num_envs)]
-        """What was done tonight, for pictures: slot, target (-1: waited), slots taken, reward."""
+        self._log: list[list[Exposure]] = [[] for _ in range(num_envs)]
+        """What was done on the task, for pictures."""
         self._scores: list[list[float]] = [[] for _ in range(num_envs)]
         """Of the task's earlier nights."""
         self.names: tuple[str, ...] = ()
@@ -153,7 +151,6 @@ class TargetSelectionVectorEnv(BatchedEnv):
             for row in index:
                 if state.night_number[row] >= 0:
                     self._scores[row].append(float(state.score[row]))
-                self._log[row] = []
         state.night_number[rows] += 1
         tasks = self.tasks.take(rows)
         start, hours = slots(*dusk_and_dawn(state, rows, tasks), self.setup.slots)
@@ -234,9 +231,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self._write_last_slot(cell, allowed | (kind == len(setup.lengths)), exposed, snr, units, reward)
         self._point(cell, exposed, reward)
         if self.render_mode:
-            done_now = (np.atleast_1d(a) for a in (*cell, units, reward, exposed))
+            from metaenv.telescope.render import exposure
+
+            done_now = (np.atleast_1d(a).tolist() for a in (*cell, units, reward, exposed))
             for i, t, k, u, r, e in zip(*done_now, strict=True):
-                self._log[i].append((int(t), int(k) if e else -1, int(u), float(r)))
+                self._log[i].append(exposure(self, i, t, k if e else -1, u, r))
         state.slot[index] = slot + units
         state.score[index] += reward
         self._write_slot(rows)
@@ -330,9 +329,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         return {"score": self.state.score[rows].copy()}
 
     def text(self, row: int) -> str:
-        from metaenv.telescope.render import text
+        from metaenv.telescope.render import candidates, text
 
-        return text(self._scene(row))
+        return f"{text(self._scene(row), self._log[row])}\n{candidates(self, row)}"
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.telescope.render import frame

@@ -183,11 +183,29 @@ def test_renderings_show_goal_walker_and_path():
     env.reset(seed=0, options={"task": GridNaviTask(4, 3)})
     for action in (UP, RIGHT):
         env.step(action)
-    assert env.render().split("\n") == [
-        "step  2, return -0.2", ". . . . .", ". . . . G", ". . . . .", "o @ . . .", "o . . . .",
+    lines = env.render().split("\n")
+    assert lines[:7] == [
+        "step 2 of 15, return of the episode -0.2", "row 4  . . . . .", "row 3  . . . . .", "row 2  . . . . .",
+        "row 1  o @ . . .", "row 0  o . . . .", "column 0 1 2 3 4",
     ]  # fmt: skip
-    picture = gym.make("metaenv:metaenv/GridNavi-v0", render_mode="rgb_array")
-    picture.reset(seed=0, options={"task": GridNaviTask(4, 3)})
-    frame = picture.render()
-    rows, columns = np.nonzero((frame == (44, 123, 79)).all(axis=2))
-    assert (columns.mean() // 40, 4 - rows.mean() // 40) == (4, 3)
+    assert "the goal: not found yet" in env.render()
+    for action in (RIGHT, RIGHT, RIGHT, UP, UP, UP):
+        env.step(action)
+    assert "row 3  . . . . G" in env.render() and "the goal: column 4, row 3" in env.render()
+
+
+def test_the_picture_shows_the_goal_when_it_is_found_or_asked_for():
+    for hidden in (False, True):
+        env = gym.make("metaenv:metaenv/GridNavi-v0", render_mode="rgb_array", draw_hidden=hidden)
+        env.reset(seed=0, options={"task": GridNaviTask(4, 2)})
+        goals = []
+        for action in (RIGHT, RIGHT, RIGHT, RIGHT, UP, UP):
+            goals.append(goal_in(env.render()))
+            env.step(action)
+        assert goals == [(4, 2) if hidden else None] * 6 and goal_in(env.render()) == (4, 2)
+
+
+def goal_in(frame):
+    """The cell of a picture that is green."""
+    rows, columns = np.nonzero((frame[:420, :410] == (0, 158, 115)).all(axis=2))
+    return ((columns.mean() - 46) // 72, 4 - (rows.mean() - 48) // 72) if len(rows) else None

@@ -19,7 +19,7 @@ from metaenv.evaluation import evaluate
 from metaenv.policies import play_trials
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution
-from metaenv.trial import make_trials
+from metaenv.trial import Trial, make_trials
 
 
 def of_goal(x, y, actions, **settings):
@@ -178,9 +178,20 @@ def test_the_best_fixed_walk_beats_standing_anywhere():
 
 @pytest.mark.parametrize("x, y", [(1.0, 0.0), (-0.6, 0.8)])
 def test_the_picture_shows_the_goal_where_it_is(x, y):
-    env = gym.make("metaenv:metaenv/SparsePointRobot-v0", render_mode="rgb_array")
+    env = gym.make("metaenv:metaenv/SparsePointRobot-v0", render_mode="rgb_array", draw_hidden=True)
     env.reset(seed=0, options={"task": PointRobotTask(x, y)})
-    frame = env.render()
-    assert frame.shape == (240, 240, 3)
-    rows, columns = np.nonzero((frame == (44, 123, 79)).all(axis=2))
-    np.testing.assert_allclose([columns.mean() / 80 - 1.5, 1.5 - rows.mean() / 80], [x, y], atol=0.02)
+    rows, columns = np.nonzero((env.render()[:460, :460] == (0, 158, 115)).all(axis=2))
+    np.testing.assert_allclose([(columns.mean() - 52) / 100 - 2, 2 - (rows.mean() - 54) / 100], [x, y], atol=0.02)
+
+
+def test_the_text_remembers_where_the_robot_was_paid():
+    env = Trial(gym.make("metaenv:metaenv/SparsePointRobot-v0", render_mode="ansi"), episodes=3)
+    env.reset(seed=0, options={"task": PointRobotTask(0.95, 0.0)})
+    for step in range(20):
+        assert ("no reward on this task yet" in env.render()) is (step < 8)
+        env.step(np.array([1.0, 0.0], np.float32))
+    text = env.render()
+    assert "best rewards on this task: 0.95 at (+" in text and "0.85 at (+0.80, +0.00)" in text
+    assert "ends of earlier episodes: (+2.00, +0.00), return 3.60" in text
+    env.reset()
+    assert "earlier episodes" not in env.render() and "no reward on this task yet" in env.render()

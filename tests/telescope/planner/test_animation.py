@@ -26,7 +26,7 @@ def test_a_frame_a_slot(tmp_path):
     path = animate(TargetSelectionEnv(render_mode="rgb_array"), LowestAirmass(), tmp_path / "new" / "night.gif", seed=4)
     assert [p.name for p in path.parent.iterdir()] == ["night.gif"]
     shown, last_ms = frames(path)
-    assert len(shown) == 25 and shown[0].shape == (480, 740, 3) and last_ms == 8 * 400
+    assert len(shown) == 25 and shown[0].shape == (508, 740, 3) and last_ms == 8 * 400
     # The bar of the night's time grows from frame to frame: blue (0, 114, 178) along one line of the strip.
     blue = [int((f[58, 496:] == (0, 114, 178)).all(axis=1).sum()) for f in shown]
     assert blue == sorted(blue) and blue[0] == 0 and blue[-1] > 200
