@@ -179,7 +179,7 @@ class TaskBatch:
         if isinstance(rows, slice) and rows == slice(None):
             return self
         table = np.ascontiguousarray(self._table[:, rows])
-        return self._with(table, None if self._id_numbers is None else _constant(self._id_numbers[rows]))
+        return self._with(table, None if self._id_numbers is None else self._id_numbers[rows])
 
     def replaced(self, rows: Rows, other: TaskBatch) -> TaskBatch:
         """A copy in which ``rows`` hold the tasks of ``other``."""
@@ -187,7 +187,7 @@ class TaskBatch:
             return other
         table, numbers = self._table.copy(), self.id_numbers.copy()
         table[:, rows], numbers[rows] = other._table, other.id_numbers
-        return self._with(table, _constant(numbers))
+        return self._with(table, numbers)
 
     def repeated(self, times: int) -> TaskBatch:
         """Each task ``times`` times in a row: task 0, task 0, …, task 1, …"""
@@ -231,8 +231,8 @@ class TaskBatch:
             state = np.full(len(self), start, np.uint64)
             for bits in np.ascontiguousarray(self._table).view(np.uint64):
                 state = _splitmix64(state ^ bits)
-            self._id_numbers = _constant(state.view(np.int64))
-        return self._id_numbers
+            self._id_numbers = state.view(np.int64)
+        return _constant(self._id_numbers)  # each time: a copy of the batch may be written to
 
     @property
     def ids(self) -> NDArray[np.str_]:
