@@ -129,7 +129,9 @@ class Session:
         rows = []
         for row in range(self.n):
             if not isinstance(self.space, gym.spaces.Discrete):
-                share = self.rng.choice([self.rng.random(self.space.shape), np.round(self.rng.random(self.space.shape))])
+                share = self.rng.choice(
+                    [self.rng.random(self.space.shape), np.round(self.rng.random(self.space.shape))]
+                )
                 rows.append(self.space.low + share * (self.space.high - self.space.low))
                 continue
             masks = np.atleast_2d(self.info.get("action_mask", np.ones((self.n, int(self.space.n)))))
@@ -150,7 +152,19 @@ class Session:
     def bad_step(self) -> Operation:
         """Actions of a wrong kind, shape or range."""
         good = np.asarray(self.actions())
-        wrong: list[Any] = [None, "jump", "", {}, set(), object(), 1j, good[None], good[..., None], [[1], [2, 3]], np.nan]
+        wrong: list[Any] = [
+            None,
+            "jump",
+            "",
+            {},
+            set(),
+            object(),
+            1j,
+            good[None],
+            good[..., None],
+            [[1], [2, 3]],
+            np.nan,
+        ]
         wrong += [good.astype(str), good.astype(complex), good.astype(object), [], np.full(good.shape, None)]
         wrong += [np.full(good.shape, "nan"), 10**400, [10**400] * self.n, lambda: 0]
         if isinstance(self.space, gym.spaces.Discrete):
@@ -272,7 +286,9 @@ class Session:
             Operation("sample(0)", lambda env: self.distribution.sample(0, split, self.rng), False),
             Operation("frozen('tset')", lambda env: self.distribution.frozen("tset"), False),
         ]
-        masks_now = (lambda env: env.get_wrapper_attr("action_masks")()) if self.scalar else lambda env: env.action_masks()
+        masks_now = (
+            (lambda env: env.get_wrapper_attr("action_masks")()) if self.scalar else lambda env: env.action_masks()
+        )
         possible.append(Operation("action_masks()", masks_now, self.started if discrete else False))
         if not self.scalar:
             possible += [Operation("np_random", no_np_random), Operation("seeds", lambda env: env.np_random_seed)]
@@ -296,7 +312,13 @@ class Session:
             {"task": self.one_task(), "tasks": 2}, {"distribution": self.distribution, "split": "b"},
         ]  # fmt: skip
         if not self.scalar:
-            wrong += [{"autoreset_mode": "never"}, {"render_mode": 5}, {"num_envs": 0}, {"num_envs": -1}, {"num_envs": 1.5}]
+            wrong += [
+                {"autoreset_mode": "never"},
+                {"render_mode": 5},
+                {"num_envs": 0},
+                {"num_envs": -1},
+                {"num_envs": 1.5},
+            ]
             wrong += [{"max_episode_steps": steps} for steps in (0, -1, 1.5, "two")]
         if self.kind == "trials":
             wrong += [{"episodes": 0}, {"episodes": 1.5}, {"episodes": "two"}, {"objective": "bset"}]
@@ -311,7 +333,6 @@ class Session:
         """Another way to begin anew."""
         mode = self.pick([*MODES, "never"])
         return Operation(f"use_autoreset_mode({mode!r})", lambda env: env.use_autoreset_mode(mode), mode in MODES)
-
 
     # WHAT CAME OF IT
 
