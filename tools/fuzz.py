@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -32,7 +32,6 @@ from metaenv import ENVIRONMENTS, Task, Trial, full_id, make_trials
 
 MODES = [mode.value for mode in AutoresetMode]
 FORMS = ["scalar", "trial", *(f"{kind} {mode}" for kind in ("vector", "trials") for mode in MODES)]
-LENGTH = 100  # operations of a session: of one environment and its twin
 FINAL = {"final_obs", "_final_obs", "final_info", "_final_info"}
 ABSURD = (
     *(1e308, -1e308, 1e12, -1.0, float("nan"), float("inf"), 10**400, True, None, "1", [], [1.0], [[1.0]], {}, 1j),
@@ -89,12 +88,12 @@ class Result:
 class Session:
     """An environment in one of its forms, its twin, and what is known of them."""
 
-    def __init__(self, name: str, form: str, rng: np.random.Generator) -> None:
+    def __init__(self, name: str, form: str, rng: np.random.Generator, pictures: bool) -> None:
         self.name, self.rng, (self.kind, _, self.mode) = full_id(name), rng, form.partition(" ")
         self.scalar = self.kind in ("scalar", "trial")
         self.n = 1 if self.scalar else int(rng.integers(1, 5))
         self.distribution: Any = gym.make(self.name).get_wrapper_attr("distribution")
-        settings = self.settings()
+        settings = {**self.settings(), "render_mode": self.pick([None, *3 * ["ansi"], *pictures * ["rgb_array"]])}
         self.tried, self.twin = self.made(**settings), self.made(**settings)
         self.space: Any = self.tried.action_space if self.scalar else self.tried.single_action_space
         self.discrete = isinstance(self.space, gym.spaces.Discrete)
@@ -110,7 +109,6 @@ class Session:
     def settings(self) -> dict[str, Any]:
         """Settings of an environment, some by default."""
         some = {
-            "render_mode": self.pick([None, "ansi", "ansi", "ansi", "rgb_array"]),
             "split": self.pick(self.distribution.splits),
             "tasks": self.pick([3, self.distribution.sample(2, "train", self.rng).tasks(), None, None, None, None]),
             "text_info": self.rng.random() < 0.2,
@@ -303,7 +301,7 @@ class Session:
             result.done[f"{kind}, refused"] += 1
             if operation.valid or len(str(error)) < 20:
                 raise Fault(f"refused, or with a message that helps nobody: {error!r}") from error
-            if self.rng.random() < 0.1:
+            if self.rng.random() < 0.05:
                 self.go_on_the_same()
             return
         result.done[kind] += 1
@@ -350,7 +348,7 @@ class Session:
         copies, actions = (copy.deepcopy(self.tried), copy.deepcopy(self.twin)), self.actions()
         if (self.playing | self.waiting).all():
             same(*(env.step(actions) for env in copies))
-        for seed in (None, 5, None)[not self.started :]:
+        for seed in (None, 5)[not self.started :]:
             same(*(env.reset(seed=seed) for env in copies))
             same(*(env.step(actions) for env in copies))
 
@@ -381,16 +379,24 @@ def overwrite(data: Any) -> None:
         data.fill(1)
 
 
-def fuzz(name: str, operations: int, sessions: Iterator[int], forms: Sequence[str] = FORMS) -> Result:
-    """Try so many operations on an environment; the number of a session says its form."""
+def fuzz(name: str, operations: int, sessions: Iterator[int], length: int = 100, pictures: bool = True) -> Result:
+    """Try so many operations on an environment.
+
+    Args:
+        name: of the environment.
+        operations: how many, at least.
+        sessions: numbers of sessions, which are their seeds and say their forms.
+        length: operations of a session, which is of one environment and its twin.
+        pictures: whether some sessions draw pictures, which takes long.
+    """
     result = Result()
     for number in sessions:
         if result.done.total() >= operations:
             break
-        form, operation = forms[number % len(forms)], Operation("made()", lambda env: None)
+        form, operation = FORMS[number % len(FORMS)], Operation("made()", lambda env: None)
         try:
-            session = Session(name, form, np.random.default_rng(number))
-            for _ in range(LENGTH):
+            session = Session(name, form, np.random.default_rng(number), pictures)
+            for _ in range(length):
                 operation = session.operation()
                 session.play(operation, result)
         except Exception as fault:
@@ -407,12 +413,13 @@ def main() -> int:
     parser.add_argument("--operations", type=int, default=20_000, help="of each environment")
     parser.add_argument("--seed", type=int, default=0, help="number of the first session")
     parser.add_argument("--session", type=int, help="only this session")
+    parser.add_argument("--no-pictures", action="store_true", help="draw none, which is quicker")
     given = parser.parse_args()
     faults = 0
     for name in given.ids:
         start = time.process_time()
         sessions = count(given.seed) if given.session is None else iter([given.session])
-        result = fuzz(name, given.operations, sessions)
+        result = fuzz(name, given.operations, sessions, pictures=not given.no_pictures)
         refused = sum(n for kind, n in result.done.items() if kind.endswith("refused"))
         told = f"{result.done.total()} operations, {refused} of them refused; {len(result.faults)} faults"
         print(f"{name:24s} {told}; {time.process_time() - start:.0f} s", *result.faults, sep="\n    ", flush=True)
