@@ -1,4 +1,4 @@
-"""Some hundred random operations on every environment, by the fuzzer that tools/fuzz.py is, and what it would notice."""
+"""Random operations on every environment, by the fuzzer that is tools/fuzz.py, and what it would notice."""
 
 from __future__ import annotations
 
