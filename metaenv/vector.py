@@ -396,16 +396,16 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     # PRIVATE
 
-    def _row_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None] | None:
+    def _row_seeds(self, seed: Any) -> list[int | None] | None:
         if seed is None:
             return None
         if _is_seed(seed):
-            return [int(seed) + i for i in range(self.num_envs)]  # type: ignore[arg-type]
-        if np.ndim(seed) != 1 or not all(each is None or _is_seed(each) for each in seed):  # type: ignore[union-attr,arg-type]
+            return [int(seed) + i for i in range(self.num_envs)]
+        if np.ndim(seed) != 1 or not all(each is None or _is_seed(each) for each in seed):
             raise ValueError(f"expected a seed, a whole number of at least 0, or a list of them, got {seed!r}")
-        if len(seed) != self.num_envs:  # type: ignore[arg-type]
-            raise ValueError(f"expected one seed or {self.num_envs} seeds, got {len(seed)}")  # type: ignore[arg-type]
-        return [None if each is None else int(each) for each in seed]  # type: ignore[union-attr]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"expected one seed or {self.num_envs} seeds, got {len(seed)}")
+        return [None if each is None else int(each) for each in seed]
 
     def _given_tasks(self, options: dict[str, Any], mask: Bools) -> list[Task | None] | TaskBatch | None:
         """The tasks that were given to the sub-environments that are reset, checked."""
@@ -621,7 +621,7 @@ def child(sequence: np.random.SeedSequence, index: int) -> np.random.SeedSequenc
 
 
 def _is_seed(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and value >= 0
+    return isinstance(value, int | np.integer) and bool(value >= 0)
 
 
 def _as_mask(value: Any, n: int, name: str) -> Bools:
