@@ -27,7 +27,7 @@ def check_actions(actions: Any, space: gym.spaces.Space[Any], n: int) -> NDArray
     if isinstance(space, gym.spaces.Discrete):
         return _check_discrete(np.asarray(actions), space, n)
     assert isinstance(space, gym.spaces.Box), space
-    return _check_box(np.asarray(actions, np.float64), space, n)
+    return _check_box(np.asarray(actions), space, n)
 
 
 def check_action(action: Any, space: gym.spaces.Space[Any]) -> NDArray[Any]:
@@ -50,9 +50,10 @@ def _check_discrete(actions: NDArray[Any], space: gym.spaces.Discrete, n: int) -
     return actions.astype(np.int64)
 
 
-def _check_box(actions: NDArray[np.float64], space: gym.spaces.Box, n: int) -> NDArray[np.float64]:
-    if actions.shape != (n, *space.shape):
-        raise ValueError(f"expected actions of shape {(n, *space.shape)}, got {actions.shape}")
+def _check_box(actions: NDArray[Any], space: gym.spaces.Box, n: int) -> NDArray[np.float64]:
+    if actions.shape != (n, *space.shape) or actions.dtype.kind not in "biuf":
+        raise ValueError(f"expected numbers of shape {(n, *space.shape)}, got {actions.dtype} of shape {actions.shape}")
+    actions = actions.astype(np.float64, copy=False)
     # NaN fails both comparisons, so this refuses it too.
     good = (actions >= space.low - TOLERANCE) & (actions <= space.high + TOLERANCE)
     if not good.all():

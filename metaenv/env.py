@@ -58,8 +58,10 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin a new episode, of ``options["task"]`` or of the next task of the env's sampler."""
+        if seed is not None and not isinstance(seed, int | np.integer):
+            raise ValueError(f"expected one seed, a whole number of at least 0, got {seed!r}")
         observation, info = self.batch.reset(seed=seed, options=options)  # refused, it changes nothing
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else int(seed))
         return observation[0], first_row(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class TaskError(ValueError):
     """A task, split or option that an environment cannot play."""
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise ValueError unless a setting is a whole number of at least 1."""
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"expected {name} to be a whole number of at least 1, got {value!r}")
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -73,7 +73,7 @@ def task_from_json(text: str) -> Task:
     """
     try:
         family = json.loads(text)["family"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TaskError(f"expected a task as JSON with its family, got {str(text)[:60]!r} ({error})") from error
     for module in (None, *sorted({module for module, _, _ in ENVIRONMENTS.values()})):
         if module is not None:

@@ -172,7 +172,9 @@ class TaskStreams:
             owners.append(owner[good])
             parts.append(drawn.take(good))
             need = need - np.bincount(owner[good], minlength=len(need))
-        raise TaskError(f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row")
+        raise TaskError(
+            f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges"
+        )
 
     def _draw(self, owner: Index) -> Floats:
         """Points of the unit cube from the streams ``owner``, which is sorted and may repeat."""

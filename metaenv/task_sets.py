@@ -110,11 +110,16 @@ class NarrowedTasks(ChangedDistribution):
     def __init__(self, inner: TaskDistribution, ranges: Mapping[str, tuple[float, float]]) -> None:
         super().__init__(inner)
         some = inner.sample(1, inner.splits[0], np.random.default_rng(0))
-        for name, (low, high) in ranges.items():
+        self.ranges: dict[str, tuple[float, float]] = {}
+        for name, given in ranges.items():
             field_values(some, name)
+            try:
+                low, high = (float(end) for end in given)
+            except (TypeError, ValueError, OverflowError):
+                low, high = np.nan, np.nan
             if not low <= high:
-                raise TaskError(f"expected a range from low to high for {name!r}, got ({low}, {high})")
-        self.ranges = dict(ranges)
+                raise TaskError(f"expected a range from low to high for {name!r}, got {given!r}")
+            self.ranges[name] = low, high
         self._members: dict[str, TaskBatch | None] = {}
 
     def __repr__(self) -> str:
@@ -141,7 +146,10 @@ class NarrowedTasks(ChangedDistribution):
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Those inside that the inner distribution accepts."""
-        return self._inside(tasks) & super().accept(tasks)
+        accepted = self._inside(tasks)
+        if accepted.any():  # only those inside need be asked for, which may take long
+            accepted[accepted] = super().accept(tasks.take(np.flatnonzero(accepted)))
+        return accepted
 
     def _some(self, split: str, inside: NDArray[np.bool_]) -> NDArray[np.intp]:
         if not inside.any():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import reprlib
 import sys
 from abc import ABC, abstractmethod
@@ -39,12 +40,17 @@ class Task:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value, name = getattr(self, f.name), f"{type(self).__name__}.{f.name}"
-            if np.ndim(value) != (0 if _is_number(str(f.type)) else 1):
-                expected = "one number" if _is_number(str(f.type)) else "a tuple of numbers"
-                raise TaskError(f"{name} must be {expected}, got {value!r}")
-            if not np.all(np.isfinite(value)):
-                raise TaskError(f"{name} must be finite, got {value!r}")
+            value, name, single = getattr(self, f.name), f"{type(self).__name__}.{f.name}", _is_number(str(f.type))
+            plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+            numbers = [plain] if single else plain
+            if isinstance(numbers, list | tuple):
+                numbers = tuple(x.item() if isinstance(x, np.generic) else x for x in numbers)
+            if not isinstance(numbers, tuple) or not all(_is_representable(x) for x in numbers):
+                expected = "one number" if single else "a tuple of numbers"
+                raise TaskError(f"{name} must be {expected}, got {reprlib.repr(value)}")
+            if not all(math.isfinite(x) for x in numbers):
+                raise TaskError(f"{name} must be finite, got {reprlib.repr(value)}")
+            object.__setattr__(self, f.name, plain if single else numbers)
 
     @property
     def id(self) -> str:
@@ -62,7 +68,7 @@ class Task:
         """The task that `to_dict` described.
 
         Raises:
-            TaskError: another family's task, a missing, unknown or non-numeric field.
+            TaskError: another family's task, a missing or unknown field, or one that holds something else than numbers.
         """
         given = dict(values)
         family = given.pop("family", None)
@@ -73,12 +79,7 @@ class Task:
             raise TaskError(f"{cls.__name__} lacks {', '.join(missing)}; write tasks with task.to_json()")
         for name in given.keys() - expected:
             raise TaskError(f"{cls.__name__} has no field {name!r}.{nearest(name, expected)}")
-        for name, value in given.items():
-            if not all(_is_representable(x) for x in (value if isinstance(value, list | tuple) else [value])):
-                raise TaskError(
-                    f"{cls.__name__}.{name} must be a number or a list of numbers, got {reprlib.repr(value)}"
-                )
-        return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in given.items()})
+        return cls(**given)
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` gives back an equal task, to the last bit."""
@@ -89,8 +90,8 @@ class Task:
         """The task that `to_json` wrote. Raises TaskError as `from_dict`, also for text that is not JSON."""
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise TaskError(f"expected a task as JSON, got {text[:60]!r} ({error})") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise TaskError(f"expected a task as JSON, got {str(text)[:60]!r} ({error})") from error
         if not isinstance(values, dict):
             raise TaskError(f"expected a JSON object with a task's fields, got {type(values).__name__}")
         return cls.from_dict(values)
@@ -104,7 +105,7 @@ def _is_number(annotation: str) -> bool:
 
 def _is_representable(x: Any) -> bool:
     """Whether it is a number that double precision can hold; infinities and NaN are refused elsewhere."""
-    return isinstance(x, float) or (isinstance(x, int) and abs(x) <= sys.float_info.max)
+    return isinstance(x, float) or (isinstance(x, int) and not isinstance(x, bool) and abs(x) <= sys.float_info.max)
 
 
 class TaskBatch:
@@ -123,6 +124,9 @@ class TaskBatch:
         self._widths = tuple(None if a.ndim == 1 else a.shape[1] for a in arrays)
         # + 0.0 turns -0.0 into 0.0, which is the same task.
         self._table = np.concatenate([a.T.reshape(-1, len(a)) for a in arrays]) + 0.0  # (numbers, n)
+        if not np.isfinite(self._table).all():
+            wrong = next(name for name, a in zip(expected, arrays, strict=True) if not np.isfinite(a).all())
+            raise TaskError(f"expected finite numbers in the column {wrong!r} of {task_type.__name__}")
         self._id_numbers: NDArray[np.int64] | None = None
 
     @classmethod
@@ -179,7 +183,7 @@ class TaskBatch:
         if isinstance(rows, slice) and rows == slice(None):
             return self
         table = np.ascontiguousarray(self._table[:, rows])
-        return self._with(table, None if self._id_numbers is None else _constant(self._id_numbers[rows]))
+        return self._with(table, None if self._id_numbers is None else self._id_numbers[rows])
 
     def replaced(self, rows: Rows, other: TaskBatch) -> TaskBatch:
         """A copy in which ``rows`` hold the tasks of ``other``."""
@@ -187,7 +191,7 @@ class TaskBatch:
             return other
         table, numbers = self._table.copy(), self.id_numbers.copy()
         table[:, rows], numbers[rows] = other._table, other.id_numbers
-        return self._with(table, _constant(numbers))
+        return self._with(table, numbers)
 
     def repeated(self, times: int) -> TaskBatch:
         """Each task ``times`` times in a row: task 0, task 0, …, task 1, …"""
@@ -231,8 +235,8 @@ class TaskBatch:
             state = np.full(len(self), start, np.uint64)
             for bits in np.ascontiguousarray(self._table).view(np.uint64):
                 state = _splitmix64(state ^ bits)
-            self._id_numbers = _constant(state.view(np.int64))
-        return self._id_numbers
+            self._id_numbers = state.view(np.int64)
+        return _constant(self._id_numbers)  # each time: a copy of the batch may be written to
 
     @property
     def ids(self) -> NDArray[np.str_]:

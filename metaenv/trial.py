@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from metaenv.errors import nearest
+from metaenv.errors import check_count, nearest
 from metaenv.gym_trials import GymEnvs, KeepTask
 from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
@@ -52,8 +53,7 @@ class TrialState:
         layout: ObservationLayout | None = None,
         reward_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> None:
-        if episodes < 1:
-            raise ValueError(f"a trial has at least one episode, got episodes={episodes}")
+        check_count("episodes", episodes)
         if objective not in OBJECTIVES:
             raise ValueError(f"no objective {objective!r}.{nearest(objective, OBJECTIVES)}")
         if not isinstance(observation_space, gym.spaces.Box) or len(observation_space.shape) != 1:
@@ -289,8 +289,6 @@ class VectorTrial(BatchedWrapper):
         self.trial_state.begin(rows)
         self.env.start(rows)
         if self._end_report is not None:
-            # New arrays: the old ones are still in the info of the step that ended the trial.
-            self._end_report = {name: values.copy() for name, values in self._end_report.items()}
             for name, values in {**self.env.report(rows), "episode_return": 0.0, "episode_end": False}.items():
                 self._end_report[name][rows] = values
 
@@ -336,7 +334,7 @@ class VectorTrial(BatchedWrapper):
             nothing = np.zeros(self.num_envs)
             ended = {"episode_return": nothing[rows], "episode_end": nothing[rows] > 0}
             return {**self.env.report(rows), **ended}
-        return {k: v[rows] for k, v in self._end_report.items()}
+        return {k: v[rows].copy() for k, v in self._end_report.items()}
 
     def text(self, row: int) -> str:
         return self.trial_state.text(row, self.env.text(row))
@@ -384,6 +382,8 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """One step; at the end of an inner episode the next one begins within this call."""
+        if self.trial_state.finished[0] >= self.episodes:
+            raise ResetNeeded("the trial is over: call reset()")
         observation, reward, terminated, truncated, info = self.env.step(action)
         done = np.array([terminated or truncated])
         paid, over = self.trial_state.record(

@@ -26,7 +26,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from metaenv.actions import check_actions
-from metaenv.errors import TaskError, nearest
+from metaenv.errors import TaskError, check_count, nearest
 from metaenv.layout import ObservationLayout
 from metaenv.rng import Streams, TaskStreams
 from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, task_batch
@@ -143,10 +143,9 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         text_info: bool = False,
         draw_hidden: bool = False,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"expected max_episode_steps of at least 1, or None, got {max_episode_steps}")
+        check_count("num_envs", num_envs)
+        if max_episode_steps is not None:
+            check_count("max_episode_steps", max_episode_steps)
         distribution = chosen_distribution(family, split, distribution, tasks, task)
         distribution.check_split(split)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -309,7 +308,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
         Raises:
             TaskError: an unknown option, a task of another family, or a wrong number of tasks; nothing has changed.
+            ValueError: what is no seed; nothing has changed.
         """
+        if options is not None and not isinstance(options, Mapping):
+            raise TaskError(f"expected options as a dictionary, got {options!r}")
         options = {k: v for k, v in (options or {}).items() if v is not None}
         for name in options:
             if name not in OPTIONS:
@@ -355,6 +357,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(num_envs, k) which Discrete actions are allowed now, as sb3-contrib asks for them."""
+        if self._tasks is None:
+            raise ResetNeeded("there are no masks yet: call reset() before action_masks()")
         mask = self.mask(ALL)
         if mask is None:
             raise ValueError(f"only Discrete actions have masks, this action space is {self.single_action_space}")
@@ -362,11 +366,11 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     def render(self) -> tuple[Any, ...] | None:
         """A picture or a text for each sub-environment, as `render_mode` says."""
+        if self._tasks is None:
+            raise ResetNeeded("there is nothing to draw yet: call reset() before render()")
         if self.render_mode is None:
             gym.logger.warn("render() without a render_mode: make the environment with render_mode='rgb_array'")
             return None
-        if self._tasks is None:
-            raise ResetNeeded("there is nothing to draw yet: call reset() before render()")
         draw = self.text if self.render_mode == "ansi" else self.frame
         return tuple(draw(i) for i in range(self.num_envs))
 
@@ -395,14 +399,16 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     # PRIVATE
 
-    def _row_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None] | None:
+    def _row_seeds(self, seed: Any) -> list[int | None] | None:
         if seed is None:
             return None
-        if isinstance(seed, int | np.integer):
+        if _is_seed(seed):
             return [int(seed) + i for i in range(self.num_envs)]
+        if np.ndim(seed) != 1 or not all(each is None or _is_seed(each) for each in seed):
+            raise ValueError(f"expected a seed, a whole number of at least 0, or a list of them, got {seed!r}")
         if len(seed) != self.num_envs:
             raise ValueError(f"expected one seed or {self.num_envs} seeds, got {len(seed)}")
-        return list(seed)
+        return [None if each is None else int(each) for each in seed]
 
     def _given_tasks(self, options: dict[str, Any], mask: Bools) -> list[Task | None] | TaskBatch | None:
         """The tasks that were given to the sub-environments that are reset, checked."""
@@ -615,6 +621,10 @@ def _plain(value: Any) -> Any:
 def child(sequence: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
     """What ``sequence.spawn`` gives as its child ``index``, without spawning the ones before."""
     return np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, index))
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and bool(value >= 0)
 
 
 def _as_mask(value: Any, n: int, name: str) -> Bools:

@@ -57,7 +57,7 @@ def test_batch_operations_by_hand():
         ('{"family": "Other", "probabilities": [0.5]}', "family 'BernoulliBandit'"),
         ('{"family": "BernoulliBandit"}', "lacks probabilities"),
         ('{"family": "BernoulliBandit", "probabilities": [0.5], "probabilitis": 1}', "Did you mean 'probabilities'"),
-        ('{"family": "BernoulliBandit", "probabilities": ["a"]}', "must be a number"),
+        ('{"family": "BernoulliBandit", "probabilities": ["a"]}', "must be a tuple of numbers"),
         ('{"family": "BernoulliBandit", "probabilities": [NaN]}', "must be finite"),
         ('{"family": "BernoulliBandit", "probabilities": [1.5]}', r"each in \[0, 1\]"),
     ],

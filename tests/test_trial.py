@@ -132,7 +132,10 @@ def test_context_blind_trials_show_progress_only():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"episodes": 0}, "at least one episode"), ({"objective": "bset"}, "Did you mean 'best'")],
+    [
+        ({"episodes": 0}, "episodes to be a whole number of at least 1, got 0"),
+        ({"objective": "bset"}, "Did you mean 'best'"),
+    ],
 )
 def test_bad_trials_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

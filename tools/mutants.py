@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_suffix(".json")
 SECONDS = 1800  # a test run that takes longer than this hangs, which is noticed too (chosen)
 KEPT = (
-    "metaenv", "agents", "supervised", "tests", "examples", "docs",
+    "metaenv", "agents", "supervised", "tests", "examples", "docs", "tools",
     "pyproject.toml", "README.md", "constraints.txt", "CHANGELOG.md", "LICENSE",
 )  # fmt: skip
 

@@ -29,7 +29,7 @@ OOD_SPLITS = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
 FROZEN_SIZES = {"validation": 200, "test": 1_000, **dict.fromkeys(OOD_SPLITS, 256)}
 
 
-KELVIN, ENERGY, HEAT, ENTROPY = (300.0, 2500.0), (1.0, 1000.0), (-1000.0, 1000.0), (-500.0, 500.0)
+KELVIN, ENERGY, HEAT, ENTROPY = (300.0, 2500.0), (1.0, 1000.0), (-400.0, 400.0), (-500.0, 500.0)
 """Limits of temperatures, activation energies, enthalpies and entropies: what the equations can bear."""
 
 

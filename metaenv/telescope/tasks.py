@@ -170,9 +170,9 @@ class TargetSelectionTask(ParameterTask):
     ]
     slew_deg_s: Annotated[
         float, Parameter(f"Speed of the mount: {SLEW} exp({SLEW_SD} N), cut.", 0.5, 5.0, "deg/s", scale="log",
-                         limits=(0.01, 100), source="ZTF 2.5-3.0 (Bellm et al. 2019, PASP 131, 018002)"),
+                         limits=(0.25, 100), source="ZTF 2.5-3.0 (Bellm et al. 2019, PASP 131, 018002)"),
     ]  # fmt: skip
-    settle_s: Annotated[float, Parameter("Time to settle after a move.", 1, 30, "s", scale="log", limits=(0, 600))]
+    settle_s: Annotated[float, Parameter("Time to settle after a move.", 1, 30, "s", scale="log", limits=(0, 120))]
     cadence_hours: Annotated[
         float, Parameter("Best time between two visits: 1-6 h in two tasks of three, else 24 h.", 1, 24, "h",
                          scale="log", limits=(0.01, 1000), source="ZTF pairs an hour apart; the next night"),
@@ -349,14 +349,15 @@ class TargetSelectionDistribution(TaskDistribution):
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 30) the task's numbers, scaled to [-1, 1] and cut there; azimuths as sine and cosine."""
         t = tasks
+        extinction, settle = np.maximum(t.extinction_mag, 1e-9), np.maximum(t.settle_s, 1e-9)  # both may be 0
         day = 2 * np.pi * ((t.evening_mjd - _JANUARY_2025_MJD) % 365.25) / 365.25
         singles = [
             t.latitude_deg / 60, np.sin(day), np.cos(day), 2 * t.purity - 1,
             np.log(t.snr_needed / SNR_NEEDED) / (2 * NEEDED_SD), (t.zero_point_mag - ZERO_POINT_MAG) / 1.2,
-            np.log(t.extinction_mag / 0.16) / 1.5, (t.dark_sky_mag - 21.0) / 1.0, np.log(t.seeing_arcsec / 0.75) / 0.5,
+            np.log(extinction / 0.16) / 1.5, (t.dark_sky_mag - 21.0) / 1.0, np.log(t.seeing_arcsec / 0.75) / 0.5,
             (t.cloud_log_odds - CLOUD_ODDS) / (3 * CLOUD_SD), 2 * t.bank_mag / 3 - 1, np.sin(t.bank_azimuth_rad),
             np.cos(t.bank_azimuth_rad), t.bank_drift_rad_h / (np.pi / 24), np.log(t.slew_deg_s / SLEW) / 1.3,
-            np.log(t.settle_s / 5.5) / 1.7, np.log(t.cadence_hours / 6) / 1.8, 2 * t.cadence_weight - 1,
+            np.log(settle / 5.5) / 1.7, np.log(t.cadence_hours / 6) / 1.8, 2 * t.cadence_weight - 1,
         ]  # fmt: skip
         value = np.log(np.maximum(t.class_value, 1e-9)) / (3 * VALUE_SD)
         rows = np.concatenate([value, t.feature_weight / (3 * WEIGHT_SD), np.stack(singles, axis=1)], axis=1)

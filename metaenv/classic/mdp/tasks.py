@@ -20,6 +20,7 @@ REWARD_MEAN, REWARD_SD, NOISE_SD = 1.0, 1.0, 1.0
 GRID = 2.0**20
 """Draws are multiples of 1 / GRID (chosen), so that the last bit of a machine's logarithm changes no task."""
 SUM_TOLERANCE = 1e-9  # of the probabilities of next states (chosen: far above rounding, far below any effect)
+LARGEST_REWARD = 1e6  # of a task that somebody brings (chosen: a return then keeps its noise in single precision)
 CHUNK = 1_000  # MDPs solved at once, to stay in the processor's cache (chosen)
 
 
@@ -38,6 +39,8 @@ class MDPTask(Task):
         pairs, triples = len(self.mean_rewards), len(self.transitions)
         if not pairs or not triples or triples % pairs or pairs % (triples // pairs):
             raise TaskError(f"expected S * A mean_rewards and S * A * S transitions, got {pairs} and {triples} numbers")
+        if max(map(abs, self.mean_rewards)) > LARGEST_REWARD:
+            raise TaskError(f"expected mean_rewards from {-LARGEST_REWARD:g} to {LARGEST_REWARD:g}")
         rows = np.reshape(self.transitions, (pairs, -1))
         if (rows < 0).any() or np.abs(rows.sum(axis=1) - 1).max() > SUM_TOLERANCE:
             raise TaskError(

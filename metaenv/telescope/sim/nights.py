@@ -7,6 +7,7 @@ import numpy as np
 from metaenv.rng import BLOCK, Stream
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.sim.ephemeris import night_limits, sidereal_time
+from metaenv.telescope.sim.layout import LIMIT
 from metaenv.telescope.sim.nominal import NOMINAL_SEEING
 from metaenv.telescope.sim.state import NightState
 from metaenv.telescope.sim.targets import NORMALS, UNIFORMS, Targets, draw_targets
@@ -125,7 +126,7 @@ def write_timeline(state: NightState, rows: Rows, night: Night, weather: Weather
     state.timeline[rows, count] = state.timeline[rows, count - 1]  # after the last slot
     state.timeline[rows, :, 0] = np.arange(count + 1) / count
     state.shut_and_seeing[rows, :, 0] = weather.cloud == CLOSED
-    state.shut_and_seeing[rows, :, 1] = weather.seeing - NOMINAL_SEEING
+    state.shut_and_seeing[rows, :, 1] = np.minimum(weather.seeing - NOMINAL_SEEING, LIMIT)
 
 
 # RANDOM NUMBERS
