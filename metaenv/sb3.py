@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from metaenv.typing import Rows
 from metaenv.vector import ALL, BatchedEnv
+
+try:
+    from stable_baselines3.common.vec_env import VecEnv
+except ImportError as error:
+    raise ImportError("metaenv.sb3 needs Stable-Baselines3: pip install stable-baselines3", name=error.name) from error
 
 
 class SB3VecEnv(VecEnv):

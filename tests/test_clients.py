@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -153,6 +154,13 @@ def test_a_monitor_inside_a_trial_reports_the_trial():
     assert ["episode" in info for info in infos] == [False] * 29 + [True]
     assert infos[-1]["episode"]["l"] == 30 and infos[-1]["episode"]["r"] == pytest.approx(30 * -0.1)
     assert infos[14]["episode_end"] and infos[14]["episode_return"] == pytest.approx(-1.5)
+
+
+def test_the_adapter_says_what_it_needs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "stable_baselines3.common.vec_env", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "metaenv.sb3", raising=False)
+    with pytest.raises(ImportError, match="pip install stable-baselines3"):
+        importlib.import_module("metaenv.sb3")
 
 
 def test_text_is_told_where_it_is_asked_for():

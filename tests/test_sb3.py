@@ -81,6 +81,37 @@ def test_rows_are_reset_by_their_method():
     assert len(env.env_method("reset", seed=3)) == 3
 
 
+def test_masked_evaluation_plays_what_is_allowed_and_reports_what_is_paid(tmp_path):
+    contrib = pytest.importorskip("sb3_contrib", reason="pip install sb3-contrib")
+    from sb3_contrib.common.maskable.callbacks import MaskableEvalCallback
+
+    played, paid = [], []
+
+    class Watched(SB3VecEnv):
+        def step_async(self, actions):
+            played.append(self.env.action_masks()[np.arange(4), actions])
+            super().step_async(actions)
+
+        def step_wait(self):
+            result = super().step_wait()
+            paid.append(result[1])
+            return result
+
+    def trials():
+        return make_trials("LeadOptimization", 4, episodes=2)
+
+    evaluation = MaskableEvalCallback(
+        VecMonitor(Watched(trials())), n_eval_episodes=4, eval_freq=16, best_model_save_path=str(tmp_path), verbose=0
+    )
+    how = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seed": 0, "device": "cpu"}
+    model = contrib.MaskablePPO("MlpPolicy", VecMonitor(SB3VecEnv(trials())), **how).learn(128, evaluation)
+    assert len(paid) == 2 * 8, "two evaluations of trials of eight steps"
+    assert np.all(played) and not evaluation.eval_env.env_method("action_masks")[0].all()
+    assert evaluation.last_mean_reward == pytest.approx(np.sum(paid[8:]) / 4, abs=1e-5)
+    best = contrib.MaskablePPO.load(tmp_path / "best_model")
+    assert model.observation_space == best.observation_space
+
+
 def test_ppo_learns_through_the_adapter():
     """On one fixed bandit PPO must find the paying arm: 3 per trial of 3, where random play earns 0.6."""
 

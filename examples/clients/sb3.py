@@ -22,7 +22,7 @@ AGENTS = {
 def main(name: str = "BernoulliBandit", kind: str = "ppo", steps: int = 10_240) -> None:
     trials = VectorLedger(make_trials(name, num_envs=16))
     agent, policy = AGENTS[kind]
-    model = agent(policy, VecMonitor(SB3VecEnv(trials)), n_steps=64, batch_size=256, device="cpu", seed=0)
+    model = agent(policy, VecMonitor(SB3VecEnv(trials)), n_steps=64, batch_size=256, n_epochs=4, device="cpu", seed=0)
     model.learn(steps)
     compare(agent.__name__, [episode["r"] for episode in model.ep_info_buffer or []])
 
