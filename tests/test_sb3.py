@@ -1,5 +1,7 @@
 """Stable-Baselines3 learns on native vector environments through the adapter."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,30 @@ def test_terminal_observation_and_monitor():
     assert infos[0]["TimeLimit.truncated"] is False
     assert infos[0]["episode"]["l"] == 3
     assert rewards.dtype == np.float32
+
+
+def test_infos_are_those_of_the_native_environment_and_stay_as_they_are():
+    env = SB3VecEnv(make_trials("TabularMDP", 3, episodes=2))
+    native = make_trials("TabularMDP", 3, episodes=2, autoreset_mode="SameStep")
+    env.seed(0)
+    env.reset()
+    native.reset(seed=0)
+    kept, copies = [], []
+    for step in range(25):
+        action = np.array([0, 1, 2])
+        *_, dones, infos = env.step(action)
+        *_, info = native.step(action)
+        assert dones.all() == (step == 19)
+        told = info.get("final_info", info)
+        names = {name for name in told if not name.startswith("_")}
+        assert names | ({"terminal_observation", "TimeLimit.truncated"} if step == 19 else set()) == set(infos[0])
+        for row in range(3):
+            np.testing.assert_equal(
+                {name: infos[row][name] for name in names}, {name: told[name][row] for name in names}
+            )
+        kept.append(infos)
+        copies.append(deepcopy(infos))
+    np.testing.assert_equal(kept, copies)
 
 
 def test_masks_reach_sb3_contrib():
