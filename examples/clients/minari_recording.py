@@ -4,6 +4,7 @@ pip install "minari[create,hdf5]"
 python examples/clients/minari_recording.py [ENV] [steps]
 """
 
+# pyright: reportMissingImports=false
 import os
 import tempfile
 

@@ -6,6 +6,7 @@ pip install torch "ray[rllib]"
 python examples/clients/rllib_ppo.py [ENV] [sync | vector_entry_point] [steps]
 """
 
+# pyright: reportMissingImports=false
 from typing import Any
 
 import gymnasium as gym

@@ -4,6 +4,7 @@ pip install skrl
 python examples/clients/skrl_ppo.py [ENV] [steps]
 """
 
+# pyright: reportMissingImports=false
 import tempfile
 from typing import Any
 
@@ -61,7 +62,7 @@ def main(name: str = "BernoulliBandit", steps: int = 10_240) -> None:
     set_seed(0)
     trials = VectorLedger(make_trials(name, num_envs=16))
     discrete = isinstance(trials.single_action_space, gym.spaces.Discrete)
-    env = wrap_env(VectorObserveMask(trials) if discrete else trials, wrapper="gymnasium", verbose=False)
+    env: Any = wrap_env(VectorObserveMask(trials) if discrete else trials, wrapper="gymnasium", verbose=False)
     models = {"policy": DiscretePolicy(env) if discrete else ContinuousPolicy(env), "value": Value(env)}
     settings = PPO_CFG(rollouts=64, learning_epochs=4, mini_batches=4)
     settings.experiment.directory = tempfile.mkdtemp()

@@ -6,13 +6,13 @@ pip install tianshou
 python examples/clients/tianshou_dqn.py [ENV] [steps]
 """
 
+# pyright: reportMissingImports=false
 from typing import Any
 
 import gymnasium as gym
 import torch
 from ledger import Ledger, compare, run
-from tianshou.algorithm import DQN
-from tianshou.algorithm.modelfree.dqn import DiscreteQLearningPolicy
+from tianshou.algorithm.modelfree.dqn import DQN, DiscreteQLearningPolicy
 from tianshou.algorithm.optim import AdamOptimizerFactory
 from tianshou.data import Collector, VectorReplayBuffer
 from tianshou.env import DummyVectorEnv
@@ -25,12 +25,12 @@ from metaenv import ObserveMask, Trial, full_id
 def main(name: str = "BernoulliBandit", steps: int = 4_096) -> None:
     torch.manual_seed(0)
 
-    def make() -> gym.Env[Any, Any]:
+    def make() -> Any:
         return ObserveMask(Ledger(Trial(gym.make(full_id(name)))), "obs", "mask")
 
     env = DummyVectorEnv([make] * 4)
     env.seed(0)
-    space, inputs = make().action_space, make().observation_space["obs"].shape
+    inputs, space = make().observation_space["obs"].shape, make().action_space
     network = Net(state_shape=inputs, action_shape=int(space.n), hidden_sizes=[64, 64])
     policy = DiscreteQLearningPolicy(model=network, action_space=space, eps_training=0.1)
     algorithm = DQN(policy=policy, optim=AdamOptimizerFactory(lr=1e-3), target_update_freq=200)

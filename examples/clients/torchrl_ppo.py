@@ -6,6 +6,7 @@ pip install torchrl
 python examples/clients/torchrl_ppo.py [ENV] [steps]
 """
 
+# pyright: reportMissingImports=false
 import gymnasium as gym
 import torch
 from ledger import VectorLedger, compare, run
@@ -37,9 +38,7 @@ def main(name: str = "BernoulliBandit", steps: int = 10_240) -> None:
         policy = {"in_keys": keys, "distribution_class": TanhNormal}
     inputs = gym.spaces.flatdim(trials.single_observation_space)
     network = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), head)
-    actor = ProbabilisticActor(
-        TensorDictModule(network, ["observation"], keys), out_keys=["action"], return_log_prob=True, **policy
-    )
+    actor = ProbabilisticActor(TensorDictModule(network, ["observation"], keys), return_log_prob=True, **policy)
     critic = ValueOperator(nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 1)))
     loss, advantage = ClipPPOLoss(actor, critic), GAE(gamma=0.99, lmbda=0.95, value_network=critic)
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
