@@ -192,8 +192,9 @@ class Agent(ABC):
             self._predict_generator = kept
 
     def get_vec_normalize_env(self) -> None:  # noqa: B027 (there is nothing to give)
-        """There is no `VecNormalize`. Stable-Baselines3's EvalCallback asks; on an environment with masks use that of
-        sb3-contrib, MaskableEvalCallback, because EvalCallback lets an agent play forbidden actions."""
+        """There is no `VecNormalize`; Stable-Baselines3's EvalCallback asks. On an environment with masks use the
+        EvaluationCallback of `metaenv.runs` instead, because EvalCallback lets an agent play forbidden actions, and
+        MaskableEvalCallback of sb3-contrib does not hand its memory from one step to the next."""
 
     # LEARNING
 

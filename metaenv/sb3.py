@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
-from metaenv.vector import BatchedEnv
+from metaenv.typing import Rows
+from metaenv.vector import ALL, BatchedEnv
+
+try:
+    from stable_baselines3.common.vec_env import VecEnv
+except ImportError as error:
+    raise ImportError("metaenv.sb3 needs Stable-Baselines3: pip install stable-baselines3", name=error.name) from error
 
 
 class SB3VecEnv(VecEnv):
@@ -43,7 +49,7 @@ class SB3VecEnv(VecEnv):
         given = [s for s in self._seeds if s is not None]
         seeds = list(self._seeds) if given else None
         observation, info = self.env.reset(seed=seeds, options=self._reset_options_of_all())
-        self.reset_infos = [self._row(info, i) for i in range(self.num_envs)]
+        self.reset_infos = _rows(info)
         self._reset_seeds()
         self._reset_options()
         return observation
@@ -70,11 +76,14 @@ class SB3VecEnv(VecEnv):
         observation, reward, terminated, truncated, info = self.env.step(self._action)
         done = terminated | truncated
         final_obs, final_info = info.pop("final_obs", None), info.pop("final_info", None)
-        infos = [self._row(info, i) for i in range(self.num_envs)]
-        for i in np.flatnonzero(done).tolist():
-            infos[i] = {**infos[i], **self._row(final_info, i)}
-            infos[i]["terminal_observation"] = final_obs[i]
-            infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+        infos = _rows(info)
+        if final_info is not None:
+            rows = np.flatnonzero(done)
+            cut = (truncated & ~terminated)[rows].tolist()
+            last = _rows({**final_info, "terminal_observation": final_obs}, rows)
+            for row, told, truncation in zip(rows.tolist(), last, cut, strict=True):
+                infos[row] = told
+                told["TimeLimit.truncated"] = truncation
         return observation, reward.astype(np.float32), done, infos
 
     def close(self) -> None:
@@ -110,7 +119,8 @@ class SB3VecEnv(VecEnv):
         every = {**(options or {}), **({} if mask.all() else {"reset_mask": mask})}
         seeds = None if seed is None else [seed] * self.num_envs
         observation, info = self.env.reset(seed=seeds, options=every)
-        return [(observation[i], self._row(info, i)) for i in rows]
+        infos = _rows(info)
+        return [(observation[i], infos[i]) for i in rows]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
         """Whether the environment is an instance of a class."""
@@ -130,6 +140,8 @@ class SB3VecEnv(VecEnv):
             return range(self.num_envs)
         return [int(indices)] if isinstance(indices, int | np.integer) else indices
 
-    @staticmethod
-    def _row(info: dict[str, Any], i: int) -> dict[str, Any]:
-        return {k: v[i] for k, v in info.items() if not k.startswith("_")}
+
+def _rows(info: dict[str, Any], rows: Rows = ALL) -> list[dict[str, Any]]:
+    """One dictionary for each of the rows, built column by column, which is faster than row by row."""
+    columns = [zip(repeat(name), values[rows]) for name, values in info.items() if not name.startswith("_")]
+    return list(map(dict, zip(*columns, strict=True)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -154,6 +156,13 @@ def test_a_monitor_inside_a_trial_reports_the_trial():
     assert infos[14]["episode_end"] and infos[14]["episode_return"] == pytest.approx(-1.5)
 
 
+def test_the_adapter_says_what_it_needs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "stable_baselines3.common.vec_env", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "metaenv.sb3", raising=False)
+    with pytest.raises(ImportError, match="pip install stable-baselines3"):
+        importlib.import_module("metaenv.sb3")
+
+
 def test_text_is_told_where_it_is_asked_for():
     _, info = gym.make_vec(full_id("LeadOptimization"), num_envs=2, text_info=True).reset(seed=0)
     assert all(isinstance(text, str) and text for text in info["smiles"])
@@ -166,27 +175,80 @@ def test_the_code_of_the_page_for_clients_runs():
 
 
 CLIENTS = Path(__file__).resolve().parents[1] / "examples" / "clients"
+DISCRETE = [name for name in ENVIRONMENTS if not name.startswith(("SparsePointRobot", "MaterialsSynthesis"))]
+SB3 = ("sb3_contrib", "pip install stable-baselines3 sb3-contrib")
+RLLIB = ("ray.rllib", 'pip install torch "ray[rllib]", in a virtual environment of its own')
+# The example and what it is given beside an id: the package and how to install it, the environments for which it is.
+EXAMPLES: dict[str, tuple[tuple[str, str], list[str]]] = {
+    "cleanrl_style.py": (("torch", "pip install torch"), DISCRETE),
+    "sb3.py ppo": (SB3, list(ENVIRONMENTS)),
+    "sb3.py maskable": (SB3, DISCRETE),
+    "sb3.py recurrent": (SB3, list(ENVIRONMENTS)),
+    "torchrl_ppo.py": (("torchrl", "pip install torchrl"), list(ENVIRONMENTS)),
+    "skrl_ppo.py": (("skrl", "pip install skrl"), list(ENVIRONMENTS)),
+    "tianshou_dqn.py": (("tianshou", "pip install tianshou"), DISCRETE),
+    "minari_recording.py": (("minari", 'pip install "minari[create,hdf5]"'), list(ENVIRONMENTS)),
+    "rllib_ppo.py sync": (RLLIB, list(ENVIRONMENTS)),
+    "rllib_ppo.py vector_entry_point": (RLLIB, list(ENVIRONMENTS)),
+}
+
+
+def run_example(client: str, name: str, folder: Path, *more: str) -> None:
+    """Run one in a process of its own; it fails by itself where the returns differ."""
+    (package, install), _ = EXAMPLES[client]
+    try:
+        found = importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        pytest.skip(f"this client is not installed: {install}")
+    file, *kind = client.split()
+    command = [sys.executable, str(CLIENTS / file), name.removesuffix("-v0"), *kind, *more]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert out.returncode == 0, out.stderr[-2000:]
+    assert "trials with a mean reward of" in out.stdout
+    print(out.stdout)
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("client", "name"),
     [
-        ["cleanrl_style.py", "BernoulliBandit", "4096"],
-        ["cleanrl_style.py", "GridNavi", "8192"],
-        ["sb3.py", "BernoulliBandit", "2048", "ppo"],
-        ["sb3.py", "LeadOptimization", "2048", "maskable"],
-        ["sb3.py", "BernoulliBandit", "2048", "recurrent"],
+        ("cleanrl_style.py", "BernoulliBandit"),
+        ("cleanrl_style.py", "GridNavi"),
+        ("sb3.py ppo", "BernoulliBandit"),
+        ("sb3.py maskable", "LeadOptimization"),
+        ("sb3.py recurrent", "BernoulliBandit"),
     ],
-    ids=lambda command: " ".join(command[:2]),
 )
-def test_an_example_reports_what_the_environment_has_paid(command: list[str], tmp_path: Path):
-    pytest.importorskip("sb3_contrib", reason="these clients need the agents extra")
-    out = subprocess.run(
-        [sys.executable, str(CLIENTS / command[0]), *command[1:]], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert out.returncode == 0, out.stderr[-2000:]
-    assert "trials with a mean reward of" in out.stdout
+def test_an_example_reports_what_the_environment_has_paid(client: str, name: str, tmp_path: Path):
+    run_example(client, name, tmp_path, "2048")
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize(("client", "name"), [(client, name) for client in EXAMPLES for name in EXAMPLES[client][1]])
+def test_every_client_reports_what_every_environment_has_paid(client: str, name: str, tmp_path: Path):
+    run_example(client, name, tmp_path)
+
+
+def test_examples_compare_with_what_is_paid(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(CLIENTS)
+    from ledger import PAID, Ledger, VectorLedger, compare  # type: ignore[import-not-found]
+
+    PAID.clear()
+    env = VectorLedger(make_trials("GridNavi", 2, 2))
+    env.reset(seed=0)
+    for _ in range(62):  # one step more than a trial has begins the next one
+        env.step(np.zeros(2, int))
+    assert PAID == pytest.approx([-3.0] * 4)
+    one = Ledger(Trial(gym.make(BANDIT), episodes=2))
+    one.reset(seed=0)
+    assert PAID[4:] == [] and sum(one.step(0)[1] for _ in range(2)) == PAID[4]
+    compare("a client", PAID[-3:])
+    with pytest.raises(SystemExit, match="another return"):
+        compare("a client", [-3.0, -3.0, PAID[4] + 1])
+    with pytest.raises(SystemExit, match="more steps"):
+        compare("a client", [])
 
 
 def test_every_client_of_the_examples_is_run_here():
-    assert {path.name for path in CLIENTS.glob("*.py")} == {"cleanrl_style.py", "ledger.py", "sb3.py"}
+    assert {path.name for path in CLIENTS.glob("*.py")} == {"ledger.py", *(client.split()[0] for client in EXAMPLES)}

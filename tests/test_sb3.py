@@ -1,5 +1,7 @@
 """Stable-Baselines3 learns on native vector environments through the adapter."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,30 @@ def test_terminal_observation_and_monitor():
     assert infos[0]["TimeLimit.truncated"] is False
     assert infos[0]["episode"]["l"] == 3
     assert rewards.dtype == np.float32
+
+
+def test_infos_are_those_of_the_native_environment_and_stay_as_they_are():
+    env = SB3VecEnv(make_trials("TabularMDP", 3, episodes=2))
+    native = make_trials("TabularMDP", 3, episodes=2, autoreset_mode="SameStep")
+    env.seed(0)
+    env.reset()
+    native.reset(seed=0)
+    kept, copies = [], []
+    for step in range(25):
+        action = np.array([0, 1, 2])
+        *_, dones, infos = env.step(action)
+        *_, info = native.step(action)
+        assert dones.all() == (step == 19)
+        told = info.get("final_info", info)
+        names = {name for name in told if not name.startswith("_")}
+        assert names | ({"terminal_observation", "TimeLimit.truncated"} if step == 19 else set()) == set(infos[0])
+        for row in range(3):
+            np.testing.assert_equal(
+                {name: infos[row][name] for name in names}, {name: told[name][row] for name in names}
+            )
+        kept.append(infos)
+        copies.append(deepcopy(infos))
+    np.testing.assert_equal(kept, copies)
 
 
 def test_masks_reach_sb3_contrib():
@@ -79,6 +105,37 @@ def test_rows_are_reset_by_their_method():
     assert task_id(info["task_id"]) == SURE.id and observation.shape == env.observation_space.shape
     assert list(env.env.tasks.ids) == [ids[0], SURE.id, ids[2]]
     assert len(env.env_method("reset", seed=3)) == 3
+
+
+def test_masked_evaluation_plays_what_is_allowed_and_reports_what_is_paid(tmp_path):
+    contrib = pytest.importorskip("sb3_contrib", reason="pip install sb3-contrib")
+    from sb3_contrib.common.maskable.callbacks import MaskableEvalCallback
+
+    played, paid = [], []
+
+    class Watched(SB3VecEnv):
+        def step_async(self, actions):
+            played.append(self.env.action_masks()[np.arange(4), actions])
+            super().step_async(actions)
+
+        def step_wait(self):
+            result = super().step_wait()
+            paid.append(result[1])
+            return result
+
+    def trials():
+        return make_trials("LeadOptimization", 4, episodes=2)
+
+    evaluation = MaskableEvalCallback(
+        VecMonitor(Watched(trials())), n_eval_episodes=4, eval_freq=16, best_model_save_path=str(tmp_path), verbose=0
+    )
+    how = {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seed": 0, "device": "cpu"}
+    model = contrib.MaskablePPO("MlpPolicy", VecMonitor(SB3VecEnv(trials())), **how).learn(128, evaluation)
+    assert len(paid) == 2 * 8, "two evaluations of trials of eight steps"
+    assert np.all(played) and not evaluation.eval_env.env_method("action_masks")[0].all()
+    assert evaluation.last_mean_reward == pytest.approx(np.sum(paid[8:]) / 4, abs=1e-5)
+    best = contrib.MaskablePPO.load(tmp_path / "best_model")
+    assert model.observation_space == best.observation_space
 
 
 def test_ppo_learns_through_the_adapter():

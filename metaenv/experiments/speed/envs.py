@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.experiments.speed.timing import SECONDS, scalar_rate, vector_rate
 from metaenv.registry import ENVIRONMENTS, full_id
-from metaenv.trial import Trial, VectorTrial
+from metaenv.trial import Trial, VectorTrial, make_trials
 from metaenv.vector import BatchedEnv
 
 NUM_ENVS = {"MaterialsSynthesis-v0": 4096}
 DEFAULT_NUM_ENVS = 1024
+SB3_NUM_ENVS = 64  # what Stable-Baselines3 is compared at (chosen)
 
 
 def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
@@ -49,6 +53,22 @@ def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
         f"\nFurnaceControl as trials, by heat, cool and hold alone, so that runs last 48 steps: "
         f"{unstopped:,.0f} steps/s"
     )
+    if find_spec("stable_baselines3"):
+        print(
+            f"\nIn Stable-Baselines3, {SB3_NUM_ENVS} environments, the same legal actions; steps per processor second"
+        )
+        print(
+            f"{'environment':26s}{'':10s}{'native':>12s}{'SB3VecEnv':>12s}{'slower':>8s}{'DummyVecEnv':>14s}{'x':>8s}"
+        )
+        for name in ENVIRONMENTS:
+            for trials in (False, True):
+                row = beside_sb3(name, trials, 3 * seconds)
+                results[name] |= {f"{way}{' of trials' * trials}": found for way, found in row.items()}
+                native, adapter, scalar = row.values()
+                print(
+                    f"{name:26s}{'trials' if trials else 'episodes':10s}{native:12,.0f}{adapter:12,.0f}"
+                    f"{native / adapter:8.2f}{scalar:14,.0f}{native / scalar:8.1f}"
+                )
     return results
 
 
@@ -71,6 +91,57 @@ def picture_ms(name: str, trial: bool = False, frames: int = 60) -> float:
         env.render()
         spent.append(1e3 * (time.process_time() - started))
     return median(spent)
+
+
+def beside_sb3(name: str, trials: bool, seconds: float = SECONDS) -> dict[str, float]:
+    """Steps per processor second of a native environment, alone and in `SB3VecEnv`, and of scalar ones in DummyVecEnv.
+
+    All play the same tasks by the same random legal actions and take turns at every step. Each scores the molecules
+    that it makes by itself: hardly one of them comes twice.
+
+    Raises:
+        RuntimeError: they do not pay the same.
+    """
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    from metaenv.sb3 import SB3VecEnv
+
+    def native() -> BatchedEnv:
+        env = make_trials(name, SB3_NUM_ENVS) if trials else _vector(name, SB3_NUM_ENVS)
+        env.use_autoreset_mode(AutoresetMode.SAME_STEP)
+        return env
+
+    def scalar() -> gym.Env[Any, Any]:
+        env = gym.make(full_id(name))
+        return Trial(env) if trials else env
+
+    alone, adapter, dummy = native(), SB3VecEnv(native()), DummyVecEnv([scalar] * SB3_NUM_ENVS)
+    alone.reset(seed=0)
+    for env in (adapter, dummy):
+        env.seed(0)
+        env.reset()
+    ways: list[tuple[str, Callable[[Any], tuple[Any, ...]]]]
+    ways = [("native", alone.step), ("SB3VecEnv", adapter.step), ("DummyVecEnv", dummy.step)]
+    spent, rng, steps = {way: 0.0 for way, _ in ways}, np.random.default_rng(0), 0
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        action, paid = _legal(alone, rng), {}
+        for way, step in (ways[steps % 3 :] + ways)[:3]:
+            start = time.process_time()
+            paid[way] = step(action)[1]
+            spent[way] += time.process_time() - start
+        if not all(np.allclose(each, paid["native"], rtol=1e-5, atol=1e-5) for each in paid.values()):
+            raise RuntimeError(f"environments of {name} that should pay the same do not: {paid}")
+        steps += 1
+    return {way: steps * SB3_NUM_ENVS / total for way, total in spent.items()}
+
+
+def _legal(env: BatchedEnv, rng: np.random.Generator) -> NDArray[Any]:
+    space = env.single_action_space
+    if isinstance(space, gym.spaces.Box):
+        return rng.uniform(space.low, space.high, env.action_space.shape).astype(space.dtype)
+    masks = env.action_masks()
+    return np.argmax(np.where(masks, rng.random(masks.shape), -1), axis=1)
 
 
 def _heat_cool_hold(n: int) -> list[NDArray[Any]]:
