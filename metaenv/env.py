@@ -12,8 +12,9 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metaenv.actions import check_action
+from metaenv.registry import told_spec
 from metaenv.tasks import Task, TaskDistribution
-from metaenv.vector import ALL, BatchedEnv, told_spec
+from metaenv.vector import ALL, BatchedEnv
 
 
 class MetaEnv(gym.Env[NDArray[np.float32], Any]):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
+from copy import deepcopy
+from enum import Enum
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from metaenv.errors import TaskError, nearest
-from metaenv.tasks import Task
+from metaenv.tasks import Task, TaskBatch
 
 NAMESPACE = "metaenv"
 
@@ -110,3 +112,22 @@ def vector_class(name: str) -> Any:
             f"Expected {name!r} to be registered with a vector_entry_point, the class of its BatchedEnv; it has none."
         )
     return load_env_creator(entry) if isinstance(entry, str) else entry
+
+
+def told_spec(spec: EnvSpec, length: int | None) -> EnvSpec:
+    """The specification of an environment as it can be written to JSON, with the length of its episodes."""
+    found = deepcopy(spec)
+    if found.max_episode_steps is None:
+        found.max_episode_steps = length
+    found.kwargs = {name: _plain(value) for name, value in found.kwargs.items()}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Task):
+        return value.to_dict()
+    if isinstance(value, TaskBatch):
+        return [task.to_dict() for task in value.tasks()]
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

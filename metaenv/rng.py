@@ -8,7 +8,7 @@ read in blocks.
 from __future__ import annotations
 
 from functools import reduce
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -184,3 +184,29 @@ class TaskStreams:
             now = np.flatnonzero(turn == t)
             unit[now] = self._streams.draw(owner[now], self.distribution.unit_dim)
         return unit
+
+
+def child(sequence: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
+    """What ``sequence.spawn`` gives as its child ``index``, without spawning the ones before."""
+    return np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, index))
+
+
+def row_seeds(seed: Any, n: int) -> list[int | None] | None:
+    """The seeds of ``n`` sub-environments, from one for the first or a list of them.
+
+    Raises:
+        ValueError: what is no seed, or a list of another length.
+    """
+    if seed is None:
+        return None
+    if _is_seed(seed):
+        return [int(seed) + i for i in range(n)]
+    if np.ndim(seed) != 1 or not all(each is None or _is_seed(each) for each in seed):
+        raise ValueError(f"expected a seed, a whole number of at least 0, or a list of them, got {seed!r}")
+    if len(seed) != n:
+        raise ValueError(f"expected one seed or {n} seeds, got {len(seed)}")
+    return [None if each is None else int(each) for each in seed]
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and bool(value >= 0)

@@ -199,6 +199,20 @@ def task_batch(given: Any, distribution: TaskDistribution) -> TaskBatch:
     )
 
 
+def completed(
+    given: Sequence[Task | Mapping[str, Any] | None], drawn: TaskBatch, distribution: TaskDistribution
+) -> TaskBatch:
+    """The given tasks in their order, with those of ``drawn`` where there is None."""
+    missing = np.array([task is None for task in given])
+    if missing.all():
+        return drawn
+    known = task_batch([task for task in given if task is not None], distribution)
+    order = np.empty(len(given), np.intp)
+    order[missing] = len(known) + np.arange(missing.sum())
+    order[~missing] = np.arange(len(known))
+    return known.joined(drawn).take(order)
+
+
 def chosen_distribution(
     family: TaskDistribution,
     split: str,

@@ -23,7 +23,8 @@ from metaenv.errors import check_count, nearest
 from metaenv.gym_trials import GymEnvs, KeepTask
 from metaenv.layout import Block, ObservationLayout
 from metaenv.typing import Bools, Floats, Rows
-from metaenv.vector import AUTORESET, BatchedEnv, BatchedWrapper, Info, Observations
+from metaenv.vector import AUTORESET, BatchedEnv, Info, Observations
+from metaenv.wrappers import BatchedWrapper, VectorObserveTask
 
 if TYPE_CHECKING:
     from metaenv.policies import Policy
@@ -440,7 +441,6 @@ def make_trials(
         **settings: of the environment, e.g. ``split="test"``.
     """
     from metaenv.registry import full_id
-    from metaenv.wrappers import VectorObserveTask
 
     env = gym.make_vec(full_id(env_id), num_envs=num_envs, **settings)
     if not isinstance(env, BatchedEnv):

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
@@ -28,8 +26,9 @@ from numpy.typing import NDArray
 from metaenv.actions import check_actions
 from metaenv.errors import TaskError, check_count, nearest
 from metaenv.layout import ObservationLayout
-from metaenv.rng import Streams, TaskStreams
-from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, task_batch
+from metaenv.registry import told_spec
+from metaenv.rng import Streams, TaskStreams, child, row_seeds
+from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
@@ -39,13 +38,9 @@ if TYPE_CHECKING:  # both are made of this module
 
 Observations = NDArray[np.float32]
 Info = dict[str, Any]
+Step = tuple[Observations, Floats, Bools, Bools, Info]
 ALL = slice(None)
 
-DECLARATIONS = (
-    *("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings"),
-    *("episode_length", "reward_range"),
-)
-"""What an environment declares and its wrappers copy."""
 NO_NP_RANDOM = (
     "this vector environment has no np_random: its sub-environments draw from streams of their own, which "
     "reset(seed=…) seeds; to save and restore them, pickle or deepcopy the environment"
@@ -316,7 +311,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         for name in options:
             if name not in OPTIONS:
                 raise TaskError(f"reset has no option {name!r}.{nearest(name, OPTIONS)}")
-        seeds = self._row_seeds(seed)
+        seeds = row_seeds(seed, self.num_envs)
         mask = _as_mask(options.get("reset_mask", True), self.num_envs, "reset_mask")
         keep = _as_mask(options.get("keep_task", False), self.num_envs, "keep_task") & mask
         given = self._given_tasks(options, mask)
@@ -330,13 +325,16 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             self.seed_rows([seed if reset else None for seed, reset in zip(seeds, mask, strict=True)])
         renew = mask & ~keep
         if given is not None:
-            self.set_tasks(_rows(mask), self._completed(given, mask))
+            if not isinstance(given, TaskBatch):
+                missing = [task is None for task in given]
+                given = completed(given, self.draw_tasks(np.flatnonzero(mask)[missing]), self.distribution)
+            self.set_tasks(_rows(mask), given)
         elif renew.any():
             self.set_tasks(_rows(renew), self.draw_tasks(_rows(renew)))
         self._start(mask)
         return self.observe(ALL), self._info(ALL)
 
-    def step(self, actions: NDArray[Any]) -> tuple[Observations, Floats, Bools, Bools, Info]:
+    def step(self, actions: NDArray[Any]) -> Step:
         """Play one action in every sub-environment.
 
         Raises:
@@ -399,17 +397,6 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
     # PRIVATE
 
-    def _row_seeds(self, seed: Any) -> list[int | None] | None:
-        if seed is None:
-            return None
-        if _is_seed(seed):
-            return [int(seed) + i for i in range(self.num_envs)]
-        if np.ndim(seed) != 1 or not all(each is None or _is_seed(each) for each in seed):
-            raise ValueError(f"expected a seed, a whole number of at least 0, or a list of them, got {seed!r}")
-        if len(seed) != self.num_envs:
-            raise ValueError(f"expected one seed or {self.num_envs} seeds, got {len(seed)}")
-        return [None if each is None else int(each) for each in seed]
-
     def _given_tasks(self, options: dict[str, Any], mask: Bools) -> list[Task | None] | TaskBatch | None:
         """The tasks that were given to the sub-environments that are reset, checked."""
         if "task" in options and "tasks" in options:
@@ -434,20 +421,6 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         if len(tasks) != mask.sum():
             raise TaskError(f"expected {int(mask.sum())} tasks, one a sub-environment, got {len(tasks)}")
         return tasks
-
-    def _completed(self, given: list[Task | None] | TaskBatch, mask: Bools) -> TaskBatch:
-        """The given tasks, with the next ones of their streams where there is none."""
-        if isinstance(given, TaskBatch):
-            return given
-        missing = np.flatnonzero([task is None for task in given])
-        drawn = self.draw_tasks(np.flatnonzero(mask)[missing])
-        if len(missing) == len(given):
-            return drawn
-        known = task_batch([task for task in given if task is not None], self.distribution)
-        order = np.empty(len(given), np.intp)
-        order[missing] = len(known) + np.arange(len(missing))
-        order[np.setdiff1d(np.arange(len(given)), missing)] = np.arange(len(known))
-        return known.joined(drawn).take(order)
 
     def check_tasks(self, tasks: TaskBatch) -> TaskBatch:
         """The same tasks, if their fields have as many numbers as those of this environment's own distribution.
@@ -489,11 +462,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         """Where an entry of ``info`` holds, (n,); by default everywhere."""
         return present
 
-    def _step_some(self, actions: NDArray[Any]) -> tuple[Observations, Floats, Bools, Bools, Info]:
+    def _step_some(self, actions: NDArray[Any]) -> Step:
         """NEXT_STEP: finished sub-environments begin anew and ignore their action; the others play on."""
         renew, play = self._finished.copy(), ~self._finished
-        reward = np.zeros(self.num_envs)
-        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        reward, terminated, truncated = np.zeros(self.num_envs), np.zeros_like(play), np.zeros_like(play)
         if play.any():
             rows = np.flatnonzero(play)
             reward[rows], terminated[rows], truncated[rows] = self.play(rows, actions[rows])
@@ -501,9 +473,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self._start(renew)
         return self._end_of_step(reward, terminated, truncated)
 
-    def _end_of_step(
-        self, reward: Floats, terminated: Bools, truncated: Bools
-    ) -> tuple[Observations, Floats, Bools, Bools, Info]:
+    def _end_of_step(self, reward: Floats, terminated: Bools, truncated: Bools) -> Step:
         done = terminated | truncated
         if not done.any() or self.autoreset_mode is not AutoresetMode.SAME_STEP:
             self._began &= ~done
@@ -511,120 +481,12 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
                 self._finished |= done
             return self.observe(ALL), reward, terminated, truncated, self._info(ALL)
         final_obs, final_info = self.observe(ALL), self._info(ALL)
-        for key in [k for k in final_info if k.startswith("_")]:
-            final_info[key] = done
+        final_info |= {key: done for key in final_info if key.startswith("_")}
         self.set_tasks(_rows(done), self.draw_tasks(_rows(done)))
         self._start(done)
         info = self._info(ALL)
         info.update(final_obs=final_obs, _final_obs=done, final_info=final_info, _final_info=done)
         return self.observe(ALL), reward, terminated, truncated, info
-
-
-class BatchedWrapper(BatchedEnv):
-    """A BatchedEnv that changes some of the five methods of another one and hands on the rest."""
-
-    def __init__(
-        self,
-        env: BatchedEnv,
-        observation: gym.spaces.Box | ObservationLayout | None = None,
-        autoreset_mode: AutoresetMode | str | None = None,
-    ) -> None:
-        if not isinstance(env, BatchedEnv):
-            raise TypeError(
-                f"expected a metaenv BatchedEnv (gym.make_vec('metaenv:metaenv/…')), got {type(env).__name__}"
-            )
-        super().__init__(
-            env.num_envs,
-            env.distribution,
-            observation or env.layout or env.single_observation_space,  # type: ignore[arg-type]
-            env.single_action_space,
-            env.split,
-            env.autoreset_mode if autoreset_mode is None else autoreset_mode,
-            env.render_mode,
-            text_info=env.text_info,
-        )
-        self.env = env
-        self.spec = env.spec
-        for name in DECLARATIONS:
-            setattr(self, name, getattr(env, name))
-
-    @property
-    def innermost(self) -> BatchedEnv:
-        """The environment under all wrappers."""
-        return self.env.innermost if isinstance(self.env, BatchedWrapper) else self.env
-
-    def begin(self, rows: Rows) -> None:
-        self.env.start(rows)
-
-    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        return self.env.play(rows, action)
-
-    def observe(self, rows: Rows) -> Observations:
-        return self.env.observe(rows)
-
-    def report(self, rows: Rows) -> Info:
-        return self.env.report(rows)
-
-    def mask(self, rows: Rows) -> NDArray[np.int8] | None:
-        return self.env.mask(rows)
-
-    def frame(self, row: int) -> NDArray[np.uint8]:
-        return self.env.frame(row)
-
-    def text(self, row: int) -> str:
-        return self.env.text(row)
-
-    def baselines(self) -> Mapping[str, Policy]:
-        return self.env.baselines()
-
-    def pictures(
-        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
-    ) -> Sequence[Path]:
-        return self.env.pictures(policy, trials, tasks, folder, name)
-
-    def seed_rows(self, seeds: Sequence[int | None]) -> None:
-        self.env.seed_rows(seeds)
-        self._seeded = True
-
-    def draw_tasks(self, rows: Rows) -> TaskBatch:
-        return self.env.draw_tasks(rows)
-
-    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
-        self.env.set_tasks(rows, tasks)
-        self._tasks = self.env._tasks
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """Close the environment inside, which is not there yet where the constructor has refused it."""
-        if hasattr(self, "env"):
-            self.env.close(**kwargs)
-
-
-def told_spec(spec: EnvSpec, length: int | None) -> EnvSpec:
-    """The specification of an environment as it can be written to JSON, with the length of its episodes."""
-    found = deepcopy(spec)
-    if found.max_episode_steps is None:
-        found.max_episode_steps = length
-    found.kwargs = {name: _plain(value) for name, value in found.kwargs.items()}
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Task):
-        return value.to_dict()
-    if isinstance(value, TaskBatch):
-        return [task.to_dict() for task in value.tasks()]
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def child(sequence: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
-    """What ``sequence.spawn`` gives as its child ``index``, without spawning the ones before."""
-    return np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, index))
-
-
-def _is_seed(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and bool(value >= 0)
 
 
 def _as_mask(value: Any, n: int, name: str) -> Bools:

@@ -1,23 +1,117 @@
-"""Wrappers that show more in the observation.
+"""The base of wrappers, and wrappers that show more in the observation.
 
-`ObserveTask` shows the true task, for the ceiling that an agent who knew it would reach; `ObserveMask` the mask of the
-allowed actions, for clients that look for it there. Each has a twin for vector environments.
+`BatchedWrapper` hands everything on. `ObserveTask` shows the true task, for the ceiling that an agent who knew it would
+reach; `ObserveMask` the mask of the allowed actions, for clients that look for it there. Each has a twin for vector
+environments.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from metaenv.layout import Block, ObservationLayout
-from metaenv.tasks import TaskBatch, TaskDistribution
-from metaenv.typing import Rows
-from metaenv.vector import BatchedEnv, BatchedWrapper, Observations
+from metaenv.tasks import FrozenTasks, TaskBatch, TaskDistribution
+from metaenv.typing import Bools, Floats, Rows
+from metaenv.vector import BatchedEnv, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.policies import Policy
+    from metaenv.trial import VectorTrial
+
+
+DECLARATIONS = (
+    *("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings"),
+    *("episode_length", "reward_range"),
+)
+"""What an environment declares and its wrappers copy."""
+
+
+class BatchedWrapper(BatchedEnv):
+    """A BatchedEnv that changes some of the five methods of another one and hands on the rest."""
+
+    def __init__(
+        self,
+        env: BatchedEnv,
+        observation: gym.spaces.Box | ObservationLayout | None = None,
+        autoreset_mode: AutoresetMode | str | None = None,
+    ) -> None:
+        if not isinstance(env, BatchedEnv):
+            raise TypeError(
+                f"expected a metaenv BatchedEnv (gym.make_vec('metaenv:metaenv/…')), got {type(env).__name__}"
+            )
+        super().__init__(
+            env.num_envs,
+            env.distribution,
+            observation or env.layout or env.single_observation_space,  # type: ignore[arg-type]
+            env.single_action_space,
+            env.split,
+            env.autoreset_mode if autoreset_mode is None else autoreset_mode,
+            env.render_mode,
+            text_info=env.text_info,
+        )
+        self.env = env
+        self.spec = env.spec
+        for name in DECLARATIONS:
+            setattr(self, name, getattr(env, name))
+
+    @property
+    def innermost(self) -> BatchedEnv:
+        """The environment under all wrappers."""
+        return self.env.innermost if isinstance(self.env, BatchedWrapper) else self.env
+
+    def begin(self, rows: Rows) -> None:
+        self.env.start(rows)
+
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        return self.env.play(rows, action)
+
+    def observe(self, rows: Rows) -> Observations:
+        return self.env.observe(rows)
+
+    def report(self, rows: Rows) -> Info:
+        return self.env.report(rows)
+
+    def mask(self, rows: Rows) -> NDArray[np.int8] | None:
+        return self.env.mask(rows)
+
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        return self.env.frame(row)
+
+    def text(self, row: int) -> str:
+        return self.env.text(row)
+
+    def baselines(self) -> Mapping[str, Policy]:
+        return self.env.baselines()
+
+    def pictures(
+        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
+    ) -> Sequence[Path]:
+        return self.env.pictures(policy, trials, tasks, folder, name)
+
+    def seed_rows(self, seeds: Sequence[int | None]) -> None:
+        self.env.seed_rows(seeds)
+        self._seeded = True
+
+    def draw_tasks(self, rows: Rows) -> TaskBatch:
+        return self.env.draw_tasks(rows)
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        self.env.set_tasks(rows, tasks)
+        self._tasks = self.env._tasks
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the environment inside, which is not there yet where the constructor has refused it."""
+        if hasattr(self, "env"):
+            self.env.close(**kwargs)
 
 
 def _extended(

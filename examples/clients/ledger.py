@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from metaenv import BatchedEnv
-from metaenv.vector import BatchedWrapper
+from metaenv.wrappers import BatchedWrapper
 
 PAID: list[float] = []
 """The sum of the rewards of every finished trial, in the order in which they ended."""
