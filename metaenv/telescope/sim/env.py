@@ -418,7 +418,7 @@ class TargetSelectionEnv(MetaEnv):
         variant: ``"default"`` (24 slots, 64 targets, five nights), ``"depth"`` (48 slots, fainter targets, exposures of
             1, 2 or 4 slots, three nights), ``"cadence"`` (40 slots, 32 targets that come back every night and may be
             visited again, four nights) or ``"full"`` (80 slots, 200 targets, three nights).
-        draw_hidden: whether pictures show the site and the class values.
+        draw_hidden: whether pictures show the site, the class values and the weather to come.
         split: of the tasks.
         setup: slots, targets, nights and exposures of the user's own, instead of the variant's. For the user's own
             targets see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`.
