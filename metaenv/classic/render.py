@@ -235,8 +235,8 @@ def point_frame(path: Floats, walks: Sequence[Floats], steps: int, goal: Floats 
     chart.disc(path[-1, :2], 6, ROBOT)
     best = max([w[:, 2].sum() for w in walks], default=0.0)
     lines = (f"step {len(path) - 1} of {steps}", f"at x {path[-1, 0]:+.2f}, y {path[-1, 1]:+.2f}",
-             f"return so far {path[:, 2].sum():.2f}", "", f"{len(walks)} earlier episodes",
-             f"their best return {best:.2f}")  # fmt: skip
+             f"return so far {path[:, 2].sum():.2f}", "", f"earlier episodes: {len(walks)}",
+             f"their best return: {best:.2f}")  # fmt: skip
     for i, words in enumerate(lines):
         canvas.words(486, 66 + 22 * i, words, 15)
     keys: list[tuple[Colour, str]] = [(ROBOT, "robot"), (PATH, "its path"), (EARLIER, "earlier episodes")]
