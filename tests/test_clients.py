@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -193,8 +194,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], list[str]]] = {
 }
 
 
-def run_example(client: str, name: str, folder: Path, *more: str) -> None:
-    """Run one in a process of its own; it fails by itself where the returns differ."""
+def script(client: str, name: str) -> tuple[Path, list[str]]:
+    """The file of an example and what it is given. It is skipped where the client is not installed."""
     (package, install), _ = EXAMPLES[client]
     try:
         found = importlib.util.find_spec(package) is not None
@@ -203,11 +204,7 @@ def run_example(client: str, name: str, folder: Path, *more: str) -> None:
     if not found:
         pytest.skip(f"this client is not installed: {install}")
     file, *kind = client.split()
-    command = [sys.executable, str(CLIENTS / file), name.removesuffix("-v0"), *kind, *more]
-    out = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-    assert out.returncode == 0, out.stderr[-2000:]
-    assert "trials with a mean reward of" in out.stdout
-    print(out.stdout)
+    return CLIENTS / file, [name.removesuffix("-v0"), *kind]
 
 
 @pytest.mark.parametrize(
@@ -220,18 +217,32 @@ def run_example(client: str, name: str, folder: Path, *more: str) -> None:
         ("sb3.py recurrent", "BernoulliBandit"),
     ],
 )
-def test_an_example_reports_what_the_environment_has_paid(client: str, name: str, tmp_path: Path):
-    run_example(client, name, tmp_path, "2048")
+def test_an_example_reports_what_the_environment_has_paid(
+    client: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """As `python example` does, but in this process, which has loaded torch already."""
+    path, args = script(client, name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(CLIENTS)
+    monkeypatch.setattr(sys, "argv", [path.name, *args, "2048"])
+    monkeypatch.delitem(sys.modules, "ledger", raising=False)  # what it has counted so far
+    runpy.run_path(str(path), run_name="__main__")
+    assert "trials with a mean reward of" in capsys.readouterr().out
 
 
 @pytest.mark.clients
 @pytest.mark.parametrize(("client", "name"), [(client, name) for client in EXAMPLES for name in EXAMPLES[client][1]])
 def test_every_client_reports_what_every_environment_has_paid(client: str, name: str, tmp_path: Path):
-    run_example(client, name, tmp_path)
+    path, args = script(client, name)
+    out = subprocess.run([sys.executable, str(path), *args], capture_output=True, text=True, cwd=tmp_path)
+    assert out.returncode == 0, out.stderr[-2000:]
+    assert "trials with a mean reward of" in out.stdout
+    print(out.stdout)
 
 
 def test_examples_compare_with_what_is_paid(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(CLIENTS)
+    monkeypatch.delitem(sys.modules, "ledger", raising=False)
     from ledger import PAID, Ledger, VectorLedger, compare  # type: ignore[import-not-found]
 
     PAID.clear()
