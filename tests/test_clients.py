@@ -126,6 +126,8 @@ def test_there_is_no_np_random_to_save_in_vain():
         env.np_random = np.random.default_rng(0)
     env.reset(seed=3)
     assert env.np_random_seed == (3, 4)
+    unseeded = [gym.make_vec(BANDIT, num_envs=2).reset()[1]["task_id"] for _ in range(2)]
+    assert len(set(np.concatenate(unseeded))) == 4, "without a seed, everything is drawn anew"
 
 
 @pytest.mark.parametrize("names", [("observations", "action_mask"), ("obs", "mask")])
