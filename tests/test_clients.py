@@ -101,6 +101,24 @@ def test_a_limit_of_steps_truncates():
     assert trials.trial_length == 6
     trials.reset(seed=0)
     assert [bool(trials.step(np.zeros(1, int))[2][0]) for _ in range(6)] == [False] * 5 + [True]
+    with pytest.raises(gym.error.ResetNeeded):
+        trials.step(np.zeros(1, int))
+    one = gym.make_vec(BANDIT, num_envs=1, max_episode_steps=1)
+    one.reset(seed=0)
+    _, _, terminated, truncated, _ = one.step(np.zeros(1, int))
+    assert terminated[0] and not truncated[0], "an episode that is over is not cut off"
+
+
+def test_the_last_info_says_of_whom_it_is():
+    trials = make_trials("BernoulliBandit", 2, episodes=3, autoreset_mode="SameStep")
+    trials.reset(seed=0)
+    trials.step(np.zeros(2, int))
+    trials.reset(options={"reset_mask": np.array([False, True])})
+    trials.step(np.zeros(2, int))
+    *_, info = trials.step(np.zeros(2, int))
+    assert info["_final_info"].tolist() == info["_final_obs"].tolist() == [True, False]
+    masks = [name for name in info["final_info"] if name.startswith("_")]
+    assert masks and all(info["final_info"][name].tolist() == [True, False] for name in masks)
 
 
 def test_there_is_no_np_random_to_save_in_vain():
@@ -111,6 +129,8 @@ def test_there_is_no_np_random_to_save_in_vain():
         env.np_random = np.random.default_rng(0)
     env.reset(seed=3)
     assert env.np_random_seed == (3, 4)
+    unseeded = [gym.make_vec(BANDIT, num_envs=2).reset()[1]["task_id"] for _ in range(2)]
+    assert len(set(np.concatenate(unseeded))) == 4, "without a seed, everything is drawn anew"
 
 
 @pytest.mark.parametrize("names", [("observations", "action_mask"), ("obs", "mask")])
@@ -127,11 +147,14 @@ def test_masks_in_the_observation(names: tuple[str, str]):
             observation, _, terminated, truncated, info = env.step(int(action[0]) if env is one else action)
             if env is one and (terminated or truncated):
                 observation, info = env.reset()
-        assert isinstance(space, gym.spaces.Discrete)
-    same = VectorObserveMask(make_trials("BernoulliBandit", 2, 1, autoreset_mode="SameStep"))
-    same.reset(seed=0)
-    *_, info = same.step(np.zeros(2, int))
-    assert set(info["final_obs"]) == {"observations", "action_mask"}
+        assert isinstance(space, gym.spaces.Discrete) and env.observation_space[names[1]].dtype == np.float32
+    same = VectorObserveMask(make_trials("LeadOptimization", 2, 1, autoreset_mode="SameStep"))
+    observation, info = same.reset(seed=0)
+    for _ in range(4):
+        observation, *_, info = same.step(np.argmax(observation["action_mask"], axis=1))
+    final, fresh = info["final_obs"]["action_mask"], observation["action_mask"]
+    np.testing.assert_array_equal(final, info["final_info"]["action_mask"])
+    assert (final != fresh).any() and set(info["final_obs"]) == {"observations", "action_mask"}
     with pytest.raises(ValueError, match="needs Discrete actions"):
         ObserveMask(gym.make(full_id("SparsePointRobot")))
 

@@ -142,6 +142,15 @@ def test_absurd_ranges_are_refused_or_drawn_from(name: str) -> None:
         made(name, distribution=distribution.narrowed(**{field: (1e307, 1e308)})).reset()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("first", [-2.0, -1e308, 1e308, 0.5, 1e4])
+def test_a_lead_that_begins_with_nonsense_is_refused(first: float) -> None:
+    good = good_task("MoleculeDesign-v0")
+    lead = [first, *good.to_dict()["lead"][1:]]
+    with pytest.raises(TaskError, match=r"MoleculeTask\.lead"):
+        type(good).from_dict({**good.to_dict(), "lead": lead})
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     kind = type(good_task("GridNavi-v0"))
     task = kind(np.int64(4), np.array(3))  # type: ignore[call-arg]

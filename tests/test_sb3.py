@@ -27,6 +27,7 @@ def test_terminal_observation_and_monitor():
     assert dones.all()
     assert infos[0]["terminal_observation"][-1] == 1.0
     assert infos[0]["TimeLimit.truncated"] is False
+    assert infos[0]["episode_end"], "the info is that of the step, not of the reset"
     assert infos[0]["episode"]["l"] == 3
     assert rewards.dtype == np.float32
 
@@ -104,7 +105,12 @@ def test_rows_are_reset_by_their_method():
     ((observation, info),) = env.env_method("reset", options={"task": SURE}, indices=np.int64(1))
     assert task_id(info["task_id"]) == SURE.id and observation.shape == env.observation_space.shape
     assert list(env.env.tasks.ids) == [ids[0], SURE.id, ids[2]]
-    assert len(env.env_method("reset", seed=3)) == 3
+    infos = [info for _, info in env.env_method("reset", seed=3)]
+    assert len(infos) == 3 and len({info["task_id"] for info in infos}) == 1, "each row has the seed 3"
+    before = env.env.tasks.ids.copy()
+    env.set_options({"reset_mask": np.array([True, False, False])})
+    env.reset()
+    assert (env.env.tasks.ids == before).tolist() == [False, True, True]
 
 
 def test_masked_evaluation_plays_what_is_allowed_and_reports_what_is_paid(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from metaenv import ENVIRONMENTS, full_id, make_trials, task_from_json, task_id
 from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
+from metaenv.classic.gridnavi.env import GridNaviDistribution
 from metaenv.errors import TaskError
 from metaenv.evaluation import Evaluation, evaluate
 from metaenv.materials.tasks import SolidStateDistribution, SolidStateTask
@@ -67,8 +68,8 @@ def test_a_number_of_tasks_is_the_same_set_everywhere():
     assert sets[0] == sets[1] and len(sets[0]) == 5
     copies = gym.make_vec(BANDIT, num_envs=2, vectorization_mode="sync", tasks=2)
     assert played(copies, 60) <= played(gym.make_vec(BANDIT, num_envs=1, tasks=2), 60)
-    trials = make_trials("BernoulliBandit", 2, tasks=[SURE])
-    assert played(trials, 25) == {SURE.id}
+    for split in ("train", "test"):
+        assert played(make_trials("BernoulliBandit", 2, tasks=[SURE], split=split), 25) == {SURE.id}
     spec = gym.make(BANDIT, tasks=[SURE]).spec
     assert spec is not None
     again = gym.make(gym.envs.registration.EnvSpec.from_json(spec.to_json()))
@@ -107,14 +108,19 @@ def test_a_narrowed_distribution_draws_and_lists_only_what_is_inside():
     assert played(env, 40) <= set(frozen.tasks.ids)
     again = pickle.loads(pickle.dumps(narrow))
     assert isinstance(again, NarrowedTasks) and again.ranges == narrow.ranges and again.n_arms == 5
-    assert len(narrow.narrowed(**{"probabilities[1]": (0.5, 1.0)}).frozen("test")) < len(frozen)
+    both = narrow.narrowed(**{"probabilities[1]": (0.5, 1.0)})
+    assert len(both.frozen("test")) < len(frozen)
+    assert both.sample(50, "train", np.random.default_rng(0)).probabilities[:, :2].min() >= 0.5
+    assert whole.narrowed(probabilities=(0.2, 1.0)).sample(50, "train", np.random.default_rng(0)).matrix().min() >= 0.2
+    column = GridNaviDistribution().narrowed(goal_x=(2, 2)).members("train")
+    assert column is not None and set(column.goal_x) == {2.0} and len(column) == 5
 
 
 @pytest.mark.parametrize(
     ("ranges", "message"),
     [
         ({"probability": (0, 1)}, "Did you mean 'probabilities'"),
-        ({"probabilities[7]": (0, 1)}, "has 5 numbers"),
+        ({"probabilities[5]": (0, 1)}, "has 5 numbers"),
         ({"probabilities": (1, 0)}, "from low to high"),
     ],
 )
@@ -145,8 +151,11 @@ def test_fixed_tasks_leave_the_other_splits_as_they_are():
         and listed.reference.oracle.tolist() == [1.0]
         and listed.reference.random.tolist() == [0.2]
     )
-    members = fixed.members("train")
+    members, others = fixed.members("train"), fixed.members("test")
     assert members is not None and len(members) == 1 and fixed.n_arms == 5
+    assert others is not None and (others.ids == whole.frozen("test").tasks.ids).all()
+    outside = FixedTasks(whole.narrowed(**{"probabilities[0]": (0.5, 1.0)}), "train", tasks)
+    assert outside.sample(3, "train", np.random.default_rng(0)).tasks() == [SURE] * 3, "whatever is given is played"
     assert pickle.loads(pickle.dumps(fixed)).listed.task(0) == SURE
     assert FixedTasks(whole, "mine", tasks).splits == (*whole.splits, "mine")
 

@@ -70,7 +70,7 @@ class MoleculeTask(PropertyRanges, Task):
         for name in ("required", "forbidden"):
             if getattr(self, name) not in range(-1, len(GROUPS)):
                 raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(GROUPS) - 1}")
-        if self.lead[0] >= 0:
+        if self.lead != (NOTHING,) * MAX_ACTIONS:
             replayed(self.lead, "MoleculeTask.lead")
 
     @classmethod
