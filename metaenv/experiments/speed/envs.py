@@ -21,6 +21,7 @@ from metaenv.vector import BatchedEnv
 NUM_ENVS = {"MaterialsSynthesis-v0": 4096}
 DEFAULT_NUM_ENVS = 1024
 SB3_NUM_ENVS = 64  # what Stable-Baselines3 is compared at (chosen)
+WARM_UP = 12  # steps there that do not count, as they load what all share (chosen)
 
 
 def run(seconds: float = SECONDS) -> dict[str, dict[str, float]]:
@@ -124,16 +125,16 @@ def beside_sb3(name: str, trials: bool, seconds: float = SECONDS) -> dict[str, f
     ways = [("native", alone.step), ("SB3VecEnv", adapter.step), ("DummyVecEnv", dummy.step)]
     spent, rng, steps = {way: 0.0 for way, _ in ways}, np.random.default_rng(0), 0
     until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
+    while steps <= WARM_UP or time.perf_counter() < until:
         action, paid = _legal(alone, rng), {}
         for way, step in (ways[steps % 3 :] + ways)[:3]:
             start = time.process_time()
             paid[way] = step(action)[1]
-            spent[way] += time.process_time() - start
+            spent[way] += time.process_time() - start if steps >= WARM_UP else 0
         if not all(np.allclose(each, paid["native"], rtol=1e-5, atol=1e-5) for each in paid.values()):
             raise RuntimeError(f"environments of {name} that should pay the same do not: {paid}")
         steps += 1
-    return {way: steps * SB3_NUM_ENVS / total for way, total in spent.items()}
+    return {way: (steps - WARM_UP) * SB3_NUM_ENVS / total for way, total in spent.items()}
 
 
 def _legal(env: BatchedEnv, rng: np.random.Generator) -> NDArray[Any]:
