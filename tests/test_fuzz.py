@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import metaenv.tasks
+import metaenv.vector
 from metaenv import ENVIRONMENTS
 from metaenv.classic.bandit.env import BernoulliBanditVectorEnv
 from metaenv.rng import Streams
@@ -49,8 +50,8 @@ def draw_before_refusing(env: BatchedEnv, options: Any, mask: Any) -> Any:
     return OWN_TASKS(env, options, mask)
 
 
-def raise_what_is_not_documented(env: BatchedEnv, seed: Any) -> Any:
-    return None if seed is None else [seed + i for i in range(env.num_envs)]
+def raise_what_is_not_documented(seed: Any, n: int) -> Any:
+    return None if seed is None else [seed + i for i in range(n)]
 
 
 def lose_a_stream(streams: Streams) -> Any:
@@ -71,7 +72,7 @@ OWN_TRANSITION = BernoulliBanditVectorEnv.transition
     [
         (VectorTrial, "report", report_its_own_arrays, "the twin answers otherwise"),
         (BatchedEnv, "_given_tasks", draw_before_refusing, "the twin answers otherwise"),
-        (BatchedEnv, "_row_seeds", raise_what_is_not_documented, "TypeError"),
+        (metaenv.vector, "row_seeds", raise_what_is_not_documented, "TypeError"),
         (Streams, "__getstate__", lose_a_stream, "the twin answers otherwise"),
         (BernoulliBanditVectorEnv, "transition", pay_nothing_but_nan, "the reward is"),
         (metaenv.tasks, "_constant", lambda array: array, "the twin answers otherwise"),
