@@ -15,7 +15,7 @@ from scipy.integrate import quad, solve_ivp
 from metaenv.materials.convergence import accuracy
 from metaenv.materials.kinetics import Outcome, State, advance, begin, grain_um, simulate, trajectory
 from metaenv.materials.recipes import ACTION_DIM, Recipe, from_action, one_step
-from metaenv.materials.schedule import heating_hours
+from metaenv.materials.schedule import COOLING_K_PER_MIN, ROOM_K, heating_hours, heating_schedule
 from metaenv.materials.tasks import PARAMETERS, SolidStateTask, draw
 from metaenv.tasks import TaskBatch
 
@@ -350,3 +350,15 @@ def test_a_furnace_that_does_not_heat_is_refused():
     tasks, _ = random_experiments(1)
     with pytest.raises(ValueError, match="above 500"):
         simulate(tasks, one_step(400.0, 1.0))
+
+
+def test_a_sample_that_was_hardly_heated_cools_to_the_room_and_no_further():
+    recipe = one_step(np.array([510.0, 1500.0]), 1.0, 5.0, 0.0, 1.0)
+    schedule = heating_schedule(recipe, np.zeros(2), np.array([505.0, 1200.0]), 16, False)
+    edges, hours = schedule.edges_K(), schedule.hours
+    np.testing.assert_allclose(edges[[0, -1]], ROOM_K)
+    assert edges.min() >= ROOM_K and (hours > 0).all()
+    hottest = int(np.argmax(edges[:, 0]))
+    cooling = [hours[edges[:-1, row] > edges[1:, row], row].sum() for row in (0, 1)]
+    np.testing.assert_allclose(cooling, (recipe.temperature_K - ROOM_K) / (60 * COOLING_K_PER_MIN), rtol=1e-9)
+    assert (np.diff(edges[hottest:, 0]) <= 1e-9).all()
