@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 QUICK = {
-    "train_rl2.py": ["20000"],
+    "train_rl2.py": ["8000"],
     "sb3_ppo.py": ["5000"],
     "own_environment.py": [],
     "own_baselines.py": [],

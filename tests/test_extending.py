@@ -26,8 +26,8 @@ def test_commands_run(block, tmp_path, monkeypatch):
     for command in block.strip().splitlines():
         program, *args = command.split()
         assert program == "metaenv"
-        quiet = ["--verbose", "1"] if args[0] in ("train", "resume") else []
-        assert main([*args, *quiet]) == 0, command
+        quick = {"train": ["--verbose", "1"], "resume": ["--verbose", "1"], "fewshot": ["--episodes", "5"]}
+        assert main([*args, *quick.get(args[0], [])]) == 0, command
 
 
 def test_every_example_of_ones_own_is_on_the_page():

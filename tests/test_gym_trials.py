@@ -161,9 +161,9 @@ def test_agents_learn_on_them_and_refuse_what_is_no_trial():
     taught = RL2Config(network=Network((8,), 8), teacher=Teacher("push against the fall"))
     pole = VectorTrial.from_gym(POLE, 4, episodes=2, baselines={"push against the fall": Balance()})
     RL2(pole, taught, seed=0).learn(200)
-    PEARL(pole, PEARLConfig(n_tasks=4, network=PEARLNetwork((8,))), seed=0).learn(200)
+    PEARL(pole, PEARLConfig(n_tasks=4, gradient_steps=2, network=PEARLNetwork((8,))), seed=0).learn(200)
     trials = VectorTrial.from_gym(Reach, 4, episodes=2, task_from_seed=True)
-    PEARL(trials, PEARLConfig(n_tasks=4, network=PEARLNetwork((8,))), seed=0).learn(200)
+    PEARL(trials, PEARLConfig(n_tasks=4, gradient_steps=2, network=PEARLNetwork((8,))), seed=0).learn(200)
     mode = gym.vector.AutoresetMode.SAME_STEP
     plain = gym.vector.SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2, autoreset_mode=mode)
     episodes = make_trials("BernoulliBandit", 2).env

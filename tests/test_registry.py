@@ -14,7 +14,7 @@ import metaenv
 from metaenv.testing import check_meta_env, check_vector_env
 
 IDS = [metaenv.full_id(name) for name in metaenv.ENVIRONMENTS]
-STEPS = 60
+STEPS = 50
 
 
 @pytest.mark.parametrize("env_id", IDS)

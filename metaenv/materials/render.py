@@ -196,7 +196,7 @@ def _draw_results(
     phases = Chart(canvas, (left, 278, width, 110), (first + 0.4, last + 0.6), (0.0, 1.0))
     reading.axes("", "reading: a noisy measure of utility", numbers)
     phases.axes(name, "share of each phase", numbers)
-    best = -np.inf
+    best = max((float(result.seen[7]) for result in results[:first]), default=-np.inf)
     for k, result in enumerate(results[first:], first + 1):
         value = max(float(result.seen[7]), -0.4)
         best = max(best, value)

@@ -56,7 +56,7 @@ def test_unknown_kinds_are_refused(tmp_path):
 
 
 def test_a_whole_reproduction_of_few_steps(tmp_path, capsys):
-    Telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=16, steps=256 * 120).run()
+    Telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=12, steps=256 * 120).run()
     assert (tmp_path / "blind/seed-0/checkpoint.pt").exists()
     assert (tmp_path / "default/nights-test.png").stat().st_size > 10_000
     written = (tmp_path / "table.md").read_text()

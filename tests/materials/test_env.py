@@ -196,3 +196,19 @@ def test_no_recipe_costs_more_than_the_range_of_rewards_says():
     assert least_utility(100.0) == pytest.approx(-0.72)
     furnace = gym.make_vec("metaenv:metaenv/FurnaceControl-v0", num_envs=1, max_steps=100)
     assert furnace.unwrapped.reward_range == (pytest.approx(-0.72), 1.0)
+
+
+def test_a_long_campaign_shows_its_latest_experiments_and_the_best_of_all():
+    env = gym.make(ID, render_mode="rgb_array")
+    env.reset(seed=0, options={"task": TASKS.task(0)})
+    env.step(ACTIONS[0].astype(np.float32))  # the oracle's
+    counts = {}
+    for n in range(2, 26):
+        env.reset(options={"keep_task": True})
+        env.step(-np.ones(5, np.float32))
+        frame = env.render()[88:228]  # the chart of readings
+        colours = {"reading": (0x00, 0x72, 0xB2), "best": (0x00, 0x9E, 0x73)}
+        counts[n] = {name: int((frame == colour).all(axis=2).sum()) for name, colour in colours.items()}
+    assert counts[20]["reading"] > 10 * 20
+    assert counts[25]["reading"] == pytest.approx(counts[20]["reading"], rel=0.1)  # twenty of them
+    assert counts[25]["best"] == pytest.approx(counts[20]["best"], rel=0.2)  # though the first is not shown

@@ -203,7 +203,7 @@ def test_meta_gradients_are_cut_to_the_greatest_length_allowed(name, monkeypatch
     assert [norm.item() for norm in norms] == pytest.approx([1e-4] * 2, rel=1e-2)
 
 
-UPDATES = {("mann", "regression"): 60, ("snail", "regression"): 60}
+UPDATES = {("mann", "regression"): 60, ("snail", "regression"): 60, ("snail", "classification"): 100}
 UPDATES |= {("meta-lstm", kind): 60 for kind in ("regression", "classification")}
 """Meta-updates of slow learners, where these suffice; the others have 150."""
 BEATS = {"maml": 0.6, "matching": 0.6, "matching-fce": 0.6, "prototypical": 0.3, "reptile": 0.8}

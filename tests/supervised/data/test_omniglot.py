@@ -128,6 +128,12 @@ def test_corrupt_and_missing_files_are_refused(tmp_path: Path, archive: Path):
     np.savez(tmp_path / "few.npz", images=small(drawn(3)))
     with pytest.raises(ValueError, match="at least 8 characters"):
         load_omniglot(tmp_path / "few.npz").split()
+    np.savez(tmp_path / "enough.npz", images=small(drawn(8)))
+    assert [len(np.unique(part.groups)) for part in load_omniglot(tmp_path / "enough.npz").split().values()] == [
+        5,
+        1,
+        2,
+    ]
 
 
 def test_incomplete_folders_are_refused(folder: Path):
