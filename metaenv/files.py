@@ -53,9 +53,8 @@ def write_sealed_zip(path: str | Path, archive: io.BytesIO) -> None:
 
     Programs that know nothing of the seal read the file as before. It is flushed to disk before it is renamed.
     """
-    content = archive.getbuffer()
-    content[-2:] = SEAL_LENGTH.to_bytes(2, "little")  # an archive without a comment ends in the comment's length, 0
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with archive.getbuffer() as content, replacing(path) as temporary, temporary.open("wb") as file:
+        content[-2:] = SEAL_LENGTH.to_bytes(2, "little")  # an archive without a comment ends in the comment's length, 0
         file.write(content)
         file.write(SEAL + hashlib.sha256(content).hexdigest().encode())
         file.flush()
