@@ -347,7 +347,7 @@ class TargetSelectionDistribution(TaskDistribution):
         return Labelled(x, np.log(values(tasks, targets)), tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 30) the task's numbers, scaled to [-1, 1] and cut there; azimuths as sine and cosine."""
+        """(n, 29) the task's numbers, scaled to [-1, 1] and cut there; azimuths as sine and cosine."""
         t = tasks
         extinction, settle = np.maximum(t.extinction_mag, 1e-9), np.maximum(t.settle_s, 1e-9)  # both may be 0
         day = 2 * np.pi * ((t.evening_mjd - _JANUARY_2025_MJD) % 365.25) / 365.25
