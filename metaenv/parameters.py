@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.markdown import table
-from metaenv.task_sets import ChangedDistribution, field_values
+from metaenv.task_sets import ChangedDistribution, field_values, range_ends
 from metaenv.tasks import Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
@@ -274,17 +274,19 @@ class WidenedTasks(ChangedDistribution):
                 f"the distribution of {kind} cannot be widened: its training tasks are a list, or are not made of "
                 "numbers with ranges and limits (metaenv.parameters.Parameter); give tasks of your own by tasks=[…]"
             )
-        for name, (low, high) in ranges.items():
+        self.ranges: dict[str, tuple[float, float]] = {}
+        for name, given in ranges.items():
             if name not in self._table.parameters:
                 raise TaskError(f"{kind} has no parameter {name!r}.{nearest(name, self._table.parameters)}")
             p = self._table.parameters[name]
+            low, high = range_ends(given)
             least, most = (-np.inf, np.inf) if p.above or p.below or p.times else p.limits
             if not (np.isfinite([low, high]).all() and low <= high and (low > 0 or p.scale != "log")):
                 positive = "positive, as its scale is logarithmic, and " if p.scale == "log" else ""
-                raise TaskError(f"expected the ends of {name!r} to be {positive}finite, low to high, got {low}, {high}")
+                raise TaskError(f"expected the ends of {name!r} to be {positive}finite, low to high, got {given!r}")
             if low < least or high > most:
                 raise TaskError(f"expected {name!r} to lie in [{least:g}, {most:g}] {p.unit}, got {low} to {high}")
-        self.ranges = dict(ranges)
+            self.ranges[name] = low, high
         self.unit_dim = inner.unit_dim + len(ranges)
 
     def __repr__(self) -> str:
@@ -301,9 +303,7 @@ class WidenedTasks(ChangedDistribution):
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Those that the equations can bear and the inner distribution accepts."""
-        bearable = self._table.bearable(tasks)
-        bearable[bearable] = super().accept(tasks.take(np.flatnonzero(bearable)))
-        return bearable
+        return self.accept_among(self._table.bearable(tasks), tasks)
 
 
 def standard_normals(unit: Floats) -> Floats:

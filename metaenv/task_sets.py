@@ -57,6 +57,13 @@ class ChangedDistribution(TaskDistribution):
         """See `TaskDistribution`."""
         return self.inner.accept(tasks)
 
+    def accept_among(self, allowed: NDArray[np.bool_], tasks: TaskBatch) -> NDArray[np.bool_]:
+        """Those of the allowed ones that the inner distribution accepts; it may be slow and is asked for no others."""
+        accepted = allowed.copy()
+        if allowed.any():
+            accepted[allowed] = self.inner.accept(tasks.take(np.flatnonzero(allowed)))
+        return accepted
+
 
 class FixedTasks(ChangedDistribution):
     """A distribution in which one split is a list of given tasks, each as likely as the others.
@@ -113,10 +120,7 @@ class NarrowedTasks(ChangedDistribution):
         self.ranges: dict[str, tuple[float, float]] = {}
         for name, given in ranges.items():
             field_values(some, name)
-            try:
-                low, high = (float(end) for end in given)
-            except (TypeError, ValueError, OverflowError):
-                low, high = np.nan, np.nan
+            low, high = range_ends(given)
             if not low <= high:
                 raise TaskError(f"expected a range from low to high for {name!r}, got {given!r}")
             self.ranges[name] = low, high
@@ -146,15 +150,21 @@ class NarrowedTasks(ChangedDistribution):
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Those inside that the inner distribution accepts."""
-        accepted = self._inside(tasks)
-        if accepted.any():  # only those inside need be asked for, which may take long
-            accepted[accepted] = super().accept(tasks.take(np.flatnonzero(accepted)))
-        return accepted
+        return self.accept_among(self._inside(tasks), tasks)
 
     def _some(self, split: str, inside: NDArray[np.bool_]) -> NDArray[np.intp]:
         if not inside.any():
             raise TaskError(f"split {split!r} has no task within {self.ranges}; widen the ranges")
         return np.flatnonzero(inside)
+
+
+def range_ends(given: Any) -> tuple[float, float]:
+    """The ends of a range, or NaN for what is no pair of numbers."""
+    try:
+        low, high = (float(end) for end in given)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan, np.nan
+    return low, high
 
 
 def field_values(tasks: TaskBatch, name: str) -> Floats:

@@ -222,6 +222,7 @@ def test_draws_beyond_what_the_equations_can_bear_are_drawn_again():
     assert table.bearable(tasks).tolist() == [True, True, False, False]
     wide = MATERIALS.widened(goal_um=(0.5, 8.0))
     assert not wide.accept(tasks)[2:].any()
+    assert wide.accept(tasks.take(np.array([2, 3]))).tolist() == [False, False]  # none is left to simulate
 
 
 @pytest.mark.parametrize(
@@ -232,6 +233,8 @@ def test_draws_beyond_what_the_equations_can_bear_are_drawn_again():
         (MATERIALS, {"goal_um": (5.0, 4.0)}, "low to high"),
         (MATERIALS, {"goal_um": (0.5, 1e6)}, r"lie in \[0.01, 100\] um"),
         (MATERIALS, {"goal_um": (0.5, np.nan)}, "finite"),
+        (MATERIALS, {"goal_um": 5}, "low to high, got 5"),
+        (MATERIALS, {"goal_um": ("small", "large")}, "finite"),
         (BanditDistribution(), {"probabilities[0]": (0, 1)}, "cannot be widened"),
         (MATERIALS.with_split("train", MATERIALS.frozen("test").tasks), {"goal_um": (1, 2)}, "cannot be widened"),
     ],
