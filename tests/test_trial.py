@@ -6,6 +6,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from metaenv import ObserveTask, Trial, VectorObserveTask, VectorTrial, make_trials
+from metaenv.classic.bandit.env import BernoulliBanditVectorEnv
 from metaenv.classic.bandit.tasks import BanditTask
 from metaenv.registry import ENVIRONMENTS
 
@@ -280,3 +281,34 @@ def test_the_privileged_reward_in_info_is_that_of_each_step():
         *_, info = trial.step(np.array([[0.0, 1.0]], np.float32))
         height = 0.1 * ((step - 1) % 20 + 1)
         np.testing.assert_allclose(info["dense_reward"], [-abs(1 - height)], atol=1e-6)
+
+
+# A bandit pays 0 or 1; a move on GridNavi costs 0.1, and its goal pays 1; a molecule made again costs the penalty.
+BOUNDS = [
+    ("BernoulliBandit", {}, 0, 1),
+    ("GridNavi", {}, -0.1, 1),
+    ("MoleculeDesign", {"duplicate_penalty": 0.3}, -0.3, 1),
+    ("LeadOptimization", {}, -1, 1),
+    ("MoleculeDesign", {"noise_std": 0.1}, -np.inf, np.inf),
+    ("TargetSelection", {}, -np.inf, np.inf),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "low", "high"), BOUNDS)
+def test_the_previous_reward_has_the_bounds_of_the_reward(name, settings, low, high):
+    trials = make_trials(name, 2, 3, **settings)
+    column = trials.layout.column("previous reward")
+    space = trials.single_observation_space
+    assert (space.low[column], space.high[column]) == pytest.approx((low, high))
+
+
+class Paying(BernoulliBanditVectorEnv):
+    """Whose every pull is said to pay from 1 to 2."""
+
+    reward_range = (1.0, 2.0)
+
+
+def test_the_previous_reward_may_be_0_even_if_no_reward_is():
+    trials = VectorTrial(Paying(2, autoreset_mode=AutoresetMode.DISABLED), 3)
+    column = trials.layout.column("previous reward")
+    assert trials.single_observation_space.low[column] == 0 and trials.single_observation_space.high[column] == 2
