@@ -36,6 +36,7 @@ def test_conv4_of_vinyals_has_its_size():
     assert sum(p.numel() for p in ConvNet((1, 28, 28)).parameters()) == conv + 4 * 2 * 64
     assert n_features(ConvNet((1, 28, 28)), (1, 28, 28)) == 64
     assert n_features(ConvNet((3, 5, 4)), (3, 5, 4)) == 64  # fewer blocks for a small image
+    assert n_features(ConvNet((3, 1, 5)), (3, 1, 5)) == 64 * 5  # a line of pixels is not pooled
 
 
 def test_backbones_that_do_not_fit_are_refused():
