@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from metaenv.supervised import Dataset, evaluate, frozen_episodes, make_learner
+from metaenv.supervised.data.sources import EpisodeBatch
+from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.families import FAMILIES, make_family
-from metaenv.supervised.families.family import Family
+from metaenv.supervised.families.family import Family, draw_heatmap
 
 SMALL = {"blood-cells": {"per_class": 20}, "gene-expression": {"per_class": 20}, "light-curves": {"per_class": 20}}
 SHOTS = (2, 3)
@@ -78,6 +81,17 @@ def test_the_picture_of_an_episode_shows_something(family: Family, tmp_path) -> 
     for kind in family.kinds:
         picture = image.imread(family.picture(tmp_path / f"{kind}.png", kind=kind))
         assert picture.shape[0] > 400 and picture[..., :3].std() > 0.05
+
+
+def test_lines_part_the_labels_of_a_heat_map() -> None:
+    """Support labels 1, 0, 1 stand as rows 0, 1, 1: a line after the first row, which ends at 0.5."""
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    x, y = torch.arange(18.0).reshape(1, 3, 6) ** 2, torch.tensor([[1, 0, 1]])
+    rows = np.arange(3)[None]
+    problem = Problem("classification", (6,), 2)
+    draw_heatmap(figure, EpisodeBatch(problem, x, y, x[:, :2], y[:, 1:], np.array([[0, 1]]), rows, rows[:, :2]))
+    support, query = ([line.get_ydata()[0] for line in ax.lines] for ax in figure.axes[:2])
+    assert (support, query) == ([0.5], [0.5])
 
 
 def test_unknown_families_are_refused_with_the_nearest_name() -> None:

@@ -58,6 +58,9 @@ def test_refused(tmp_path):
         animate(TargetSelectionEnv(), policy, path)
     with pytest.raises(ValueError, match="at least one night and 0 to 60 s a frame, got 0"):
         animate(TargetSelectionEnv(render_mode="rgb_array"), policy, path, nights=0)
+    for seconds in (0, 60.1):
+        with pytest.raises(ValueError, match=f"got 1 and {seconds}"):
+            animate(TargetSelectionEnv(render_mode="rgb_array"), policy, path, seconds=seconds)
     with pytest.raises(ValueError, match="at least one frame"):
         save_gif(path, [])
     assert not path.exists()
