@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from metaenv.supervised import Dataset, evaluate, frozen_episodes, make_learner
-from metaenv.supervised.data.sources import EpisodeBatch
 from metaenv.supervised.data.problem import Problem
+from metaenv.supervised.data.sources import EpisodeBatch
 from metaenv.supervised.families import FAMILIES, make_family
 from metaenv.supervised.families.family import Family, draw_heatmap
 
