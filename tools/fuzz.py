@@ -336,7 +336,9 @@ class Session:
             return
         batch = self.tried.unwrapped.batch if self.scalar else self.tried
         reward, done = np.atleast_1d(outcome[0]), np.atleast_1d(outcome[1]) | np.atleast_1d(outcome[2])
-        low, high = batch.reward_range if self.kind != "trials" or batch.trial_state.objective == "sum" else (-1e9, 1e9)
+        low, high = batch.reward_range
+        if self.kind in ("trial", "trials") and self.tried.trial_state.objective == "best":
+            high = max(high, high - low)  # a trial may begin with the worst result and go on with the best
         if not ((low <= reward) & (reward <= high) & np.isfinite(reward)).all():
             raise Fault(f"the reward is {reward}, expected from {low} to {high}")
         over = done & (batch.autoreset_mode is not AutoresetMode.SAME_STEP)
