@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
-from metaenv.errors import nearest
+from metaenv.errors import check_number, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import INSTRUMENTS, Laboratory, laboratory_of
@@ -76,12 +76,11 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         laboratory: Laboratory | Mapping[str, Any] | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if variant not in ACTION_DIM:
+        if variant not in tuple(ACTION_DIM):
             raise ValueError(f"no variant {variant!r}.{nearest(variant, ACTION_DIM)}")
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
-        if not 0 <= noise_factor <= 10:
-            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
+        check_number("noise_factor", noise_factor, 0, 10)
         self.laboratory = laboratory_of(laboratory)
         given = options.get("distribution")
         if given is not None and getattr(given, "laboratory", self.laboratory) != self.laboratory:

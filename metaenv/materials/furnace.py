@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
+from metaenv.errors import check_count, check_number
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.env import scaled_size
 from metaenv.materials.kinetics import (
@@ -97,8 +98,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         max_steps: int = EPISODE_STEPS,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if not 0 <= noise_factor <= 10:
-            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
+        check_number("noise_factor", noise_factor, 0, 10)
+        check_count("max_steps", max_steps)
         if max_steps < 2:
             raise ValueError(f"a furnace run has at least two steps, got max_steps={max_steps}")
         super().__init__(

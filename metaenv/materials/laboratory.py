@@ -218,7 +218,7 @@ class Laboratory:
 
     bounds: Bounds = field(default_factory=Bounds)
     costs: Costs = field(default_factory=Costs)
-    goal_um: Range = (0.5, 8.0)
+    goal: Range = (0.5, 8.0)
     instruments: Instruments = field(default_factory=Instruments)
 
     def __init__(
@@ -233,7 +233,7 @@ class Laboratory:
         read = {f: q.range(getattr(given, f)) for f, q in QUANTITIES.items()}
         object.__setattr__(self, "bounds", Bounds(**read))
         object.__setattr__(self, "costs", _changed("costs", Costs(), costs))
-        object.__setattr__(self, "goal_um", GOAL.range(goal))
+        object.__setattr__(self, "goal", GOAL.range(goal))
         object.__setattr__(self, "instruments", _changed("instruments", Instruments(), instruments))
 
     def inside(self, name: str, values: Floats) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -298,8 +298,8 @@ class SolidStateDistribution(TaskDistribution):
     Every task, training ones too, passed `solvable`. Tasks do not depend on the variant; references do.
 
     In a laboratory of one's own all splits are drawn anew, of materials that are solvable there, and their references
-    are computed when they are first asked for: the 1,000 of ``test`` take about 20 seconds, in the full variant
-    minutes.
+    are computed when they are first asked for, as an evaluation does: a minute or two for the 1,000 of ``test`` on one
+    core, and several in the full variant.
     """
 
     variant: Variant = "default"
@@ -309,9 +309,6 @@ class SolidStateDistribution(TaskDistribution):
     task_type: ClassVar[type[Task]] = SolidStateTask
     unit_dim: int = PARAMETERS.unit_dim
     splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
-    frozen_draws: ClassVar[Mapping[str, tuple[int, int]]] = {
-        split: (size, OWN_SEED + i) for i, (split, size) in enumerate(FROZEN_SIZES.items())
-    }
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""
@@ -324,8 +321,14 @@ class SolidStateDistribution(TaskDistribution):
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
         if self.laboratory != DEFAULT:
-            return super().frozen_list(split)
+            return _own_frozen(self, split)
         return STORE.frozen(split, self.variant)
+
+    def members(self, split: str) -> TaskBatch | None:
+        """The tasks of a frozen list; in a laboratory of one's own without their references, which take long."""
+        self.check_split(split)
+        own = self.laboratory != DEFAULT and split != "train"
+        return _own_tasks(self.laboratory, split) if own else super().members(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean true utility of 256 fixed random recipes, and the best that `oracle` finds (12 ms a task)."""
@@ -346,6 +349,19 @@ class SolidStateDistribution(TaskDistribution):
         return np.clip(np.stack([scaled[name] for name in names], axis=1), -1.0, 1.0).astype(np.float32)
 
 
+@lru_cache(maxsize=16)
+def _own_tasks(laboratory: Laboratory, split: str) -> TaskBatch:
+    """The tasks of a split in a laboratory of one's own; they do not depend on the variant."""
+    d, rng = SolidStateDistribution(laboratory=laboratory), np.random.default_rng([OWN_SEED, *split.encode()])
+    return d._accepted(FROZEN_SIZES[split], rng, lambda unit: d.draw(unit, split))
+
+
+@lru_cache(maxsize=8)
+def _own_frozen(distribution: SolidStateDistribution, split: str) -> FrozenTasks:
+    tasks = _own_tasks(distribution.laboratory, split)
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+
+
 def random_score(tasks: TaskBatch, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:
     """(n,) mean true utility of the same 256 random recipes for every task."""
     recipes = even_cover(N_RANDOM, ACTION_DIM[variant], np.random.default_rng(RANDOM_SEED))
@@ -354,9 +370,9 @@ def random_score(tasks: TaskBatch, variant: Variant, laboratory: Laboratory = DE
 
 def scaled_goal(goal_um: Floats, laboratory: Laboratory = DEFAULT) -> Floats:
     """The goal size, from the laboratory's range (0.5-8 um) logarithmically to [-1, 1]: how learners see it."""
-    return PARAMETERS.parameters["goal_um"].scaled(goal_um, laboratory.goal_um)
+    return PARAMETERS.parameters["goal_um"].scaled(goal_um, laboratory.goal)
 
 
 def _goal(laboratory: Laboratory) -> Ranges:
     """The range that the goals are drawn from, where it is not the tasks' own."""
-    return {} if laboratory.goal_um == DEFAULT.goal_um else {"goal_um": laboratory.goal_um}
+    return {} if laboratory.goal == DEFAULT.goal else {"goal_um": laboratory.goal}
