@@ -20,7 +20,7 @@ def check_count(name: str, value: Any) -> None:
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:
     """Raise ValueError unless a setting is a number from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
         raise ValueError(f"expected {name} from {low:g} to {high:g}, got {value!r}")
 
 

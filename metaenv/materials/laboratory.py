@@ -282,8 +282,9 @@ def laboratory_of(given: Laboratory | Mapping[str, Any] | None) -> Laboratory:
     """A laboratory, the default one for None, or one made of the arguments that a dictionary holds."""
     if given is None or isinstance(given, Laboratory):
         return given or DEFAULT
-    if not isinstance(given, Mapping) or (unknown := set(given) - {"bounds", "costs", "goal", "instruments"}):
-        got = ", ".join(sorted(map(str, unknown))) if isinstance(given, Mapping) else repr(given)
+    names = {"bounds", "costs", "goal", "instruments"}
+    if not isinstance(given, Mapping) or set(given) - names:
+        got = ", ".join(sorted(map(str, set(given) - names))) if isinstance(given, Mapping) else repr(given)
         raise ValueError(
             f"expected laboratory=Laboratory(…) or a dictionary of bounds, costs, goal, instruments; got {got}"
         )

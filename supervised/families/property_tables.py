@@ -112,7 +112,10 @@ def _columns(path: Path, formula: str, wanted: Sequence[str] | None, several: bo
         filled = [i for i, text in enumerate(texts) if text]
         if len(filled) < len(cells):
             notes.append(f"{path}: {len(cells) - len(filled)} empty cells of {column} are left out")
-        numbers, assumed = numbers_of([cells[i] for i in filled], column)
+        try:
+            numbers, assumed = numbers_of([cells[i] for i in filled], column)
+        except ValueError as error:
+            raise error if wanted else ValueError(f"{error}; or choose other columns by target") from error
         notes += [f"{path}, {note}" for note in assumed]
         if filled:
             name = f"{path.stem} {column}" if several else column
