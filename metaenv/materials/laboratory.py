@@ -75,7 +75,12 @@ class Quantity(NamedTuple):
 
 _WRITTEN = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*")
 _KELVIN = {"K": (1.0, 0.0), **dict.fromkeys(("C", "°C", "degC"), (1.0, 273.15))}
-_HOURS = {**dict.fromkeys(("h", "hours", "hour"), (1.0, 0.0)), "min": (1 / 60, 0.0), "s": (1 / 3600, 0.0), "d": (24.0, 0.0)}  # fmt: skip  # noqa: E501
+_HOURS = {
+    **dict.fromkeys(("h", "hours", "hour"), (1.0, 0.0)),
+    "min": (1 / 60, 0.0),
+    "s": (1 / 3600, 0.0),
+    "d": (24.0, 0.0),
+}
 _RATES = {
     **dict.fromkeys(("K/min", "C/min", "°C/min"), (1.0, 0.0)),
     **dict.fromkeys(("K/h", "C/h", "°C/h"), (1 / 60, 0.0)),

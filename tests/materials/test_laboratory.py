@@ -16,9 +16,9 @@ from metaenv.materials.baselines import load_portfolio
 from metaenv.materials.env import LAYOUT, LAYOUT_OF_SOME, MaterialsSynthesisVectorEnv, longest_h
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, Bounds, Instruments, Laboratory, laboratory_of
-from metaenv.materials.oracle import oracle, true_utility
+from metaenv.materials.oracle import oracle, true_utility, utility_table
 from metaenv.materials.recipes import Recipe, from_action, one_step, to_action
-from metaenv.materials.tasks import SolidStateDistribution
+from metaenv.materials.tasks import SolidStateDistribution, random_score
 from metaenv.materials.utility import costs, least_utility
 
 ID = "metaenv:metaenv/MaterialsSynthesis-v0"
@@ -235,7 +235,9 @@ def test_baselines_play_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     policies["particle Bayes"] = particle_bayes.ParticleBayes(laboratory=OWN)
     evaluation = evaluate(policies, ID, tasks=TASKS, laboratory=OWN)
     score = {row.name: row.fraction[-1].estimate for row in evaluation.rows}
-    assert load_portfolio("default", OWN).recipes.shape == (10, 5)
+    recipes = load_portfolio("default", OWN).recipes
+    worth = utility_table(TASKS, recipes, "default", OWN)
+    assert recipes.shape == (10, 5) and worth[:, 0].mean() > random_score(TASKS, "default", OWN).mean() + 0.15
     assert score["greedy portfolio"] > score["best fixed recipe"] and score["particle Bayes"] > 0.3
     # What was evaluated is kept as plain values, which make the same laboratory again.
     kept = json.loads(evaluation.save(tmp_path / "evaluation.json").read_text())["settings"]["laboratory"]
