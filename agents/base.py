@@ -171,9 +171,15 @@ class Agent(ABC):
         Returns:
             Actions (n,) int64 or (n, d) float32 in [-1, 1], without the leading axis for a single observation,
             and the state (n, state_size), which each agent's class describes.
+
+        Raises:
+            ValueError: an observation or a state of another length, or with a number that is not finite.
         """
         single = np.ndim(observation) == 1
         observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
+        self._check_seen("observation", observations, self.dims.observation_size)
+        if state is not None:
+            self._check_seen("state", torch.as_tensor(np.asarray(state)), self._state_size)
         memory = torch.zeros(len(observations), self._state_size) if state is None else torch.tensor(np.asarray(state))
         if episode_start is not None and np.any(episode_start):
             memory[torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool)] = 0
@@ -181,6 +187,19 @@ class Agent(ABC):
         actions, memory = self._predict(observations, memory, masks, deterministic)
         chosen = actions.numpy()
         return (chosen[0] if single else chosen), memory.numpy()
+
+    @staticmethod
+    def _check_seen(what: str, given: Tensor, size: int) -> None:
+        if given.ndim != 2 or given.shape[1] != size:
+            raise ValueError(
+                f"expected {what}s (n, {size}) of trials as this agent was made for, got shape {tuple(given.shape)}"
+            )
+        if not bool(given.isfinite().all()):
+            row, column = (int(k) for k in torch.nonzero(~given.isfinite())[0])
+            raise ValueError(
+                f"expected a finite {what}, got {float(given[row, column])} in column {column} of row {row}; an agent "
+                "that has seen it would choose and remember nothing else"
+            )
 
     @contextmanager
     def drawing_from(self, seed: int) -> Iterator[None]:

@@ -18,6 +18,12 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"expected {name} to be a whole number of at least 1, got {value!r}")
 
 
+def check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Raise ValueError unless a setting is a number from ``low`` to ``high``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
+        raise ValueError(f"expected {name} from {low:g} to {high:g}, got {value!r}")
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """A hint such as `` Did you mean 'test'?`` (empty when nothing is close), then the list of options."""
     return nearest_of(name, {"Known": options})

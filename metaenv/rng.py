@@ -173,7 +173,8 @@ class TaskStreams:
             parts.append(drawn.take(good))
             need = need - np.bincount(owner[good], minlength=len(need))
         raise TaskError(
-            f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges"
+            f"{type(self.distribution).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges, "
+            "or what it accepts, such as bounds or costs"
         )
 
     def _draw(self, owner: Index) -> Floats:

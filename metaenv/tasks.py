@@ -455,7 +455,10 @@ class TaskDistribution(ABC):
                 return reduce(TaskBatch.joined, parts)
             drawn = make(rng.random((missing, self.unit_dim)))
             parts.append(drawn.take(np.flatnonzero(self.accept(drawn))))
-        raise TaskError(f"{type(self).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges")
+        raise TaskError(
+            f"{type(self).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges, "
+            "or what it accepts, such as bounds or costs"
+        )
 
 
 @lru_cache(maxsize=8)

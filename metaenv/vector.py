@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -137,7 +138,13 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         distribution: TaskDistribution | None = None,
         text_info: bool = False,
         draw_hidden: bool = False,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            own = [p for c in type(self).__mro__ if "__init__" in vars(c) for p in signature(c.__init__).parameters]
+            hidden = ("self", "args", "kwargs", "options", "unknown", "family", "observation", "action_space")
+            name = next(iter(unknown))
+            raise TypeError(f"{type(self).__name__} has no option {name!r}.{nearest(name, {*own} - {*hidden})}")
         check_count("num_envs", num_envs)
         if max_episode_steps is not None:
             check_count("max_episode_steps", max_episode_steps)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
-from metaenv.errors import nearest
+from metaenv.errors import check_number, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
+from metaenv.materials.laboratory import INSTRUMENTS, Laboratory, laboratory_of
 from metaenv.materials.measurement import DRAWS, Measurement, measure
-from metaenv.materials.recipes import ACTION_DIM, HOLD_H, RAMP_K_PER_MIN, TEMPERATURE_K, Variant, from_action
+from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import least_utility, utility
@@ -43,11 +44,18 @@ LAYOUT = ObservationLayout(
         Block("reading", "noisy estimate of the utility, which is also the reward", -1),
     ]
 )
-LONGEST_H = 2 * HOLD_H[1] + (2 * TEMPERATURE_K[1] - ROOM_K - TEMPERATURE_K[0]) / (60 * RAMP_K_PER_MIN[0])
-"""Hours of the longest recipe: both holds and ramps at their longest."""
+LAYOUT_OF_SOME = ObservationLayout(
+    [
+        *LAYOUT.blocks,
+        Block("has XRD", "1 if phases are measured, 0 if the laboratory cannot, and the five shares are left at 0"),
+        Block("has SEM", "1 if grain sizes are measured, 0 if the laboratory cannot"),
+        Block("has balance", "1 if the mass loss is measured, 0 if the laboratory cannot"),
+    ]
+)
+"""Of a laboratory that lacks an instrument."""
+MEASURED_BY = {"XRD": slice(2, 7), "SEM": slice(7, 8), "balance": slice(8, 9)}
 READING = LAYOUT.column("reading")
 PHASES_SEEN = slice(2, 7)
-ONLY_PHASES_SHOW = slice(2, 9)  # what ``feedback="yield"`` hides
 
 
 class MaterialsSynthesisVectorEnv(BatchedEnv):
@@ -57,7 +65,6 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     trial_objective: ClassVar[str] = "best"
     reports_at_end: ClassVar[bool] = True
     episode_length = 1
-    reward_range = (least_utility(LONGEST_H), 1.0)
     best_fixed: ClassVar[str | None] = "best fixed recipe"
 
     def __init__(
@@ -66,25 +73,39 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         variant: Variant = "default",
         feedback: Feedback = "phases",
         noise_factor: float = 1.0,
+        laboratory: Laboratory | Mapping[str, Any] | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if variant not in ACTION_DIM:
+        if variant not in tuple(ACTION_DIM):
             raise ValueError(f"no variant {variant!r}.{nearest(variant, ACTION_DIM)}")
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
-        if not 0 <= noise_factor <= 10:
-            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
+        check_number("noise_factor", noise_factor, 0, 10)
+        self.laboratory = laboratory_of(laboratory)
+        given = options.get("distribution")
+        if given is not None and getattr(given, "laboratory", self.laboratory) != self.laboratory:
+            raise ValueError(
+                "expected a distribution of the environment's own laboratory, got one of another; give both the same: "
+                "SolidStateDistribution(laboratory=…) and laboratory=…"
+            )
+        layout = LAYOUT_OF_SOME if self.laboratory.instruments.missing else LAYOUT
         super().__init__(
             num_envs,
-            SolidStateDistribution(variant),
-            LAYOUT,
+            SolidStateDistribution(variant, self.laboratory),
+            layout,
             gym.spaces.Box(-1, 1, (ACTION_DIM[variant],), np.float32),
             **options,
         )
         self.variant: Variant = variant
         self.feedback: Feedback = feedback
         self.noise_factor = float(noise_factor)
-        self._seen = np.zeros((num_envs, LAYOUT.width), np.float32)
+        self.reward_range = (least_utility(longest_h(self.laboratory), self.laboratory), 1.0)
+        self._shows = (
+            ()
+            if feedback == "yield"
+            else tuple(name for name in INSTRUMENTS if name not in self.laboratory.instruments.missing)
+        )
+        self._seen = np.zeros((num_envs, layout.width), np.float32)
         self._score = np.zeros(num_envs)
         self._results: list[list[Result]] = [[] for _ in range(num_envs)]
         """Of the experiments on the present material; kept for pictures only."""
@@ -92,7 +113,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.materials.baselines import baselines
 
-        return baselines(self.variant)
+        return baselines(self.variant, self.laboratory)
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)
@@ -103,34 +124,36 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     def begin(self, rows: Rows) -> None:
         self._seen[rows] = 0
         self._seen[rows, 0] = scaled_size(self.tasks.goal_um[rows])
+        for k, name in enumerate(INSTRUMENTS[: self._seen.shape[1] - LAYOUT.width], LAYOUT.width):
+            self._seen[rows, k] = name in self._shows
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
-        tasks, recipe = self.tasks.take(rows), from_action(action, self.variant)
+        tasks, recipe = self.tasks.take(rows), from_action(action, self.variant, self.laboratory)
         outcome = simulate(tasks, recipe)
-        seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
-        self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
-        self._seen[rows, 1:] = self._shown(seen)
+        seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor, self.laboratory)
+        self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe, self.laboratory)
+        self._seen[rows, 1 : LAYOUT.width] = self._shown(seen)
         if self.render_mode:
             from metaenv.materials.render import Result, recipe_text
 
             for k, row in enumerate(np.arange(self.num_envs)[rows]):
                 done = recipe_text(recipe, k)
-                self._results[row].append(
-                    Result(done, self._seen[row, PHASES_SEEN.start :].copy(), float(self._score[row]))
-                )
+                shown = self._seen[row, PHASES_SEEN.start : LAYOUT.width].copy()
+                self._results[row].append(Result(done, shown, float(self._score[row]), self._shows))
         return seen.reading, np.ones(len(action), bool), np.zeros(len(action), bool)
 
     def _shown(self, seen: Measurement) -> Observations:
-        columns = [
+        parts = [
             np.ones((len(seen.reading), 1)),
             seen.phases,
             scaled_size(seen.grain_um)[:, None],
             np.clip(seen.mass_loss, -1, 1)[:, None],
             np.clip(seen.reading, -1, 1)[:, None],
         ]
-        shown = np.concatenate(columns, axis=1).astype(np.float32)
-        if self.feedback == "yield":
-            shown[:, ONLY_PHASES_SHOW.start - 1 : ONLY_PHASES_SHOW.stop - 1] = 0
+        shown = np.concatenate(parts, axis=1).astype(np.float32)
+        for name, columns in MEASURED_BY.items():
+            if name not in self._shows:
+                shown[:, columns.start - 1 : columns.stop - 1] = 0
         return shown
 
     def observe(self, rows: Rows) -> Observations:
@@ -142,12 +165,20 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.materials.render import synthesis_text
 
-        return synthesis_text(self.tasks.goal_um[row], self._results[row], self.variant, self.draw_hidden)
+        return synthesis_text(
+            self.tasks.goal_um[row], self._results[row], self.variant, self.draw_hidden, self.laboratory
+        )
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.materials.render import synthesis_frame
 
         return synthesis_frame(self.tasks.goal_um[row], self._results[row], self.draw_hidden)
+
+
+def longest_h(laboratory: Laboratory) -> float:
+    """Hours of the longest recipe: both holds and ramps at their longest."""
+    b = laboratory.bounds
+    return 2 * b.hold_h[1] + (2 * b.temperature_K[1] - ROOM_K - b.temperature_K[0]) / (60 * b.ramp_K_per_min[0])
 
 
 def scaled_size(length_um: Floats) -> Floats:
@@ -165,11 +196,13 @@ class MaterialsSynthesisEnv(MetaEnv):
     Observation: ``Box(10,)``: goal grain size; 1 once measured; shares of five phases (precursor, free oxides,
     intermediate, target, decomposed) as a diffractometer with a hidden bias and noise refines them; grain size (log,
     [-1, 1] for 0.01-100 um); relative mass loss; the reading. All but the goal are 0 before the experiment. With
-    ``feedback="yield"`` only the reading is shown.
+    ``feedback="yield"`` only the reading is shown. Where the laboratory lacks an instrument it is ``Box(13,)``: three
+    more numbers say whether there are XRD, SEM and balance.
 
     Action: ``Box(-1, 1, (5,))``: temperature 700-1800 K, hold 0.33-100 h (log), ramp 1-20 K/min (log), excess of A
     -0.1 to 0.3, particle size 0.1-5 um (log). With ``variant="full"`` (11,): also a second temperature and hold, the
-    CO2 pressure and the precursor; `metaenv.materials.recipes` says how.
+    CO2 pressure and the precursor; `metaenv.materials.recipes` says how. In a laboratory of one's own they cover its
+    bounds.
 
     Reward: the reading, a noisy estimate of the utility J: pure target of the wanted grain size, less costs of
     furnace hours, heat, fast ramps and milling; at most 1. ``info["score"]`` is the true J.
@@ -181,7 +214,8 @@ class MaterialsSynthesisEnv(MetaEnv):
 
     References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
 
-    Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``split``.
+    Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``split``,
+    ``laboratory`` (`metaenv.materials.laboratory.Laboratory`: bounds, costs, goals and instruments of one's own).
 
     Version history: v0, first release.
     """

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
+from metaenv.errors import check_count, check_number
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.env import scaled_size
 from metaenv.materials.kinetics import (
@@ -22,9 +23,10 @@ from metaenv.materials.kinetics import (
     grain_um,
     mass_loss,
 )
+from metaenv.materials.laboratory import DEFAULT
 from metaenv.materials.measurement import DRAWS, measure
 from metaenv.materials.rates import INTERMEDIATE, START_GRAIN, TARGET, VOLATILISATION, RateParameters
-from metaenv.materials.recipes import HOLD_H, PARTICLE_UM, TEMPERATURE_K, Recipe, one_step
+from metaenv.materials.recipes import Recipe, one_step
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import least_utility, utility
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from metaenv.materials.render import Result
     from metaenv.policies import Policy
 
+BOUNDS = DEFAULT.bounds
 HEAT, COOL, HOLD, REGRIND, STOP = range(5)
 ACTION_NAMES = ("heat", "cool", "hold", "regrind", "stop")
 HEAT_K, COOL_K = 75.0, 150.0  # change of the set point in one step (chosen)
@@ -95,8 +98,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         max_steps: int = EPISODE_STEPS,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if not 0 <= noise_factor <= 10:
-            raise ValueError(f"expected noise_factor from 0 to 10, got {noise_factor}")
+        check_number("noise_factor", noise_factor, 0, 10)
+        check_count("max_steps", max_steps)
         if max_steps < 2:
             raise ValueError(f"a furnace run has at least two steps, got max_steps={max_steps}")
         super().__init__(
@@ -109,7 +112,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         self.noise_factor = float(noise_factor)
         self.max_steps = max_steps
         # No step takes more than an hour; the ramp is paid for even where the powders were hot for less.
-        ramp_h = (TEMPERATURE_K[1] - ROOM_K) / (60.0 * RAMP_K_PER_MIN)
+        ramp_h = (BOUNDS.temperature_K[1] - ROOM_K) / (60.0 * RAMP_K_PER_MIN)
         self.reward_range = (least_utility(max(max_steps, ramp_h)), 1.0)
         self._state = State(np.zeros((10, num_envs)))
         self._kelvin, self._hottest = np.full(num_envs, ROOM_K), np.full(num_envs, ROOM_K)
@@ -175,15 +178,15 @@ class FurnaceControlVectorEnv(BatchedEnv):
                 kelvin, hours, um = self._hottest[row], self._hours[row], self._particle[row]
                 done = f"up to {kelvin:.0f} K, {hours:.1f} h, powders of {um:.2f} um"
                 seen = self._seen[[*range(PHASES.start, PHASES.stop), GRAIN, 4, READING], row]
-                self._results[row].append(Result(done, seen, float(self._score[row]), np.array(self._trace[row])))
+                self._results[row].append(Result(done, seen, float(self._score[row]), trace=np.array(self._trace[row])))
 
     def _allowed(self, rows: Rows) -> Bools:
         """(m, 5): heat below 1800 K, cool above room temperature, regrind when cold, stop once fired."""
         kelvin = self._kelvin[rows]
         allowed = np.ones((len(kelvin), len(ACTION_NAMES)), bool)
-        allowed[:, HEAT] = kelvin < TEMPERATURE_K[1]
+        allowed[:, HEAT] = kelvin < BOUNDS.temperature_K[1]
         allowed[:, COOL] = kelvin > ROOM_K
-        allowed[:, REGRIND] = (kelvin <= HANDLED_K) & (self._particle[rows] > PARTICLE_UM[0])
+        allowed[:, REGRIND] = (kelvin <= HANDLED_K) & (self._particle[rows] > BOUNDS.particle_um[0])
         allowed[:, STOP] = self._hottest[rows] >= FIRED_K
         return allowed
 
@@ -193,7 +196,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
     def _heat(self, rows: Rows, action: NDArray[Any]) -> None:
         """Drive the furnaces for a step and let the samples react."""
         before = self._kelvin[rows]
-        after = np.minimum(np.maximum(before + CHANGE_K[action], ROOM_K), TEMPERATURE_K[1])
+        after = np.minimum(np.maximum(before + CHANGE_K[action], ROOM_K), BOUNDS.temperature_K[1])
         hours = np.abs(after - before) * H_PER_K[action] + HOT_H[action]
         offset = self.tasks.furnace_offset_K[rows]
         state, rates = State(np.ascontiguousarray(self._state.values[:, rows])), self._rates.take(rows)
@@ -208,7 +211,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
     def _regrind(self, index: NDArray[np.intp]) -> None:
         """Halve the particles: grains break with them, contact and evaporation gain."""
         old = self._particle[index]
-        new = np.maximum(0.5 * old, PARTICLE_UM[0])
+        new = np.maximum(0.5 * old, BOUNDS.particle_um[0])
         self._particle[index] = new
         self._seen[3, index] = scaled_size(new)
         gain = np.log(old / new)
@@ -228,8 +231,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         kelvin = self._kelvin[rows] + TEMPERATURE_NOISE_K * normal[:, 0]
         lost = np.minimum(np.maximum(self._loss(rows) + BALANCE_NOISE * normal[:, 1], -1.0), 1.0)
         seen = self._seen
-        seen[1, rows] = np.minimum(np.maximum((kelvin - ROOM_K) / (TEMPERATURE_K[1] - ROOM_K), 0.0), 1.0)
-        seen[2, rows] = np.minimum(np.log1p(self._hours[rows]) / np.log1p(HOLD_H[1]), 1.0)
+        seen[1, rows] = np.minimum(np.maximum((kelvin - ROOM_K) / (BOUNDS.temperature_K[1] - ROOM_K), 0.0), 1.0)
+        seen[2, rows] = np.minimum(np.log1p(self._hours[rows]) / np.log1p(BOUNDS.hold_h[1]), 1.0)
         seen[5, rows] = lost - seen[4, rows]
         seen[4, rows] = lost
         seen[6, rows] = self._steps[rows] / self.max_steps

@@ -35,7 +35,7 @@ from metaenv.materials.rates import (
     rate_parameters,
     reaction_K,
 )
-from metaenv.materials.recipes import Recipe
+from metaenv.materials.recipes import Recipe, check_physical
 from metaenv.materials.schedule import (
     CROSSING,
     DEFAULT_SUBSTEPS,
@@ -152,8 +152,10 @@ def simulate(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS)
         substeps: of a one-step schedule; `metaenv.materials.convergence` says what they buy.
 
     Raises:
-        ValueError: numbers of tasks and recipes that differ, fewer than 6 substeps, or a set point of 500 K or less.
+        ValueError: numbers of tasks and recipes that differ, fewer than 6 substeps, a set point of 500 K or less, or a
+            number of a recipe that means nothing.
     """
+    check_physical(recipe)
     c = rate_parameters(tasks, recipe)
     n = len(c)
     final, growth = np.empty((7, n)), np.empty(n)

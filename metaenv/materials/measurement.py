@@ -7,15 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaenv.materials.kinetics import Outcome
+from metaenv.materials.laboratory import DEFAULT, Laboratory
 from metaenv.materials.recipes import Recipe
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats
 
-FRACTION_NOISE = 0.015  # absolute, of a refined phase fraction (chosen; Rietveld round robins report 1-3 %)
-DETECTION_LIMIT = 0.02  # a phase below this share is not seen (chosen, usual for laboratory diffractometers)
-SIZE_NOISE = 0.10  # of the logarithm of a grain size read from micrographs (chosen)
-MASS_NOISE = 0.002  # absolute, of the relative mass loss (chosen)
 DRAWS = 7  # standard normal numbers that one measurement takes
 
 
@@ -37,7 +34,12 @@ class Measurement:
 
 
 def measure(
-    tasks: TaskBatch, recipe: Recipe, outcome: Outcome, normal: Floats, noise_factor: float = 1.0
+    tasks: TaskBatch,
+    recipe: Recipe,
+    outcome: Outcome,
+    normal: Floats,
+    noise_factor: float = 1.0,
+    laboratory: Laboratory = DEFAULT,
 ) -> Measurement:
     """Measure ``n`` outcomes.
 
@@ -47,14 +49,18 @@ def measure(
         outcome: what came of it.
         normal: (n, 7) standard normal numbers.
         noise_factor: factor on all noise; the bias is the task's own.
+        laboratory: whose instruments and costs. What it has no instrument for is measured all the same, for the
+            reading; the environment does not show it.
     """
+    limit, (xrd, sem, balance) = laboratory.instruments.detection_limit, laboratory.instruments.noise
     seen = outcome.phase_fractions * np.exp(tasks.phase_bias)
-    seen = seen / _total(seen) + noise_factor * FRACTION_NOISE * normal[:, :5]
-    seen = np.where(seen < DETECTION_LIMIT, 0.0, seen)
-    phases = seen / np.maximum(_total(seen), DETECTION_LIMIT)
-    grain = outcome.grain_um * np.exp(noise_factor * SIZE_NOISE * normal[:, 5])
-    mass_loss = outcome.mass_loss + noise_factor * MASS_NOISE * normal[:, 6]
-    return Measurement(phases, grain, mass_loss, utility(phases[:, 3], grain, tasks.goal_um, recipe))
+    seen = seen / _total(seen) + noise_factor * xrd * normal[:, :5]
+    seen = np.where(seen < limit, 0.0, seen)
+    phases = seen / np.maximum(_total(seen), limit)
+    grain = outcome.grain_um * np.exp(noise_factor * sem * normal[:, 5])
+    mass_loss = outcome.mass_loss + noise_factor * balance * normal[:, 6]
+    reading = utility(phases[:, 3], grain, tasks.goal_um, recipe, laboratory)
+    return Measurement(phases, grain, mass_loss, reading)
 
 
 def _total(fractions: Floats) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.materials.kinetics import simulate
+from metaenv.materials.laboratory import DEFAULT, Laboratory
 from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, from_action, to_action
 from metaenv.materials.schedule import DEFAULT_SUBSTEPS
 from metaenv.materials.utility import utility
@@ -40,13 +41,15 @@ class Search:
 SEARCHES: dict[Variant, Search] = {"default": Search(), "full": Search(2048, 8, 20, 36)}
 
 
-def true_utility(tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
+def true_utility(
+    tasks: TaskBatch, recipe: Recipe, substeps: int = DEFAULT_SUBSTEPS, laboratory: Laboratory = DEFAULT
+) -> Floats:
     """(n,) worth of each recipe made from its task's material, without noise."""
     outcome = simulate(tasks, recipe, substeps)
-    return utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe)
+    return utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe, laboratory)
 
 
-def utility_table(tasks: TaskBatch, actions: Floats, variant: Variant, substeps: int = DEFAULT_SUBSTEPS) -> Floats:
+def utility_table(tasks: TaskBatch, actions: Floats, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:
     """(n, m) true utility of ``actions`` (n, m, d), or of the same ones (m, d) for every task."""
     shared = actions.ndim == 2
     m = actions.shape[-2]
@@ -55,8 +58,8 @@ def utility_table(tasks: TaskBatch, actions: Floats, variant: Variant, substeps:
     for start in range(0, len(tasks), block):
         part = tasks.take(np.arange(start, min(start + block, len(tasks))))
         tried = np.tile(actions, (len(part), 1)) if shared else actions[start : start + block]
-        recipe = from_action(tried.reshape(len(part) * m, -1), variant)
-        table[start : start + block] = true_utility(part.repeated(m), recipe, substeps).reshape(-1, m)
+        recipe = from_action(tried.reshape(len(part) * m, -1), variant, laboratory)
+        table[start : start + block] = true_utility(part.repeated(m), recipe, laboratory=laboratory).reshape(-1, m)
     return table
 
 
@@ -74,7 +77,11 @@ def even_cover(n: int, dim: int, rng: np.random.Generator) -> Floats:
 
 
 def oracle(
-    tasks: TaskBatch, seed: int | np.random.Generator, variant: Variant = "default", search: Search | None = None
+    tasks: TaskBatch,
+    seed: int | np.random.Generator,
+    variant: Variant = "default",
+    search: Search | None = None,
+    laboratory: Laboratory = DEFAULT,
 ) -> tuple[Floats, Floats]:
     """The best recipe found for each task by a policy who knows it.
 
@@ -83,31 +90,33 @@ def oracle(
         seed: of the search.
         variant: which actions.
         search: how hard to look; by default what `SEARCHES` says for the variant.
+        laboratory: whose recipes, and at whose costs.
 
     Returns:
         Best true utility (n,) and the action that has it (n, d).
     """
     rng = np.random.default_rng(seed)
     search = search or SEARCHES[variant]
-    at, value = _first_chains(tasks, variant, search, rng)
+    at, value = _first_chains(tasks, variant, search, rng, laboratory)
     for width in np.geomspace(search.widest, search.narrowest, search.rounds):
-        at, value = _improve(tasks, at, value, width, search.proposals, variant, rng)
+        at, value = _improve(tasks, at, value, width, search.proposals, variant, rng, laboratory)
     rows, best = np.arange(len(tasks)), np.argmax(value, axis=1)
     return value[rows, best], at[rows, best]
 
 
 def _first_chains(
-    tasks: TaskBatch, variant: Variant, search: Search, rng: np.random.Generator
+    tasks: TaskBatch, variant: Variant, search: Search, rng: np.random.Generator, laboratory: Laboratory
 ) -> tuple[Floats, Floats]:
     """The best points of an even cover; in the full variant also the best recipe of the default variant."""
     cover = even_cover(search.cover, ACTION_DIM[variant], rng)
-    values = utility_table(tasks, cover, variant)
+    values = utility_table(tasks, cover, variant, laboratory)
     first = np.argsort(-values, axis=1, kind="stable")[:, : search.chains]
     at, value = cover[first], np.take_along_axis(values, first, axis=1)
     if variant == "default":
         return at, value
-    best, simple = oracle(tasks, rng, "default")
-    as_full = to_action(from_action(simple), variant)
+    best, simple = oracle(tasks, rng, "default", laboratory=laboratory)
+    in_air = from_action(simple, laboratory=laboratory)
+    as_full = to_action(in_air, variant, laboratory)
     return np.concatenate([at, as_full[:, None]], axis=1), np.concatenate([value, best[:, None]], axis=1)
 
 
@@ -119,6 +128,7 @@ def _improve(
     proposals: int,
     variant: Variant,
     rng: np.random.Generator,
+    laboratory: Laboratory,
 ) -> tuple[Floats, Floats]:
     """Each chain moves to the best of its proposals if that is better than where it is."""
     n, chains, dim = at.shape
@@ -126,7 +136,7 @@ def _improve(
     # Some proposals change few coordinates, which is what narrow ridges need.
     step *= rng.random(step.shape) < 0.6
     tried = np.clip(at[:, :, None] + step, -1.0, 1.0)
-    table = utility_table(tasks, tried.reshape(n, chains * proposals, dim), variant)
+    table = utility_table(tasks, tried.reshape(n, chains * proposals, dim), variant, laboratory)
     table = table.reshape(n, chains, proposals)
     pick = np.argmax(table, axis=2)[..., None]
     new_value = np.take_along_axis(table, pick, axis=2)[..., 0]

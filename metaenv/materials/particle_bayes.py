@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.materials.env import LAYOUT, PHASES_SEEN, SIZE_SCALE
+from metaenv.materials.env import LAYOUT, LAYOUT_OF_SOME, PHASES_SEEN, SIZE_SCALE
 from metaenv.materials.kinetics import simulate
+from metaenv.materials.laboratory import DEFAULT, Laboratory
 from metaenv.materials.oracle import even_cover
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
-from metaenv.materials.utility import ANY_GRAIN, GRAIN_TOLERANCE, costs
+from metaenv.materials.utility import costs
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
 from metaenv.vector import Observations
@@ -53,32 +54,40 @@ class Table:
 
 
 @lru_cache(maxsize=2)
-def table(variant: Variant = "default") -> Table:
-    """Simulate the table, about 15 seconds for each variant."""
+def table(variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Table:
+    """Simulate the table, about 15 seconds for each variant and laboratory."""
     rng = np.random.default_rng(SEED)
-    tasks = SolidStateDistribution(variant).sample(PARTICLES, "train", rng)
+    tasks = SolidStateDistribution(variant, laboratory).sample(PARTICLES, "train", rng)
     actions = even_cover(RECIPES, ACTION_DIM[variant], rng)
+    recipes = from_action(actions, variant, laboratory)
     shown = np.empty((PARTICLES, RECIPES, 5), np.float32)
     target = np.empty((PARTICLES, RECIPES), np.float32)
     log_grain = np.empty_like(target)
     for p in range(PARTICLES):
         one = tasks.take(np.array([p])).repeated(RECIPES)
-        outcome = simulate(one, from_action(actions, variant))
+        outcome = simulate(one, recipes)
         biased = outcome.phase_fractions * np.exp(one.phase_bias)
         shown[p] = biased / biased.sum(axis=1, keepdims=True)
         target[p], log_grain[p] = outcome.target_fraction, np.log(outcome.grain_um)
-    return Table(variant, actions, costs(from_action(actions, variant)), shown, target, log_grain)
+    return Table(variant, actions, costs(recipes, laboratory), shown, target, log_grain)
 
 
 class ParticleBayes:
-    """Expected improvement under reweighted training materials; for the feedback ``"phases"``."""
+    """Expected improvement under reweighted training materials; for the feedback ``"phases"``.
 
-    def __init__(self, variant: Variant = "default") -> None:
+    It learns from what the laboratory's instruments show, and needs XRD or SEM.
+    """
+
+    def __init__(self, variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> None:
         self._variant: Variant = variant
+        self._laboratory, self._missing = laboratory, laboratory.instruments.missing
+        if {"XRD", "SEM"} <= set(self._missing):
+            raise ValueError("expected a laboratory with XRD or SEM, got one with neither: there is nothing to weigh")
+        self._width = LAYOUT_OF_SOME.width if self._missing else LAYOUT.width
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """Begin with all particles alike."""
-        self._table = table(self._variant)
+        self._table = table(self._variant, self._laboratory)
         self._n = env.num_envs
         self._log_weight = np.zeros((self._n, PARTICLES))
         self._best = np.full(self._n, -np.inf)
@@ -87,7 +96,7 @@ class ParticleBayes:
     def act(self, observation: Observations) -> NDArray[Any]:
         """Learn from the report in the observation and choose the next recipe of each campaign."""
         if self._last is not None:
-            self._learn(observation[:, LAYOUT.width : 2 * LAYOUT.width])
+            self._learn(observation[:, self._width : 2 * self._width])
         log_goal = SIZE_SCALE * observation[:, 0].astype(np.float64)
         self._last = np.array([self._choose(i, log_goal[i]) for i in range(self._n)])
         return self._table.actions[self._last]
@@ -100,15 +109,19 @@ class ParticleBayes:
         assert self._last is not None
         shown, grain = self._table.shown[:, self._last], self._table.log_grain[:, self._last]  # (P, n, 5), (P, n)
         seen_grain = SIZE_SCALE * report[:, LAYOUT.column("grain size")]
-        misfit = np.square((shown - report[:, PHASES_SEEN]) / PHASE_SPREAD).sum(axis=2)
-        misfit += np.square((grain - seen_grain) / SIZE_SPREAD)
+        misfit = np.zeros(grain.shape)
+        if "XRD" not in self._missing:
+            misfit = np.square((shown - report[:, PHASES_SEEN]) / PHASE_SPREAD).sum(axis=2)
+        if "SEM" not in self._missing:
+            misfit += np.square((grain - seen_grain) / SIZE_SPREAD)
         self._log_weight -= 0.5 * misfit.T
 
     def _choose(self, i: int, log_goal: float) -> int:
         heaviest = np.argpartition(-self._log_weight[i], HEAVIEST)[:HEAVIEST] if self._last is not None else slice(None)
         weight = np.exp(self._log_weight[i, heaviest] - self._log_weight[i].max())
-        miss = (self._table.log_grain[heaviest] - log_goal) / GRAIN_TOLERANCE
-        fit = ANY_GRAIN + (1 - ANY_GRAIN) * np.exp(-0.5 * np.square(miss))
+        c = self._laboratory.costs
+        miss = (self._table.log_grain[heaviest] - log_goal) / c.grain_tolerance
+        fit = c.any_grain + (1 - c.any_grain) * np.exp(-0.5 * np.square(miss))
         utility = self._table.target[heaviest] * fit - self._table.costs
         gain = np.maximum(utility - max(self._best[i], 0.0), 0.0)
         return int(np.argmax(weight @ gain))

@@ -1,8 +1,6 @@
 """Recipes of a solid-state synthesis in physical units, and their map to and from actions in [-1, 1].
 
-Bounds follow recipes that people have published (30,031 text-mined solid-state syntheses, the 2020 release of the data
-of Kononova et al. 2019, Scientific Data 6, 203): heating temperature P5-P95 873-1823 K, time at that temperature P1-P99
-0.34-120 h, two heating steps in 32 % of them.
+A `metaenv.materials.laboratory.Laboratory` says which recipes there are.
 """
 
 from __future__ import annotations
@@ -13,23 +11,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory, Range
 from metaenv.typing import Floats, Rows
 
 Variant = Literal["default", "full"]
 """``"default"``: one heating step of the carbonate in air. ``"full"``: all of a `Recipe`."""
 
-TEMPERATURE_K = (700.0, 1800.0)  # furnace set point; text-mined P5-P95, rounded
-HOLD_H = (0.33, 100.0)  # at the set point, logarithmic; text-mined P1-P99, rounded
-RAMP_K_PER_MIN = (1.0, 20.0)  # logarithmic; what a box furnace does (chosen)
-EXCESS_A = (-0.10, 0.30)  # of the volatile oxide A over stoichiometry (chosen)
-PARTICLE_UM = (0.1, 5.0)  # particle size after milling, logarithmic; planetary to hand milling (chosen)
-LOG10_PCO2_BAR = (-5.0, 0.0)  # from scrubbed gas to pure CO2 at ambient pressure
 AIR_LOG10_PCO2_BAR = float(np.log10(400e-6))  # 400 ppm of CO2
 PRECURSORS = ("carbonate", "nitrate", "oxide")
 
 DEFAULT_ACTIONS = ("temperature", "hold", "ramp", "excess A", "particle size")
 FULL_ACTIONS = (*DEFAULT_ACTIONS, "second temperature", "second hold", "log pCO2", *PRECURSORS)
 ACTION_NAMES: dict[Variant, tuple[str, ...]] = {"default": DEFAULT_ACTIONS, "full": FULL_ACTIONS}
+ROUNDING = 1e-6  # beyond [-1, 1], of actions in single precision
 ACTION_DIM: dict[Variant, int] = {variant: len(names) for variant, names in ACTION_NAMES.items()}
 
 
@@ -71,68 +65,129 @@ class Recipe:
 def one_step(
     temperature_K: Any, hold_h: Any, ramp_K_per_min: Any = 5.0, excess_a: Any = 0.0, particle_um: Any = 1.0
 ) -> Recipe:
-    """Recipes with one heating step of the carbonate in air; numbers or arrays (n,), broadcast together."""
+    """Recipes with one heating step of the carbonate in air; broadcast together.
+
+    Each argument is a number, an array (n,) or text with a unit: ``one_step("950 C", "6 h", "300 K/h", "10 %")``.
+
+    Raises:
+        ValueError: a number that no furnace or mill can be set to, or an unknown unit.
+    """
     given = (temperature_K, hold_h, ramp_K_per_min, excess_a, particle_um)
-    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, np.float64)) for x in given))
-    return _in_air(*(np.ascontiguousarray(x) for x in columns))
+    read = (q.read(x) if isinstance(x, str) else x for q, x in zip(QUANTITIES.values(), given, strict=False))
+    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, np.float64)) for x in read))
+    recipe = _in_air(*(np.ascontiguousarray(x) for x in columns))
+    check_physical(recipe)
+    return recipe
 
 
-def from_action(action: NDArray[Any], variant: Variant = "default") -> Recipe:
-    """Recipes for actions in [-1, 1]; numbers outside are clipped.
+LEAST = {
+    "temperature_K": 0.0,
+    "hold_h": 0.0,
+    "ramp_K_per_min": 1e-6,
+    "excess_a": -0.999,
+    "particle_um": 1e-6,
+    "second_temperature_K": 0.0,
+    "second_hold_h": 0.0,
+    "log10_pco2_bar": -300.0,
+}
+"""Below these numbers a recipe has no meaning, whatever the laboratory."""
+MOST = 1e6
+
+
+def check_physical(recipe: Recipe) -> None:
+    """Raise ValueError unless the numbers of a recipe mean something: finite, no negative times or sizes."""
+    for name, least in LEAST.items():
+        values = getattr(recipe, name)
+        if len(values) and not (values.min() >= least and values.max() <= MOST):
+            row = int(np.argmin((values >= least) & (values <= MOST)))
+            quantity = QUANTITIES[name.removeprefix("second_")]
+            number = "number" if least < -1 else "number above 0" if 0 < least else f"number of at least {least:g}"
+            raise ValueError(
+                f"{name.removesuffix('_K').removesuffix('_h')} of recipe {row}: expected a finite {number}"
+                f"{f' {quantity.unit}' if quantity.unit else ''}, got {values[row]:g}"
+            )
+
+
+def from_action(action: NDArray[Any], variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Recipe:
+    """Recipes for actions in [-1, 1], which cover the bounds of the laboratory.
 
     Args:
         action: (n, 5) in the default variant, (n, 11) in the full variant; `ACTION_NAMES` says which is which. In the
             full variant a negative "second hold" means no second step, and the largest of the last three coordinates
             chooses the precursor.
         variant: which.
+        laboratory: whose bounds.
 
     Raises:
-        ValueError: an action of another width.
+        ValueError: an action of another width, or with a number outside [-1, 1].
     """
     action = np.asarray(action, np.float64)
     if action.ndim != 2 or action.shape[1] != ACTION_DIM[variant]:
         raise ValueError(f"the {variant!r} variant takes actions (n, {ACTION_DIM[variant]}), got shape {action.shape}")
+    if action.size and not (action.min() >= -1.0 - ROUNDING and action.max() <= 1.0 + ROUNDING):
+        row, k = np.argwhere(~(np.abs(action) <= 1.0 + ROUNDING))[0]
+        name = ACTION_NAMES[variant][k]
+        raise ValueError(
+            f"{name} of action {row}: expected a number from -1 to 1, got {action[row, k]:g}; for {name} in its own "
+            "unit make a recipe, and use to_action"
+        )
     unit = np.ascontiguousarray(0.5 * (1.0 + np.clip(action, -1.0, 1.0)).T)
+    b = laboratory.bounds
     first = (
-        _linear(unit[0], TEMPERATURE_K),
-        _log(unit[1], HOLD_H),
-        _log(unit[2], RAMP_K_PER_MIN),
-        _linear(unit[3], EXCESS_A),
-        _log(unit[4], PARTICLE_UM),
+        _linear(unit[0], b.temperature_K),
+        _log(unit[1], b.hold_h),
+        _log(unit[2], b.ramp_K_per_min),
+        _linear(unit[3], b.excess_a),
+        _log(unit[4], b.particle_um),
     )
     if variant == "default":
         return _in_air(*first)
     two = unit[6] >= 0.5
     return Recipe(
         *first,
-        second_temperature_K=np.where(two, _linear(unit[5], TEMPERATURE_K), first[0]),
-        second_hold_h=np.where(two, _log(np.maximum(2.0 * unit[6] - 1.0, 0.0), HOLD_H), 0.0),
-        log10_pco2_bar=_linear(unit[7], LOG10_PCO2_BAR),
+        second_temperature_K=np.where(two, _linear(unit[5], b.temperature_K), first[0]),
+        second_hold_h=np.where(two, _log(np.maximum(2.0 * unit[6] - 1.0, 0.0), b.hold_h), 0.0),
+        log10_pco2_bar=_linear(unit[7], b.log10_pco2_bar),
         precursor=np.argmax(unit[8:], axis=0),
     )
 
 
-def to_action(recipe: Recipe, variant: Variant = "default") -> Floats:
-    """Actions (n, 5) or (n, 11) that make these recipes: the inverse of `from_action`, clipped to [-1, 1].
+def to_action(recipe: Recipe, variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Floats:
+    """Actions (n, 5) or (n, 11) that make these recipes: the inverse of `from_action`.
 
-    The default variant cannot say a second step, a gas or a precursor and leaves them out.
+    Raises:
+        ValueError: a recipe out of the laboratory's bounds, or with a second step, gas or precursor that the default
+            variant cannot say. The message names the field, the bound and the unit.
     """
+    b, inside = laboratory.bounds, laboratory.inside
     unit = [
-        _linear_unit(recipe.temperature_K, TEMPERATURE_K),
-        _log_unit(recipe.hold_h, HOLD_H),
-        _log_unit(recipe.ramp_K_per_min, RAMP_K_PER_MIN),
-        _linear_unit(recipe.excess_a, EXCESS_A),
-        _log_unit(recipe.particle_um, PARTICLE_UM),
+        _linear_unit(inside("temperature_K", recipe.temperature_K), b.temperature_K),
+        _log_unit(inside("hold_h", recipe.hold_h), b.hold_h),
+        _log_unit(inside("ramp_K_per_min", recipe.ramp_K_per_min), b.ramp_K_per_min),
+        _linear_unit(inside("excess_a", recipe.excess_a), b.excess_a),
+        _log_unit(inside("particle_um", recipe.particle_um), b.particle_um),
     ]
+    two = recipe.second_hold_h != 0
     if variant == "full":
-        two = recipe.second_hold_h > 0
-        second = 0.5 + 0.5 * _log_unit(np.where(two, recipe.second_hold_h, HOLD_H[0]), HOLD_H)
+        second_h = inside("second_hold_h", np.where(two, recipe.second_hold_h, b.hold_h[0]))
+        second_K = np.where(two, recipe.second_temperature_K, recipe.temperature_K)
         unit += [
-            _linear_unit(recipe.second_temperature_K, TEMPERATURE_K),
-            np.where(two, second, 0.25),
-            _linear_unit(recipe.log10_pco2_bar, LOG10_PCO2_BAR),
+            _linear_unit(inside("second_temperature_K", second_K), b.temperature_K),
+            np.where(two, 0.5 + 0.5 * _log_unit(second_h, b.hold_h), 0.25),
+            _linear_unit(inside("log10_pco2_bar", recipe.log10_pco2_bar), b.log10_pco2_bar),
             *np.eye(len(PRECURSORS))[recipe.precursor].T,
         ]
+    else:
+        for what, more in (
+            ("a second step", two),
+            ("another pressure of CO2 than air's", recipe.log10_pco2_bar != AIR_LOG10_PCO2_BAR),
+            ("another precursor than the carbonate", recipe.precursor != 0),
+        ):
+            if more.any():
+                raise ValueError(
+                    f"recipe {int(np.argmax(more))} has {what}, which the default variant cannot make; use "
+                    "variant='full', or leave it out"
+                )
     return np.clip(2.0 * np.stack(unit, axis=1) - 1.0, -1.0, 1.0)
 
 
@@ -151,17 +206,17 @@ def _in_air(temperature_K: Floats, hold_h: Floats, ramp: Floats, excess_a: Float
     )
 
 
-def _linear(unit: Floats, bounds: tuple[float, float]) -> Floats:
+def _linear(unit: Floats, bounds: Range) -> Floats:
     return bounds[0] + (bounds[1] - bounds[0]) * unit
 
 
-def _log(unit: Floats, bounds: tuple[float, float]) -> Floats:
+def _log(unit: Floats, bounds: Range) -> Floats:
     return bounds[0] * np.exp(np.log(bounds[1] / bounds[0]) * unit)
 
 
-def _linear_unit(value: Floats, bounds: tuple[float, float]) -> Floats:
+def _linear_unit(value: Floats, bounds: Range) -> Floats:
     return (value - bounds[0]) / (bounds[1] - bounds[0])
 
 
-def _log_unit(value: Floats, bounds: tuple[float, float]) -> Floats:
+def _log_unit(value: Floats, bounds: Range) -> Floats:
     return np.log(value / bounds[0]) / np.log(bounds[1] / bounds[0])

@@ -11,32 +11,21 @@ from numpy.typing import NDArray
 from metaenv.actions import listed
 from metaenv.canvas import BLUE, GREEN, GREY, INK, Chart, Pixels
 from metaenv.materials.kinetics import PHASES
-from metaenv.materials.recipes import (
-    ACTION_NAMES,
-    AIR_LOG10_PCO2_BAR,
-    EXCESS_A,
-    HOLD_H,
-    LOG10_PCO2_BAR,
-    PARTICLE_UM,
-    PRECURSORS,
-    RAMP_K_PER_MIN,
-    TEMPERATURE_K,
-    Recipe,
-    Variant,
-)
+from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS, Laboratory
+from metaenv.materials.recipes import ACTION_NAMES, AIR_LOG10_PCO2_BAR, PRECURSORS, Recipe, Variant
 from metaenv.typing import Floats
 
 # Okabe and Ito's colours, one for each of PHASES.
 PHASE_COLOURS = ("#999999", "#56B4E9", "#E69F00", "#009E73", "#D55E00")
 RANGES = {
-    "temperature": (TEMPERATURE_K, "K"),
-    "hold": (HOLD_H, "h, logarithmic"),
-    "ramp": (RAMP_K_PER_MIN, "K/min, logarithmic"),
-    "excess A": (EXCESS_A, "of the stoichiometric amount"),
-    "particle size": (PARTICLE_UM, "um, logarithmic"),
-    "second temperature": (TEMPERATURE_K, "K"),
-    "second hold": (HOLD_H, "h, logarithmic, for numbers above 0, and no second step below"),
-    "log pCO2": (LOG10_PCO2_BAR, "decimal logarithm of the pressure of CO2 in bar"),
+    "temperature": ("temperature_K", "K"),
+    "hold": ("hold_h", "h, logarithmic"),
+    "ramp": ("ramp_K_per_min", "K/min, logarithmic"),
+    "excess A": ("excess_a", "of the stoichiometric amount"),
+    "particle size": ("particle_um", "um, logarithmic"),
+    "second temperature": ("temperature_K", "K"),
+    "second hold": ("hold_h", "h, logarithmic, for numbers above 0, and no second step below"),
+    "log pCO2": ("log10_pco2_bar", "decimal logarithm of the pressure of CO2 in bar"),
 }
 WIDTH, HEIGHT, SHOWN = 920, 500, 20  # pixels; experiments at most
 EARLIER = "#A9B6C4"  # runs
@@ -52,16 +41,22 @@ class Result:
     """(8,) shares of the five phases, grain size as `metaenv.materials.env.scaled_size`, mass loss and reading."""
     score: float
     """The true utility."""
+    instruments: tuple[str, ...] = INSTRUMENTS
+    """Those whose numbers are shown."""
     trace: Floats | None = None
     """(steps + 1, 3) hours, K and mass loss in the course of a furnace run."""
 
     def text(self, hidden: bool) -> str:
         """One line."""
-        shares = [f"{name} {share:.2f}" for name, share in zip(PHASES, self.seen[:5], strict=True) if share > 0]
-        if shares:  # else only the reading is shown
-            shares += [f"grains {micrometres(self.seen[5]):.2f} um", f"mass loss {self.seen[6]:.3f}"]
+        shown: list[str] = []
+        if "XRD" in self.instruments:
+            shown = [f"{name} {share:.2f}" for name, share in zip(PHASES, self.seen[:5], strict=True) if share > 0]
+        if "SEM" in self.instruments:
+            shown.append(f"grains {micrometres(self.seen[5]):.2f} um")
+        if "balance" in self.instruments:
+            shown.append(f"mass loss {self.seen[6]:.3f}")
         true = f", true utility {self.score:.3f}" if hidden else ""
-        return f"{self.done}: {', '.join([*shares, ''])}reading {self.seen[7]:.3f}{true}"
+        return f"{self.done}: {', '.join([*shown, ''])}reading {self.seen[7]:.3f}{true}"
 
 
 def micrometres(scaled: float) -> float:
@@ -85,16 +80,24 @@ def recipe_text(recipe: Recipe, row: int = 0) -> str:
     return text
 
 
-def synthesis_text(goal_um: float, results: Sequence[Result], variant: Variant, hidden: bool) -> str:
+def synthesis_text(
+    goal_um: float, results: Sequence[Result], variant: Variant, hidden: bool, laboratory: Laboratory = DEFAULT
+) -> str:
     """The goal, the experiments on the material so far, and what the numbers of an action mean."""
     chosen = "the precursor, if it is the largest of these three"
     named = (
-        f"{i} {name} " + ("from {0[0]:g} to {0[1]:g} {1}".format(*RANGES[name]) if name in RANGES else chosen)
+        f"{i} {name} " + (_range(name, laboratory) if name in RANGES else chosen)
         for i, name in enumerate(ACTION_NAMES[variant])
     )
     return "\n".join(
         [_results_text(goal_um, results, "experiment", hidden), listed("actions, numbers from -1 to 1", named)]
     )
+
+
+def _range(name: str, laboratory: Laboratory) -> str:
+    field, unit = RANGES[name]
+    low, high = getattr(laboratory.bounds, field)
+    return f"from {low:g} to {high:g} {unit}"
 
 
 def _results_text(goal_um: float, results: Sequence[Result], noun: str, hidden: bool) -> str:
@@ -123,8 +126,10 @@ def synthesis_frame(goal_um: float, results: Sequence[Result], hidden: bool) -> 
         seen = results[k].seen
         canvas.words(580, y, f"{title} experiment, no. {k + 1}: reading {seen[7]:.3f}", 15)
         lines = results[k].done.split(", ")
-        if seen[:5].any():
-            lines.append(f"gave grains of {micrometres(seen[5]):.2f} um, mass loss {seen[6]:.3f}")
+        gave = [f"grains of {micrometres(seen[5]):.2f} um"] if "SEM" in results[k].instruments else []
+        gave += [f"mass loss {seen[6]:.3f}"] if "balance" in results[k].instruments else []
+        if gave:
+            lines.append(f"gave {', '.join(gave)}")
         for i, words in enumerate(lines):
             canvas.words(580, y + 20 + 17 * i, words, 13, GREY)
     return canvas.array()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from metaenv.frozen import FrozenStore
 from metaenv.materials.kinetics import PHASES
+from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory
 from metaenv.materials.oracle import even_cover, oracle, true_utility, utility_table
 from metaenv.materials.rates import GAS_J_MOL_K, GROWTH_ABOVE_K, START_GRAIN
-from metaenv.materials.recipes import ACTION_DIM, TEMPERATURE_K, Recipe, Variant, one_step
+from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, one_step
 from metaenv.parameters import Parameter, ParameterTable, ParameterTask, Ranges
 from metaenv.tasks import (
     FrozenTasks,
@@ -216,12 +218,12 @@ SEEN_RANGES: Ranges = {"onset_target_K": (800.0, 1550.0), "nucleation_J_m2": (0.
 """What the task vector scales to [-1, 1] beyond training's own ranges: those of all splits together."""
 
 
-def draw(unit: Floats, split: str) -> TaskBatch:
+def draw(unit: Floats, split: str, laboratory: Laboratory = DEFAULT) -> TaskBatch:
     """Tasks for points (n, unit_dim) of the unit cube, solvable or not; ``split`` names the ranges.
 
     ``train``, ``validation`` and ``test`` share theirs.
     """
-    columns = PARAMETERS.draw(unit, SPLIT_RANGES.get(split))
+    columns = PARAMETERS.draw(unit, {**SPLIT_RANGES.get(split, {}), **_goal(laboratory)})
     if split == "ood-instrument":
         columns["phase_bias"] = 2.0 * columns["phase_bias"]
         columns["furnace_offset_K"] = np.copysign(LARGEST_OFFSET_K, columns["furnace_offset_K"])
@@ -241,37 +243,42 @@ MOST_TELLING_FIRST = (1, 3, 5, 4, 0, 2)  # rows of `SCREENED`; the order changes
 FEW = 128  # tasks for which calls cost more than the simulation (measured)
 
 
-def informed_recipes(tasks: TaskBatch) -> Recipe:
+def informed_recipes(tasks: TaskBatch, laboratory: Laboratory = DEFAULT) -> Recipe:
     """``len(SCREENED)`` recipes a task by one who knows it: hot enough for the target, held until the grains fit."""
     above, particle, excess = np.tile(SCREENED, (len(tasks), 1)).T.copy()
     known = tasks.repeated(len(SCREENED))
-    temperature = np.clip(known.onset_target_K + above, *TEMPERATURE_K)
+    temperature = np.clip(known.onset_target_K + above, *laboratory.bounds.temperature_K)
     anchor = known.onset_target_K + GROWTH_ABOVE_K
     m, q = known.growth_exponent, known.energy_growth_kJ_mol * (1e3 / GAS_J_MOL_K)
     missing = np.exp(m * np.log(known.goal_um)) - np.exp(m * np.log(START_GRAIN * particle))
     per_hour = np.exp(m * np.log(known.growth_um) - q * (1.0 / temperature - 1.0 / anchor))
-    return one_step(temperature, np.clip(missing / per_hour, 0.8, 40.0), 7.0, excess, particle)
+    wanted = (temperature, np.clip(missing / per_hour, 0.8, 40.0), 7.0, excess, particle)
+    bounds = (getattr(laboratory.bounds, name) for name in QUANTITIES)
+    return one_step(*(np.clip(x, *ends) for x, ends in zip(wanted, bounds, strict=False)))
 
 
-def solvable(tasks: TaskBatch) -> NDArray[np.bool_]:
+def solvable(tasks: TaskBatch, laboratory: Laboratory = DEFAULT) -> NDArray[np.bool_]:
     """(n,) whether an informed recipe makes the material well enough: a certificate that the task can be solved."""
-    recipe = informed_recipes(tasks)
+    recipe = informed_recipes(tasks, laboratory)
     if len(tasks) < FEW:
-        return np.asarray(_reaches(tasks.repeated(len(SCREENED)), recipe).reshape(len(tasks), -1).any(axis=1))
+        return np.asarray(
+            _reaches(tasks.repeated(len(SCREENED)), recipe, laboratory).reshape(len(tasks), -1).any(axis=1)
+        )
     # One recipe after the other, for the tasks that none has certified yet: half the work.
     found = np.zeros(len(tasks), bool)
     for k in MOST_TELLING_FIRST:
         left = np.flatnonzero(~found)
-        found[left] = _reaches(tasks.take(left), recipe.take(left * len(SCREENED) + k))
+        found[left] = _reaches(tasks.take(left), recipe.take(left * len(SCREENED) + k), laboratory)
     return found
 
 
-def _reaches(tasks: TaskBatch, recipe: Recipe) -> NDArray[np.bool_]:
-    return true_utility(tasks, recipe, SCREEN_SUBSTEPS) >= SOLVABLE + SCREEN_MARGIN
+def _reaches(tasks: TaskBatch, recipe: Recipe, laboratory: Laboratory) -> NDArray[np.bool_]:
+    return true_utility(tasks, recipe, SCREEN_SUBSTEPS, laboratory) >= SOLVABLE + SCREEN_MARGIN
 
 
 # THE DISTRIBUTION
 
+OWN_SEED = 20_250_601  # of the lists of a laboratory of one's own; chosen
 N_RANDOM = 256  # recipes whose mean utility is a task's random score (chosen)
 RANDOM_SEED, ORACLE_SEED = 20_240_501, 20_240_502  # chosen; any fixed pair does
 
@@ -289,51 +296,83 @@ class SolidStateDistribution(TaskDistribution):
     * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions.
 
     Every task, training ones too, passed `solvable`. Tasks do not depend on the variant; references do.
+
+    In a laboratory of one's own all splits are drawn anew, of materials that are solvable there, and their references
+    are computed when they are first asked for, as an evaluation does: a minute or two for the 1,000 of ``test`` on one
+    core, and several in the full variant.
     """
 
     variant: Variant = "default"
     """Which recipes a policy may choose."""
+    laboratory: Laboratory = DEFAULT
+    """Where they are made."""
     task_type: ClassVar[type[Task]] = SolidStateTask
     unit_dim: int = PARAMETERS.unit_dim
     splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""
-        return draw(unit, split)
+        return draw(unit, split, self.laboratory)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) which tasks are `solvable`; all of a frozen list."""
-        return solvable(tasks)
+        return solvable(tasks, self.laboratory)
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
+        if self.laboratory != DEFAULT:
+            return _own_frozen(self, split)
         return STORE.frozen(split, self.variant)
+
+    def members(self, split: str) -> TaskBatch | None:
+        """The tasks of a frozen list; in a laboratory of one's own without their references, which take long."""
+        self.check_split(split)
+        own = self.laboratory != DEFAULT and split != "train"
+        return _own_tasks(self.laboratory, split) if own else super().members(split)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean true utility of 256 fixed random recipes, and the best that `oracle` finds (12 ms a task)."""
-        return Reference(random=random_score(tasks, self.variant), oracle=oracle(tasks, ORACLE_SEED, self.variant)[0])
+        best, _ = oracle(tasks, ORACLE_SEED, self.variant, laboratory=self.laboratory)
+        return Reference(random=random_score(tasks, self.variant, self.laboratory), oracle=best)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Random recipes. ``x``: the action (5 or 11) and the goal size scaled to [-1, 1]; ``y``: true utility."""
         actions = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.variant]))
-        goal = np.broadcast_to(scaled_goal(tasks.goal_um)[:, None, None], (len(tasks), n, 1))
-        y = utility_table(tasks, actions, self.variant)
+        goal = np.broadcast_to(scaled_goal(tasks.goal_um, self.laboratory)[:, None, None], (len(tasks), n, 1))
+        y = utility_table(tasks, actions, self.variant, self.laboratory)
         return Labelled(np.concatenate([actions, goal], axis=2), y, tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 41) what training draws, each scaled to [-1, 1]; beyond training's ranges it is cut at 1."""
-        scaled = PARAMETERS.scaled(tasks, SEEN_RANGES)
+        scaled = PARAMETERS.scaled(tasks, {**SEEN_RANGES, **_goal(self.laboratory)})
         names = sorted(scaled, key=lambda name: name.startswith("phase_bias"))  # the biases come last
         return np.clip(np.stack([scaled[name] for name in names], axis=1), -1.0, 1.0).astype(np.float32)
 
 
-def random_score(tasks: TaskBatch, variant: Variant) -> Floats:
+@lru_cache(maxsize=16)
+def _own_tasks(laboratory: Laboratory, split: str) -> TaskBatch:
+    """The tasks of a split in a laboratory of one's own; they do not depend on the variant."""
+    d, rng = SolidStateDistribution(laboratory=laboratory), np.random.default_rng([OWN_SEED, *split.encode()])
+    return d._accepted(FROZEN_SIZES[split], rng, lambda unit: d.draw(unit, split))
+
+
+@lru_cache(maxsize=8)
+def _own_frozen(distribution: SolidStateDistribution, split: str) -> FrozenTasks:
+    tasks = _own_tasks(distribution.laboratory, split)
+    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+
+
+def random_score(tasks: TaskBatch, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:
     """(n,) mean true utility of the same 256 random recipes for every task."""
     recipes = even_cover(N_RANDOM, ACTION_DIM[variant], np.random.default_rng(RANDOM_SEED))
-    return utility_table(tasks, recipes, variant).mean(axis=1)
+    return utility_table(tasks, recipes, variant, laboratory).mean(axis=1)
 
 
-def scaled_goal(goal_um: Floats) -> Floats:
-    """The goal size, from 0.5-8 um logarithmically to [-1, 1]: how policies see it."""
-    goal = PARAMETERS.parameters["goal_um"]
-    return goal.scaled(goal_um, (goal.low, goal.high))
+def scaled_goal(goal_um: Floats, laboratory: Laboratory = DEFAULT) -> Floats:
+    """The goal size, from the laboratory's range (0.5-8 um) logarithmically to [-1, 1]: how learners see it."""
+    return PARAMETERS.parameters["goal_um"].scaled(goal_um, laboratory.goal)
+
+
+def _goal(laboratory: Laboratory) -> Ranges:
+    """The range that the goals are drawn from, where it is not the tasks' own."""
+    return {} if laboratory.goal == DEFAULT.goal else {"goal_um": laboratory.goal}

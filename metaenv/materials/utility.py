@@ -4,66 +4,65 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaenv.materials.recipes import PARTICLE_UM, Recipe
+from metaenv.materials.laboratory import DEFAULT, Laboratory
+from metaenv.materials.recipes import Recipe
 from metaenv.materials.schedule import heating_hours
 from metaenv.typing import Floats
 
-ANY_GRAIN = 0.3  # worth of pure target of a wrong grain size (chosen)
-GRAIN_TOLERANCE = 0.6  # standard deviation in ln(G/G*) (chosen)
-TIME_COST = 0.08  # of 100 hours of furnace, logarithmic in the time (chosen)
-LONG_COST, LONG_H = 0.10, 100.0  # of 100 hours, quadratic: the furnace is wanted by others (chosen)
-SHORT_COST, SHORT_H = 0.08, 0.33  # of 20 minutes or less, inverse square: not evenly hot (chosen)
-HEAT_COST, HOT_K = 0.06, 1800.0  # of 1800 K: radiation grows with T^4 (chosen)
-RAMP_COST, FAST_K_PER_MIN = 0.05, 20.0  # of 20 K/min, quadratic: cracked tubes and boats (chosen)
-MILLING_COST, MILLED_UM = 0.02, 0.3  # of 0.3 um, inverse square: wear of the mill in the sample (chosen)
-PATCHY_COST, COARSE_UM = 0.15, 5.0  # of 5 um, quadratic: coarse powders mix badly (chosen)
-PRECURSOR_COST = np.array([0.0, 0.01, 0.01])  # carbonate; nitrate: its fumes; oxide: dearer (chosen)
-SECOND_STEP_COST = 0.01  # of opening the furnace again (chosen)
 
-
-def utility(target_fraction: Floats, grain_um: Floats, goal_um: Floats, recipe: Recipe) -> Floats:
+def utility(
+    target_fraction: Floats, grain_um: Floats, goal_um: Floats, recipe: Recipe, laboratory: Laboratory = DEFAULT
+) -> Floats:
     """(n,) worth of an experiment; at most 1, negative where nothing came of the effort.
 
-    J = w (0.3 + 0.7 exp[-(ln G/G*)^2 / (2 0.6^2)]) - costs
+    J = w (a + (1 - a) exp[-(ln G/G*)^2 / (2 s^2)]) - costs, in the default laboratory with a = 0.3 and s = 0.6
 
     Args:
         target_fraction: (n,) w, share of the target, true or measured.
         grain_um: (n,) G, mean grain size.
         goal_um: (n,) G*, the wanted grain size.
         recipe: what was done.
+        laboratory: whose costs.
     """
-    miss = np.log(grain_um / goal_um) / GRAIN_TOLERANCE
-    fit = ANY_GRAIN + (1.0 - ANY_GRAIN) * np.exp(-0.5 * miss * miss)
-    return target_fraction * fit - costs(recipe)
+    c = laboratory.costs
+    miss = np.log(grain_um / goal_um) / c.grain_tolerance
+    fit = c.any_grain + (1.0 - c.any_grain) * np.exp(-0.5 * miss * miss)
+    return target_fraction * fit - costs(recipe, laboratory)
 
 
-def least_utility(hours: float) -> float:
+def least_utility(hours: float, laboratory: Laboratory = DEFAULT) -> float:
     """No recipe that heats and holds for at most so many hours has a lower utility: each cost is the highest."""
+    c, b = laboratory.costs, laboratory.bounds
     return -float(
-        TIME_COST / np.log1p(LONG_H) * np.log1p(hours)
-        + LONG_COST * (hours / LONG_H) ** 2
-        + (SHORT_COST + HEAT_COST + RAMP_COST)
-        + MILLING_COST * (MILLED_UM / PARTICLE_UM[0]) ** 2
-        + PATCHY_COST * (PARTICLE_UM[1] / COARSE_UM) ** 2
-        + PRECURSOR_COST.max()
-        + SECOND_STEP_COST
+        c.time / np.log1p(c.long_h) * np.log1p(hours)
+        + c.long * (hours / c.long_h) ** 2
+        + (
+            c.short
+            + c.heat * (b.temperature_K[1] / c.hot_K) ** 4
+            + c.ramp * (b.ramp_K_per_min[1] / c.fast_K_per_min) ** 2
+        )
+        + c.milling * (c.milled_um / b.particle_um[0]) ** 2
+        + c.patchy * (b.particle_um[1] / c.coarse_um) ** 2
+        + c.precursor.max()
+        + c.second_step
     )
 
 
-def costs(recipe: Recipe) -> Floats:
+def costs(recipe: Recipe, laboratory: Laboratory = DEFAULT) -> Floats:
     """(n,) what the recipe costs, in units of perfect target."""
+    c = laboratory.costs
     hours, hottest = heating_hours(recipe), np.maximum(recipe.temperature_K, recipe.second_temperature_K)
-    hold_h = np.maximum(recipe.hold_h + recipe.second_hold_h, SHORT_H)
+    hold_h = np.maximum(recipe.hold_h + recipe.second_hold_h, c.short_h)
     return (
-        TIME_COST / np.log1p(LONG_H) * np.log1p(hours)
-        + LONG_COST * _square(hours / LONG_H)
-        + SHORT_COST * _square(SHORT_H / hold_h)
-        + HEAT_COST * _square(_square(hottest / HOT_K))
-        + RAMP_COST * _square(recipe.ramp_K_per_min / FAST_K_PER_MIN)
-        + MILLING_COST * _square(MILLED_UM / recipe.particle_um)
-        + PATCHY_COST * _square(recipe.particle_um / COARSE_UM)
-        + PRECURSOR_COST[recipe.precursor]
-        + np.where(recipe.second_hold_h > 0, SECOND_STEP_COST, 0.0)
+        c.time / np.log1p(c.long_h) * np.log1p(hours)
+        + c.long * _square(hours / c.long_h)
+        + c.short * _square(c.short_h / hold_h)
+        + c.heat * _square(_square(hottest / c.hot_K))
+        + c.ramp * _square(recipe.ramp_K_per_min / c.fast_K_per_min)
+        + c.milling * _square(c.milled_um / recipe.particle_um)
+        + c.patchy * _square(recipe.particle_um / c.coarse_um)
+        + c.precursor[recipe.precursor]
+        + np.where(recipe.second_hold_h > 0, c.second_step, 0.0)
     )
 
 

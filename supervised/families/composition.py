@@ -20,7 +20,7 @@ from metaenv.supervised.families.compounds import SPLITS, CompoundProperties
 from metaenv.supervised.families.elements import PROPERTIES
 from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.supervised.families.formulas import FEATURES, describe
-from metaenv.supervised.families.property_tables import By, Paths, Table, are_classes, divided, read_properties
+from metaenv.supervised.families.property_tables import By, Paths, Table, divided, read_properties
 from metaenv.tasks import TaskSampler
 
 if TYPE_CHECKING:
@@ -43,14 +43,17 @@ class MaterialProperties(Family):
     ``ood-element`` has elements that the other splits never show. Where systems are divided and enough of a table
     would be left, real ones have it, too.
 
-    Classes are those of the table, told apart over all chemical systems of a split. Numbers make two classes: above or
-    below the median, of a simulated task's samples or of the table's training split.
+    Classes are those of the table, words or codes such as 0, 1, 2, told apart over all chemical systems of a split.
+    Other numbers make two classes: above or below the median, of a simulated task's samples or of the table's training
+    split. What is measured several times counts once, with its mean or most frequent class. `notes` say what was
+    assumed of a file and left out of it.
 
     Args:
         path: CSV files with a header. None simulates.
         by: what a task is.
         formula: name of the column of formulas; see `formulas.parse_formula`.
-        target: names of the columns of properties; all others by default. Empty cells are left out.
+        target: names of the columns of properties; by default all of numbers (else of words) but those that tell
+            rows apart, such as "id". Empty cells are left out.
         least: with a file, compositions that a chemical system must have to be a task, and a split to be one.
 
     Raises:
@@ -82,11 +85,13 @@ class MaterialProperties(Family):
             raise ValueError(f"expected by='property' or by='system', got {by!r}")
         self.by: By = by
         self._parts: dict[str, Table] | None = None
+        self.notes: tuple[str, ...] = ()
+        """What was assumed of the files, and left out of them."""
         if path is not None:
             table = read_properties(path, formula, target)
             self._parts = divided(table, by, least)
             self.splits = tuple(self._parts)
-            self._classes = are_classes(table.numbers)
+            self._classes, self.notes = table.classes, table.notes
             if self._classes:
                 self.kinds = ("classification",) if table.numbers is None else ("classification", "regression")
             self.ways = min(Family.ways, max(2, len(np.unique(table.y)))) if self._classes else 2

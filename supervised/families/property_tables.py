@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.supervised.data.tables import Cell, is_numbering, numbers_of, read_sheet
 from metaenv.supervised.families.elements import SYMBOLS
 from metaenv.supervised.families.family import SHARES
-from metaenv.supervised.families.formulas import fractions, parse_formula
+from metaenv.supervised.families.formulas import divided_by_stops, fractions, parse_formula
 from metaenv.typing import Floats
 
 By = Literal["property", "system"]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 SEED = 22  # of the division of real tables (chosen)
-MOST_CLASSES = 10  # whole numbers with at most so many values are classes (chosen)
+MOST_CLASSES = 10  # codes such as 0, 1, 2 with at most so many values are classes (chosen)
+NO_PROPERTY = re.compile(r"(?:.*[ _-])?(?:id|index|nr|no|doi|reference|ref)\.?|unnamed: \d+", re.IGNORECASE)
+"""Names of columns that tell rows apart."""
 HELD_OUT_SHARE = 0.15  # of the rows, at most, that contain an element which is held out (chosen)
 DIGITS = 6  # of an atomic fraction, beyond which two compositions are the same (chosen)
 
@@ -30,9 +33,11 @@ class Table:
     """Compositions and what was measured of them: a row for each composition and property."""
 
     share: Floats  # (n, 97) atomic fractions
-    y: NDArray[np.str_]  # (n,) as written
+    y: NDArray[np.str_]  # (n,) class, or the number as text
     names: NDArray[np.str_]  # (n,) property
-    numbers: Floats | None  # (n,) the same as numbers; None if they are words
+    numbers: Floats | None  # (n,) mean of what was measured; None for words
+    classes: bool  # whether the values are classes: words, or codes such as 0, 1, 2
+    notes: tuple[str, ...] = ()  # what was assumed of the files and left out of them
 
     def __len__(self) -> int:
         return len(self.y)
@@ -45,7 +50,7 @@ class Table:
     def take(self, rows: NDArray[np.bool_]) -> Table:
         """Some of the rows."""
         numbers = None if self.numbers is None else self.numbers[rows]
-        return Table(self.share[rows], self.y[rows], self.names[rows], numbers)
+        return Table(self.share[rows], self.y[rows], self.names[rows], numbers, self.classes, self.notes)
 
 
 def read_properties(paths: Paths, formula: str = "formula", target: str | Sequence[str] | None = None) -> Table:
@@ -55,81 +60,104 @@ def read_properties(paths: Paths, formula: str = "formula", target: str | Sequen
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     wanted = [target] if isinstance(target, str) else target
-    cells = [cell for file in files for cell in _cells(Path(file), formula, wanted, len(files) > 1)]
-    if not cells:
+    notes: list[str] = []
+    columns = [c for file in files for c in _columns(Path(file), formula, wanted, len(files) > 1, notes)]
+    if wanted is None and len({c.numbers is None for c in columns}) > 1:
+        notes += [f"{c.name}: words among columns of numbers are left out" for c in columns if c.numbers is None]
+        columns = [c for c in columns if c.numbers is not None]
+    if not columns:
         raise ValueError(f"expected formulas with a property in {', '.join(map(str, files))}, found no row of them")
-    share = fractions([c.amounts for c in cells])
-    y, names = np.array([c.value for c in cells]), np.array([c.name for c in cells])
-    return _merged(Table(share, y, names, _as_numbers(cells)))
+    numbers = [c.numbers for c in columns if c.numbers is not None]
+    if 0 < len(numbers) < len(columns):
+        words = ", ".join(c.name for c in columns if c.numbers is None)
+        raise ValueError(f"expected properties that are all numbers or all classes, got words as {words}; choose fewer")
+    share = fractions([amounts for c in columns for amounts in c.amounts])
+    names = np.array([c.name for c in columns for _ in c.amounts])
+    y = np.array([cell.text for c in columns for cell in c.cells])
+    return _merged(share, y, names, np.concatenate(numbers) if numbers else None, notes)
 
 
-class _Cell(NamedTuple):
-    amounts: dict[str, float]
-    value: str
+@dataclass(frozen=True)
+class _Column:
     name: str
-    where: str
+    amounts: list[dict[str, float]]
+    cells: list[Cell]
+    numbers: Floats | None
 
 
-def _cells(path: Path, formula: str, wanted: Sequence[str] | None, several: bool) -> list[_Cell]:
-    if not path.exists():
-        raise FileNotFoundError(f"no table at {path}: expected a .csv file with a column {formula!r} of formulas")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        head = list(reader.fieldnames or ())
-        columns = [c for c in head if c and c != formula] if wanted is None else list(wanted)
-        if missing := [c for c in (formula, *columns) if c not in head]:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(head) or 'no header'}")
-        found: list[_Cell] = []
-        for number, row in enumerate(reader, start=2):
-            where = f"{path}, row {number}"
-            try:
-                amounts = parse_formula(row[formula] or "")
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}; leave the row out") from error
-            for column in columns:
-                value = (row[column] or "").strip()
-                if value:
-                    found.append(_Cell(amounts, value, f"{path.stem} {column}" if several else column, where))
+def _columns(path: Path, formula: str, wanted: Sequence[str] | None, several: bool, notes: list[str]) -> list[_Column]:
+    """The properties of a file, with the cells of each that are not empty."""
+    sheet = read_sheet(path)
+    notes += sheet.notes
+    if missing := [c for c in (formula, *(wanted or ())) if c not in sheet.head]:
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}; it has {', '.join(sheet.head)}; name columns by formula and "
+            "target"
+        )
+    amounts: list[dict[str, float]] = []
+    for cell in sheet.column(formula):
+        try:
+            amounts.append(parse_formula(cell.text))
+        except ValueError as error:
+            raise ValueError(f"{cell.where}: {error}; leave the row out") from error
+    if stops := [cell.text for cell in sheet.column(formula) if divided_by_stops(cell.text)]:
+        notes.append(f"{path}: full stops divide the parts of {len(stops)} formulas such as {stops[0]}")
+    found: list[_Column] = []
+    for column in wanted or [c for c in sheet.head if c != formula]:
+        cells = sheet.column(column)
+        texts = [cell.text for cell in cells]
+        if wanted is None and (NO_PROPERTY.fullmatch(column) or is_numbering(texts)):
+            notes.append(f"{path}: the column {column} tells rows apart and is left out; choose it by target")
+            continue
+        filled = [i for i, text in enumerate(texts) if text]
+        if len(filled) < len(cells):
+            notes.append(f"{path}: {len(cells) - len(filled)} empty cells of {column} are left out")
+        try:
+            numbers, assumed = numbers_of([cells[i] for i in filled], column)
+        except ValueError as error:
+            raise error if wanted else ValueError(f"{error}; or choose other columns by target") from error
+        notes += [f"{path}, {note}" for note in assumed]
+        if filled:
+            name = f"{path.stem} {column}" if several else column
+            found.append(_Column(name, [amounts[i] for i in filled], [cells[i] for i in filled], numbers))
     return found
 
 
-def _as_numbers(cells: list[_Cell]) -> Floats | None:
-    """Values as numbers, None if most are none: then they are classes. One that is none among numbers is refused."""
-    numbers = np.full(len(cells), np.nan)
-    bad: list[_Cell] = []
-    for i, cell in enumerate(cells):
-        try:
-            numbers[i] = float(cell.value)
-        except ValueError:
-            bad.append(cell)
-    if 2 * len(bad) > len(cells):
-        return None
-    if bad or not np.isfinite(numbers).all():
-        cell = bad[0] if bad else cells[int(np.argmin(np.isfinite(numbers)))]
-        raise ValueError(f"{cell.where}: expected a finite number as {cell.name}, got {cell.value!r}; leave it out")
-    return numbers
+def _are_codes(numbers: Floats) -> bool:
+    """Whether numbers may be classes: 0, 1 … or 1, 2 … with none left out, or -1 and 1."""
+    values = np.unique(numbers).tolist()
+    upwards = [values[0] + i for i in range(len(values))]
+    return values == [-1, 1] or (len(values) <= MOST_CLASSES and values[0] in (0, 1) and values == upwards)
 
 
-def are_classes(numbers: Floats | None) -> bool:
-    """Whether values are classes: words, or whole numbers of few different values."""
-    return numbers is None or (len(np.unique(numbers)) <= MOST_CLASSES and bool((numbers % 1 == 0).all()))
-
-
-def _merged(table: Table) -> Table:
+def _merged(
+    share: Floats, y: NDArray[np.str_], names: NDArray[np.str_], numbers: Floats | None, notes: list[str]
+) -> Table:
     """Rows of the same property and composition as one."""
     same: dict[tuple[bytes, str], list[int]] = {}
-    for i, row in enumerate(np.round(table.share, DIGITS) + 0.0):
-        same.setdefault((row.tobytes(), str(table.names[i])), []).append(i)
-    first = [rows[0] for rows in same.values()]
-    numbers = table.numbers
-    if numbers is None or are_classes(numbers):
-        often = [np.unique(table.y[rows], return_counts=True) for rows in same.values()]
-        y = np.array([values[np.argmax(counts)] for values, counts in often])
-        kept = None if numbers is None else y.astype(np.float64)
+    for i, row in enumerate(np.round(share, DIGITS) + 0.0):
+        same.setdefault((row.tobytes(), str(names[i])), []).append(i)
+    first, repeated = [rows[0] for rows in same.values()], len(y) - len(same)
+    classes = numbers is None or _are_codes(numbers)
+    mean = None if numbers is None else np.array([numbers[rows].mean() for rows in same.values()])
+    if numbers is not None and (not classes or len(np.unique(y)) > len(np.unique(numbers))):
+        y = np.array([f"{value:g}" for value in numbers])
+    if classes:
+        often = [np.unique(y[rows], return_counts=True) for rows in same.values()]
+        level = sum((counts == counts.max()).sum() > 1 for _, counts in often)
+        kept = np.array([values[np.argmax(counts)] for values, counts in often])
+        if numbers is not None:
+            notes.append(f"the values {', '.join(np.unique(y))} are taken for classes; kind='regression' for numbers")
+        if level:
+            notes.append(f"{level} compositions have several classes equally often: the first by name is taken")
     else:
-        kept = np.array([numbers[rows].mean() for rows in same.values()])
-        y = np.array([f"{v:g}" for v in kept])
-    return Table(table.share[first], y, table.names[first], kept)
+        assert mean is not None
+        kept = np.array([f"{value:g}" for value in mean])
+    if repeated:
+        what = "the most frequent class is taken" if numbers is None else "their mean is taken"
+        both = " (of classes, the most frequent)" if classes and numbers is not None else ""
+        notes.append(f"{repeated} rows repeat a composition that stands in the tables already: {what}{both}")
+    return Table(share[first], kept, names[first], mean, classes, tuple(notes))
 
 
 # SPLITS

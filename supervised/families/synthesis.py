@@ -5,12 +5,14 @@ The tasks are those of the environment: hidden materials of `SolidStateDistribut
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from metaenv.materials.kinetics import simulate
+from metaenv.materials.laboratory import DEFAULT, Laboratory, laboratory_of
 from metaenv.materials.oracle import ROWS
 from metaenv.materials.recipes import ACTION_DIM, ACTION_NAMES, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
@@ -33,17 +35,17 @@ class SynthesisPurity(SolidStateDistribution):
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Random recipes. ``x`` (tasks, n, 5 or 11): the action in [-1, 1]; ``y``: true share of the target."""
         x = rng.uniform(-1.0, 1.0, (len(tasks), n, ACTION_DIM[self.variant]))
-        return Labelled(x, purity(tasks, x, self.variant), tasks.ids)
+        return Labelled(x, purity(tasks, x, self.variant, self.laboratory), tasks.ids)
 
 
-def purity(tasks: TaskBatch, actions: Floats, variant: Variant) -> Floats:
+def purity(tasks: TaskBatch, actions: Floats, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:
     """(tasks, n) share of the target after recipes (tasks, n, d), without noise."""
     n = actions.shape[1]
     table = np.empty(actions.shape[:2])
     block = max(1, ROWS // n)
     for start in range(0, len(tasks), block):
         rows = np.arange(start, min(start + block, len(tasks)))
-        recipe = from_action(actions[rows].reshape(len(rows) * n, -1), variant)
+        recipe = from_action(actions[rows].reshape(len(rows) * n, -1), variant, laboratory)
         table[rows] = simulate(tasks.take(rows).repeated(n), recipe).target_fraction.reshape(-1, n)
     return table
 
@@ -53,6 +55,7 @@ class MaterialsSynthesis(Family):
 
     Args:
         variant: ``"default"``, five numbers a recipe, or ``"full"``, eleven.
+        laboratory: where the recipes are made; a `metaenv.materials.laboratory.Laboratory`, or its arguments.
     """
 
     name: ClassVar[str] = "materials-synthesis"
@@ -65,14 +68,15 @@ class MaterialsSynthesis(Family):
     splits = SolidStateDistribution().splits
     shots = (10, 20)
 
-    def __init__(self, variant: Variant = "default") -> None:
+    def __init__(self, variant: Variant = "default", laboratory: Laboratory | Mapping[str, Any] | None = None) -> None:
         if variant not in ACTION_DIM:
             raise ValueError(f"expected a variant among {', '.join(ACTION_DIM)}, got {variant!r}")
         self.variant: Variant = variant
+        self.laboratory = laboratory_of(laboratory)
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
         cls = SolidStateDistribution if kind == "regression" else SynthesisPurity
-        return TaskSampler(cls(self.variant), split, seed)
+        return TaskSampler(cls(self.variant, self.laboratory), split, seed)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Recipes by temperature and time, coloured by what came of them."""

@@ -27,6 +27,12 @@ def test_predict_takes_one_observation_or_many() -> None:
     assert action.shape == (4, 2) and action.dtype == np.float32 and (np.abs(action) < 1).all()
 
 
+def test_an_observation_that_is_not_finite_is_refused() -> None:
+    agent = PEARL(point(), SMALL, seed=0)
+    with pytest.raises(ValueError, match="expected a finite observation, got nan in column 0 of row 0"):
+        agent.predict(np.full(agent.dims.observation_size, np.nan))
+
+
 def test_episode_start_clears_the_rows_it_names() -> None:
     agent = sharpened(PEARL(bandit(), SMALL, seed=0))
     first, second = np.random.default_rng(0).normal(size=(2, 2, agent.dims.observation_size)).astype(np.float32)

@@ -167,6 +167,21 @@ def test_predict_takes_one_observation_or_many() -> None:
         assert np.array_equal(*twice) == deterministic
 
 
+def test_what_is_no_observation_is_refused_and_leaves_the_memory_alone() -> None:
+    agent = RL2(HiddenPoint(2), SMALL, seed=0)
+    _, state = agent.predict(np.zeros((2, 4)))
+    bad = np.zeros((2, 4))
+    bad[1, 3] = np.nan
+    with pytest.raises(ValueError, match="expected a finite observation, got nan in column 3 of row 1"):
+        agent.predict(bad, state)
+    with pytest.raises(ValueError, match="expected a finite state, got inf in column 0 of row 0"):
+        agent.predict(np.zeros((2, 4)), np.full_like(state, np.inf))
+    for shape in ((2, 3), (2, 5), 3):
+        with pytest.raises(ValueError, match=r"expected observations \(n, 4\) of trials"):
+            agent.predict(np.zeros(shape), state)
+    assert np.isfinite(agent.predict(np.zeros((2, 4)), state)[0]).all()
+
+
 def test_masked_actions_are_never_chosen() -> None:
     env = MaskedBandit(64)
     agent = RL2(env, SMALL, seed=0).learn(64 * 10 * 5)

@@ -9,7 +9,8 @@ import pytest
 from metaenv import Trial, make_trials
 from metaenv.materials.env import LAYOUT, PHASES_SEEN, READING, MaterialsSynthesisVectorEnv
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.measurement import DETECTION_LIMIT, DRAWS, measure
+from metaenv.materials.laboratory import DEFAULT
+from metaenv.materials.measurement import DRAWS, measure
 from metaenv.materials.oracle import true_utility
 from metaenv.materials.recipes import from_action
 from metaenv.materials.tasks import STORE, SolidStateDistribution, SolidStateTask
@@ -58,7 +59,7 @@ def test_a_phase_below_the_detection_limit_is_not_seen():
     phases = measure(tasks, recipe, simulate(tasks, recipe), rng.standard_normal((300, DRAWS))).phases
     assert (phases == 0).any()
     # What is seen is divided by its sum, which noise lifts above one, but never by a fifth.
-    assert phases[phases > 0].min() >= DETECTION_LIMIT / 1.2
+    assert phases[phases > 0].min() >= DEFAULT.instruments.detection_limit / 1.2
 
 
 def test_bias_is_the_task_s_own_and_shifts_what_is_seen():
@@ -190,7 +191,7 @@ def test_no_recipe_costs_more_than_the_range_of_rewards_says():
     # Every corner of the cube, both precursors' and steps' ends among them; the worst of all costs is no recipe's.
     corners = np.array(list(product((-1.0, 1.0), repeat=11)))
     dearest = costs(from_action(corners, "full")).max()
-    low, high = MaterialsSynthesisVectorEnv.reward_range
+    low, high = MaterialsSynthesisVectorEnv().reward_range
     assert 0.7 * -low < dearest <= -low and high == 1
     # 0.08 ln(101) / ln(101) + 0.10 + 0.08 + 0.06 + 0.05 + 0.02 * 9 + 0.15 + 0.01 + 0.01, by hand
     assert least_utility(100.0) == pytest.approx(-0.72)

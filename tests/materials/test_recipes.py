@@ -49,8 +49,11 @@ def test_actions_of_recipes_make_the_same_recipes(variant, data):
         np.testing.assert_allclose(getattr(again, name), getattr(recipe, name), rtol=1e-9, atol=1e-12)
 
 
-def test_actions_outside_the_box_are_clipped_and_wrong_widths_refused():
-    assert from_action(np.full((1, 5), 7.0)).temperature_K[0] == 1800
+def test_actions_outside_the_box_and_of_other_widths_are_refused():
+    for far in (7.0, np.nan):
+        with pytest.raises(ValueError, match=f"ramp of action 1: expected a number from -1 to 1, got {far:g}"):
+            from_action(np.array([[0.0] * 5, [0, 0, far, 0, 0]]))
+    assert from_action(np.full((1, 5), 1 + 1e-7)).temperature_K[0] == 1800  # rounding to single precision
     with pytest.raises(ValueError, match=r"actions \(n, 5\)"):
         from_action(np.zeros((1, 11)))
     with pytest.raises(ValueError, match=r"actions \(n, 11\)"):

@@ -203,10 +203,16 @@ def test_the_same_composition_twice_is_one_sample(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("formula,target\nFe2O3,1\nXx,2\n", "row 3: .*no element 'Xx'.*leave the row out"),
-        ("formula,target\nFe2O3,1\n,2\n", "row 3: .*empty"),
-        ("formula,target\nFe2O3,1.5\nNaCl,nan\n", "row 3: expected a finite number as target, got 'nan'"),
-        ("formula,target\nFe2O3,1.5\nNaCl,2.5\nKCl,high\n", "row 4: expected a finite number as target, got 'high'"),
+        ("formula,target\nFe2O3,1\nXx,2\n", "row 3, .*no element 'Xx'.*leave the row out"),
+        ("formula,target\nFe2O3,1\n,2\n", "row 3, .*empty"),
+        (
+            "formula,target\nFe2O3,1.5\nNaCl,nan\n",
+            "row 3, .*expected a finite number as target, got 'nan'",
+        ),
+        (
+            "formula,target\nFe2O3,1.5\nNaCl,2.5\nKCl,high\n",
+            "row 4, .*expected a finite number as target, got 'high'",
+        ),
         ("composition,target\nFe2O3,1\n", "no column formula; it has composition, target"),
         ("", "no header"),
         ("formula,target\n", "found no row"),
@@ -226,12 +232,46 @@ def test_tables_that_are_too_small_or_uneven_say_what_to_lower(tmp_path: Path):
         MaterialProperties(path, by="system")
     with pytest.raises(ValueError, match="expected by='property'"):
         MaterialProperties(path, by="element")  # type: ignore[arg-type]
-    with pytest.raises(FileNotFoundError, match="column 'formula'"):
+    with pytest.raises(FileNotFoundError, match="expected a CSV file"):
         MaterialProperties(tmp_path / "none.csv")
     one_class = tmp_path / "one.csv"
     one_class.write_text("formula,target\n" + "".join(f"Fe{k}{m},x\n" for k in range(1, 20) for m in METALS[3:]))
     with pytest.raises(ValueError, match="at least 2 classes, got 1"):
         MaterialProperties(one_class, least=5).episodes("train", 2, 2)
+
+
+def test_replicates_are_averaged_whole_numbers_too(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("formula,yield\nFe1O2,10\nFe1O2,20\nO2Fe,60\nNaCl,50\n")
+    table = read_properties(path)
+    assert table.numbers.tolist() == [30, 50] and table.y.tolist() == ["30", "50"] and not table.classes
+    assert "2 rows repeat a composition" in table.notes[0]
+    # Codes are classes, which is said; as numbers they are averaged.
+    path.write_text("formula,glass\nFe1O2,0\nFe1O2,1.0\nO2Fe,1\nNaCl,0\n")
+    table = read_properties(path)
+    assert table.classes and table.y.tolist() == ["1", "0"] and table.numbers.tolist() == pytest.approx([2 / 3, 0])
+    assert "the values 0, 1 are taken for classes; kind='regression'" in table.notes[0]
+    path.write_text("formula,phase\nFe1O2,b\nFe1O2,a\n")
+    assert read_properties(path).notes[0].startswith("1 compositions have several classes equally often")
+
+
+def test_what_is_assumed_and_left_out_is_said(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    text = "id;formula;gap;phase;sample no\n7;CuSO4.5H2O;2,1 eV;a;1\n3;NaCl;;b;2\n9;KCl;3,25 eV;b;3\n"
+    path.write_bytes(text.encode("utf-16"))
+    table = read_properties(path)
+    assert table.numbers.tolist() == [2.1, 3.25] and set(table.names.tolist()) == {"gap"}
+    assert table.share[0, [7, 0]].tolist() == pytest.approx([9 / 21, 10 / 21])  # O and H
+    for said in (
+        "UTF-16", "';'", "formulas such as CuSO4.5H2O", "column id tells rows apart", "column sample no",
+        "decimal comma",
+        "unit 'eV'", "1 empty cells of gap", "phase: words among columns of numbers",
+    ):  # fmt: skip
+        assert any(said in note for note in table.notes), said
+    assert read_properties(path, target="id").numbers.tolist() == [7, 3, 9]
+    with pytest.raises(ValueError, match="all numbers or all classes, got words as phase"):
+        read_properties(path, target=["gap", "phase"])
+    assert make_family("material-properties").notes == ()
 
 
 @pytest.mark.skipif(not TABLES, reason="set METAENV_COMPOSITION_TABLES to CSV files of formulas and targets")

@@ -54,7 +54,6 @@ def test_atoms_are_counted(formula: str, atoms: dict[str, float]):
         ("Fe(O]", "closes no bracket of its kind"),
         ("Fe()2", "nothing between"),
         ("Fe3+", r"'\+' at place 4"),
-        ("CuSO4·5H2O", "'·' at place 6"),
         ("Fe-O", "'-' at place 3"),
     ],
 )
@@ -104,3 +103,64 @@ def test_a_formula_alone_has_the_features_that_it_has_among_others():
     together = formula_features(formulas)
     assert np.allclose(np.concatenate([formula_features([f]) for f in formulas]), together, rtol=1e-12, atol=1e-12)
     assert np.allclose(fractions([parse_formula(f) for f in formulas]).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "CuSO4.5H2O", "CuSO4·5H2O", "CuSO4•5H2O", "CuSO4*5H2O", "CuSO4 x 5H2O", "CuSO4 × 5 H2O", "CuSO4.5(H2O)",
+        "CuSO4 . 5 H2O", "CuSO₄·5H₂O", "5H2O*CuSO4", "CuSO4(H2O)5", "Cu(H2O)4SO4·H2O", "CuSO4.H2O.4H2O",
+    ],
+)  # fmt: skip
+def test_hydrates_in_every_spelling(formula: str):
+    assert parse_formula(formula) == {"Cu": 1, "S": 1, "O": 9, "H": 10}
+
+
+@pytest.mark.parametrize(
+    ("formula", "atoms"),
+    [
+        ("CaSO4.0.5H2O", {"Ca": 1, "S": 1, "O": 4.5, "H": 1}),
+        ("CaSO4·½H2O", {"Ca": 1, "S": 1, "O": 4.5, "H": 1}),
+        ("CaSO4·1/2H2O", {"Ca": 1, "S": 1, "O": 4.5, "H": 1}),
+        ("(NH4)2SO4.FeSO4.6H2O", {"N": 2, "H": 20, "S": 2, "O": 14, "Fe": 1}),  # Mohr's salt
+        ("K2SO4.Al2(SO4)3.24H2O", {"K": 2, "S": 4, "O": 40, "Al": 2, "H": 48}),  # alum
+        ("3Al2O3·2SiO2", {"Al": 6, "Si": 2, "O": 13}),  # mullite
+        ("Al2O3.2SiO2.2H2O", {"Al": 2, "O": 9, "Si": 2, "H": 4}),  # kaolinite
+        ("Li1.2Mn0.54Ni0.13Co0.13O2", {"Li": 1.2, "Mn": 0.54, "Ni": 0.13, "Co": 0.13, "O": 2}),
+        ("Bi2.1Sr2CaCu2O8", {"Bi": 2.1, "Sr": 2, "Ca": 1, "Cu": 2, "O": 8}),
+        ("YBa2Cu3O6.93", {"Y": 1, "Ba": 2, "Cu": 3, "O": 6.93}),
+        ("Fe0.5H2O", {"Fe": 0.5, "H": 2, "O": 1}),
+    ],
+)
+def test_full_stops_divide_or_are_decimal_points(formula: str, atoms: dict[str, float]):
+    assert parse_formula(formula) == pytest.approx(atoms)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("Ca0.5Mg0.5SO4.2H2O", "full stop at place 14 may be a decimal point .*write Ca0.5Mg0.5SO4·2H2O"),
+        ("Al2O3.2SiO2", "full stop at place 6 .*write Al2O3·2SiO2"),
+        ("CuSO4·xH2O", "'x' at place 7 stands for an amount that is not known"),
+        ("CuSO4·0H2O", "positive number before '0H2O'"),
+        ("CuSO4·1/0H2O", "positive number"),
+        ("CuSO4··5H2O", "nothing stands at place 7"),
+        ("CuSO4·5", "nothing stands"),
+        ("·5H2O", "nothing stands at place 1"),
+        ("YBa2Cu3O7-x", "'-' at place 10 stands for an amount that is not known"),
+        ("YBa2Cu3O7−δ", "'-' at place 10 stands for an amount"),
+        ("La1-xSrxMnO3", "'-' at place 4 stands for an amount"),
+        ("Fe2Ox", "If 'x' stands for an amount"),
+        ("Fe3+", "'[+]' at place 4 is a charge"),
+        ("Fe³⁺", "'³' at place 3 is a charge"),
+        ("[Fe(CN)6]4-", "'-' at place 11 is a charge"),
+        ("SO4^2-", r"'\^' at place 4 is a charge"),
+        ("Cf2O3", "no element 'Cf' .*heavier than Bk"),
+        ("D2O", "Write H for deuterium"),
+        (None, "expected a chemical formula such as 'Fe2O3', got None"),
+        (float("nan"), "got nan"),
+    ],
+)
+def test_what_may_mean_two_things_or_nothing_known_is_refused(formula: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        parse_formula(formula)

@@ -1,0 +1,278 @@
+"""Tables as people save them: what a CSV file holds is read right, or refused with the file, row and column.
+
+Encodings, delimiters, decimal commas and units in cells are recognised, and whatever was assumed is said in notes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metaenv.typing import Floats
+
+DELIMITERS = ",;\t|"
+BINARY = {
+    b"PK\x03\x04": "an Excel workbook or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "a gzip archive",
+    b"SIMPLE": "a FITS file",
+    b"\x89HDF": "an HDF5 file",
+    b"%PDF": "a PDF",
+}
+BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+UNITS = (
+    "% ° Å K °C C eV meV nm um µm μm mm cm m pm GPa MPa kPa Pa bar mbar g mg kg ug µg mol mmol M mM uM µM nM J kJ kcal "
+    "V mV A mA W mW S s ms min h d Hz kHz MHz T mag pc kpc Mpc"
+).split()
+"""Units that are recognised without a space before them; with a space, any word is taken for one."""
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_PLAIN = re.compile(_NUMBER)
+_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
+_WITH_UNIT = re.compile(rf"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)(?:\s+([^\d\s].*)|({'|'.join(UNITS)}))")
+_NUMERAL = re.compile(r"[<>~≤≥≈]?\s*[+-]?(?:\d|[.,]\d)[\d.,eE+-]*(?:\s*(?:±|\+/-|\+-|\(\d|\s).*)?")
+_BROKEN = re.compile(r"#(?:REF!|N/A|DIV/0!|VALUE!|NAME\?|NULL!|NUM!|#+)")
+
+
+class Cell(NamedTuple):
+    """What a cell holds, without white space around it, and where it stands: the file, row and column in words."""
+
+    text: str
+    where: str
+
+
+class Sheet(NamedTuple):
+    """A table: every row has as many cells as the header, whose names are unique."""
+
+    path: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    lines: list[int]
+    """The line of the file that each row begins on; the header's is 1 unless something stands before it."""
+    notes: tuple[str, ...]
+
+    def column(self, name: str) -> list[Cell]:
+        """The cells of a column. Raises ValueError if there is none of that name."""
+        if name not in self.head:
+            raise ValueError(f"{self.path} has no column {name}; it has {', '.join(self.head)}")
+        k = self.head.index(name)
+        return [
+            Cell(row[k], f"{self.path}, row {line}, column {name}")
+            for row, line in zip(self.rows, self.lines, strict=True)
+        ]
+
+
+def read_sheet(path: str | os.PathLike[str]) -> Sheet:
+    """The table of a CSV file with a header.
+
+    Encoding: UTF-8, UTF-16 with a byte order mark, else Windows-1252. Delimiter: the one of comma, semicolon, tab and
+    bar that cuts the rows into as many cells as the header. Lines before the header that begin with #, empty rows and
+    repetitions of the header are left out. All but UTF-8 and commas is noted.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty or no text, a row has more or fewer cells than the header, a quotation mark is never
+            closed, or a column has no name or that of another.
+    """
+    notes: list[str] = []
+    text = _decoded(Path(path), notes)
+    start = 0
+    lines = text.splitlines()
+    while start < len(lines) and (not lines[start].strip() or re.match(r"#|sep=.$", lines[start].strip())):
+        start += 1
+    if any(line.startswith("#") for line in lines[:start]):
+        notes.append(f"{path}: {start} lines before the header are left out as comments")
+    body = "\n".join(lines[start:]) if start else text
+    if not body.strip():
+        raise ValueError(f"{path} has no header: it is empty; expected a first row with the names of the columns")
+    delimiter, found = _cut(str(path), body, start)
+    if delimiter != ",":
+        notes.append(f"{path}: cells are divided by {delimiter!r}")
+    kept = [(line, row) for line, row in found if any(row)]
+    (head_line, head), rows = kept[0], kept[1:]
+    if len(found) > len(kept):
+        notes.append(f"{path}: {len(found) - len(kept)} empty rows are left out")
+    if again := [line for line, row in rows if row == head]:
+        rows = [(line, row) for line, row in rows if row != head]
+        notes.append(f"{path}: the header comes again in row {again[0]}; such rows are left out")
+    width = len(head)
+    for k, (line, row) in enumerate(rows):
+        if len(row) < width or any(row[width:]):
+            raise ValueError(
+                f"{path}, row {line}: expected {width} cells as in the header (row {head_line}), got {len(row)}; "
+                "put quotation marks around a cell that contains the delimiter, and write empty cells out"
+            )
+        rows[k] = line, row[:width]
+    columns = _named(str(path), head, rows, notes)
+    return Sheet(
+        str(path),
+        tuple(head[k] for k in columns),
+        [tuple(row[k] for k in columns) for _, row in rows],
+        [line for line, _ in rows],
+        tuple(notes),
+    )
+
+
+def _decoded(path: Path, notes: list[str]) -> str:
+    if path.is_dir():
+        raise ValueError(f"expected a CSV file, got the folder {path}; name the file in it")
+    if not path.exists():
+        raise FileNotFoundError(f"no table at {path}: expected a CSV file with a header")
+    content = path.read_bytes()
+    for begin, what in BINARY.items():
+        if content.startswith(begin):
+            raise ValueError(f"{path} is {what}; save or unpack it as 'CSV UTF-8', and give the name of that file")
+    encoding = next((name for mark, name in BYTE_ORDER.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            raise ValueError(f"{path} is cut short or damaged: {encoding} text ends or breaks off within") from error
+        line = content[: error.start].count(b"\n") + 1
+        text = content.decode("cp1252", "replace")
+        notes.append(f"{path} is no UTF-8 (row {line}); it is read as Windows-1252 (Latin-1)")
+        if "\ufffd" in text:
+            raise ValueError(
+                f"{path}, row {line}: the text is neither UTF-8 nor Windows-1252; save it as UTF-8"
+            ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(f"{path}, row {line}: contains a NUL character; it is no text, or UTF-16; save it as UTF-8")
+    if encoding == "utf-16":
+        notes.append(f"{path} is read as UTF-16")
+    return text
+
+
+def _cut(path: str, body: str, skipped: int) -> tuple[str, list[tuple[int, tuple[str, ...]]]]:
+    """The delimiter, and the line and cells of each row."""
+    best: tuple[tuple[bool, float, int], str, list[tuple[int, tuple[str, ...]]]] | None = None
+    failure: ValueError | None = None
+    for delimiter in DELIMITERS:
+        found: list[tuple[int, tuple[str, ...]]] = []
+        reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
+        before = 0
+        try:
+            for row in reader:
+                found.append((skipped + before + 1, tuple(cell.strip() for cell in row)))
+                before = reader.line_num
+        except csv.Error as error:
+            failure = failure or ValueError(
+                f"{path}, row {skipped + before + 1}: {error}; close quotation marks, and double those in a cell"
+            )
+            continue
+        widths = [len(row) for _, row in found if any(row)]
+        merit = (widths[0] > 1, sum(w == widths[0] for w in widths) / len(widths), widths[0])
+        if best is None or merit > best[0]:
+            best = merit, delimiter, found
+    if best is None or (failure is not None and not best[0][0]):
+        assert failure is not None
+        raise failure
+    return best[1] if best[0][0] else ",", best[2]
+
+
+def _named(
+    path: str, head: tuple[str, ...], rows: Sequence[tuple[int, tuple[str, ...]]], notes: list[str]
+) -> list[int]:
+    """The columns that have a name; one without must be empty, or the first and number the rows as pandas does."""
+    if twice := [name for name, count in Counter(head).items() if name and count > 1]:
+        at = " and ".join(str(k + 1) for k, name in enumerate(head) if name == twice[0])
+        raise ValueError(f"{path} has {twice[0]!r} as the name of columns {at}; give each a name of its own")
+    for k in [k for k, name in enumerate(head) if not name]:
+        cells = [row[k] for _, row in rows]
+        if any(cells) and not (k == 0 and is_numbering(cells)):
+            line, cell = next((line, row[k]) for line, row in rows if row[k])
+            raise ValueError(f"{path}, row {line}: column {k + 1} holds {cell!r} but has no name; name it or delete it")
+        notes.append(f"{path}: column {k + 1} has no name and is left out")
+    return [k for k, name in enumerate(head) if name]
+
+
+def is_numbering(cells: Sequence[str]) -> bool:
+    """Whether cells number the rows: 0, 1, 2 … or 1, 2, 3 …, as an index of pandas or an id column does."""
+    return len(cells) > 1 and any(list(cells) == [str(i + first) for i in range(len(cells))] for first in (0, 1))
+
+
+def numbers_of(cells: Sequence[Cell], name: str) -> tuple[Floats | None, tuple[str, ...]]:
+    """The numbers of a column's cells, none of which is empty, and what was assumed; None for words.
+
+    A decimal comma is read where it can be nothing else in the whole column, a unit where all cells have the same.
+
+    Raises:
+        ValueError: words among numbers, "nan", a thousands separator or what may be one, several units, a bound,
+            range or uncertainty, an error of a spreadsheet; the message names the cell.
+    """
+    texts = [cell.text.replace("\u2212", "-").replace("\u00a0", " ") for cell in cells]
+    for cell, text in zip(cells, texts, strict=True):
+        if _BROKEN.fullmatch(text):
+            raise ValueError(f"{cell.where}: {text!r} is an error of a spreadsheet; mend it or leave the cell empty")
+    numeral = [bool(_NUMERAL.fullmatch(t) or _WITH_UNIT.fullmatch(t)) for t in texts]
+    if not any(numeral):
+        return None, ()
+    notes: list[str] = []
+    if not all(map(_PLAIN.fullmatch, texts)):
+        texts = _without_unit(cells, texts, name, notes)
+        texts = _with_points(cells, texts, name, notes)
+    for cell, text in zip(cells, texts, strict=True):
+        if not _PLAIN.fullmatch(text) or not np.isfinite(float(text)):
+            raise ValueError(
+                f"{cell.where}: expected a finite number as {name}, got {cell.text!r}{_remedy(cell.text, numeral)}"
+            )
+    return np.array([float(text) for text in texts]), tuple(notes)
+
+
+def _remedy(text: str, numeral: list[bool]) -> str:
+    if "±" in text or "+/-" in text or re.search(r"\(\d+\)$", text):
+        return "; write the value alone, its uncertainty in another column"
+    if text[0] in "<>~≤≥≈":
+        return "; a bound is no value: leave the cell empty, or decide on a number"
+    if not any(c.isdigit() for c in text):
+        part = f"{sum(numeral)} of {len(numeral)} cells are numbers"
+        return f" ({part}); leave the cell empty, or write words in all cells for classes"
+    return "; write a plain number such as 1234.5, or leave the cell empty"
+
+
+def _without_unit(cells: Sequence[Cell], texts: list[str], name: str, notes: list[str]) -> list[str]:
+    found = [_WITH_UNIT.fullmatch(text) for text in texts]
+    units = [(match[2] or match[3]).strip() if match else "" for match in found]
+    if not any(units) or any(re.match(r"±|\+/-|\+-|-|to\b", unit) for unit in units):
+        return texts
+    if len(set(units)) > 1:
+        odd = next(i for i, unit in enumerate(units) if unit != units[0])
+        raise ValueError(
+            f"{cells[odd].where}: expected the unit {units[0]!r} of the cells above, got {cells[odd].text!r}; convert "
+            "the column to one unit, and write numbers only"
+            if units[0] and _is_number_of_a_kind(texts[odd])
+            else f"{cells[odd].where}: expected a finite number as {name}, got {cells[odd].text!r}; write the unit in "
+            "all cells or in none, or leave the cell empty"
+        )
+    notes.append(f"{name}: the unit {units[0]!r} of the cells is left out")
+    return [match[1] for match in found if match]
+
+
+def _is_number_of_a_kind(text: str) -> bool:
+    return bool(_NUMERAL.fullmatch(text) or _WITH_UNIT.fullmatch(text))
+
+
+def _with_points(cells: Sequence[Cell], texts: list[str], name: str, notes: list[str]) -> list[str]:
+    commas = [i for i, text in enumerate(texts) if "," in text and re.fullmatch(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?", text)]
+    if not commas:
+        return texts
+    points = [i for i, text in enumerate(texts) if "." in text and _PLAIN.fullmatch(text)]
+    odd = next((i for i in commas if not _COMMA.fullmatch(texts[i])), None)
+    if odd is not None or all(_GROUPED.fullmatch(texts[i]) for i in commas) or points:
+        i = commas[0] if odd is None else odd
+        raise ValueError(
+            f"{cells[i].where}: the comma in {cells[i].text!r} may divide thousands or decimals"
+            f"{f' ({cells[points[0]].text!r} has a point)' if points else ''}; write numbers such as 1234.5"
+        )
+    read = [text.replace(",", ".") if "," in text else text for text in texts]
+    notes.append(f"{name}: commas are decimal commas; {texts[commas[0]]!r} is read as {read[commas[0]]}")
+    return read
