@@ -18,8 +18,9 @@ from metaenv.policies import AgentPolicy, Policy
 from metaenv.telescope.baselines import baselines
 from metaenv.telescope.planner.angles import sexagesimal
 from metaenv.telescope.planner.assignment_bound import AssignmentPolicy
-from metaenv.telescope.planner.catalogue import TargetList, read_targets
+from metaenv.telescope.planner.catalogue import TargetList
 from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv, Where
+from metaenv.telescope.planner.reading import read_targets
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
 from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv

@@ -9,7 +9,8 @@ import pytest
 
 from metaenv.errors import TaskError
 from metaenv.telescope.planner.angles import sexagesimal
-from metaenv.telescope.planner.catalogue import TargetList, classify, read_targets, values_from_priorities
+from metaenv.telescope.planner.catalogue import TargetList, classify, values_from_priorities
+from metaenv.telescope.planner.reading import read_targets
 
 TRANSIENTS = Path(os.environ.get("METAENV_TRANSIENTS", "transients_sample.csv"))
 
