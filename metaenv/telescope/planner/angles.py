@@ -150,7 +150,8 @@ def _unit(column: Column, axis: Axis, told: str | None) -> str | None:
 
 def heading_key(name: str) -> str:
     """A heading as headings are compared: small letters and digits only."""
-    return re.sub(r"[^a-z0-9]+", "", name.lower().replace("α", "alpha").replace("δ", "dec"))
+    plain = re.sub(r"[(\[].*", "", name) or name  # without the unit
+    return re.sub(r"[^a-z0-9]+", "", plain.lower().replace("α", "alpha").replace("δ", "dec"))
 
 
 def _angle(text: str, column: str) -> str:

@@ -12,7 +12,7 @@ from metaenv.telescope.planner.formats import Column, Sheet
 GUESSES: dict[str, tuple[str, ...]] = {
     "name": ("name", "target", "targetname", "targname", "object", "objectname", "objname", "obj", "mainid", "starname",
              "star", "sourcename", "designation", "identifier", "typedident", "event", "source", "iauname", "obcode",
-             "fieldname", "id", "sourceid", "targetid", "objectid", "objid", "oid", "auid", "hip", "simbadid"),
+             "fieldname", "proper", "propername", "id", "sourceid", "targetid", "objectid", "objid", "oid", "auid", "hip", "simbadid"),
     "ra": ("ra", "raj2000", "raicrs", "radeg", "radegrees", "ra2000", "rahours", "rahr", "rah", "rahms", "raj",
            "rightascension", "rightasc", "alpha", "alphaj2000", "meanra", "ramean", "targetra", "objra", "coordra",
            "radecra", "skycoordra", "rab1950", "ra1950", "alphab1950", "rastring", "rasexa"),
@@ -25,7 +25,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "l": ("glon", "l", "gallon", "galacticlongitude", "lii"),
     "b": ("glat", "b", "gallat", "galacticlatitude", "bii"),
     "magnitude": ("vmag", "v", "magv", "mag", "magnitude", "vmagnitude", "vtmag", "vt", "vmagapass", "fluxv",
-                  "photgmeanmag", "gmag", "rmag", "maxappmag", "peakmag", "discoverymag", "discoverymagflux", "magmax",
+                  "photgmeanmag", "gmag", "rmag", "maxappmag", "peakmag", "discoverymag", "discoverymagflux", "magmax", "maxmag",
                   "psfmag", "gmeanpsfmag", "rmeanpsfmag"),
     "priority": ("priority", "prio", "rank"),
     "value": ("value", "worth", "weight"),

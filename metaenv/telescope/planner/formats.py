@@ -149,7 +149,8 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
         )
     sheet = Sheet([], delimiter=mark if mark in body[first] else " ")
     if first:
-        sheet.notes.append(f"{first} lines above the heading were skipped: {body[0].strip()[:60]!r} …")
+        more = f" and {first - 1} more lines" if first > 1 else ""
+        sheet.notes.append(f"skipped above the heading: {body[0].strip()[:60]!r}{more}")
     if sheet.delimiter == " ":
         rows = _parted_by_blanks(body, file)
     else:
@@ -158,6 +159,11 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
         if mark == "|" and all(not row[0] for row in rows):
             rows = [row[1:] for row in rows]
     heading, rows = rows[0], rows[1:]
+    comments = [line.lstrip("# \t") for line in lines[: lines.index(body[first])] if _is_comment(line)]
+    if comments and sum(map(_is_number, heading)) > 1:  # the heading is the last comment, as Astropy writes it
+        last = _words(comments[-1]) if sheet.delimiter == " " else [c.strip() for c in comments[-1].split(mark)]
+        if len(last) == len(heading):
+            heading, rows = last, [heading, *rows]
     while heading and not heading[-1] and all(len(row) < len(heading) or not row[len(heading) - 1] for row in rows):
         heading = heading[:-1]
     units = [""] * len(heading)
@@ -169,7 +175,7 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
     rows = rows[rules[0] + 1 :] if rules and rules[0] < 2 else rows
     if again := sum(row == heading for row in rows):
         rows = [row for row in rows if row != heading]
-        sheet.notes.append(f"the heading stands in the file {again} more times: these rows were skipped")
+        sheet.notes.append(f"the heading comes again between the rows, which was skipped: {again} times")
     short = 0
     for i, row in enumerate(rows):
         if any(row[len(heading) :]):
@@ -178,10 +184,14 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
         short += len(row) < len(heading)
         rows[i] = [*row, *[""] * (len(heading) - len(row))][: len(heading)]
     if short:
-        sheet.notes.append(f"{short} rows are shorter than the heading; what is missing is taken as empty")
+        sheet.notes.append(f"what is missing at the end of short rows is taken as empty: {short} of {len(rows)} rows")
     for j, (name, unit) in enumerate(zip(heading, units, strict=True)):
         sheet.columns.append(_headed(name.lstrip("# "), [row[j] for row in rows], unit))
     return sheet
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[-+]?\d[\d.:eE+-]*", cell) is not None
 
 
 def _is_rule(row: Sequence[str]) -> bool:
@@ -193,9 +203,10 @@ def _headed(name: str, cells: list[str], unit: str = "") -> Column:
     found = _UNIT.match(name)
     if not found or not found[1]:
         return Column(name, cells, unit)
-    if re.search(r"ICRS|FK[45]|[JB]\d{4}|^\d{4}(\.\d)?$|gal", found[2], flags=re.IGNORECASE):
-        return Column(name, cells, unit, frame=found[2])
-    return Column(name, cells, unit or found[2])
+    if not re.search(r"ICRS|FK[45]|\b[JB]?\d{4}(\.\d)?\b|gal", found[2], flags=re.IGNORECASE):
+        return Column(name, cells, unit or found[2])
+    inside = re.search(r"\b(deg|degrees|h|hr|hours?|hms|dms|rad)\b", found[2])
+    return Column(name, cells, unit or (inside[1] if inside else ""), frame=found[2])
 
 
 def _parted_by_blanks(body: Sequence[str], file: str) -> list[list[str]]:
@@ -250,7 +261,7 @@ def _star_list(lines: Sequence[str]) -> Sheet | None:
             sheet.faults[i] = "dra and ddec say that it moves across the sky, and only fixed targets are planned"
         if found and not told and (found["rest"] or "").strip():
             ignored.add("remarks")
-        place = found.groupdict() if found else {"name": line[:16].strip()}
+        place = found or {"name": line[:16].strip()}
         for key, cells in keys.items():
             cells.append((told if key in ("vmag", "pmra", "pmdec") else place).get(key) or "")
         ignored |= told.keys() - keys.keys() - {"dra", "ddec"}

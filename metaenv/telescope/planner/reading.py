@@ -171,7 +171,7 @@ def _convert(ra: Floats, dec: Floats, motion: Floats | None, frames: list[Frame]
             pm = motion[rows, :2].T * ARCSEC / 1000
             motion[rows, :2] = np.stack(motion_to_icrs(ra[rows], dec[rows], *pm, frame), axis=1) * 1000 / ARCSEC
         ra[rows], dec[rows] = to_icrs(ra[rows], dec[rows], frame)
-        problems.notes.append(f"{len(rows)} positions are given in {frame} and were converted to ICRS")
+        problems.notes.append(f"converted from {frame} to ICRS: {len(rows)} of {len(ra)} positions")
 
 
 def _motion(
@@ -192,9 +192,9 @@ def _motion(
             raise TaskError(
                 f"column {column.name!r}: expected a proper motion in {', '.join(_MAS)}, got {column.unit!r}"
             )
-        if not unit:
-            problems.notes.append(f"proper motions of column {column.name!r} have no unit and are taken as mas/yr")
         motion[:, k] = numbers * _MAS[unit or "mas/yr"] * (np.cos(dec) if unit == "s/yr" else 1.0)
+    if bare := [c.name for c in given if c is not None and not c.unit.strip()]:
+        problems.notes.append(f"proper motions have no unit and are taken as mas/yr: {', '.join(bare)}")
     motion = np.where(np.isfinite(motion), motion, 0.0)
     motion[:, 2] = [f.equinox if f.system in ("FK4", "FK5") else 2000.0 for f in frames]
     if (column := found.get("epoch")) is None:
@@ -251,7 +251,8 @@ def _numbers(column: Column | None, what: str, problems: Problems, fill: float |
             if fill is not None:
                 found[i] = fill
                 continue
-            problems.add([i], lambda _: f"there is no {what}")
+            remedy = "; default_magnitude=… gives it one" if what == "magnitude" else ""
+            problems.add([i], lambda _: f"there is no {what}{remedy}")
         try:
             found[i] = float(cell.replace("−", "-"))
         except ValueError:
@@ -292,7 +293,7 @@ def _tell(sheet: Sheet, found: Mapping[str, Column], way: str, problems: Problem
         problems.notes.append(f"decimal commas are read as decimal points: {', '.join(commas)}")
     idle = {"equatorial": ("l", "b", "position"), "position": ("l", "b", "ra", "dec"), "galactic": ("ra", "dec")}[way]
     used = {id(c) for role, c in found.items() if role not in idle and (role != "epoch" or "pm_ra" in found)}
-    if left := [c.name for c in sheet.columns if id(c) not in used and any(c.cells)]:
+    if left := [c.name for c in sheet.columns if c.name and id(c) not in used and any(c.cells)]:
         more = f" and {len(left) - 12} more" if len(left) > 12 else ""
         problems.notes.append(f"columns not used: {', '.join(left[:12])}{more}")
 
@@ -308,6 +309,6 @@ def _close(names: list[str], ra: Floats, dec: Floats, keep: Index) -> list[str]:
         return []
     i, j = sorted(pairs[0])
     return [
-        f"{len(pairs)} pairs of targets lie within {NEAR_ARCSEC:g} arcsec of each other and may be one, such as "
-        f"{names[i]!r} and {names[j]!r}"
+        f"targets within {NEAR_ARCSEC:g} arcsec of each other, which may be one: {names[i]!r} and {names[j]!r}"
+        + (f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else "")
     ]
