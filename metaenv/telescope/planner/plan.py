@@ -200,7 +200,7 @@ def plan_night(
     start, hours = env.state.night.start[0], float(env.state.night.hours[0])
     return NightPlan(
         site=env.site.name,
-        date=date if isinstance(date, str) else date.isoformat(),
+        date=env.date,
         policy=name,
         dusk=iso(float(start[0])),
         dawn=iso(float(start[-1]) + hours / 24),

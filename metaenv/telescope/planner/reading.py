@@ -244,14 +244,13 @@ def _numbers(column: Column | None, what: str, problems: Problems, fill: float |
     """(n,) the numbers of a column; empty cells are ``fill``, or problems."""
     if column is None:
         return None
-    cells = with_points(column, problems)
-    found = np.full(len(cells), np.nan)
+    cells, found = with_points(column, problems), np.full(len(column.cells), np.nan)
+    remedy = "; default_magnitude=… gives it one" if what == "magnitude" else ""
     for i, cell in enumerate(cells):
         if empty(cell):
             if fill is not None:
                 found[i] = fill
                 continue
-            remedy = "; default_magnitude=… gives it one" if what == "magnitude" else ""
             problems.add([i], lambda _: f"there is no {what}{remedy}")
         try:
             found[i] = float(cell.replace("−", "-"))

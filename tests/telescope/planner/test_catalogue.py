@@ -109,10 +109,10 @@ def test_told_columns_and_other_separators(tmp_path):
 def test_what_was_assumed_is_told(tmp_path):
     found = read_targets(written(tmp_path, "ra,dec\n1,2\n3,4\n"))
     assert found.names == ("row 1", "row 2") and (found.magnitude == 19.5).all()
-    assert "no column of names" in found.notes[0] and "V = 19.5 is assumed" in found.notes[1]
+    assert "no column of names" in found.notes[0] and "V = 19.5 is assumed" in found.notes[-1]
     assert (read_targets(written(tmp_path, "ra,dec\n1,2\n"), default_magnitude=17).magnitude == 17).all()
     given = read_targets(written(tmp_path, "ra,dec,rmag\n1,2,\n1,3,18\n"), default_magnitude=17)
-    assert given.magnitude.tolist() == [17, 18] and "'rmag' are taken as V" in given.notes[1]
+    assert given.magnitude.tolist() == [17, 18] and "'rmag' are taken as V" in given.notes[-1]
 
 
 GOOD = "name,ra,dec,vmag\na,10,20,15\n"
