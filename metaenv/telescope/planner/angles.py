@@ -186,8 +186,8 @@ def with_points(column: Column, problems: Problems) -> list[str]:
 def _degrees_of(column: Column, axis: Axis, unit: str | None, problems: Problems) -> tuple[Floats, str]:
     """(n,) degrees, and how they are written: each column must be written in one way."""
     degrees, style, first, name = np.full(len(column.cells), np.nan), "", 0, column.name
-    for i, cell in enumerate(with_points(column, problems)):
-        text = typed(cell)
+    texts = with_points(Column(name, [typed(cell) for cell in column.cells]), problems)
+    for i, (cell, text) in enumerate(zip(column.cells, texts, strict=True)):
         if empty(text):
             continue
         parts = [p for p in _PARTS.split(text) if p]

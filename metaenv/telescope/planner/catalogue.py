@@ -21,9 +21,10 @@ ASSUMED_MAGNITUDE = 19.5  # V of a list without magnitudes: the median of Target
 HALVINGS = 10.0  # steps of priority after which the worth falls no further (chosen)
 
 _CLASS_WORDS: tuple[tuple[str, str], ...] = (
-    (r"slsn", "SLSN"), (r"\b(sn ?)?ia\b", "SN Ia"), (r"\b(sn ?)?ib(c|n|/c)?\b|\b(sn ?)?ic(n|-bl)?\b", "SN Ibc"),
-    (r"\b(sn ?)?ii", "SN II"), (r"\btde\b", "TDE"), (r"\b(agn|qso|quasar|blazar|seyfert)", "AGN"),
-    (r"\b(cv|dwarf nova)\b", "CV"), (r"\bflare|\bm[- ]dwarf", "flare star"),
+    (r"slsn", "SLSN"), (r"^(sn ?|type )*iax?\b", "SN Ia"), (r"^(sn ?|type )*i(bc?|bn|b/c|c|cn|c-bl)\b", "SN Ibc"),
+    (r"^(sn ?|type )*ii([bnlp]|-[lp])?\b", "SN II"), (r"\btde\b", "TDE"),
+    (r"\b(agn|qso|quasar|blazar|seyfert|sy[12]\b|bl ?lac|bll\b)", "AGN"),
+    (r"\b(cv|dwarf nova|cataclysmic)\b", "CV"), (r"\bflare|\bm[- ]?dwarf", "flare star"),
 )  # fmt: skip
 UNKNOWN_CLASS = -1
 

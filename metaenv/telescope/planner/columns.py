@@ -69,6 +69,10 @@ def find_columns(sheet: Sheet, told: Mapping[str, str]) -> dict[str, Column]:
     for role, guesses in GUESSES.items():
         if role not in found and (hit := next((by_key[g] for g in guesses if g in by_key), None)):
             found[role] = hit
+    for role, column in found.items():
+        twins = [c for c in sheet.columns if c.name == column.name and c.cells != column.cells]
+        if column.name and twins:
+            raise TaskError(f"the heading has {column.name!r} twice, so that the {role} is unclear: rename one of them")
     for role, pattern in _UCDS.items():
         ranked = sorted(sheet.columns, key=lambda c: "meta.main" not in c.ucd.lower())
         if role not in found and (hit := next((c for c in ranked if re.search(pattern, c.ucd.lower())), None)):

@@ -37,7 +37,7 @@ from metaenv.vector import BatchedEnv, EnvOptions
 if TYPE_CHECKING:
     from metaenv.telescope.render import Scene
 
-Where = str | Site | tuple[float, float] | tuple[float, float, float] | Any  # or Astropy's EarthLocation
+Where = Any  # a name, a Site, (latitude, longitude[, elevation]) or Astropy's EarthLocation
 Sky = Literal["nominal", "drawn"]
 
 SLOTS = 24  # of a night, as in TargetSelection's default variant
@@ -69,8 +69,8 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
     def __init__(
         self,
         targets: TargetList,
-        site: Where | Sequence[Where],
-        date: Day | Sequence[Day],
+        site: Where,
+        date: Day,
         num_envs: int = 1,
         *,
         slots: int | None = None,
@@ -160,9 +160,9 @@ class CustomTargetsEnv(MetaEnv):
     batched: ClassVar[type[BatchedEnv]] = CustomTargetsVectorEnv
 
 
-def find_sites(where: Where | Sequence[Where]) -> list[Site]:
+def find_sites(where: Any) -> list[Site]:
     """One site or several, each once."""
-    several = isinstance(where, list) and not all(isinstance(x, numbers.Real) for x in where)
+    several = isinstance(where, list) and not (where and all(isinstance(x, numbers.Real) for x in where))
     if several and not where:
         raise TaskError("expected at least one site, got an empty list")
     return list(dict.fromkeys(find_site(one) for one in (where if several else [where])))

@@ -124,6 +124,9 @@ def _of_text(path: Path) -> Sheet:
         notes.append("the file is not in UTF-8; it is read as Windows-1252, which only matters to accented letters")
     if "\0" in text or not text:
         raise TaskError(f"{path.name} is not text in UTF-8; save it so, or give file_format")
+    for start, kind in (("{", "JSON"), ("[", "JSON"), ("<", "HTML or XML")):
+        if text.lstrip().startswith(start):
+            raise TaskError(f"{path.name} is no table but {kind}: save the targets as CSV with a heading")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and re.match(r"sep=.$", lines[0].strip()):
         lines.pop(0)
@@ -312,13 +315,14 @@ def _of_fits(path: Path, chosen: str) -> list[Sheet]:
     from astropy.table import Table
 
     sheets = []
-    with fits.open(path) as units:
-        primary: Any = units[0].header
+    with fits.open(path) as opened:
+        units: Any = opened
+        primary = units[0].header
         for number, unit in enumerate(units):
             if not isinstance(unit, fits.BinTableHDU | fits.TableHDU):
                 continue
             sheet = _of_object(Table.read(unit))
-            header: Any = unit.header
+            header = unit.header
             told = [header.get(k) or primary.get(k) or "" for k in ("RADESYS", "RADECSYS", "EQUINOX")]
             sheet.system, sheet.equinox = str(told[0] or told[1]), str(told[2])
             sheet.title = f"extension {number} ({unit.name or 'without a name'})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pkgutil import resolve_name
 from typing import Any, ClassVar
@@ -16,14 +16,14 @@ from metaenv.tasks import FrozenTasks, Reference, Task, TaskBatch, TaskDistribut
 from metaenv.telescope.sim.julian_dates import FIRST, LAST, iso, julian_date
 from metaenv.telescope.tasks import TargetSelectionDistribution, TargetSelectionTask, Variant
 
-Day = str | dt.date | np.datetime64 | Any
+Day = Any  # text in ISO 8601, a date, numpy's datetime64 or Astropy's Time
 LAST_DATE = LAST - 400.0  # JD; the tasks' own limit, which leaves room for a trial
 LONGEST_RANGE = 3 * 366  # nights (chosen)
 EXAMPLE = "expected the day whose evening begins the night, such as '2027-03-14'"
 
 
 def evening(day: Day) -> float:
-    """JD at 0 h of a calendar day: ISO 8601, a date, numpy's datetime64, or Astropy's Time at 0 h.
+    """JD at 0 h of a calendar day; of Astropy's Time, which must be one, at 0 h.
 
     Raises:
         TaskError: what is no day, a time of the day, or a day outside 1950-2098.
@@ -50,7 +50,7 @@ def evening(day: Day) -> float:
     return jd
 
 
-def evenings(date: Day | Sequence[Day]) -> list[float]:
+def evenings(date: Any) -> list[float]:
     """JD at 0 h of one day, of each of several, or of all of ``"2027-03-01/2027-03-31"``, both ends included.
 
     Raises:
@@ -61,8 +61,8 @@ def evenings(date: Day | Sequence[Day]) -> list[float]:
         if len(ends) != 2 or not 0 <= ends[1] - ends[0] < LONGEST_RANGE:
             raise TaskError(f"expected first/last day, at most {LONGEST_RANGE} nights, got {date!r}")
         return np.arange(ends[0], ends[1] + 1).tolist()
-    several = isinstance(date, Sequence | np.ndarray) and not isinstance(date, str) and np.ndim(date) > 0
-    if not several and not (np.ndim(date) > 0 and hasattr(date, "isot")):
+    several = isinstance(date, list | tuple) or (np.ndim(date) > 0 and not isinstance(date, str))
+    if not several:
         return [evening(date)]
     if not 0 < len(date) <= LONGEST_RANGE:
         raise TaskError(f"expected 1 to {LONGEST_RANGE} days, got {len(date)}")
@@ -83,7 +83,8 @@ class OwnNights(TaskDistribution):
 
     def __init__(self, nights: TaskBatch, variant: Variant, make: Callable[[int], Any]) -> None:
         self.unit_dim, self.splits = 1, ("train", "test")
-        self.nights, self.variant, self._make = nights, variant, make
+        self.nights, self._make = nights, make
+        self.variant: Variant = variant
 
     def members(self, split: str) -> TaskBatch:
         """All of them."""

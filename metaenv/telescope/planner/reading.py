@@ -169,7 +169,8 @@ def _convert(ra: Floats, dec: Floats, motion: Floats | None, frames: list[Frame]
             continue
         if motion is not None:
             pm = motion[rows, :2].T * ARCSEC / 1000
-            motion[rows, :2] = np.stack(motion_to_icrs(ra[rows], dec[rows], *pm, frame), axis=1) * 1000 / ARCSEC
+            turned = motion_to_icrs(ra[rows], dec[rows], pm[0], pm[1], frame)
+            motion[rows, :2] = np.stack(turned, axis=1) * 1000 / ARCSEC
         ra[rows], dec[rows] = to_icrs(ra[rows], dec[rows], frame)
         problems.notes.append(f"converted from {frame} to ICRS: {len(rows)} of {len(ra)} positions")
 

@@ -11,6 +11,7 @@ from metaenv.errors import TaskError
 from metaenv.telescope.planner.angles import sexagesimal
 from metaenv.telescope.planner.catalogue import TargetList, classify, values_from_priorities
 from metaenv.telescope.planner.reading import read_targets
+from metaenv.telescope.sim.targets import CLASSES
 
 TRANSIENTS = Path(os.environ.get("METAENV_TRANSIENTS", "transients_sample.csv"))
 
@@ -104,6 +105,27 @@ def test_told_columns_and_other_separators(tmp_path):
     found = read_targets(path, {"name": "who", "ra": "east", "dec": "north", "class": "kind"})
     assert found.names == ("Vega", "x") and found.label.tolist() == [5, 0]
     assert classify("SLSN-I") == 3 and classify("IIn") == 1 and classify("Ic-BL") == 2 and classify("Candidate") == -1
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        *(
+            ("SN Ia", "SN Ia"),
+            ("Ia Pec", "SN Ia"),
+            ("SN Iax[02cx-like]", "SN Ia"),
+            ("Ia-91T", "SN Ia"),
+            ("Ib", "SN Ibc"),
+        ),
+        *(("Ib/c", "SN Ibc"), ("SN Ic-BL", "SN Ibc"), ("SN Ibn", "SN Ibc"), ("II", "SN II"), ("SN IIP", "SN II")),
+        *(("SN II-P", "SN II"), ("IIb", "SN II"), ("Ia,Ia", "SN Ia"), ("SLSN-I", "SLSN"), ("TDE-H-He", "TDE")),
+        *(("BL Lac", "AGN"), ("Sy1", "AGN"), ("QSO", "AGN"), ("CV*", "CV"), ("Cataclysmic variable", "CV")),
+        *(("Mdwarf", "flare star"), ("M dwarf", "flare star"), ("Galaxy IIZw", ""), ("IIZw 40", ""), ("RRLyr", "")),
+        *(("Candidate", ""), ("Minor Planet", ""), ("", "")),
+    ],
+)
+def test_classes_as_catalogues_write_them(text, name):
+    assert classify(text) == (CLASSES.index(name) if name else -1)
 
 
 def test_what_was_assumed_is_told(tmp_path):
