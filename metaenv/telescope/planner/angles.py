@@ -46,6 +46,7 @@ _TYPOGRAPHIC = str.maketrans({
     **dict.fromkeys("°º˚", "d"), **dict.fromkeys("ʰ", "h"), **dict.fromkeys("ᵐ", "m"), **dict.fromkeys("ˢ", "s"),
     **dict.fromkeys("ᵈ", "d"),
 })  # fmt: skip
+_TYPED = re.compile(r"[-+\d:. hdms]*$")  # most angles are written so
 _MAX_LISTED = 8  # rows that a note lists
 
 
@@ -234,6 +235,8 @@ def split_position(column: Column, problems: Problems) -> tuple[Column, Column]:
 
 def typed(text: str) -> str:
     """An angle with the signs of a keyboard: of minus, degrees, minutes and seconds, and plain digits and blanks."""
+    if _TYPED.match(text) and "s." not in text:
+        return text.strip()
     text = (
         unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHIC)).translate(_TYPOGRAPHIC).strip().strip('"').strip()
     )

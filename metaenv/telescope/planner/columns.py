@@ -30,7 +30,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
                   "maxmag", "psfmag", "gmeanpsfmag", "rmeanpsfmag"),
     "priority": ("priority", "prio", "rank"),
     "value": ("value", "worth", "weight"),
-    "class": ("class", "type", "claimedtype", "otype", "objtype", "objecttype", "classification", "label"),
+    "class": ("class", "type", "claimedtype", "otype", "objtype", "objecttype", "classification", "label", "typ"),
     "pm_ra": ("pmra", "pmracosdec", "pmracosd", "muracosdec", "mura", "propermotionra"),
     "pm_dec": ("pmdec", "pmde", "mudec", "mude", "propermotiondec"),
     "epoch": ("refepoch", "pmepoch", "coordepoch", "epoch"),

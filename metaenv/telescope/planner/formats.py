@@ -136,7 +136,9 @@ def _of_text(path: Path) -> Sheet:
 
 
 def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith("#") and not re.match(r"\s*#[^|]{0,6}\|", line)  # SIMBAD numbers its rows under "#"
+    return line.lstrip().startswith(("#", "//")) and not re.match(
+        r"\s*#[^|]{0,6}\|", line
+    )  # SIMBAD numbers its rows under "#"
 
 
 def _table(lines: Sequence[str], file: str) -> Sheet:
@@ -144,17 +146,12 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
     body = [line for line in lines if not _is_comment(line) and not re.match(r"\s*[=]{4,}\s*$", line)]
     if not body:
         raise TaskError(f"{file} has no targets: it holds only comments")
-    first = next((i for i, line in enumerate(body) if any(mark in line for mark in _MARKS)), 0)
-    mark = max(_MARKS, key=body[first].count)
-    if any(body[i].count(mark) > 2 * body[first].count(mark) + 1 for i in range(first, min(first + 8, len(body)))):
-        first = max(
-            range(min(first + 8, len(body))), key=lambda i: body[i].count(mark) > 2 * body[first].count(mark) + 1
-        )
-    sheet = Sheet([], delimiter=mark if mark in body[first] else " ")
+    mark, first = _delimiter(body)
+    sheet = Sheet([], delimiter=mark)
     if first:
         more = f" and {first - 1} more lines" if first > 1 else ""
         sheet.notes.append(f"skipped above the heading: {body[0].strip()[:60]!r}{more}")
-    if sheet.delimiter == " ":
+    if mark == " ":
         rows = _parted_by_blanks(body, file)
     else:
         strict = {"delimiter": mark, "skipinitialspace": True, "quoting": csv.QUOTE_NONE if mark == "|" else 0}
@@ -164,7 +161,7 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
     heading, rows = rows[0], rows[1:]
     comments = [line.lstrip("# \t") for line in lines[: lines.index(body[first])] if _is_comment(line)]
     if comments and sum(map(_is_number, heading)) > 1:  # the heading is the last comment, as Astropy writes it
-        last = _words(comments[-1]) if sheet.delimiter == " " else [c.strip() for c in comments[-1].split(mark)]
+        last = _words(comments[-1]) if mark == " " else [c.strip() for c in comments[-1].split(mark)]
         if len(last) == len(heading):
             heading, rows = last, [heading, *rows]
     while heading and not heading[-1] and all(len(row) < len(heading) or not row[len(heading) - 1] for row in rows):
@@ -191,6 +188,17 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
     for j, (name, unit) in enumerate(zip(heading, units, strict=True)):
         sheet.columns.append(_headed(name.lstrip("# "), [row[j] for row in rows], unit))
     return sheet
+
+
+def _delimiter(body: Sequence[str]) -> tuple[str, int]:
+    """The mark that parts the cells, a blank for none, and the line with the heading."""
+    some = body[:200]
+    lines = {mark: [i for i, line in enumerate(some) if mark in line] for mark in _MARKS}
+    mark = max(_MARKS, key=lambda mark: len(lines[mark]))  # the first of equals
+    if not lines[mark] or 2 * len(lines[mark]) < len(some) - lines[mark][0]:
+        return " ", 0
+    usual = float(np.median([some[i].count(mark) for i in lines[mark]]))
+    return mark, next(i for i in lines[mark] if some[i].count(mark) >= usual / 2)
 
 
 def _is_number(cell: str) -> bool:
@@ -256,7 +264,7 @@ def _star_list(lines: Sequence[str]) -> Sheet | None:
     ignored: set[str] = set()
     for i, line in enumerate(body):
         found = _star(line.split(" #")[0])
-        told = dict(re.findall(r"([\w-]+)=(\S+)", found["rest"] or "")) if found else {}
+        told = dict(re.findall(r"([A-Za-z][\w-]*)=([-+]?\d+\.?\d*|\S+)", found["rest"] or "")) if found else {}
         told = {k.lower(): v for k, v in told.items()}
         if found is None:
             sheet.faults[i] = f"{line.strip()[:60]!r} is no name, right ascension, declination and equinox"

@@ -9,6 +9,7 @@ within 0.04 arcsec of ICRS and is taken for it.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ _YEAR = re.compile(r"([BJ]?)\s*(?<!\d)(\d{4}(?:\.\d*)?)(?!\d)")
 ICRS = Frame("ICRS")
 
 
+@cache
 def read_frame(system: str = "", equinox: str = "") -> Frame:
     """From what catalogues write: ``"FK4"``, ``"ICRS,J2000/2000"``, ``"galactic"``; ``"B1950"``, ``"2000.0"``.
 

@@ -267,6 +267,11 @@ def _magnitudes(sheet: Sheet, column: Column | None, default: float | None, prob
         value = ASSUMED_MAGNITUDE if default is None else float(default)
         problems.notes.append(f"no column of magnitudes: V = {value:g} is assumed of every target")
         return np.full(len(sheet), value)
+    if column.unit and not re.search(r"mag|vega|^ab$", column.unit.lower()):
+        raise TaskError(
+            f"column {column.name!r} is in {column.unit!r}, not in magnitudes: convert it, or name another column by "
+            "columns={'magnitude': '…'}"
+        )
     if heading_key(column.name) not in V_COLUMNS and "em.opt.v" not in column.ucd.lower():
         problems.notes.append(f"magnitudes of the column {column.name!r} are taken as V")
     low, high = MAGNITUDES

@@ -14,12 +14,13 @@ from metaenv.telescope.planner.reading import read_targets
 VEGA, RIGEL, BOTH = (279.23458, 38.78361), (78.63458, -8.20167), [(279.23458, 38.78361), (78.63458, -8.20167)]
 B1950 = (10.6589673, 20.2738672)  # of 10, 20 deg in FK4 B1950, by astropy 8.0.2
 
-# The example of the Keck Observatory's page on star lists (www2.keck.hawaii.edu/observing/starlist.html).
+# The example of the Keck Observatory's page on star lists (www2.keck.hawaii.edu/observing/starlist.html), with one slip
+# of the lists that KCWI's users share: no blank before a keyword.
 KECK = """197+17.1        07 29 09.400 +20 54 45.90 2000.0
 ring neb        18 53 36.000 +33 02 00.00 2000.0
 SAO 102961      17 34 24.13 11 52 28.29 1950.0 pmra=+0.0001 pmdec=-0.007 vmag=9.0
 HD 19904        03 08 49.1  -39 14 24       1950
-G77-31          03 10 40.5  +04 35 12       1950 pmra=0.1139 pmdec=0.107
+G77-31          03 10 40.5  +04 35 12       1950 vmag=12pmra=0.1139 pmdec=0.107
 Hale-Bopp 5hr   17 30 6.62  -4 41 58.4 APP dra=0.35 ddec=7.3
 """
 SUBARU = """:HEADER
@@ -38,15 +39,18 @@ TNS = (
     '"ID","Name","RA","DEC","Obj. Type","Redshift","Discovery Mag/Flux","Discovery Filter"\n'
     '"1","SN 2024abc","18:36:56.300","+38:47:01.00","SN Ia","0.05","18.5","orange"\n'
 )
-SIMBAD = """C.D.S.  -  SIMBAD4 rel 1.8  -  2026.05.01CEST09:00:00
+SIMBAD = """C.D.S.  -  SIMBAD4 rel 1.7  -  2020.11.09CET06:33:58
+
+coord 84.696693-2.59459 (ICRS, J2000, 2000.0), radius: 2 arcmin
+---------------------------------------------------------------
 
 Number of objects : 2
 
- # |    identifier    |typ|  coord1 (ICRS,J2000/2000)   | Mag V |
----|------------------|---|-----------------------------|-------|
-1  |* alf Lyr         |** |18 36 56.300 +38 47 01.00    | 0.03  |
-2  |* bet Ori         |s*b|05 14 32.300 -08 12 06.00    |  ~    |
-================================================================
+# |    identifier    |typ|  coord1 (ICRS,J2000/2000)   |Mag V |#bib
+--|------------------|---|-----------------------------|------|----
+1 |* alf Lyr         |** |18 36 56.300 +38 47 01.00    | 0.03 |1153
+2 |* bet Ori         |s*b|05 14 32.300 -08 12 06.00    |  ~   | 720
+================================================================================
 """
 CDS = "Name,RAh,RAm,RAs,DE-,DEd,DEm,DEs,Vmag\nVega,18,36,56.3,+,38,47,01,0\nx,05,14,32.3,-,00,12,06,0.1\n"
 MARKDOWN = "| name | ra | dec |\n|---|---|---|\n| Vega | 279.23458 | 38.78361 |\n"
@@ -78,6 +82,7 @@ READ = {
                        "decimal commas are read as decimal points: ra, dec, vmag"),
     "commas in seconds": (csv("a;18:36:56,3;38:47:01,0;0", heading="name;ra;dec;vmag"), {}, [VEGA], "decimal commas"),
     "quoted commas": (csv('a,"279,23458","38,78361",0'), {}, [VEGA], "decimal commas"),
+    "Gemini": ("// targets\nName,RAJ2000,DECJ2000,V\nVega,18:36:56.3,38:47:01,0\n", {}, [VEGA], ""),
     "Excel": ("sep=;\r\nname;ra;dec\r\nVega;279.23458;38.78361\r\n", {}, [VEGA], ""),
     "a title above": ("My targets for March\n" + csv("Vega,279.23458,38.78361,0"), {}, [VEGA], "skipped above"),
     "trailing commas": ("name,ra,dec,,\nVega,279.23458,38.78361,,\n", {}, [VEGA], ""),
@@ -169,6 +174,7 @@ BAD = {
     "several tables": (VIZIER + VIZIER[VIZIER.index("_RAJ2000\t_DE"):], {}, "holds several tables"),
     "words": ("name ra dec\nM 31 core 10 20\n", {}, "row 1: 5 words under a heading of 3"),
     "limit as magnitude": (csv("a,100,2,<18"), {}, "row 1 .*magnitude must be a number, got '<18'"),
+    "fluxes": (csv("a,100,2,3.2", heading="name,ra,dec,V (Jy)"), {}, "'V .Jy.' is in 'Jy', not in magnitudes"),
     "missing magnitude": (csv("a,100,2,"), {}, "there is no magnitude; default_magnitude"),
     "infinite": (csv("a,inf,2,1"), {}, "right ascension"),
     "JSON": ('[{"name": "a", "ra": 1, "dec": 2}]', {}, "is no table but JSON"),
