@@ -47,6 +47,11 @@ _TYPOGRAPHIC = str.maketrans({
     **dict.fromkeys("ᵈ", "d"),
 })  # fmt: skip
 _TYPED = re.compile(r"[-+\d:. hdms]*$")  # most angles are written so
+_HMS, _DMS, _BARE = "hours, minutes, seconds", "degrees, minutes, seconds", "sexagesimal numbers"
+_ALIKE: dict[tuple[str, str | None], set[str]] = {  # ways of writing that one column may mix
+    ("ra", None): {_HMS, _BARE}, ("ra", "hourangle"): {_HMS, _BARE},
+    ("dec", None): {_DMS, _BARE}, ("dec", "deg"): {_DMS, _BARE},
+}  # fmt: skip
 _MAX_LISTED = 8  # rows that a note lists
 
 
@@ -197,7 +202,7 @@ def _degrees_of(column: Column, axis: Axis, unit: str | None, problems: Problems
                          "takes the first of them")  # fmt: skip
             continue
         now = _style(parts[0])
-        if style and now and now != style:
+        if style and now and now != style and {style, now} != _ALIKE.get((axis, unit)):
             raise TaskError(
                 f"column {name!r} is written in two ways: row {first + 1} in {style}, row {i + 1} in {now} ({cell!r})"
             )
@@ -256,8 +261,8 @@ def _style(text: str) -> str:
     if not re.match(r"[+-]?\s*\d", text):
         return ""
     if "h" in text:
-        return "hours, minutes, seconds"
-    return "degrees, minutes, seconds" if "d" in text else "sexagesimal numbers"
+        return _HMS
+    return _DMS if "d" in text else _BARE
 
 
 def _degrees(text: str, axis: Axis, unit: str | None) -> float:

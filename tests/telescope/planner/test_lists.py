@@ -14,14 +14,13 @@ from metaenv.telescope.planner.reading import read_targets
 VEGA, RIGEL, BOTH = (279.23458, 38.78361), (78.63458, -8.20167), [(279.23458, 38.78361), (78.63458, -8.20167)]
 B1950 = (10.6589673, 20.2738672)  # of 10, 20 deg in FK4 B1950, by astropy 8.0.2
 
-# The example of the Keck Observatory's page on star lists (www2.keck.hawaii.edu/observing/starlist.html), with one slip
-# of the lists that KCWI's users share: no blank before a keyword.
-KECK = """197+17.1        07 29 09.400 +20 54 45.90 2000.0
-ring neb        18 53 36.000 +33 02 00.00 2000.0
-SAO 102961      17 34 24.13 11 52 28.29 1950.0 pmra=+0.0001 pmdec=-0.007 vmag=9.0
-HD 19904        03 08 49.1  -39 14 24       1950
-G77-31          03 10 40.5  +04 35 12       1950 vmag=12pmra=0.1139 pmdec=0.107
-Hale-Bopp 5hr   17 30 6.62  -4 41 58.4 APP dra=0.35 ddec=7.3
+# In the format of www2.keck.hawaii.edu/observing/starlist.html; in some lists there is no blank before a keyword.
+KECK = """# Standard stars
+alf Lyr         18 36 56.3  +38 47 01    2000.0 vmag=0.03 rotdest=90 # A0
+bet Ori         05 14 32.3  -08 12 06    2000.0
+fast one        00 40 00.0  +20 00 00    1950   vmag=12.5pmra=0.1 pmdec=-0.5
+M 31 core       00 40 00     20 00 00    1950.0
+comet  6:00UT   01 05 39.61 +04 00 28.8  APP    dra=-0.96 ddec=-4.2
 """
 SUBARU = """:HEADER
 :PARAMETER
@@ -72,6 +71,7 @@ READ = {
     "wide digits": (csv("Vega,１８:３６:５６.３,＋３８:４７:０１,0"), {}, [VEGA], ""),
     "typographic minus": (csv("Rigel,05:14:32.3,−08:12:06,0"), {}, [RIGEL], ""),
     "dash": (csv("Rigel,05:14:32.3,–08:12:06,0"), {}, [RIGEL], ""),
+    "two ways, one meaning": (csv("a,18:36:56.3,+38:47:01,0", "b,05h14m32.3s,-08d12m06s,0"), {}, BOTH, ""),
     "minus zero": (csv("a,05:14:32.3,-00 30 00,0"), {}, [(78.63458, -0.5)], ""),
     "decimal hours by name": (csv("Vega,18.6156387,38.78361,0", heading="name,RA_hours,dec,vmag"), {}, [VEGA], ""),
     "decimal hours by unit": (csv("Vega,18.6156387,38.78361,0", heading="name,RA (hours),Dec (deg),V"), {}, [VEGA], ""),
@@ -108,8 +108,7 @@ READ = {
     "Greek": (csv("Vega,279.23458,38.78361", heading="Star Name,α (deg),δ (deg)"), {}, [VEGA], ""),
     "AAVSO": (csv("SS Cyg,18:36:56.3,+38:47:01,7.7", heading="Star Name,RA (J2000.0),Declination (J2000.0),Max Mag"),
               {}, [VEGA], "'Max Mag'"),
-    "Keck": (KECK, {"invalid": "drop", "default_magnitude": 12}, [(112.289167, 20.912750), (283.4, 33.033333),
-             (264.183174, 11.844922), (47.678248, -39.051652), (48.3262913, 4.7729699)], "converted from FK4 B1950"),
+    "Keck": (KECK, {"invalid": "drop", "default_magnitude": 12}, [*BOTH, B1950, B1950], "converted from FK4 B1950"),
     "Subaru": (SUBARU, {}, BOTH, "operation file of the Subaru Telescope"),
     "names with digits": ("M 31 18 36 56.3 38 47 01 2000\nNGC 253 05:14:32.3 -08:12:06 J2000.0\n", {}, BOTH,
                           "star list"),
@@ -165,8 +164,8 @@ BAD = {
     "frame against the file": (csv("a,10,20,J2000", heading="name,ra,dec,equinox"), {"frame": "B1950"},
                                "row 1 is ICRS by the file but was told to be FK4 B1950"),
     "frame that is none": (csv("a,10,20,1"), {"frame": "altaz"}, "positions in 'ALTAZ' are not read"),
-    "moving targets": (KECK, {"default_magnitude": 9}, "row 6 .*dra and ddec say that it moves"),
-    "a line of a star list": (KECK[: KECK.index("SAO")] + "and some words\n", {"default_magnitude": 9},
+    "moving targets": (KECK, {"default_magnitude": 9}, "row 5 .*dra and ddec say that it moves"),
+    "a line of a star list": (KECK[: KECK.index("fast")] + "and some words\n", {"default_magnitude": 9},
                               "'and some words' is no name, right ascension"),
     "no heading": (csv("M33,23.46,30.66", heading="M31,10.68,41.27"), {}, "the first line .* seems to be a target"),
     "no declination": (csv("a,1", heading="name,ra"), {}, "no column looks like 'dec'"),
@@ -208,11 +207,14 @@ def test_encodings(tmp_path, encoding, note):
 
 def test_values_of_star_lists(tmp_path):
     found = read_targets(written(tmp_path, KECK, "list.txt"), invalid="drop", default_magnitude=12)
-    assert found.names == ("197+17.1", "ring neb", "SAO 102961", "HD 19904", "G77-31")
-    assert found.magnitude.tolist() == [12, 12, 9, 12, 12]
-    # 0.1139 s of time a year at 4.59 deg, and what turning the axes from 1950 to 2000 makes of it.
-    assert found.motion[4].tolist() == pytest.approx([1703, 100.7, 1950], rel=2e-3)
-    assert "row 6 ('Hale-Bopp 5hr')" in found.notes[-1] or any("Hale-Bopp" in n for n in found.notes)
+    assert found.names == ("alf Lyr", "bet Ori", "fast one", "M 31 core")
+    assert found.magnitude.tolist() == [0.03, 12, 12.5, 12]
+    # 0.1 s of time a year at 20 deg, on axes that turn by 0.25 deg from 1950 to 2000.
+    east, north = 1500 * np.cos(np.radians(20)), -500
+    assert found.motion[2].tolist() == pytest.approx([east, north, 1950], rel=0.02)
+    assert np.hypot(*found.motion[2, :2]) == pytest.approx(np.hypot(east, north), rel=2e-4)
+    assert any("row 5 ('comet 6:00UT'): dra and ddec" in note for note in found.notes)
+    assert "not used: rotdest" in found.notes
 
 
 def test_dictionaries_are_tables():
