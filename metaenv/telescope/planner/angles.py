@@ -271,7 +271,8 @@ def _degrees(text: str, axis: Axis, unit: str | None) -> float:
     if found := _PACKED.match(text):
         sign, hours, minutes, seconds, way = *found.groups(), ""
     elif _PLAIN.match(text):
-        return float(text) * (1.0 if unit is None else UNITS[unit])
+        number = float(text) * (1.0 if unit is None else UNITS[unit])
+        return number if np.isfinite(number) else np.nan
     elif found := _WITH_UNIT.match(text):
         return float(found[1].replace(" ", "")) * (15.0 if found[2] == "h" else 1.0)
     elif found := _SEXAGESIMAL.match(text):

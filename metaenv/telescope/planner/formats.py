@@ -155,7 +155,9 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
         rows = _parted_by_blanks(body, file)
     else:
         strict = {"delimiter": mark, "skipinitialspace": True, "quoting": csv.QUOTE_NONE if mark == "|" else 0}
-        rows = [[c.strip() for c in row] for row in csv.reader([f"{line}\n" for line in body[first:]], **strict)]
+        rows = [
+            [" ".join(c.split()) for c in row] for row in csv.reader([f"{line}\n" for line in body[first:]], **strict)
+        ]
         if mark == "|" and all(not row[0] for row in rows):
             rows = [row[1:] for row in rows]
     heading, rows = rows[0], rows[1:]

@@ -270,3 +270,43 @@ def test_any_heading(tmp_path_factory, ra, dec, name, mark, end, order, before, 
     found = read_targets(written(tmp_path_factory.getbasetemp(), text, "variant.csv"))
     assert found.names == ("007", "x y") and found.magnitude.tolist() == [0.03, 0.13] and found.notes == ()
     np.testing.assert_allclose(np.degrees([found.ra, found.dec]).T, BOTH, atol=1e-9)
+
+
+WORDS = [
+    *(
+        "name",
+        "ra",
+        "dec",
+        "vmag",
+        "RA (deg)",
+        "l",
+        "b",
+        "coords",
+        "Equinox",
+        "pmra",
+        "epoch",
+        "RAh",
+        "RAm",
+        "value",
+        "#",
+    ),
+    *("10", "20.5", "-3", "", "nan", "~", "18:36:56.3", "+38 47 01", "-00:30", "1,5", "B1950", "M 31", '"', "|", "---"),
+    *("12 34 56.7 -12 34 56 2000 vmag=3", "RA=004244.3 DEC=+411609", "1e400", "-inf", "°", "(furlong)", "é", "\u2028"),
+]
+
+
+@given(
+    rows=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6), max_size=6),
+    mark=st.sampled_from([",", ";", "\t", "|", " ", "  "]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "latin-1"]),
+    invalid=st.sampled_from(["refuse", "drop"]),
+    several=st.sampled_from(["refuse", "first"]),
+)
+def test_whatever_comes(tmp_path_factory, rows, mark, encoding, invalid, several):
+    """A list, or a line that names the file."""
+    text = "\n".join(map(mark.join, [["name", "ra", "dec", "mag"], *rows] if len(rows) % 2 else rows))
+    path = written(tmp_path_factory.getbasetemp(), text.encode(encoding, "replace"), "whatever.csv")
+    try:
+        assert len(read_targets(path, invalid=invalid, several=several, default_magnitude=9)) > 0
+    except TaskError as error:
+        assert "\n" not in str(error) and "whatever.csv" in str(error)
