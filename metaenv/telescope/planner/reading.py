@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,55 +85,47 @@ def read_targets(
         if given not in options:
             raise TaskError(f"no choice {given!r} of {name}.{nearest(given, options)}")
     file = Path(source).name if isinstance(source, str | Path) else f"the {type(source).__name__}"
-    try:
+    with _named(file):
         sheet = chosen_sheet(read_sheets(source, file_format), has_places, table, file)
-        units = {"ra": ra_unit, "dec": dec_unit}
-        return _listed(sheet, file, dict(columns or {}), units, frame, default_magnitude, several == "first", invalid)
+        found = find_columns(sheet, columns or {})
+        way = places(found, sheet)
+        if not len(sheet):
+            raise TaskError(f"{file} has no targets: there is no row below its heading")
+        problems = Problems(len(sheet), several == "first")
+        problems.notes += sheet.notes
+        problems.add(sheet.faults, sheet.faults.__getitem__)
+        names = _names(sheet, found.get("name"), problems)
+        place = _place_columns(found, way, problems)
+        given = _frames(sheet, found, place, way, frame, problems)
+        first, second = ("l", "b") if way == "galactic" else ("ra", "dec")
+        ra = column_angles(place[0], first, ra_unit, problems)
+        dec = column_angles(place[1], second, dec_unit, problems)
+        problems.tell_several(dec)
+        motion = _motion(sheet, found, dec, given, problems)
+        _convert(ra, dec, motion, given, problems)
+        magnitude = _magnitudes(sheet, found.get("magnitude"), default_magnitude, problems)
+        priority, value = (_numbers(found.get(k), k, problems) for k in ("priority", "value"))
+        if value is not None:
+            problems.add(np.flatnonzero(~(value > 0)), lambda i: f"value must be above 0, got {value[i]}")
+        problems.add(again(names), lambda i: f"the name {names[i]!r} stands in an earlier row too")
+        keep = problems.kept(names, file, invalid == "drop")
+        label = _labels(found.get("class"), keep, problems)
+        kept = [None if c is None else c[keep] for c in (priority, value)]
+        order, worth = order_and_worth(kept[0], kept[1], len(keep))
+        _tell(sheet, found, way, problems)
+        return TargetList(
+            tuple(names[i] for i in keep), ra[keep], dec[keep], magnitude[keep], order, worth, label,
+            motion=None if motion is None else motion[keep], notes=(*problems.notes, *_close(names, ra, dec, keep)),
+        )  # fmt: skip
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Name the file in a TaskError that does not."""
+    try:
+        yield
     except TaskError as error:
         raise error if file in str(error) else TaskError(f"{file}: {error}") from error
-
-
-def _listed(
-    sheet: Sheet,
-    file: str,
-    columns: Mapping[str, str],
-    units: Mapping[str, str | None],
-    frame: str | None,
-    default_magnitude: float | None,
-    take_first: bool,
-    invalid: str,
-) -> TargetList:
-    """The targets of a table; see `read_targets`."""
-    found = find_columns(sheet, columns)
-    way = places(found, sheet)
-    if not len(sheet):
-        raise TaskError(f"{file} has no targets: there is no row below its heading")
-    problems = Problems(len(sheet), take_first)
-    problems.notes += sheet.notes
-    problems.add(sheet.faults, sheet.faults.__getitem__)
-    names = _names(sheet, found.get("name"), problems)
-    place = _place_columns(found, way, problems)
-    given = _frames(sheet, found, place, way, frame, problems)
-    first, second = ("l", "b") if way == "galactic" else ("ra", "dec")
-    ra = column_angles(place[0], first, units["ra"], problems)
-    dec = column_angles(place[1], second, units["dec"], problems)
-    problems.tell_several(dec)
-    motion = _motion(sheet, found, dec, given, problems)
-    _convert(ra, dec, motion, given, problems)
-    magnitude = _magnitudes(sheet, found.get("magnitude"), default_magnitude, problems)
-    priority, value = (_numbers(found.get(k), k, problems) for k in ("priority", "value"))
-    if value is not None:
-        problems.add(np.flatnonzero(~(value > 0)), lambda i: f"value must be above 0, got {value[i]}")
-    problems.add(again(names), lambda i: f"the name {names[i]!r} stands in an earlier row too")
-    keep = problems.kept(names, file, invalid == "drop")
-    label = _labels(found.get("class"), keep, problems)
-    kept = [None if c is None else c[keep] for c in (priority, value)]
-    order, worth = order_and_worth(kept[0], kept[1], len(keep))
-    _tell(sheet, found, way, problems)
-    return TargetList(
-        tuple(names[i] for i in keep), ra[keep], dec[keep], magnitude[keep], order, worth, label,
-        motion=None if motion is None else motion[keep], notes=(*problems.notes, *_close(names, ra, dec, keep)),
-    )  # fmt: skip
 
 
 # POSITIONS
