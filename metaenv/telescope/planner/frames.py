@@ -19,9 +19,7 @@ from metaenv.telescope.sim.ephemeris import ARCSEC, DEGREE
 from metaenv.typing import Floats
 
 System = Literal["ICRS", "FK5", "FK4", "galactic"]
-LAST_BESSELIAN = (
-    1984.0  # an equinox before it is Besselian where nothing says so, as in FITS (Calabretta & Greisen 2002)
-)
+LAST_BESSELIAN = 1984.0  # an equinox before it is Besselian where nothing says so, as in FITS (paper II)
 YEARS = (1800.0, 2100.0)  # of equinoxes and epochs that are believed
 
 

@@ -98,6 +98,8 @@ READ = {
     "digits without separators": (csv("Vega,183656.3,+384701", heading="Name,RA,Dec"), {}, [VEGA], ""),
     "CDS parts": (CDS, {}, [VEGA, (78.63458, -0.20167)], ""),
     "VizieR": (VIZIER, {}, BOTH, ""),
+    "VizieR, hours": ("RA\tDEC\tVmag\nh\tdeg\tmag\n--\t--\t--\n18.6156387\t38.78361\t0\n", {}, [VEGA], ""),
+    "a comma in a name": ("Name RA Dec\nVega,A 279.23458 38.78361\nx 1 2\ny 3 4\n", {}, [VEGA, (1, 2), (3, 4)], ""),
     "VizieR, sexagesimal": (VIZIER_TEXT, {}, [VEGA], ""),
     "TNS": (TNS, {}, [VEGA], "'Discovery Mag/Flux' are taken as V"),
     "SIMBAD": (SIMBAD, {"default_magnitude": 1}, BOTH, "skipped above the heading: 'C.D.S."),

@@ -27,10 +27,10 @@ MARCH = 2461478.5  # JD of 2027-03-14, 0 h: astropy.time.Time("2027-03-14").jd
 
 def test_conformance():
     settings = {"site": ["la palma", "VLT"], "date": "2027-03-14/2027-03-16", "sky": "drawn", "slots": 6}
-    check_meta_env(CustomTargetsEnv(targets=TARGETS, **settings), steps=14)
-    check_vector_env(lambda **options: CustomTargetsVectorEnv(TARGETS, **settings, **options), num_envs=2, steps=14)
+    check_meta_env(CustomTargetsEnv(targets=TARGETS, **settings), steps=8)
+    check_vector_env(lambda **options: CustomTargetsVectorEnv(TARGETS, **settings, **options), num_envs=2, steps=8)
     # One night under a clear sky is always the same.
-    check_meta_env(CustomTargetsEnv(targets=TARGETS, site="la palma", date="2027-03-14", slots=6), steps=14)
+    check_meta_env(CustomTargetsEnv(targets=TARGETS, site="la palma", date="2027-03-14", slots=6), steps=8)
 
 
 @pytest.mark.parametrize(
