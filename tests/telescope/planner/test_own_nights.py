@@ -15,7 +15,7 @@ from metaenv.telescope.planner.own_nights import evening, evenings
 from metaenv.telescope.planner.plan import plan_night
 from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.sites import SITES
-from metaenv.testing import check_meta_env, check_vector_env
+from metaenv.testing import _check_keeps_task, _check_seeding, check_meta_env, check_vector_env
 from metaenv.trial import VectorTrial
 
 RNG = np.random.default_rng(0)
@@ -29,8 +29,16 @@ def test_conformance():
     settings = {"site": ["la palma", "VLT"], "date": "2027-03-14/2027-03-16", "sky": "drawn", "slots": 6}
     check_meta_env(CustomTargetsEnv(targets=TARGETS, **settings), steps=8)
     check_vector_env(lambda **options: CustomTargetsVectorEnv(TARGETS, **settings, **options), num_envs=2, steps=8)
-    # One night under a clear sky is always the same.
-    check_meta_env(CustomTargetsEnv(targets=TARGETS, site="la palma", date="2027-03-14", slots=6), steps=8)
+
+
+def test_one_night_under_a_clear_sky_is_always_the_same():
+    env = CustomTargetsEnv(targets=TARGETS, site="la palma", date="2027-03-14", slots=6)
+    _check_keeps_task(env, env)
+    _check_seeding(env, steps=8)
+    several = CustomTargetsEnv(targets=TARGETS, site="la palma", date="2027-03-14/2027-03-15", slots=6)
+    several.distribution.nights = several.distribution.nights.take(np.array([0, 0]))  # two, but alike
+    with pytest.raises(AssertionError, match=r"reset\(\) must draw new tasks"):
+        _check_keeps_task(several, several)
 
 
 @pytest.mark.parametrize(
