@@ -81,7 +81,8 @@ def test_barnards_star_moves():
 def test_polaris_moves():
     polaris = TargetList.of(["Polaris"], [37.95], [89.26], 2.0, pm_ra_mas=44.48, pm_dec_mas=-11.85)
     now = polaris.at(JD_2027_2)
-    np.testing.assert_allclose(np.degrees([now.ra[0], now.dec[0]]), [37.9760184606875, 89.25991039036678], rtol=0, atol=1e-7)
+    expected = [37.9760184606875, 89.25991039036678]
+    np.testing.assert_allclose(np.degrees([now.ra[0], now.dec[0]]), expected, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize(
