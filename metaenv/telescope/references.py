@@ -6,6 +6,8 @@ and the oracle comes from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -103,6 +105,13 @@ def play_references(tasks: TaskBatch, variant: Variant = "default", seed: int = 
         trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
         scores.append(play_trials(policy, trials, tasks, seed).scores.mean(axis=1))
     return Reference(*scores)
+
+
+def play_own_references(tasks: TaskBatch, make: Callable[[int], TargetSelectionVectorEnv], seed: int = 0) -> Reference:
+    """The same on a user's own targets; the oracle knows their values and the weather. ``make(n)`` has n telescopes."""
+    n = min(REFERENCE_CHUNK, len(tasks))
+    policies = RandomPolicy(), InformedPolicy(clairvoyant=True)
+    return Reference(*(play_trials(p, VectorTrial(make(n)), tasks, seed).scores.mean(axis=1) for p in policies))
 
 
 def informed_policies() -> dict[str, Policy]:

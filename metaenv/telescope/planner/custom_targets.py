@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-from collections.abc import Mapping
+import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.planner.catalogue import UNKNOWN_CLASS, TargetList
+from metaenv.telescope.planner.own_nights import Day, OwnNights, evenings
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.ephemeris import night_limits
 from metaenv.telescope.sim.exposure import OVERHEAD_S, SETTLE_S, SLEW_DEG_PER_S, SNR_NEEDED, ZERO_POINT_MAG, quality
-from metaenv.telescope.sim.julian_dates import FIRST, LAST, iso, julian_date
+from metaenv.telescope.sim.julian_dates import iso
 from metaenv.telescope.sim.nominal import (
     NOMINAL_DARK_MAG,
     NOMINAL_EXTINCTION,
@@ -32,19 +32,18 @@ from metaenv.telescope.sim.visibility import LOWEST_DEG, Night, prepare, slots
 from metaenv.telescope.sim.weather import Weather, clear_weather
 from metaenv.telescope.tasks import MJD, NIGHT_SETUPS, NightSetup, TargetSelectionTask, Variant, dark_hours
 from metaenv.typing import Floats, Rows
-from metaenv.vector import AUTORESET, BatchedEnv
+from metaenv.vector import BatchedEnv, EnvOptions
 
 if TYPE_CHECKING:
     from metaenv.telescope.render import Scene
 
-Where = str | Site | tuple[float, float] | tuple[float, float, float]
+Where = Any  # a name, a Site, (latitude, longitude[, elevation]) or Astropy's EarthLocation
 Sky = Literal["nominal", "drawn"]
 
 SLOTS = 24  # of a night, as in TargetSelection's default variant
 SHORTEST_NIGHT_H = 1.0  # the tasks' own limit
 SHORTEST_EXPOSURE_S = 10.0  # that a slot must leave room for, besides readout and settling (chosen)
 SHOWN_MAGNITUDES = (4.5, 35.5)  # V that an observation can hold; brighter targets are as good as these
-LAST_DATE = LAST - 400.0  # JD; the tasks' own limit, which leaves room for a trial
 
 ASSUMPTIONS: dict[str, float] = {
     "snr_needed": SNR_NEEDED,
@@ -71,7 +70,7 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         self,
         targets: TargetList,
         site: Where,
-        date: str | dt.date,
+        date: Day,
         num_envs: int = 1,
         *,
         slots: int | None = None,
@@ -79,36 +78,47 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         nights: int = 1,
         sky: Sky = "nominal",
         assumptions: Mapping[str, float] | None = None,
-        autoreset_mode: AutoresetMode | str = AUTORESET,
-        render_mode: str | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
         if sky not in ("nominal", "drawn"):
             raise TaskError(f"no sky {sky!r}.{nearest(sky, ('nominal', 'drawn'))}")
-        self.site = find_site(site)
-        self.custom_task = custom_task(self.site, date, nights, assumptions or {})
+        if not isinstance(targets, TargetList):
+            raise TaskError(f"expected a TargetList, such as read_targets gives, got {type(targets).__name__}")
+        self.sites = find_sites(site)
+        self.site = self.sites[0]
+        days = evenings(date)
+        self.date = iso(days[-1])[:10]
+        """The last day whose evening begins a night."""
+        tasks, self.notes = custom_tasks(self.sites, days, nights, assumptions or {})
+        targets = targets.at(float(np.mean(days)) + 1.0)
         setup = _setup(targets, slots, variant, nights)
-        night = _night(targets, self.custom_task, nights, setup, self.site)
-        _long_enough(night, self.custom_task, setup)
-        kept, self.notes = _observable(targets, night, setup, self.site, variant is not None)
+        geometry = [_night(targets, task, nights, setup) for task in tasks]
+        for night, task in zip(geometry, tasks, strict=True):
+            _long_enough(night, task, setup)
+        kept, notes = _observable(targets, geometry, setup, self.sites, variant is not None)
+        self.notes = (*notes, *self.notes)
         if variant is None:
             setup = NightSetup(setup.slots, len(kept), nights, (1,), False, setup.magnitude, 1.0)
         self.target_list, self.sky = kept, sky
-        super().__init__(
-            num_envs, variant or "default", split="train", autoreset_mode=autoreset_mode, render_mode=render_mode,
-            setup=setup,
+        self._padding = setup.targets - len(kept)
+        again = partial(
+            type(self), targets, site, date, slots=slots, variant=variant, nights=nights, sky=sky,
+            assumptions=assumptions,
         )  # fmt: skip
+        options.setdefault("distribution", OwnNights(TaskBatch.from_tasks(tasks), variant or "default", again))
+        super().__init__(num_envs, variant or "default", setup=setup, **options)
         self.names = kept.names
-        self._list = _padded(kept, setup.targets, self.site.latitude_deg)
+        self._list = _padded(kept, self._padding)
         worth = kept.value / kept.value.mean()
         self._worth = np.concatenate([worth, np.zeros(setup.targets - len(kept))])
         self.priority = np.concatenate([kept.priority, np.full(setup.targets - len(kept), np.inf)])
         """(N,) the lowest first; infinite where the list is filled up."""
 
-    def draw_tasks(self, rows: Rows) -> TaskBatch:
-        return TaskBatch.from_tasks([self.custom_task]).repeated(len(self._index[rows]))
-
     def _fresh_targets(self, rows: Rows, tasks: TaskBatch, start: Floats, hours: Floats) -> Targets:
-        return self._list.take(np.zeros(len(tasks), np.intp))
+        targets = self._list.take(np.zeros(len(tasks), np.intp))
+        if self._padding:  # with the pole that never rises
+            targets.dec[:, -self._padding :] = -np.copysign(np.pi / 2, tasks.latitude_deg)[:, None]
+        return targets
 
     def _values(self, tasks: TaskBatch, targets: Targets) -> Floats:
         return np.repeat(self._worth[None], len(tasks), axis=0)
@@ -119,7 +129,7 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         return clear_weather(tasks.seeing_arcsec, self.setup.slots), tasks.extinction_mag.copy()
 
     def _scene(self, row: int) -> Scene:
-        return replace(super()._scene(row), title=self.site.name)
+        return replace(super()._scene(row), title=_site_of(self.tasks.task(row), self.sites).name)
 
 
 class CustomTargetsEnv(MetaEnv):
@@ -127,17 +137,20 @@ class CustomTargetsEnv(MetaEnv):
 
     Worth follows from the list's values, scaled to a mean of 1; without a variant the reward is not scaled further.
     Observations and actions are laid out as in `TargetSelectionEnv`; features are 0, and an unknown class is all zeros.
-    Every night has the same targets; a trial's nights follow each other and end on ``date``.
+    Every night has the same targets; a trial's nights follow each other and end on ``date``. Of several sites or dates
+    each pair is a task, and ``reset`` draws one.
 
-    Targets that do not stand above 27 deg at any time of the night are left out, with a note in ``notes`` of the
+    Targets that do not stand above 27 deg at any time of these nights are left out, with a note in ``notes`` of the
     batched environment; with a variant, whose number of targets is fixed, so are the least promising ones of a longer
-    list, and a shorter one is filled up with places that never rise. They stand in the order in which they culminate.
+    list, and a shorter one is filled up with places that never rise. They stand in the order in which they culminate
+    in the first night. Proper motions are applied to the middle of the dates.
 
-    Arguments: ``targets``, ``site`` (a name, or latitude and longitude in degrees), ``date`` (the day whose evening
-    begins the night, ISO 8601), ``slots`` (equal parts of the night, 24 by default), ``variant`` (instead: that of an
-    agent, which fixes numbers of slots and of targets), ``nights`` of a trial, ``sky`` (``"nominal"``: clear and as
-    planners assume; ``"drawn"``: seeing and clouds as in TargetSelection), ``assumptions`` (what is known of sky and
-    instrument: keys of `ASSUMPTIONS`).
+    Arguments: ``targets``, ``site`` (a name, latitude and longitude in degrees, or an EarthLocation, see
+    `metaenv.telescope.sim.sites.find_site`; or a list of them), ``date`` (the day whose evening begins the night, as
+    text in ISO 8601, a date, datetime64 or Astropy's Time; a list of days, or ``"2027-03-01/2027-03-31"``), ``slots``
+    (equal parts of the night, 24 by default), ``variant`` (instead: that of an agent, which fixes numbers of slots and
+    of targets), ``nights`` of a trial, ``sky`` (``"nominal"``: clear and as planners assume; ``"drawn"``: seeing and
+    clouds as in TargetSelection), ``assumptions`` (what is known of sky and instrument: keys of `ASSUMPTIONS`).
 
     Raises:
         TaskError: an unknown site (the nearest name is given), a date outside 1950-2098, a date without a night, slots
@@ -147,17 +160,50 @@ class CustomTargetsEnv(MetaEnv):
     batched: ClassVar[type[BatchedEnv]] = CustomTargetsVectorEnv
 
 
-def custom_task(site: Site, date: str | dt.date, nights: int, assumptions: Mapping[str, float]) -> TargetSelectionTask:
-    """The task of a site, of the last date of ``nights``, and of what is known of sky and instrument."""
-    if nights < 1:
-        raise TaskError(f"expected at least one night, got {nights}")
-    for name in assumptions:
+def find_sites(where: Any) -> list[Site]:
+    """One site or several, each once."""
+    several = isinstance(where, list) and not (where and all(isinstance(x, numbers.Real) for x in where))
+    if several and not where:
+        raise TaskError("expected at least one site, got an empty list")
+    return list(dict.fromkeys(find_site(one) for one in (where if several else [where])))
+
+
+def custom_tasks(
+    sites: Sequence[Site], days: Sequence[float], nights: int, assumptions: Mapping[str, float]
+) -> tuple[list[TargetSelectionTask], tuple[str, ...]]:
+    """The tasks of each site and day, and notes on nights that are too short; one alone must not be."""
+    tasks, short = [], []
+    for site in sites:
+        for day in dict.fromkeys(days):
+            try:
+                tasks.append(custom_task(site, day, nights, assumptions))
+            except _ShortNightError as error:
+                if len(days) * len(sites) == 1:
+                    raise
+                short.append(error)
+    if not tasks:
+        raise short[0]
+    return tasks, (f"nights left out, because they are too short: {len(short)}; {short[0]}",) if short else ()
+
+
+class _ShortNightError(TaskError):
+    """A night without enough darkness."""
+
+
+def custom_task(site: Site, day: float, nights: int, assumptions: Mapping[str, float]) -> TargetSelectionTask:
+    """The task of a site, of the last of ``nights`` (JD at 0 h of its day), and of what is known of sky and
+    instrument."""
+    if isinstance(nights, bool) or not isinstance(nights, numbers.Integral) or nights < 1:
+        raise TaskError(f"expected at least one night, a whole number, got {nights!r}")
+    for name, value in assumptions.items():
         if name not in ASSUMPTIONS:
             raise TaskError(f"assumptions have no {name!r}.{nearest(name, ASSUMPTIONS)}")
-    evening = _evening(date) - (nights - 1)
+        if isinstance(value, bool | str) or not isinstance(value, numbers.Real):
+            raise TaskError(f"expected a number for {name!r} of the assumptions, got {value!r}")
+    evening = day - (nights - 1)
     for day in (evening, evening + nights - 1):
         if (hours := dark_hours(np.array([day - MJD]), *coordinates_rad([site]))[0]) < SHORTEST_NIGHT_H:
-            raise TaskError(
+            raise _ShortNightError(
                 f"the night of {iso(day)[:10]} at {site.name} has {hours:.1f} h in which the sun is 18 deg below the "
                 f"horizon; expected at least {SHORTEST_NIGHT_H:g} h: choose another date or site"
             )
@@ -174,26 +220,12 @@ def custom_task(site: Site, date: str | dt.date, nights: int, assumptions: Mappi
     )
 
 
-def _evening(date: str | dt.date) -> float:
-    """JD at 0 h of a calendar day."""
-    if isinstance(date, dt.datetime):
-        raise TaskError(f"expected the day whose evening begins the night, such as '2027-03-14', got the time {date}")
-    try:
-        jd = julian_date(date.isoformat() if isinstance(date, dt.date) else date)
-    except TaskError as error:
-        raise TaskError(f"the date {date} cannot be planned: {error}") from error
-    if jd % 1.0 != 0.5:
-        raise TaskError(f"expected the day whose evening begins the night, such as '2027-03-14', got the time {date!r}")
-    if not FIRST + 10 <= jd <= LAST_DATE:
-        raise TaskError(f"expected a date from {iso(FIRST + 10)[:10]} to {iso(LAST_DATE)[:10]}, got {date}")
-    return jd
-
-
 def _setup(targets: TargetList, count: int | None, variant: Variant | None, nights: int) -> NightSetup:
     """The setup for all targets, before those that do not rise are left out."""
     if variant is None:
-        if count is not None and count < 1:
-            raise TaskError(f"expected at least one slot, got {count}")
+        whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+        if count is not None and not (whole and count > 0):
+            raise TaskError(f"expected at least one slot, got {count!r}; it must be a whole number")
         magnitude = (float(targets.magnitude.mean()), float(targets.magnitude.std()))
         return NightSetup(SLOTS if count is None else int(count), len(targets), nights, (1,), False, magnitude, 1.0)
     if variant not in NIGHT_SETUPS:
@@ -206,9 +238,9 @@ def _setup(targets: TargetList, count: int | None, variant: Variant | None, nigh
     return setup
 
 
-def _night(targets: TargetList, task: TargetSelectionTask, nights: int, setup: NightSetup, site: Site) -> Night:
+def _night(targets: TargetList, task: TargetSelectionTask, nights: int, setup: NightSetup) -> Night:
     """The geometry of the last night."""
-    latitude, longitude = coordinates_rad([site])
+    latitude, longitude = np.radians([task.latitude_deg]), np.radians([task.longitude_deg])
     dusk, dawn = night_limits(np.array([task.evening_mjd + MJD + nights - 1]), latitude, longitude)
     start, hours = slots(dusk, dawn, setup.slots)
     return prepare(targets.ra[None], targets.dec[None], latitude, longitude, start, hours)
@@ -226,45 +258,55 @@ def _long_enough(night: Night, task: TargetSelectionTask, setup: NightSetup) -> 
 
 
 def _observable(
-    targets: TargetList, night: Night, setup: NightSetup, site: Site, fixed: bool
+    targets: TargetList, geometry: Sequence[Night], setup: NightSetup, sites: Sequence[Site], fixed: bool
 ) -> tuple[TargetList, tuple[str, ...]]:
-    """The targets that can be observed, in the order in which they culminate, and notes on the others."""
+    """The targets that can be observed in any of the nights, in the order in which they culminate in the first, and
+    notes on the others."""
     notes = list(targets.notes)
-    visible = night.observable()[0]
-    never = LOWEST_DEG > 90.0 - np.abs(site.latitude_deg - np.degrees(targets.dec))
+    seen = np.any([night.observable()[0].any(axis=0) for night in geometry], axis=0)
+    latitude = np.array([site.latitude_deg for site in sites])[:, None]
+    never = (LOWEST_DEG > 90.0 - np.abs(latitude - np.degrees(targets.dec))).all(axis=0)
+    where, when = " or ".join(s.name for s in sites), "this night" if len(geometry) == 1 else "any of these nights"
     for which, what in (
-        (~visible.any(axis=0) & never, f"never rise above {LOWEST_DEG:g} deg at {site.name}"),
-        (~visible.any(axis=0) & ~never, f"do not stand above {LOWEST_DEG:g} deg in this night"),
+        (~seen & never, f"never rise above {LOWEST_DEG:g} deg at {where}"),
+        (~seen & ~never, f"do not stand above {LOWEST_DEG:g} deg in {when}"),
     ):
         if which.any():
             listed = [targets.names[i] for i in np.flatnonzero(which)]
             shown = ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
             notes.append(f"left out, because they {what}: {shown}")
-    good = np.flatnonzero(visible.any(axis=0))
+    good = np.flatnonzero(seen)
     if not len(good):
         raise TaskError(f"none of the {len(targets)} targets can be observed; {'; '.join(notes)}")
     if fixed and len(good) > setup.targets:
-        snr = nominal_snr(night, nominal_conditions(night), targets.magnitude[None])[0]
-        promise = targets.value * quality((snr * visible).max(axis=0).astype(np.float64))
+        best = np.zeros(len(targets))
+        for night in geometry:
+            snr = nominal_snr(night, nominal_conditions(night), targets.magnitude[None])[0]
+            best = np.maximum(best, (snr * night.observable()[0]).max(axis=0))
+        promise = targets.value * quality(best)
         order = good[np.argsort(-promise[good], kind="stable")]
         left = sorted(targets.names[i] for i in order[setup.targets :])
         notes.append(f"left out, because the agent can choose among {setup.targets}: the {len(left)} least promising")
         good = order[: setup.targets]
-    highest = night.sin_alt[0].argmax(axis=0)
+    highest = geometry[0].sin_alt[0].argmax(axis=0)
     return targets.take(good[np.argsort(highest[good], kind="stable")]), tuple(notes)
 
 
-def _padded(kept: TargetList, count: int, latitude_deg: float) -> Targets:
-    """One row of ``count`` targets; the list is filled up with the pole that never rises."""
-    more = count - len(kept)
-    below = -math.copysign(np.pi / 2, latitude_deg)
+def _padded(kept: TargetList, more: int) -> Targets:
+    """One row of the targets, filled up with ``more`` places, at a pole."""
 
     def filled(given: Any, value: float) -> Any:
         return np.concatenate([given, np.full(more, value)]).astype(given.dtype)[None]
 
     label = filled(kept.label, UNKNOWN_CLASS)
     magnitude = np.clip(filled(kept.magnitude, float(kept.magnitude.mean())), *SHOWN_MAGNITUDES)
-    features = np.zeros((1, N_FEATURES, count))
+    features = np.zeros((1, N_FEATURES, len(kept) + more))
     return Targets(
-        filled(kept.ra, 0.0), filled(kept.dec, below), magnitude, label, np.maximum(label, 0), features
+        filled(kept.ra, 0.0), filled(kept.dec, np.pi / 2), magnitude, label, np.maximum(label, 0), features
     )  # fmt: skip
+
+
+def _site_of(task: Any, sites: Sequence[Site]) -> Site:
+    """The site of a task, which may come from outside."""
+    place = task.latitude_deg, task.longitude_deg
+    return next((s for s in sites if (s.latitude_deg, s.longitude_deg) == place), None) or find_site(place)

@@ -18,8 +18,9 @@ from metaenv.policies import AgentPolicy, Policy
 from metaenv.telescope.baselines import baselines
 from metaenv.telescope.planner.angles import sexagesimal
 from metaenv.telescope.planner.assignment_bound import AssignmentPolicy
-from metaenv.telescope.planner.catalogue import TargetList, read_targets
+from metaenv.telescope.planner.catalogue import TargetList
 from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv, Where
+from metaenv.telescope.planner.reading import read_targets
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
 from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
@@ -199,7 +200,7 @@ def plan_night(
     start, hours = env.state.night.start[0], float(env.state.night.hours[0])
     return NightPlan(
         site=env.site.name,
-        date=date if isinstance(date, str) else date.isoformat(),
+        date=env.date,
         policy=name,
         dusk=iso(float(start[0])),
         dawn=iso(float(start[-1]) + hours / 24),

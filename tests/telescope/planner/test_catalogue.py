@@ -9,7 +9,9 @@ import pytest
 
 from metaenv.errors import TaskError
 from metaenv.telescope.planner.angles import sexagesimal
-from metaenv.telescope.planner.catalogue import TargetList, classify, read_targets, values_from_priorities
+from metaenv.telescope.planner.catalogue import TargetList, classify, values_from_priorities
+from metaenv.telescope.planner.reading import read_targets
+from metaenv.telescope.sim.targets import CLASSES
 
 TRANSIENTS = Path(os.environ.get("METAENV_TRANSIENTS", "transients_sample.csv"))
 
@@ -105,10 +107,31 @@ def test_told_columns_and_other_separators(tmp_path):
     assert classify("SLSN-I") == 3 and classify("IIn") == 1 and classify("Ic-BL") == 2 and classify("Candidate") == -1
 
 
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        *(
+            ("SN Ia", "SN Ia"),
+            ("Ia Pec", "SN Ia"),
+            ("SN Iax[02cx-like]", "SN Ia"),
+            ("Ia-91T", "SN Ia"),
+            ("Ib", "SN Ibc"),
+        ),
+        *(("Ib/c", "SN Ibc"), ("SN Ic-BL", "SN Ibc"), ("SN Ibn", "SN Ibc"), ("II", "SN II"), ("SN IIP", "SN II")),
+        *(("SN II-P", "SN II"), ("IIb", "SN II"), ("Ia,Ia", "SN Ia"), ("SLSN-I", "SLSN"), ("TDE-H-He", "TDE")),
+        *(("BL Lac", "AGN"), ("Sy1", "AGN"), ("QSO", "AGN"), ("CV*", "CV"), ("Cataclysmic variable", "CV")),
+        *(("Mdwarf", "flare star"), ("M dwarf", "flare star"), ("Galaxy IIZw", ""), ("IIZw 40", ""), ("RRLyr", "")),
+        *(("Candidate", ""), ("Minor Planet", ""), ("", "")),
+    ],
+)
+def test_classes_as_catalogues_write_them(text, name):
+    assert classify(text) == (CLASSES.index(name) if name else -1)
+
+
 def test_what_was_assumed_is_told(tmp_path):
     found = read_targets(written(tmp_path, "ra,dec\n1,2\n3,4\n"))
     assert found.names == ("row 1", "row 2") and (found.magnitude == 19.5).all()
-    assert "no column of names" in found.notes[0] and "V = 19.5 is assumed" in found.notes[1]
+    assert "no column of names" in found.notes[0] and "V = 19.5 is assumed" in found.notes[-1]
     assert (read_targets(written(tmp_path, "ra,dec\n1,2\n"), default_magnitude=17).magnitude == 17).all()
     given = read_targets(written(tmp_path, "ra,dec,rmag\n1,2,\n1,3,18\n"), default_magnitude=17)
     assert given.magnitude.tolist() == [17, 18] and "'rmag' are taken as V" in given.notes[-1]
@@ -140,7 +163,7 @@ GOOD = "name,ra,dec,vmag\na,10,20,15\n"
         ('name,ra,dec\na,"10:00:00,10:00:01",1\n', "holds several coordinates.*several='first'"),
         ("name,ra,dec,value\na,1,2,0\n", "value must be above 0, got 0"),
         ("name,ra,dec,priority\na,1,2,high\n", "priority must be a number, got 'high'"),
-        ("name,raj,dec\na,1,2\n", "no column looks like 'ra'.*Did you mean 'raj'"),
+        ("name,rax,dec\na,1,2\n", "no column looks like 'ra'.*Did you mean 'rax'"),
     ],
 )  # fmt: skip
 def test_refused(tmp_path, text, message):
@@ -163,7 +186,7 @@ def test_refused_calls(tmp_path):
     with pytest.raises(TaskError, match="cannot be read as fits"):
         read_targets(path)
     path = tmp_path / "list.txt"
-    path.write_bytes(b"\xff\xfe\x00r\x00a")
+    path.write_bytes(b"ra,dec\n\x00\x01\xff,2\n")
     with pytest.raises(TaskError, match="not text in UTF-8"):
         read_targets(path)
 
