@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import TaskError
+from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.fragmentation import neutral, pattern, to_mol
-from metaenv.molecules.chem.properties import ADDITIVE, by_rdkit, fingerprint, synthetic_accessibility
-from metaenv.molecules.chem.scoring import GROUP_PENALTY, similarity
+from metaenv.molecules.chem.functional_groups import GROUPS
+from metaenv.molecules.chem.properties import ADDITIVE, PROPERTIES, by_rdkit, fingerprint, synthetic_accessibility
+from metaenv.molecules.chem.scoring import GROUP_PENALTY, SOFTNESS, similarity
 from metaenv.typing import Floats
 
 if TYPE_CHECKING:
@@ -140,3 +141,55 @@ def term_factor(smiles: str, terms: tuple[Term, ...]) -> float:
     """The product of the factors of terms for one molecule; remembered."""
     mol = to_mol(smiles)
     return float(np.prod([term.factor(np.array(term.value(mol))) for term in terms]))
+
+
+# WHAT A PERSON WRITES
+
+
+def range_weights(
+    asked: Mapping[str, Any], weights: Mapping[str, float], softness: Mapping[str, float]
+) -> dict[str, float]:
+    """The exponents of the desirabilities of ranges: a flank that is half as wide counts four times.
+
+    Raises:
+        TaskError: what is not positive, or belongs to no range.
+    """
+    usual = {**dict(zip(PROPERTIES, SOFTNESS.tolist(), strict=True)), **QUANTITIES}
+    for what, given in (("weight", weights), ("softness", softness)):
+        for name, value in given.items():
+            if name not in asked:
+                raise TaskError(f"there is a {what} of {name!r} but no range.{nearest(str(name), asked)}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise TaskError(f"expected the {what} of {name!r} to be a number above 0, got {value!r}")
+    exponents = {name: float(weights.get(name, 1.0)) for name in asked}
+    return {n: e * (usual[n] / softness[n]) ** 2 if n in softness else e for n, e in exponents.items()}
+
+
+def lead_smiles(smiles: str) -> str:
+    """Canonical SMILES of a lead as fingerprints see it: neutral, without stereochemistry, isotopes and atom maps."""
+    from rdkit import Chem
+
+    return Chem.MolToSmiles(neutral(smiles))
+
+
+def patterns_of(given: str | Sequence[str] | None, kind: str) -> tuple[float, list[str]]:
+    """The number of the first group that is named in `GROUPS`, -1 for none, and the SMARTS of the others.
+
+    Raises:
+        TaskError: neither the name of a group nor a SMARTS.
+    """
+    texts = [given] if isinstance(given, str) else list(given or ())
+    number = -1.0
+    patterns: list[str] = []
+    for text in texts:
+        if not isinstance(text, str):
+            raise TaskError(f"expected {kind} to be names of groups or SMARTS, got {text!r}")
+        if text in GROUPS and number < 0:
+            number = float(list(GROUPS).index(text))
+            continue
+        try:
+            read_smarts(GROUPS.get(text, text))
+        except TaskError as error:
+            raise TaskError(f"there is no group {text!r}, and {error}.{nearest(text, GROUPS)}") from None
+        patterns.append(GROUPS.get(text, text))
+    return number, patterns
