@@ -72,6 +72,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             raise ValueError("max_oracle_calls and score_reference belong to a function of your own: give score, too")
         if score is not None and feedback == "panel":
             raise ValueError("a score of your own has no factors to show; expected feedback='scalar' with score")
+        if not constraints and score is None and not variant.startswith("windows"):
+            raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
         self.constraints = constraints
         self.own_score = None if score is None else OwnScore(score, num_envs, max_oracle_calls)
         """What scores the molecules instead of the hidden objective, and counts."""
