@@ -68,6 +68,11 @@ class PropertyRanges:
         ``lengths`` says how many numbers fields have, besides ``wanted``, ``low`` and ``high``; a TaskError names the
         field or the property.
         """
+        self.check_numbers(**lengths)
+        self.check_inside(self.certificate_properties())
+
+    def check_numbers(self, **lengths: int) -> None:
+        """`check` without the certificate."""
         kind = type(self).__name__
         for name, length in {"wanted": 7, "low": 7, "high": 7, **lengths}.items():
             given = getattr(self, name)
@@ -81,7 +86,11 @@ class PropertyRanges:
         for name in ("low", "high"):
             if max(map(abs, getattr(self, name))) > LARGEST:
                 raise TaskError(f"{kind}.{name} must lie in [-{LARGEST:g}, {LARGEST:g}], got {getattr(self, name)!r}")
-        for j, value in enumerate(self.certificate_properties()):
+
+    def check_inside(self, certificate: Floats) -> None:
+        """Refuse the task, with a TaskError, unless the properties (7,) of its certificate lie in its ranges."""
+        kind = type(self).__name__
+        for j, value in enumerate(certificate):
             slack = 1e-6 * max(1.0, abs(value))  # numbers may have been through single precision or text
             if self.wanted[j] and not self.low[j] - slack <= value <= self.high[j] + slack:
                 raise TaskError(

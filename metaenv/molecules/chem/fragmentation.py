@@ -88,8 +88,8 @@ def neutral(smiles: str) -> Mol:
 
 
 def named_atom(atom: Any) -> str:
-    """An atom for messages, such as ``[NH+] (atom 4)``; atoms are counted from 1, as they stand in the SMILES."""
-    return f"{atom.GetSmarts()} (atom {atom.GetIdx() + 1})"
+    """An atom for messages, such as ``[NH+] (atom 4)``, counted from 0 as they stand in the SMILES, as RDKit does."""
+    return f"{atom.GetSmarts()} (atom {atom.GetIdx()})"
 
 
 def lost_features(smiles: str) -> list[str]:

@@ -217,7 +217,12 @@ def test_a_certificate_may_be_given():
             TaskError,
             "lacks the requir",
         ),
-        ({"hbd": (0, 0)}, {"certificate": "Clc1ccccc1", "forbidden": "chlorine"}, TaskError, "has the forbidden group 'chlorine'"),
+        (
+            {"hbd": (0, 0)},
+            {"certificate": "Clc1ccccc1", "forbidden": "chlorine"},
+            TaskError,
+            "has the forbidden group 'chlorine'",
+        ),
         ({"hbd": (0, 9)}, {"certificate": INFEASIBLE}, TaskError, "alert|synthetic accessibility"),
     ],
 )
