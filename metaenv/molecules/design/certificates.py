@@ -33,11 +33,12 @@ from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats
 
 CERTAIN = 1 - 1e-6  # of a certificate's score: its numbers may have been through single precision or text
+CHUNK = 250  # real molecules that are looked at together for a certificate
 MEASURED = ("range", "similar")  # terms whose value says more than whether they are met
 
 
-def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
-    """(tasks, molecules) true scores, constraints included; a hidden lead needs RDKit."""
+def scores_of(molecules: Molecules, tasks: TaskBatch, without_terms: bool = False) -> Floats:
+    """(tasks, molecules) true scores, constraints included; a hidden lead and terms of one's own need RDKit."""
     table = score_table(molecules.values, tasks) * molecules.feasible
     if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
         table *= group_factor(molecules.groups, tasks.required[:, None], tasks.forbidden[:, None])
@@ -47,14 +48,14 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
         for i, lead in enumerate(fingerprints(known.astype(np.int16))):
             rows = with_lead[which.ravel() == i]
             table[rows] *= similarity_factor(molecules.fingerprints(), lead)
-    for i in np.flatnonzero(tasks.terms.any(axis=1)):
+    for i in [] if without_terms else np.flatnonzero(tasks.terms.any(axis=1)):
         for term in terms_of(tasks.terms[i]):
             table[i] *= term.factor(term_values(molecules, term))
     return table
 
 
 def term_values(molecules: Molecules, term: Term) -> Floats:
-    """(m,) the values of a term for molecules, by RDKit; remembered, because QED takes a millisecond a molecule."""
+    """(m,) the values of a term for molecules, by RDKit; remembered, because QED takes milliseconds a molecule."""
     return _term_values(molecules.actions.tobytes(), term.kind, term.what)
 
 
@@ -64,7 +65,7 @@ def _term_values(actions: bytes, kind: Any, what: str) -> Floats:
     return np.array([term.value(mol) for mol in _mols(actions)])
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=64)
 def _mols(actions: bytes) -> list[Any]:
     sequences = np.frombuffer(actions, np.int16).reshape(-1, MAX_ACTIONS)
     return [to_mol(text) for text in fragment_smiles(sequences)]
@@ -150,9 +151,21 @@ def found_certificate(task: TaskBatch, leads: Sequence[str] = ()) -> tuple[float
         TaskError: there is none; the message says how many meet each demand.
     """
     real = real_molecules()
-    fits = scores_of(real, task)[0] == 1
-    if fits.any():
-        return sequence_numbers(real.actions[np.argmax(fits)])
+    terms = sorted(terms_of(task.terms[0]), key=lambda term: term.what == "qed")  # which takes milliseconds
+    met, closest = [0] * len(terms), [0.0] * len(terms)
+    fits = np.flatnonzero(scores_of(real, task, without_terms=True)[0] == 1)
+    for some in np.split(fits, range(CHUNK, len(fits), CHUNK)):
+        for k, term in enumerate(terms):
+            if len(some):
+                values = term_values(real.take(some), term)
+                some = some[term.factor(values) == 1]
+                met[k], closest[k] = met[k] + len(some), max(closest[k], float(values.max()))
+        if len(some):
+            return sequence_numbers(real.actions[some[0]])
+    counts = [
+        f"; of these, {term}: {n}" + (f", the most similar {best:.2f}" if term.kind == "similar" else "")
+        for term, n, best in zip(terms, met, closest, strict=True)
+    ]
     for lead in leads:
         try:
             actions = parse(lead, warn=False)
@@ -162,17 +175,14 @@ def found_certificate(task: TaskBatch, leads: Sequence[str] = ()) -> tuple[float
             return sequence_numbers(actions)
     wanted = task.wanted[0]
     within = inside(real.values, wanted, task.low[0], task.high[0])
-    counts = [counts_inside(within, wanted)] if wanted.any() else []
+    alone = [counts_inside(within, wanted)] if wanted.any() else []
     for what, group in (("required", int(task.required[0])), ("forbidden", int(task.forbidden[0]))):
         if group >= 0:
             there = (real.groups >> group & 1).astype(bool)
-            counts.append(f"{what} {list(GROUPS)[group]}: {(there if what == 'required' else ~there).sum()}")
-    for term in terms_of(task.terms[0]):
-        values = term_values(real, term)
-        best = f", the most similar {values.max():.2f}" if term.kind == "similar" else ""
-        counts.append(f"{term}: {(term.factor(values) == 1).sum()}{best}")
+            alone.append(f"{what} {list(GROUPS)[group]}: {(there if what == 'required' else ~there).sum()}")
+    each = f"each range on its own: {', '.join(alone)}; " if alone else ""
     raise TaskError(
-        f"none of {len(real):,} known molecules meets this objective (each range on its own: {', '.join(counts)}; all "
-        f"ranges together: {within.all(axis=1).sum()}); widen one, or give the SMILES of a molecule that meets it as "
+        f"none of {len(real):,} known molecules meets this objective ({each}all ranges together: "
+        f"{within.all(axis=1).sum()}{''.join(counts)}); widen one, or give the SMILES of a molecule that meets it as "
         "`certificate`"
     )

@@ -178,6 +178,8 @@ def patterns_of(given: str | Sequence[str] | None, kind: str) -> tuple[float, li
     Raises:
         TaskError: neither the name of a group nor a SMARTS.
     """
+    if given is not None and not isinstance(given, Sequence):
+        raise TaskError(f"expected {kind} to be names of groups or SMARTS, got {given!r}")
     texts = [given] if isinstance(given, str) else list(given or ())
     number = -1.0
     patterns: list[str] = []

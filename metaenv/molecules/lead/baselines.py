@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.lead.library import Libraries
+from metaenv.molecules.lead.library import Libraries, libraries
 from metaenv.molecules.lead.tasks import objectives
 from metaenv.policies import Policy
 from metaenv.trial import VectorTrial
@@ -138,8 +138,9 @@ class BayesianChemist(LeadPolicy):
 
 
 @lru_cache(maxsize=32)
-def best_fixed(scaffold: int, known: Libraries) -> tuple[int, ...]:
+def best_fixed(scaffold: int, known: Libraries | None = None) -> tuple[int, ...]:
     """R-groups of the molecule with the highest mean score over training objectives on a scaffold, held out or not."""
+    known = known or libraries()
     tasks = objectives(scaffold, "train", known)
     n = min(FIXED_TASKS, len(tasks))
     some = tasks.take(np.linspace(0, len(tasks) - 1, n).astype(np.intp))

@@ -119,7 +119,8 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         if self.render_mode:
             from metaenv.molecules.render import Made, values_text
 
-            for row, smiles in zip(np.arange(self.num_envs)[rows], known.drawn(scaffold, choice), strict=True):
+            written = known.canonical if self.render_mode == "ansi" else known.drawn
+            for row, smiles in zip(np.arange(self.num_envs)[rows], written(scaffold, choice), strict=True):
                 note = f"{values_text(self._properties[row])}; R-groups {'/'.join(map(str, self.choice[row]))}; "
                 self._made[row].append(Made(smiles, float(self._score[row]), note))
 
