@@ -355,6 +355,11 @@ class MoleculeDesignEnv(MetaEnv):
     or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their
     scores.
 
+    A task of one's own (`metaenv.molecules.design.tasks.MoleculeTask.from_ranges`) may also weigh its ranges, and ask
+    for QED, synthetic accessibility, acceptors, SMARTS and similarity to a lead; groups and leads count in every
+    variant. The observation shows nothing of these demands but the reward; the panel shows all that are not ranges of
+    the seven properties as one factor.
+
     Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1, as a build
     sequence. The splits are train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
     `MoleculeDistribution`. In variant ``assay`` the task is `metaenv.molecules.assay.tasks.AssayTask`, and the split
@@ -375,6 +380,14 @@ class MoleculeDesignEnv(MetaEnv):
     * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0).
     * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
       ``info["smiles"]`` is not canonical.
+    * ``score``: a function of one's own in place of the objective: ``score(smiles)`` gives a finite number for each of
+      a list of canonical SMILES, and is asked once a molecule, in one call a step; ``score(smiles, tasks)`` is asked
+      once for each pair of a molecule and a task. It alone decides: ``constraints`` are then left out. Larger numbers
+      are better; observations show rewards within -10 to 10. ``info["oracle_calls"]`` counts the molecules that it was
+      asked for, for each sub-environment.
+    * ``max_oracle_calls``: distinct molecules that a trial may have scored by ``score``; the trial then ends, and
+      ``info["trial_over"]`` is true.
+    * ``score_reference``: (random, oracle) scores of ``score``, without which scores cannot be normalised.
     * ``cache_size``: number of molecules whose RDKit scores are kept.
     * ``draw_hidden``: whether pictures show the hidden ranges.
     * ``split``: where tasks come from.

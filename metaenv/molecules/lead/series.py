@@ -102,11 +102,13 @@ def _series(scaffold: str, lists: tuple[tuple[Any, tuple[str, ...]], ...]) -> Se
     with rdBase.BlockLogs():
         core = _read(scaffold, "the scaffold", notes)
         sites = _number_sites(core, scaffold, notes)
+        sizes = [len(texts) for _, texts in lists] * (sites if lists[0][0] == 0 else 1)
+        if (count := int(np.prod(np.array(sizes, float)))) > MOST_MOLECULES:
+            product_ = " x ".join(map(str, sizes))
+            raise MoleculeError(
+                f"expected at most {MOST_MOLECULES:,} molecules in a series, got {product_} = {count:,}"
+            )
         groups = [_groups_of(site, dict(lists), sites, notes) for site in range(1, sites + 1)]
-        count = int(np.prod([float(len(known)) for known in groups]))
-        if count > MOST_MOLECULES:
-            sizes = " x ".join(str(len(known)) for known in groups)
-            raise MoleculeError(f"expected at most {MOST_MOLECULES:,} molecules in a series, got {sizes} = {count:,}")
         mols = _made(core, groups)
     return _library(core, groups, mols, tuple(dict.fromkeys(notes)))
 
