@@ -133,9 +133,9 @@ def read_ranges(ranges: Mapping[str, Range], known: Sequence[str]) -> dict[str, 
     for name, given in ranges.items():
         if name not in known:
             raise TaskError(f"there is no property {name!r}.{nearest(name, known)}")
-        pair = given if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2 else ("", "")
-        ends = [open_ if end is None else end for end, open_ in zip(pair, (-np.inf, np.inf), strict=True)]
-        if not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in ends):
+        pair = given if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2 else ()
+        ends = [open_ if end is None else end for end, open_ in zip(pair, (-np.inf, np.inf), strict=False)]
+        if not ends or not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in ends):
             raise TaskError(
                 f"the range of {name!r} must be two numbers, lowest and highest, or None at an open end, such as "
                 f"(None, 350); got {given!r}"

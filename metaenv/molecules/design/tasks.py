@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -140,23 +139,24 @@ class MoleculeTask(PropertyRanges, Task):
         exponents = range_weights(asked, weights, softness)
         columns = range_columns({n: ends for n, ends in asked.items() if n in PROPERTIES}, exponents)
         terms = [Term("range", n, *asked[n], QUANTITIES[n] / math.sqrt(exponents[n])) for n in QUANTITIES if n in asked]
-        numbers: list[float] = []
+        groups: dict[str, float] = {}
         for kind, given in (("required", required), ("forbidden", forbidden)):
-            number, patterns = patterns_of(given, kind)
-            numbers.append(number)
+            groups[kind], patterns = patterns_of(given, kind)
             terms += [Term(kind, smarts) for smarts in patterns]  # type: ignore[arg-type]
         if lead is not None:
             terms.append(Term("similar", lead_smiles(lead), float(similarity)))
-        some = sequence_numbers(real_molecules().actions[0] if certificate is None else parse(certificate))
-        fields = [*(tuple(column.tolist()) for column in columns), *numbers, (NOTHING,) * MAX_ACTIONS, some]
+        first = sequence_numbers(real_molecules().actions[0] if certificate is None else parse(certificate))
+        wanted, low, high = (tuple(column.tolist()) for column in columns)
+        fields: dict[str, Any] = {"wanted": wanted, "low": low, "high": high, **groups}
+        fields |= {"lead": (NOTHING,) * MAX_ACTIONS, "certificate": first}
         if terms:
-            fields.append(packed_terms(terms))
-        batch = TaskBatch(cls, {f.name: [value] for f, value in zip(dataclasses.fields(cls), fields, strict=False)})
+            fields["terms"] = packed_terms(terms)
+        batch = TaskBatch(cls, {name: [value] for name, value in fields.items()})
         if certificate is not None:
             check_certificates(batch)
         else:
-            batch.columns["certificate"][0] = found_certificate(batch, [] if lead is None else [lead])
-        return cls(*(tuple(v) if isinstance(v := c[0].tolist(), list) else v for c in batch.columns.values()))
+            fields["certificate"] = found_certificate(batch, [] if lead is None else [lead])
+        return cls(**fields)
 
     def further_terms(self) -> tuple[Term, ...]:
         """What the task asks for besides ranges of properties, the groups of the list and the lead."""
@@ -270,7 +270,7 @@ class MoleculeDistribution(ObjectiveDistribution):
         if len(led):
             leads = scores(tasks.lead[led].astype(np.int16))
             factor[led] *= similarity_factor(packed([found[i] for i in led.tolist()]), packed(leads))
-        for i in np.flatnonzero(tasks.terms.any(axis=1)):
+        for i in np.flatnonzero(tasks.terms.any(axis=1)).tolist():
             factor[i] *= term_factor(found[i].smiles, terms_of(tasks.terms[i]))
         return factor
 
@@ -280,7 +280,7 @@ class MoleculeDistribution(ObjectiveDistribution):
     def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
         groups = bool((tasks.required >= 0).any() or (tasks.forbidden >= 0).any())
         led = bool((tasks.lead[:, 0] >= 0).any())
-        return groups, led, groups or led or tasks.terms.any()
+        return groups, led, groups or led or bool(tasks.terms.any())
 
     def score_random(self, tasks: TaskBatch) -> Floats:
         return scores_of(random_molecules(), tasks)

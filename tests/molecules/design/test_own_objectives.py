@@ -77,7 +77,7 @@ def test_the_reference_agrees_with_the_reward():
     some = random_molecules().take(np.arange(60))
     tasks = [
         MoleculeTask.from_ranges({"mw": (None, 350)}, required="fluorine", forbidden="[OX2H]"),
-        MoleculeTask.from_ranges({"logp": (1, 3), "rings": (2, 2)}),
+        MoleculeTask.from_ranges({"logp": (1, 3), "rings": (2, 2)}, weights={"logp": 3.0}),
         MoleculeDistribution("scaffold-hop").all_tasks("test").task(3),
     ]
     for task in tasks:

@@ -16,12 +16,12 @@ from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import COLUMNS, Scores, additive
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.chem.smiles import to_smiles
+from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.tasks import (
     VARIANTS,
     MoleculeDistribution,
     MoleculeTask,
-    scores_of,
 )
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.tasks import TaskBatch
