@@ -203,6 +203,20 @@ def test_certificates_that_do_not_score_one_are_refused_when_a_task_is_given(cha
     env.reset(options={"task": good})
 
 
+def test_real_molecules_are_no_certificates_for_what_they_lack():
+    """Much is known of the real molecules without RDKit; what is not known is looked up."""
+    env = gym.make(ID)
+    good = MoleculeTask.from_ranges({"logp": (1, 4)}, required="nitrile")
+    env.reset(options={"task": good})
+    for change, why in (
+        ({"lead": tuple(parse(BENZANILIDE).astype(float).tolist())}, "similarity to the lead"),
+        ({"terms": packed_terms([Term("forbidden", "C#N")])}, "asked for: forbidden C#N"),
+        ({"forbidden": 10.0}, "has the forbidden group 'nitrile'"),
+    ):
+        with pytest.raises(TaskError, match=why):
+            env.reset(options={"task": dataclasses.replace(good, **change)})
+
+
 def test_molecules_that_break_the_constraints_certify_nothing(monkeypatch):
     real = real_molecules()
     half = np.arange(len(real)) % 2 == 0
