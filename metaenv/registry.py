@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy
 from enum import Enum
 from typing import Any
 
@@ -116,7 +116,7 @@ def vector_class(name: str) -> Any:
 
 def told_spec(spec: EnvSpec, length: int | None) -> EnvSpec:
     """The specification of an environment as it can be written to JSON, with the length of its episodes."""
-    found = deepcopy(spec)
+    found = copy(spec)  # not a deep copy: a setting may be a function that cannot be copied
     if found.max_episode_steps is None:
         found.max_episode_steps = length
     found.kwargs = {name: _plain(value) for name, value in found.kwargs.items()}

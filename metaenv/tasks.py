@@ -7,7 +7,6 @@ state. A *task sampler* is the one source of tasks, for agents and for supervise
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import reprlib
@@ -22,6 +21,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metaenv import ids
 from metaenv.errors import TaskError, nearest
 from metaenv.typing import Floats, Index, Rows
 
@@ -37,6 +37,9 @@ class Task:
     """
 
     family: ClassVar[str]
+    optional: ClassVar[str] = ""
+    """Name of the last field, if most tasks lack it: a tuple of any length, without zeros and empty by default. A task
+    without it has the id, and the JSON, that it would have if there were no such field."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -60,7 +63,7 @@ class Task:
     def to_dict(self) -> dict[str, Any]:
         """The task as plain Python numbers and lists, with its family's name."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v != () or k != self.optional}
         return {"family": self.family, **plain}
 
     @classmethod
@@ -75,7 +78,7 @@ class Task:
         if family != cls.family:
             raise TaskError(f"expected a task of family {cls.family!r}, got family {family!r}")
         expected = {f.name for f in fields(cls)}
-        if missing := sorted(expected - given.keys()):
+        if missing := sorted(expected - given.keys() - {cls.optional}):
             raise TaskError(f"{cls.__name__} lacks {', '.join(missing)}; write tasks with task.to_json()")
         for name in given.keys() - expected:
             raise TaskError(f"{cls.__name__} has no field {name!r}.{nearest(name, expected)}")
@@ -117,15 +120,15 @@ class TaskBatch:
 
     def __init__(self, task_type: type[Task], columns: Mapping[str, ArrayLike]) -> None:
         expected = _field_names(task_type)
-        if tuple(columns) != expected:
+        if tuple(columns) not in (expected, (*expected, task_type.optional)):
             raise TaskError(f"columns of a {task_type.__name__} batch must be {expected}, got {tuple(columns)}")
         arrays = [np.asarray(v, np.float64) for v in columns.values()]
         self.task_type = task_type
-        self._widths = tuple(None if a.ndim == 1 else a.shape[1] for a in arrays)
+        self._widths = tuple(None if a.ndim == 1 else a.shape[1] for a in arrays[: len(expected)])
         # + 0.0 turns -0.0 into 0.0, which is the same task.
         self._table = np.concatenate([a.T.reshape(-1, len(a)) for a in arrays]) + 0.0  # (numbers, n)
         if not np.isfinite(self._table).all():
-            wrong = next(name for name, a in zip(expected, arrays, strict=True) if not np.isfinite(a).all())
+            wrong = next(name for name, a in zip(columns, arrays, strict=True) if not np.isfinite(a).all())
             raise TaskError(f"expected finite numbers in the column {wrong!r} of {task_type.__name__}")
         self._id_numbers: NDArray[np.int64] | None = None
 
@@ -142,6 +145,10 @@ class TaskBatch:
         for name, values in columns.items():
             if len({np.shape(value) for value in values}) > 1:
                 raise TaskError(f"expected {task_type.__name__}.{name} to be of one length in all tasks of a batch")
+        if task_type.optional:
+            more = [getattr(task, task_type.optional) for task in tasks]
+            if longest := max(map(len, more)):
+                columns[task_type.optional] = [numbers + (0.0,) * (longest - len(numbers)) for numbers in more]
         return cls(task_type, columns)
 
     def _with(self, table: Floats, id_numbers: NDArray[np.int64] | None) -> TaskBatch:
@@ -158,6 +165,8 @@ class TaskBatch:
         if name.startswith("_"):
             raise AttributeError(name)
         if name not in self.columns:
+            if name == self.task_type.optional:
+                return np.zeros((len(self), 0))
             raise AttributeError(f"a batch of tasks has no field {name!r}; it has {', '.join(self.columns)}")
         return self.columns[name]
 
@@ -171,11 +180,13 @@ class TaskBatch:
             else:
                 found[name] = self._table[start : start + width].T
             start += width or 1
+        if start < len(self._table):
+            found[self.task_type.optional] = self._table[start:].T
         return found
 
     @property
     def widths(self) -> tuple[int | None, ...]:
-        """How many numbers each field has: None for one that is no tuple."""
+        """How many numbers each field has, the optional one left out: None for one that is no tuple."""
         return self._widths
 
     def take(self, rows: Rows) -> TaskBatch:
@@ -189,8 +200,8 @@ class TaskBatch:
         """A copy in which ``rows`` hold the tasks of ``other``."""
         if isinstance(rows, slice) and rows == slice(None):
             return other
-        table, numbers = self._table.copy(), self.id_numbers.copy()
-        table[:, rows], numbers[rows] = other._table, other.id_numbers
+        table, numbers = _lengthened(self._table, other._table).copy(), self.id_numbers.copy()
+        table[:, rows], numbers[rows] = _lengthened(other._table, table), other.id_numbers
         return self._with(table, numbers)
 
     def repeated(self, times: int) -> TaskBatch:
@@ -199,13 +210,16 @@ class TaskBatch:
 
     def joined(self, other: TaskBatch) -> TaskBatch:
         """This batch's tasks, then the other's."""
-        return self._with(np.concatenate([self._table, other._table], axis=1), None)
+        parts = [_lengthened(self._table, other._table), _lengthened(other._table, self._table)]
+        return self._with(np.concatenate(parts, axis=1), None)
 
     def task(self, index: int) -> Task:
         """Row ``index`` as a Task."""
         values: dict[str, Any] = {}
         for f in fields(self.task_type):
-            value = self.columns[f.name][index].tolist()
+            optional = f.name == self.task_type.optional
+            value = self.columns[f.name][index] if f.name in self.columns else np.zeros(0)
+            value = (np.trim_zeros(value, "b") if optional else value).tolist()
             values[f.name] = tuple(value) if isinstance(value, list) else int(value) if f.type == "int" else value
         return self.task_type(**values)
 
@@ -225,17 +239,9 @@ class TaskBatch:
 
     @property
     def id_numbers(self) -> NDArray[np.int64]:
-        """(n,) content hashes, as ``info["task_id"]`` has them.
-
-        Not SHA: a vectorised 64-bit mixing hash, because a vector env names a thousand tasks in a step. Two of a
-        million different tasks collide with probability 3e-8. Frozen lists are hashed with SHA-256.
-        """
+        """(n,) content hashes, as ``info["task_id"]`` has them."""
         if self._id_numbers is None:
-            start = np.frombuffer(hashlib.sha256(self._salt()).digest()[:8], np.uint64)[0]
-            state = np.full(len(self), start, np.uint64)
-            for bits in np.ascontiguousarray(self._table).view(np.uint64):
-                state = _splitmix64(state ^ bits)
-            self._id_numbers = state.view(np.int64)
+            self._id_numbers = ids.id_numbers(self._salt(), self._table, self._n_required)
         return _constant(self._id_numbers)  # each time: a copy of the batch may be written to
 
     @property
@@ -247,9 +253,12 @@ class TaskBatch:
     @property
     def sha256(self) -> str:
         """SHA-256 of the numbers, for frozen lists."""
-        digest = hashlib.sha256(self._salt())
-        digest.update(np.ascontiguousarray(self.matrix()).astype("<f8").tobytes())
-        return digest.hexdigest()
+        return ids.sha256(self._salt(), self._table, self._n_required)
+
+    @property
+    def _n_required(self) -> int:
+        """How many numbers a task has without those of the optional field."""
+        return sum(width or 1 for width in self._widths)
 
     def _salt(self) -> bytes:
         return f"{self.task_type.family}:{','.join(_field_names(self.task_type))}".encode()
@@ -268,15 +277,13 @@ def _constant(array: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=64)
 def _field_names(task_type: type[Task]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(task_type))
+    """Without the optional one."""
+    return tuple(f.name for f in fields(task_type) if f.name != task_type.optional)
 
 
-def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The output function of splitmix64 (Steele, Lea and Flood 2014, OOPSLA, fig. 19), modulo 2**64."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def _lengthened(table: Floats, other: Floats) -> Floats:
+    """A table with as many rows as another one has, if that has more: zeros, as where the optional field is empty."""
+    return table if len(table) >= len(other) else np.pad(table, ((0, len(other) - len(table)), (0, 0)))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Objective = Literal["sum", "best"]
 OBJECTIVES = ("sum", "best")
+TRIAL_OVER = "trial_over"
+"""In what an environment reports: whether nothing more can be played of its task, so that a trial ends early."""
 
 
 class TrialState:
@@ -301,6 +303,8 @@ class VectorTrial(BatchedWrapper):
         if self.keep_transition:
             self._keep(rows, reward, terminated, truncated, final)
         self._read_reports(rows, done)
+        if self._end_report is not None and TRIAL_OVER in self._end_report:
+            over = over | (done & self._end_report[TRIAL_OVER][rows])
         if (renew := done & ~over).any():
             again = np.arange(self.num_envs)[rows][renew]
             # All rows at once is the fast path of every environment.
@@ -387,10 +391,11 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             raise ResetNeeded("the trial is over: call reset()")
         observation, reward, terminated, truncated, info = self.env.step(action)
         done = np.array([terminated or truncated])
-        paid, over = self.trial_state.record(
+        paid, all_played = self.trial_state.record(
             slice(None), np.asarray(action)[None], np.array([float(reward)]), done, observation[None]
         )
-        ended, over = bool(done[0]), bool(over[0])
+        ended = bool(done[0])
+        over = bool(all_played[0]) or (ended and bool(info.get(TRIAL_OVER, False)))
         self._steps += 1
         monitor = info.get("episode")
         info = {name: value for name, value in info.items() if name != "episode"}

@@ -434,7 +434,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
 
         Called for tasks that are given from outside; an environment may refuse more, by a TaskError.
         """
-        for name, got, expected in zip(tasks.columns, tasks.widths, self._task_widths, strict=True):
+        for name, got, expected in zip(tasks.columns, tasks.widths, self._task_widths, strict=False):
             if got != expected:
                 raise TaskError(
                     f"{tasks.task_type.__name__}.{name} must have {expected} numbers in this environment, got {got}"

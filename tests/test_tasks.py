@@ -1,5 +1,8 @@
 """Tasks are values: content decides identity, JSON keeps every bit, streams do not depend on how they are read."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -234,3 +237,42 @@ def test_labelled_examples_and_task_vectors_are_optional():
         VectorObserveTask(TwoDrugsVectorEnv(2))
     with pytest.raises(NotImplementedError, match="no task vector"):
         ObserveTask(TwoDrugsEnv())
+
+
+@dataclass(frozen=True)
+class Dose(Task):
+    """A task whose last field is optional."""
+
+    family: ClassVar[str] = "Dose"
+    optional: ClassVar[str] = "notes"
+    best: float
+    notes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlainDose(Task):
+    """The same without that field."""
+
+    family: ClassVar[str] = "Dose"
+    best: float
+
+
+def test_an_optional_field_counts_only_where_it_is_used():
+    without, short, long = Dose(2.0), Dose(2.0, (5.0,)), Dose(2.0, (5.0, 7.0))
+    assert without.id == PlainDose(2.0).id and without.to_json() == PlainDose(2.0).to_json()
+    assert len({task.id for task in (without, short, long)}) == 3
+    assert [Dose.from_json(task.to_json()) for task in (without, short, long)] == [without, short, long]
+    batch = TaskBatch.from_tasks([long, without, short])
+    assert batch.tasks() == [long, without, short] and batch.widths == (None,)
+    assert batch.ids.tolist() == [long.id, without.id, short.id]
+    assert batch.notes.tolist() == [[5, 7], [0, 0], [5, 0]]
+    plain = TaskBatch.from_tasks([without, Dose(3.0)])
+    assert plain.notes.shape == (2, 0) and plain.sha256 == TaskBatch.from_tasks([PlainDose(2.0), PlainDose(3.0)]).sha256
+    for joined in (plain.joined(batch), batch.joined(plain)):
+        assert sorted(joined.ids) == sorted([*plain.ids, *batch.ids])
+        assert {task.id for task in joined.tasks()} == set(joined.ids)
+    replaced = plain.replaced(np.array([1]), TaskBatch.from_tasks([short]))
+    assert replaced.tasks() == [without, short] and replaced.ids.tolist() == [without.id, short.id]
+    back = replaced.replaced(np.array([1]), plain.take(np.array([1])))
+    assert back.tasks() == plain.tasks() and back.sha256 == plain.sha256
+    assert replaced.sha256 not in (plain.sha256, TaskBatch.from_tasks([short, without]).sha256)

@@ -7,8 +7,9 @@ table of them, of which a sample is frozen for evaluation.
 from __future__ import annotations
 
 import json
+import numbers
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ SPLIT_TENTHS = {"train": (0, 7), "validation": (7, 8), "test": (8, 10)}
 """From which tenth of the objectives (and of the scaffolds), and up to which, a split has them; splits out of
 distribution have those of ``test``."""
 LARGEST = 1e4  # of a property, in its unit (chosen: molecules of the vocabulary reach a twentieth)
+HEAVIEST = 1e8  # of the weights of ranges (chosen)
 
 
 class PropertyRanges:
@@ -39,16 +41,18 @@ class PropertyRanges:
     """
 
     wanted: tuple[float, ...]
-    """(7,) 1 where the objective has a range of the property, else 0."""
+    """(7,) the weight of the range of each property, an exponent of its desirability: usually 1; 0 for no range."""
     low: tuple[float, ...]
-    """(7,) lower ends of the ranges, in the property's unit; 0 where there is none."""
+    """(7,) lower ends of the ranges, in the property's unit; -10,000 for an open end, 0 where there is no range."""
     high: tuple[float, ...]
-    """(7,) upper ends."""
+    """(7,) upper ends; 10,000 for an open end."""
     certificate: tuple[float, ...]
 
     def property_ranges(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value that is asked for, by name of the property."""
-        return {n: (self.low[j], self.high[j]) for j, n in enumerate(PROPERTIES) if self.wanted[j]}
+        """Lowest and highest value that is asked for, by name of the property; infinite at an open end."""
+        low = [end if end > -LARGEST else -np.inf for end in self.low]
+        high = [end if end < LARGEST else np.inf for end in self.high]
+        return {n: (low[j], high[j]) for j, n in enumerate(PROPERTIES) if self.wanted[j]}
 
     def certificate_smiles(self) -> str:
         """The certificate as a canonical SMILES; needs RDKit."""
@@ -64,17 +68,29 @@ class PropertyRanges:
         ``lengths`` says how many numbers fields have, besides ``wanted``, ``low`` and ``high``; a TaskError names the
         field or the property.
         """
+        self.check_numbers(**lengths)
+        self.check_inside(self.certificate_properties())
+
+    def check_numbers(self, **lengths: int) -> None:
+        """`check` without the certificate."""
         kind = type(self).__name__
         for name, length in {"wanted": 7, "low": 7, "high": 7, **lengths}.items():
             given = getattr(self, name)
             if not isinstance(given, tuple) or len(given) != length:
                 raise TaskError(f"{kind}.{name} must have {length} numbers, got {given!r}")
-        if not set(self.wanted) <= {0, 1}:
-            raise TaskError(f"{kind}.wanted must be 1 where a property has a range, else 0, got {self.wanted!r}")
+        if not all(0 <= weight <= HEAVIEST for weight in self.wanted):
+            raise TaskError(
+                f"{kind}.wanted must be 1 where a property has a range, or a weight up to {HEAVIEST:g}, else 0, got "
+                f"{self.wanted!r}"
+            )
         for name in ("low", "high"):
             if max(map(abs, getattr(self, name))) > LARGEST:
                 raise TaskError(f"{kind}.{name} must lie in [-{LARGEST:g}, {LARGEST:g}], got {getattr(self, name)!r}")
-        for j, value in enumerate(self.certificate_properties()):
+
+    def check_inside(self, certificate: Floats) -> None:
+        """Refuse the task, with a TaskError, unless the properties (7,) of its certificate lie in its ranges."""
+        kind = type(self).__name__
+        for j, value in enumerate(certificate):
             slack = 1e-6 * max(1.0, abs(value))  # numbers may have been through single precision or text
             if self.wanted[j] and not self.low[j] - slack <= value <= self.high[j] + slack:
                 raise TaskError(
@@ -92,21 +108,44 @@ def replayed(sequence: tuple[float, ...], name: str) -> Floats:
         raise TaskError(f"{name} is not a build sequence: {error}") from None
 
 
-def range_columns(ranges: Mapping[str, tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
-    """``wanted``, ``low`` and ``high``, each (7,), of ranges by name of the property.
+Range = tuple[float | None, float | None]
+"""Lowest and highest value that is asked for, ends included; None where the range is open."""
+
+
+def range_columns(ranges: Mapping[str, Range], weights: Mapping[str, float] = {}) -> tuple[Floats, Floats, Floats]:
+    """``wanted``, ``low`` and ``high``, each (7,), of ranges, and of their weights where these are not 1, by property.
 
     Raises:
-        TaskError: an unknown name or an empty range.
+        TaskError: an unknown name, what is no range, or an empty one.
     """
     wanted, low, high = np.zeros((3, len(PROPERTIES)))
-    for name, (least, most) in ranges.items():
-        if name not in PROPERTIES:
-            raise TaskError(f"there is no property {name!r}.{nearest(name, PROPERTIES)}")
-        if not least <= most:
-            raise TaskError(f"the range of {name!r} is empty: {least} to {most}")
+    for name, ends in read_ranges(ranges, PROPERTIES).items():
         j = PROPERTIES.index(name)
-        wanted[j], low[j], high[j] = 1, least, most
+        wanted[j], (low[j], high[j]) = weights.get(name, 1.0), ends
     return wanted, low, high
+
+
+def read_ranges(ranges: Mapping[str, Range], known: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Ranges by name, with numbers for open ends; ``known`` are the names there are. Errors as `range_columns`."""
+    if not isinstance(ranges, Mapping):
+        raise TaskError(f"expected ranges by property, such as {{'mw': (None, 350)}}, got {ranges!r}")
+    found: dict[str, tuple[float, float]] = {}
+    for name, given in ranges.items():
+        if name not in known:
+            raise TaskError(f"there is no property {name!r}.{nearest(name, known)}")
+        pair = given if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2 else ()
+        ends = [open_ if end is None else end for end, open_ in zip(pair, (-np.inf, np.inf), strict=False)]
+        if not ends or not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in ends):
+            raise TaskError(
+                f"the range of {name!r} must be two numbers, lowest and highest, or None at an open end, such as "
+                f"(None, 350); got {given!r}"
+            )
+        if not ends[0] <= ends[1]:
+            raise TaskError(f"the range of {name!r} is empty: {ends[0]} to {ends[1]}")
+        if ends == [-np.inf, np.inf]:
+            raise TaskError(f"the range of {name!r} is open at both ends, so it asks for nothing; leave it out")
+        found[name] = float(max(ends[0], -LARGEST)), float(min(ends[1], LARGEST))
+    return found
 
 
 def inside(values: Floats, wanted: Floats, low: Floats, high: Floats) -> Bools:

@@ -29,6 +29,7 @@ from metaenv.canvas import (
 from metaenv.molecules.chem.assembly import OPEN, Assembly
 from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.smiles import write
+from metaenv.molecules.objectives import LARGEST
 from metaenv.typing import Floats
 
 if TYPE_CHECKING:
@@ -130,7 +131,9 @@ def bars(
     shown: list[Bar] = []
     for j, (name, unit, scale) in enumerate(AXES):
         if hidden or wanted[j]:
-            ends = (0.0, 0.0) if hidden else (float(low[j]), float(high[j]))
+            least = float(low[j]) if low[j] > -LARGEST else scale[0]  # an open end is that of the axis
+            most = float(high[j]) if high[j] < LARGEST else scale[1]
+            ends = (0.0, 0.0) if hidden else (least, most)
             shown.append(Bar(name, *ends, None if values is None else float(values[j]), scale, hidden, unit))
     return shown
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from metaenv.molecules.chem.properties import PROPERTIES
-from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant, scores_of
+from metaenv.molecules.design.certificates import scores_of
+from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant
 from metaenv.molecules.objectives import scaled
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.supervised.data.episodes import EpisodeBatch

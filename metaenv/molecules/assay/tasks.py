@@ -19,8 +19,9 @@ from metaenv.molecules.assay.library import HELD_OUT, SHA256, TARGETS, Assays, l
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import packed, score_table
+from metaenv.molecules.design.certificates import parsed_certificate
 from metaenv.molecules.design.objective_splits import covered_bins, range_pairs, ranges_of
-from metaenv.molecules.design.tasks import Features, ObjectiveDistribution, parsed_certificate
+from metaenv.molecules.design.tasks import Features, ObjectiveDistribution
 from metaenv.molecules.objectives import PropertyRanges, in_split, inside, range_columns, read_json, scaled, tenth_of
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Task, TaskBatch
@@ -172,6 +173,9 @@ class AssayDistribution(ObjectiveDistribution):
 
     def check(self, tasks: TaskBatch) -> None:
         check_activity(tasks, self.assays)
+
+    def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
+        return False, True, True
 
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
         """(n,) the factor for predicted activity."""

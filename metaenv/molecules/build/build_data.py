@@ -21,7 +21,8 @@ from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import Scores
 from metaenv.molecules.chem.scoring import feasible
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant, scores_of
+from metaenv.molecules.design.certificates import scores_of
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant
 from metaenv.molecules.lead import tasks as lead_tasks
 from metaenv.molecules.lead.library import libraries
 from metaenv.molecules.lead.tasks import LeadDistribution

@@ -203,7 +203,7 @@ def sequences(
     for smiles, pieces in counts.kept:
         if all(p in known for p in pieces):
             try:
-                found.add((parse(smiles, vocabulary) + 1).astype(np.uint8).tobytes())
+                found.add((parse(smiles, vocabulary, warn=False) + 1).astype(np.uint8).tobytes())
             except MoleculeError:
                 continue
     table = np.frombuffer(b"".join(sorted(found)), np.uint8).reshape(-1, MAX_ACTIONS)

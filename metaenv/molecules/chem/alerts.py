@@ -38,6 +38,11 @@ def has_alert(mol: Mol) -> bool:
     return _alerts().HasMatch(mol)
 
 
+def alert_names(mol: Mol) -> list[str]:
+    """BRENK's names of a molecule's alerts."""
+    return [str(entry.GetDescription()) for entry in _alerts().GetMatches(mol)]
+
+
 @lru_cache(maxsize=1)
 def _alerts() -> Any:
     from rdkit.Chem import FilterCatalog

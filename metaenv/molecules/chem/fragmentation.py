@@ -23,10 +23,15 @@ def to_mol(notation: str) -> Mol:
     """
     from rdkit import Chem, rdBase
 
+    if not isinstance(notation, str):
+        raise MoleculeError(f"expected a SMILES as text, got {notation!r}")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(notation)
-    if mol is None or mol.GetNumAtoms() == 0:
-        raise MoleculeError(f"expected a SMILES of a valid molecule, got {notation!r}; RDKit cannot read it")
+        if mol is None or mol.GetNumAtoms() == 0:
+            unchecked = Chem.MolFromSmiles(notation, sanitize=False)
+            faults = [] if unchecked is None else [fault.Message() for fault in Chem.DetectChemistryProblems(unchecked)]
+            why = f" ({faults[0]})" if faults else ""
+            raise MoleculeError(f"expected a SMILES of a valid molecule, got {notation!r}; RDKit cannot read it{why}")
     return mol
 
 
@@ -39,33 +44,67 @@ def pattern(smarts: str) -> Any:
 
 
 def standardise(smiles: str) -> Mol:
-    """The molecule as the vocabulary knows molecules: neutral where possible, no stereochemistry, no isotopes.
+    """The molecule as the vocabulary knows molecules: what `neutral` gives, without charges and with a ring.
 
     Raises:
-        MoleculeError: unreadable, more than one component, charges that cannot be removed, or no ring.
+        MoleculeError: as `neutral`; charges that cannot be removed, or no ring.
     """
-    from rdkit import Chem, rdBase
-    from rdkit.Chem.MolStandardize import rdMolStandardize
-
-    mol = to_mol(smiles)
-    if "." in Chem.MolToSmiles(mol):
-        raise MoleculeError(f"expected one molecule, got several components in {smiles!r}; give the largest one")
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-    Chem.RemoveStereochemistry(mol)
-    if _charged(mol):
-        with rdBase.BlockLogs():
-            mol = rdMolStandardize.Uncharger().uncharge(mol)
-    mol = Chem.RemoveHs(mol)
-    if _charged(mol):
-        raise MoleculeError(f"{smiles!r} has charges that no proton balances; the vocabulary is neutral")
+    mol = neutral(smiles)
+    if charged := [named_atom(atom) for atom in mol.GetAtoms() if atom.GetFormalCharge()]:
+        raise MoleculeError(
+            f"{smiles!r} has charges that no proton balances, on {', '.join(charged)}; the vocabulary is neutral"
+        )
     if not mol.GetRingInfo().NumRings():
         raise MoleculeError(f"{smiles!r} has no ring; a build sequence starts with one")
     return mol
 
 
-def _charged(mol: Mol) -> bool:
-    return any(atom.GetFormalCharge() for atom in mol.GetAtoms())
+def neutral(smiles: str) -> Mol:
+    """One molecule without stereochemistry, isotopes and atom maps, and without the charges that protons balance.
+
+    Raises:
+        MoleculeError: unreadable, more than one component, or an open attachment.
+    """
+    from rdkit import Chem, rdBase
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    mol = to_mol(smiles)
+    parts = Chem.GetMolFrags(mol, asMols=True)
+    if len(parts) > 1:
+        largest = Chem.MolToSmiles(max(parts, key=lambda part: part.GetNumHeavyAtoms()))
+        raise MoleculeError(
+            f"expected one molecule, got several components in {smiles!r}; give the largest one, {largest!r}"
+        )
+    if stars := [named_atom(atom) for atom in mol.GetAtoms() if not atom.GetAtomicNum()]:
+        raise MoleculeError(f"expected a whole molecule, got an open attachment in {smiles!r}: {', '.join(stars)}")
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    Chem.RemoveStereochemistry(mol)
+    with rdBase.BlockLogs():
+        if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+            mol = rdMolStandardize.Uncharger().uncharge(mol)
+        return Chem.RemoveHs(mol)
+
+
+def named_atom(atom: Any) -> str:
+    """An atom for messages, such as ``[NH+] (atom 4)``, counted from 0 as they stand in the SMILES, as RDKit does."""
+    return f"{atom.GetSmarts()} (atom {atom.GetIdx()})"
+
+
+def lost_features(smiles: str) -> list[str]:
+    """What `neutral` takes from a readable molecule, for messages: none, or ``["stereochemistry", …]``."""
+    from rdkit import Chem
+
+    mol = to_mol(smiles)
+    atoms = list(mol.GetAtoms())
+    found = {
+        "stereochemistry": any(a.GetChiralTag() for a in atoms) or any(b.GetStereo() for b in mol.GetBonds()),
+        "isotopes": any(a.GetIsotope() for a in atoms),
+        "atom maps": any(a.GetAtomMapNum() for a in atoms),
+        "charges": Chem.GetFormalCharge(mol) != Chem.GetFormalCharge(neutral(smiles)),
+    }
+    return [name for name, there in found.items() if there]
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,12 @@ class Scores:
         sequences = np.ascontiguousarray(actions, np.int16).reshape(-1, MAX_ACTIONS)
         return self._look_up(sequences, lambda new: (replay(sequences[new]), ALL))
 
+    def look_for(self, groups: bool, fingerprint: bool) -> None:
+        """Look for groups, or make fingerprints, from now on; scores that lack them are forgotten."""
+        if (groups and not self.with_groups) or (fingerprint and not self.with_fingerprint):
+            self.with_groups, self.with_fingerprint = self.with_groups or groups, self.with_fingerprint or fingerprint
+            self._known.clear()
+
     def of(self, built: Assembly, rows: Index) -> list[Score]:
         """The same of finished molecules that stand in ``rows``, without building them again."""
         return self._look_up(built.actions[rows], lambda new: (built, rows[new]))

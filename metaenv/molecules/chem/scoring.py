@@ -34,7 +34,8 @@ SIMILAR = 0.6
 def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats) -> Floats:
     """Desirability of each property; all arrays (n, 7) in the order of `PROPERTIES`, or broadcast against each other.
 
-    Both ends belong to a range; the desirability is 1 where the objective has no range of a property.
+    Both ends belong to a range; the desirability is 1 where the objective has no range of a property. ``wanted`` holds
+    the weights of the ranges, which are exponents of their desirabilities, as Derringer and Suich have them.
     """
     outside = np.maximum(np.maximum(low - values, values - high), 0.0) / SOFTNESS
     return np.exp(-0.5 * np.square(outside) * wanted)
@@ -48,7 +49,7 @@ def score_table(values: Floats, tasks: TaskBatch) -> Floats:
         if len(rows):
             low, high = tasks.low[rows, j, None], tasks.high[rows, j, None]
             outside = np.maximum(np.maximum(low - values[:, j], values[:, j] - high), 0.0) / SOFTNESS[j]
-            logs[rows] -= 0.5 * np.square(outside)
+            logs[rows] -= 0.5 * np.square(outside) * tasks.wanted[rows, j, None]
     return np.exp(logs)
 
 

@@ -9,6 +9,7 @@ makes the molecule. The idea of writing fragments in this way is that of SAFE (N
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ from metaenv.molecules.chem.fragmentation import (
     MoleculeError,
     Piece,
     cut,
+    lost_features,
     ordered_smiles,
     standardise,
     symmetries,
@@ -133,12 +135,13 @@ class Reading:
     """The fragment's attachment at each ``*`` of the piece; the fragment's others are closed."""
 
 
-def parse(smiles: str, vocabulary: Vocabulary | None = None) -> NDArray[np.int16]:
+def parse(smiles: str, vocabulary: Vocabulary | None = None, warn: bool = True) -> NDArray[np.int16]:
     """A build sequence of a molecule.
 
     Args:
-        smiles: a SMILES; charges, stereochemistry and isotopes are removed first (`standardise`).
+        smiles: a SMILES; charges, stereochemistry, isotopes and atom maps are removed first (`standardise`).
         vocabulary: by default that of the package.
+        warn: whether a UserWarning says what was removed.
 
     Returns:
         (9,) actions, -1 after the last. `to_smiles` gives the canonical SMILES of the standardised molecule.
@@ -148,6 +151,8 @@ def parse(smiles: str, vocabulary: Vocabulary | None = None) -> NDArray[np.int16
     """
     vocabulary = vocabulary or load_vocabulary()
     mol = standardise(smiles)
+    if warn and (lost := lost_features(smiles)):
+        warnings.warn(f"{smiles!r} is read without its {', '.join(lost)}, which the vocabulary lacks", stacklevel=2)
     pieces = cut(mol)
     known = readings(vocabulary)
     missing = sorted({p.smiles for p in pieces if p.smiles not in known})

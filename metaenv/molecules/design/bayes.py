@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.properties import properties_of
 from metaenv.molecules.chem.scoring import score_table
+from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.objective_splits import all_objectives
-from metaenv.molecules.design.tasks import MoleculeTask, Variant, scores_of
+from metaenv.molecules.design.tasks import MoleculeTask, Variant
 from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import NO_ADVICE

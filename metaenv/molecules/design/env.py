@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, cast
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from metaenv.actions import listed
 from metaenv.env import MetaEnv
-from metaenv.errors import nearest
+from metaenv.errors import TaskError, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
@@ -20,6 +21,7 @@ from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, S
 from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
 from metaenv.molecules.design.objective_splits import BINS, N_BINS
+from metaenv.molecules.design.own_score import OwnScore, ScoredTasks, ScoreFunction, warn_of_large
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
 from metaenv.molecules.objectives import CENTRE, SPREAD
 from metaenv.tasks import FrozenTasks, TaskBatch
@@ -35,8 +37,6 @@ Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
 PANEL_SIZE = CONSTRAINTS
 """Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
-WHOLE_MOLECULES: tuple[Variant, ...] = ("groups", "scaffold-hop", "assay")
-"""Variants whose score depends on more than properties, so that every molecule is looked at by RDKit."""
 OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
@@ -58,6 +58,9 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
         assay_data: str | None = None,
+        score: ScoreFunction | None = None,
+        max_oracle_calls: int | None = None,
+        score_reference: tuple[float, float] | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if feedback not in FEEDBACKS:
@@ -65,8 +68,16 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {value}")
-        if not constraints and variant in WHOLE_MOLECULES:
+        if score is None and (max_oracle_calls is not None or score_reference is not None):
+            raise ValueError("max_oracle_calls and score_reference belong to a function of your own: give score, too")
+        if score is not None and feedback == "panel":
+            raise ValueError("a score of your own has no factors to show; expected feedback='scalar' with score")
+        if not constraints and score is None and not variant.startswith("windows"):
             raise ValueError(f"variant {variant!r} looks at whole molecules, so it needs constraints=True")
+        self.constraints = constraints
+        self.own_score = None if score is None else OwnScore(score, num_envs, max_oracle_calls)
+        """What scores the molecules instead of the hidden objective, and counts."""
+        self._looks_deeper = False  # whether a task so far asks for more than properties
         layout, actions = Layout(), gym.spaces.Discrete(load_vocabulary().n_actions)
         distribution = objectives_of(variant, assay_data)
         super().__init__(num_envs, distribution, layout, actions, **options)
@@ -75,14 +86,14 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
         self.noise_std, self.duplicate_penalty = float(noise_std), float(duplicate_penalty)
-        if not noise_std:
+        if self.own_score is not None:
+            self.distribution = ScoredTasks(self.distribution, score_reference)
+        elif not noise_std:
             self.reward_range = (-self.duplicate_penalty, 1.0)
-        self.constraints = constraints
         self.assembly = Assembly(num_envs)
-        self.scores = Scores(
-            cache_size, with_groups=variant == "groups", with_fingerprint=variant in ("scaffold-hop", "assay")
-        )
+        self.scores = Scores(cache_size, with_groups=False, with_fingerprint=False)
         """RDKit's scores of the molecules made so far, remembered by build sequence."""
+        self._warned = False
         self._lead_scores = Scores(cache_size, with_groups=False)
         self._counts = np.zeros((num_envs, load_vocabulary().n_fragments), np.float32)
         self._properties = np.zeros((num_envs, len(PROPERTIES)))
@@ -99,7 +110,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         from metaenv.molecules.design.bayes import BayesAdapter
 
         found: dict[str, Policy] = dict(baselines(self.variant))
-        if self.variant != "assay":  # the adapter knows ranges, not targets
+        if self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
             found["Bayes adapter"] = BayesAdapter(self.variant)
         return found
 
@@ -113,20 +124,43 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     # EPISODES
 
     def check_tasks(self, tasks: TaskBatch) -> TaskBatch:
-        self._objectives.check(super().check_tasks(tasks))
+        tasks = super().check_tasks(tasks)
+        self._look_at(tasks)
+        if self.own_score is None and self.constraints:
+            self._objectives.check(tasks)
         return tasks
+
+    def _look_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
+        """What their scores depend on; TaskError where that needs RDKit, which ``constraints=False`` leaves out."""
+        found = self._objectives.looks_at(tasks)
+        if found[2] and not self.constraints and self.own_score is None:
+            raise TaskError(
+                "a task asks for groups, similarity, activity or a SMARTS, and so looks at whole molecules: expected "
+                "constraints=True"
+            )
+        return found
 
     @property
     def _objectives(self) -> ObjectiveDistribution:
         return cast(ObjectiveDistribution, self.distribution)
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        groups, fingerprint, deeper = self._look_at(tasks)
+        self._looks_deeper |= deeper
+        self.scores.look_for(groups, fingerprint)
         super().set_tasks(rows, tasks)
+        if self.own_score is not None:
+            self.own_score.begin_trials(rows)
         if self._remembers:
             for row in np.arange(self.num_envs)[rows]:
                 self._made[row] = []
 
     def begin(self, rows: Rows) -> None:
+        if self.own_score is not None and self.own_score.spent(rows).any():
+            raise ResetNeeded(
+                f"the {self.own_score.budget} oracle calls of max_oracle_calls are spent for this task: reset without "
+                "keep_task, or play trials, which end with the budget"
+            )
         self.assembly.reset(rows)
         for array in (self._counts, self._properties, self._score, self._reading, self._panel):
             array[rows] = 0
@@ -150,14 +184,19 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def _finish(self, index: Index) -> None:
         """Score the molecules of ``index``, which are complete."""
         tasks, found = self.tasks.take(index), None
-        if self.constraints:
+        if self.constraints or self.own_score is not None:
             found = self.scores.of(self.assembly, index)
             self._smiles[index] = [score.smiles for score in found]
         else:  # RDKit is not asked
             self._smiles[index] = notations(self.assembly, index)
-        product = factors(self._properties[index], tasks, found)
-        if found is not None and self.variant in WHOLE_MOLECULES:
-            product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
+        if self.own_score is not None:
+            product = self.own_score(index, self._smiles[index].tolist(), tasks)[:, None]
+            if not self._warned:
+                self._warned = warn_of_large(product[:, 0], LIMIT)
+        else:
+            product = factors(self._properties[index], tasks, found)
+            if found is not None and self._looks_deeper:
+                product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         self._score[index] = product.prod(axis=1)
         if self.feedback == "panel":  # in an order that is fixed for a task and reveals nothing about it
             seeds = self.tasks.id_numbers[index].view(np.uint64)
@@ -200,7 +239,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         return self.assembly.mask(rows)
 
     def report(self, rows: Rows) -> Info:
-        return {"score": self._score[rows].copy(), "smiles": self._smiles[rows].copy()}
+        found: Info = {"score": self._score[rows].copy(), "smiles": self._smiles[rows].copy()}
+        if self.own_score is not None:
+            found["oracle_calls"] = self.own_score.calls[rows].copy()
+            if self.own_score.budget is not None:
+                found["trial_over"] = self.own_score.spent(rows)
+        return found
 
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
@@ -311,6 +355,11 @@ class MoleculeDesignEnv(MetaEnv):
     or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their
     scores.
 
+    A task of one's own (`metaenv.molecules.design.tasks.MoleculeTask.from_ranges`) may also weigh its ranges, and ask
+    for QED, synthetic accessibility, acceptors, SMARTS and similarity to a lead; groups and leads count in every
+    variant. The observation shows nothing of these demands but the reward; the panel shows all that are not ranges of
+    the seven properties as one factor.
+
     Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1, as a build
     sequence. The splits are train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
     `MoleculeDistribution`. In variant ``assay`` the task is `metaenv.molecules.assay.tasks.AssayTask`, and the split
@@ -331,6 +380,14 @@ class MoleculeDesignEnv(MetaEnv):
     * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0).
     * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
       ``info["smiles"]`` is not canonical.
+    * ``score``: a function of one's own in place of the objective: ``score(smiles)`` gives a finite number for each of
+      a list of canonical SMILES, and is asked once a molecule, in one call a step; ``score(smiles, tasks)`` is asked
+      once for each pair of a molecule and a task. It alone decides: ``constraints`` are then left out. Larger numbers
+      are better; observations show rewards within -10 to 10. ``info["oracle_calls"]`` counts the molecules that it was
+      asked for, for each sub-environment.
+    * ``max_oracle_calls``: distinct molecules that a trial may have scored by ``score``; the trial then ends, and
+      ``info["trial_over"]`` is true.
+    * ``score_reference``: (random, oracle) scores of ``score``, without which scores cannot be normalised.
     * ``cache_size``: number of molecules whose RDKit scores are kept.
     * ``draw_hidden``: whether pictures show the hidden ranges.
     * ``split``: where tasks come from.

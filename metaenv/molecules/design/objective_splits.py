@@ -103,7 +103,7 @@ def _certified(variant: str, split: str, rows: Index) -> tuple[NDArray[np.int64]
     for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES[variant])):
         if (set(HELD_OUT_PAIR) <= set(chosen)) != (split == "ood-combination"):
             continue
-        good = (bins[:, chosen] > 0).all(axis=1)
+        good = (bins[:, chosen] > 0).all(axis=1) & real.feasible[rows]
         asked = np.zeros((int(good.sum()), len(PROPERTIES)), np.intp)
         asked[:, chosen] = bins[good][:, chosen]
         known, owners = pack(asked, RADIX), rows[good]

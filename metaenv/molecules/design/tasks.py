@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar, Literal, Self
@@ -16,21 +17,38 @@ from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.fragments import MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.functional_groups import GROUPS
-from metaenv.molecules.chem.properties import Score, Scores
-from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, packed, score_table, similarity_factor
+from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores
+from metaenv.molecules.chem.scoring import (
+    SIMILAR,
+    group_factor,
+    packed,
+    similarity_factor,
+)
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
+from metaenv.molecules.design.certificates import check_certificates, found_certificate, scores_of, sequence_numbers
+from metaenv.molecules.design.terms import (
+    QUANTITIES,
+    Term,
+    lead_smiles,
+    packed_terms,
+    patterns_of,
+    range_weights,
+    term_factor,
+    terms_of,
+    unpacked_terms,
+)
 from metaenv.molecules.objectives import (
     PropertyRanges,
+    Range,
     TabulatedDistribution,
-    counts_inside,
-    inside,
     range_columns,
     read_json,
+    read_ranges,
     replayed,
     scaled,
 )
-from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
+from metaenv.molecules.reference_molecules import Portfolio, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
 from metaenv.typing import Floats
 
@@ -51,6 +69,7 @@ class MoleculeTask(PropertyRanges, Task):
     """One hidden objective, with a molecule that meets it."""
 
     family: ClassVar[str] = "MoleculeObjective"
+    optional: ClassVar[str] = "terms"
 
     wanted: tuple[float, ...]
     low: tuple[float, ...]
@@ -63,6 +82,8 @@ class MoleculeTask(PropertyRanges, Task):
     """(9,) build sequence of a hidden lead that the molecule must resemble; all -1 for none."""
     certificate: tuple[float, ...]
     """(9,) build sequence of a molecule of score 1, -1 after the last action."""
+    terms: tuple[float, ...] = ()
+    """What else is asked for, as `terms.packed_terms` makes it into numbers; tasks of the splits have none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,31 +93,88 @@ class MoleculeTask(PropertyRanges, Task):
                 raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(GROUPS) - 1}")
         if self.lead != (NOTHING,) * MAX_ACTIONS:
             replayed(self.lead, "MoleculeTask.lead")
+        asked = (*self.wanted, self.required + 1, self.forbidden + 1, self.lead[0] + 1, len(self.further_terms()))
+        if not any(asked):
+            raise TaskError("the objective asks for nothing: expected a range, a group, a lead or a SMARTS")
 
     @classmethod
     def from_ranges(
         cls,
-        ranges: Mapping[str, tuple[float, float]],
-        required: str | None = None,
-        forbidden: str | None = None,
+        ranges: Mapping[str, Range] = {},
+        required: str | Sequence[str] = (),
+        forbidden: str | Sequence[str] = (),
         certificate: str | None = None,
+        *,
+        weights: Mapping[str, float] = {},
+        softness: Mapping[str, float] = {},
+        lead: str | None = None,
+        similarity: float = SIMILAR,
     ) -> Self:
-        """A task of one's own.
+        """A task of one's own: ``from_ranges({"mw": (None, 350), "qed": (0.6, None)}, required="C(F)F")``.
+
+        The score of a molecule is the product of a factor for each demand. Whatever the variant of the environment is,
+        all of them count.
 
         Args:
-            ranges: lowest and highest value that is asked for of some of `properties.PROPERTIES`.
-            required, forbidden: names of `functional_groups.GROUPS`.
-            certificate: SMILES of a molecule that meets it all; by default, one of the 6,000 real molecules.
+            ranges: lowest and highest value that is asked for of `properties.PROPERTIES` and of `terms.QUANTITIES`;
+                None for an open end.
+            required, forbidden: functional groups that must or must not be there, each the name of one of
+                `functional_groups.GROUPS` or a SMARTS; each fault multiplies the score by `scoring.GROUP_PENALTY`.
+            certificate: SMILES of a molecule that meets it all; by default one of the 6,000 real molecules, or the
+                lead.
+            weights: of ranges (1): exponents of their desirabilities, so that 2 counts twice.
+            softness: standard deviation of the flanks of ranges, in the unit of the property; by default
+                `scoring.SOFTNESS` and `terms.QUANTITIES`.
+            lead: SMILES of a molecule that the molecule must resemble, whether or not the vocabulary can build it.
+            similarity: Tanimoto similarity of radius-2 Morgan fingerprints from which a molecule counts as the lead's
+                equal.
 
         Raises:
-            TaskError: an unknown name, an empty range, a certificate that fails, or none is known.
-            MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
+            TaskError: an unknown name, an empty range, nothing that is asked for, a certificate that does not score 1,
+                or none is known.
+            MoleculeError: a SMILES does not parse, or the certificate cannot be built from the vocabulary.
         """
-        columns = range_columns(ranges)
-        groups = (_group(required), _group(forbidden))
-        found = parsed_certificate(certificate, *groups) if certificate else _find(*columns, *groups)
+        known = (*PROPERTIES, *QUANTITIES)
+        asked = read_ranges(ranges, known)
+        exponents = range_weights(asked, weights, softness)
+        columns = range_columns({n: ends for n, ends in asked.items() if n in PROPERTIES}, exponents)
+        terms = [Term("range", n, *asked[n], QUANTITIES[n] / math.sqrt(exponents[n])) for n in QUANTITIES if n in asked]
+        groups: dict[str, float] = {}
+        for kind, given in (("required", required), ("forbidden", forbidden)):
+            groups[kind], patterns = patterns_of(given, kind)
+            terms += [Term(kind, smarts) for smarts in patterns]  # type: ignore[arg-type]
+        if lead is not None:
+            terms.append(Term("similar", lead_smiles(lead), float(similarity)))
+        first = sequence_numbers(real_molecules().actions[0] if certificate is None else parse(certificate))
         wanted, low, high = (tuple(column.tolist()) for column in columns)
-        return cls(wanted, low, high, *groups, (NOTHING,) * MAX_ACTIONS, found)
+        fields: dict[str, Any] = {"wanted": wanted, "low": low, "high": high, **groups}
+        fields |= {"lead": (NOTHING,) * MAX_ACTIONS, "certificate": first}
+        if terms:
+            fields["terms"] = packed_terms(terms)
+        batch = TaskBatch(cls, {name: [value] for name, value in fields.items()})
+        if certificate is not None:
+            check_certificates(batch)
+        else:
+            fields["certificate"] = found_certificate(batch, [] if lead is None else [lead])
+        return cls(**fields)
+
+    def further_terms(self) -> tuple[Term, ...]:
+        """What the task asks for besides ranges of properties, the groups of the list and the lead."""
+        return unpacked_terms(self.terms)
+
+    def to_dict(self) -> dict[str, Any]:
+        values = super().to_dict()
+        return {**values, "terms": [list(astuple(term)) for term in self.further_terms()]} if self.terms else values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        terms = values.get("terms", ())
+        if isinstance(terms, list | tuple) and terms and all(isinstance(each, list | tuple) for each in terms):
+            try:
+                values = {**values, "terms": packed_terms([Term(*each) for each in terms])}
+            except TypeError as error:
+                raise TaskError(f"MoleculeTask.terms holds no terms: {error}") from None
+        return super().from_dict(values)
 
 
 class ObjectiveDistribution(TabulatedDistribution):
@@ -118,8 +196,13 @@ class ObjectiveDistribution(TabulatedDistribution):
     def portfolio(self) -> Portfolio:
         """Ten real molecules that serve the training tasks best; each raises most the mean of the best score so far."""
 
+    @abstractmethod
     def check(self, tasks: TaskBatch) -> None:
         """Refuse, with a TaskError, tasks that cannot be played."""
+
+    @abstractmethod
+    def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
+        """Whether scores of any of these tasks depend on the list of groups, on fingerprints, on anything hidden."""
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Random: the mean score of a fixed pool of randomly built molecules. Oracle: 1, by the certificate."""
@@ -187,7 +270,17 @@ class MoleculeDistribution(ObjectiveDistribution):
         if len(led):
             leads = scores(tasks.lead[led].astype(np.int16))
             factor[led] *= similarity_factor(packed([found[i] for i in led.tolist()]), packed(leads))
+        for i in np.flatnonzero(tasks.terms.any(axis=1)).tolist():
+            factor[i] *= term_factor(found[i].smiles, terms_of(tasks.terms[i]))
         return factor
+
+    def check(self, tasks: TaskBatch) -> None:
+        check_certificates(tasks)
+
+    def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
+        groups = bool((tasks.required >= 0).any() or (tasks.forbidden >= 0).any())
+        led = bool((tasks.lead[:, 0] >= 0).any())
+        return groups, led, groups or led or bool(tasks.terms.any())
 
     def score_random(self, tasks: TaskBatch) -> Floats:
         return scores_of(random_molecules(), tasks)
@@ -221,58 +314,9 @@ class MoleculeDistribution(ObjectiveDistribution):
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
-    """(tasks, molecules) true scores, constraints included; a hidden lead needs RDKit."""
-    table = score_table(molecules.values, tasks) * molecules.feasible
-    if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
-        table *= group_factor(molecules.groups, tasks.required[:, None], tasks.forbidden[:, None])
-    with_lead = np.flatnonzero(tasks.lead[:, 0] >= 0)
-    if len(with_lead):
-        known, which = np.unique(tasks.lead[with_lead], axis=0, return_inverse=True)
-        for i, lead in enumerate(fingerprints(known.astype(np.int16))):
-            rows = with_lead[which.ravel() == i]
-            table[rows] *= similarity_factor(molecules.fingerprints(), lead)
-    return table
-
-
 @lru_cache(maxsize=8)
 def _portfolio(variant: Variant) -> Portfolio:
     entry = read_json("portfolio.json")[variant]
     found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
     found.sequences.flags.writeable = False
     return found
-
-
-def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float = NOTHING) -> tuple[float, ...]:
-    """The build sequence of a certificate; its ranges are checked with the task."""
-    actions = parse(smiles)
-    score = Scores(with_fingerprint=False)(actions[None])[0]
-    if not feasible(score):
-        alert = " and a structural alert" if score.alert else ""
-        raise TaskError(
-            f"the certificate {smiles!r} has synthetic accessibility {score.sa:.1f}{alert}; expected at most {MAX_SA} "
-            "and no alert, as every task demands"
-        )
-    if group_factor(np.array([score.groups]), np.array([required]), np.array([forbidden]))[0] < 1:
-        raise TaskError(f"the certificate {smiles!r} lacks the required group or has the forbidden one")
-    return tuple(float(a) for a in actions)
-
-
-def _group(name: str | None) -> float:
-    if name is not None and name not in GROUPS:
-        raise TaskError(f"there is no group {name!r}.{nearest(name, GROUPS)}")
-    return NOTHING if name is None else float(list(GROUPS).index(name))
-
-
-def _find(wanted: Floats, low: Floats, high: Floats, required: float, forbidden: float) -> tuple[float, ...]:
-    """The first real molecule that meets it all."""
-    real = real_molecules()
-    within = inside(real.values, wanted, low, high)
-    fits = within.all(axis=1) & (group_factor(real.groups, np.array(required), np.array(forbidden)) == 1)
-    if not fits.any():
-        raise TaskError(
-            f"none of {len(real):,} known molecules meets this objective (each range on its own: "
-            f"{counts_inside(within, wanted)}; all ranges together: {within.all(axis=1).sum()}); widen one, or give "
-            "the SMILES of a molecule that meets it as `certificate`"
-        )
-    return tuple(real.actions[np.argmax(fits)].astype(float).tolist())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries
+from metaenv.molecules.lead.library import Libraries, libraries
 from metaenv.molecules.lead.tasks import objectives
 from metaenv.policies import Policy
 from metaenv.trial import VectorTrial
@@ -36,12 +36,13 @@ class LeadPolicy(ABC):
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         inner: Any = env.innermost
         self._env, self._rng, self._layout, self._steps = env, rng, inner.layout, int(inner.episode_length)
+        self._known: Libraries = inner.library
         self._forget(np.ones(env.num_envs, bool))
 
     def act(self, observation: Observations) -> NDArray[Any]:
         scaffold, choice, score, left = self._layout.read(observation)
         steps_left = np.round(left * self._steps).astype(np.intp)
-        mask = self._env.action_masks().reshape(-1, SITES, N_GROUPS)
+        mask = self._env.action_masks().reshape(-1, self._known.sites, self._known.n_groups)
         return step_towards(choice, self._aim(scaffold, choice, score, steps_left, mask), mask)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:  # noqa: B027 (nothing to do)
@@ -63,17 +64,17 @@ def step_towards(choice: Index, aim: Index, mask: Bools) -> Index:
 
     One such change is always legal, because of all of them the one that adds the fewest heavy atoms is.
     """
-    rows, sites = np.arange(len(choice))[:, None], np.arange(SITES)
+    rows, sites = np.arange(len(choice))[:, None], np.arange(choice.shape[1])
     useful = (choice != aim) & mask[rows, sites, aim]
     site = useful.argmax(axis=1)
-    return site * N_GROUPS + aim[rows[:, 0], site]
+    return site * mask.shape[2] + aim[rows[:, 0], site]
 
 
 class FixedMolecule(LeadPolicy):
     """Goes to the molecule that is best on average over the training objectives of its scaffold."""
 
     def _aim(self, scaffold: Index, choice: Index, score: Floats, steps_left: Index, mask: Bools) -> Index:
-        return np.array([best_fixed(int(s)) for s in scaffold])
+        return np.array([best_fixed(int(s), self._known) for s in scaffold])
 
 
 class HillClimbing(LeadPolicy):
@@ -87,7 +88,7 @@ class HillClimbing(LeadPolicy):
         self.remembers = remembers
 
     def _forget(self, rows: Bools) -> None:
-        self._best = np.zeros((len(rows), SITES), np.intp)
+        self._best = np.zeros((len(rows), self._known.sites), np.intp)
         self._best_score = np.full(len(rows), -1.0)
 
     def _aim(self, scaffold: Index, choice: Index, score: Floats, steps_left: Index, mask: Bools) -> Index:
@@ -97,9 +98,9 @@ class HillClimbing(LeadPolicy):
         self._best[better], self._best_score[better] = choice[better], score[better]
         tries = (choice == self._best).all(axis=1) & (steps_left > 1) & (score < PERFECT)
         rows, changed, other = np.arange(len(choice)), choice.copy(), mask.copy()
-        other[rows[:, None], np.arange(SITES), choice] = False
+        other[rows[:, None], np.arange(choice.shape[1]), choice] = False
         drawn = np.where(other, self._rng.random(other.shape), -1.0).reshape(len(choice), -1).argmax(axis=1)
-        changed[rows, drawn // N_GROUPS] = drawn % N_GROUPS
+        changed[rows, drawn // mask.shape[2]] = drawn % mask.shape[2]
         return np.where(tries[:, None], changed, self._best)
 
 
@@ -115,7 +116,8 @@ class BayesianChemist(LeadPolicy):
         return np.array([self._best_by_belief(*row) for row in rows], np.intp)
 
     def _best_by_belief(self, row: int, scaffold: int, choice: Index, score: float, reach: int) -> Index:
-        known, prior = libraries(), objectives(scaffold, "train")
+        known = self._known
+        prior = objectives(scaffold, "train", known)
         here = known.numbers(np.array([scaffold]), choice[None])
         expected = score_table(known.values[here], prior)[:, 0]
         before = self._log_weight[row]
@@ -136,11 +138,13 @@ class BayesianChemist(LeadPolicy):
 
 
 @lru_cache(maxsize=32)
-def best_fixed(scaffold: int) -> tuple[int, ...]:
+def best_fixed(scaffold: int, known: Libraries | None = None) -> tuple[int, ...]:
     """R-groups of the molecule with the highest mean score over training objectives on a scaffold, held out or not."""
-    known, tasks = libraries(), objectives(scaffold, "train")
-    some = tasks.take(np.linspace(0, len(tasks) - 1, FIXED_TASKS).astype(np.intp))
-    parts = np.split(np.arange(FIXED_TASKS), FIXED_TASKS // 32)
+    known = known or libraries()
+    tasks = objectives(scaffold, "train", known)
+    n = min(FIXED_TASKS, len(tasks))
+    some = tasks.take(np.linspace(0, len(tasks) - 1, n).astype(np.intp))
+    parts = np.split(np.arange(n), range(32, n, 32))
     mean = sum(score_table(known.values[known.of(scaffold)], some.take(part)).sum(axis=0) for part in parts)
     return tuple(known.choice[known.start[scaffold] + int(np.argmax(mean))].tolist())
 

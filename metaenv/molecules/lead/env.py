@@ -14,7 +14,9 @@ from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import desirabilities
-from metaenv.molecules.lead.library import N_GROUPS, SITES, group_names, libraries, notation
+from metaenv.molecules.lead.library import SITES, Libraries, libraries
+from metaenv.molecules.lead.series import RGroups, lead_series
+from metaenv.molecules.lead.series_tasks import SeriesDistribution, check_series_tasks
 from metaenv.molecules.lead.tasks import LeadDistribution
 from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from metaenv.molecules.render import Bar, Made
     from metaenv.policies import Policy
 
-STEPS = 4
-"""Changes in an episode (chosen: three reach any molecule of the library, so four are enough to reach a known optimum,
-and too few to find it by search within one episode)."""
 LIMIT = 10.0  # of scaled properties; no molecule of a library goes beyond 3
 
 
@@ -41,19 +40,28 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        steps: int = STEPS,
+        steps: int | None = None,
+        scaffold: str | None = None,
+        r_groups: RGroups | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        if steps < SITES:
-            raise ValueError(f"expected steps of at least {SITES}, which reach any molecule, got {steps}")
-        layout, actions = Layout(len(libraries().smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
-        super().__init__(num_envs, LeadDistribution(), layout, actions, **options)
+        if (scaffold is None) != (r_groups is None):
+            raise ValueError("a series of your own needs both: give scaffold and r_groups")
+        self.series = None if scaffold is None or r_groups is None else lead_series(scaffold, r_groups)
+        self.library = known = self.series or libraries()
+        """The molecules there are; for a series of one's own, its ``notes`` say what was assumed."""
+        steps = known.sites + 1 if steps is None else steps
+        if steps < known.sites:
+            raise ValueError(f"expected steps of at least {known.sites}, which reach any molecule, got {steps}")
+        layout, actions = Layout(known), gym.spaces.Discrete(known.sites * known.n_groups)
+        distribution = LeadDistribution() if self.series is None else SeriesDistribution(self.series)
+        super().__init__(num_envs, distribution, layout, actions, **options)
         self.layout = layout
         self.episode_length = self.steps = int(steps)
-        self.choice = np.zeros((num_envs, SITES), np.intp)
+        self.choice = np.zeros((num_envs, known.sites), np.intp)
         """(n, 3) the present R-groups."""
         self._scaffold = np.zeros(num_envs, np.intp)
-        self._legal = np.zeros((num_envs, SITES * N_GROUPS), np.int8)
+        self._legal = np.zeros((num_envs, known.sites * known.n_groups), np.int8)
         self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, np.int64)
@@ -67,15 +75,22 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     # EPISODES
 
+    def check_tasks(self, tasks: TaskBatch) -> TaskBatch:
+        if self.series is not None:
+            check_series_tasks(self.series, tasks)
+            return tasks
+        return super().check_tasks(tasks)
+
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)
-        self._scaffold[rows] = tasks.scaffold.astype(np.intp)
+        if self.series is None:
+            self._scaffold[rows] = tasks.scaffold.astype(np.intp)
         if self.render_mode:
             for row in np.arange(self.num_envs)[rows]:
                 self._made[row] = []
 
     def begin(self, rows: Rows) -> None:
-        known, scaffold = libraries(), self._scaffold[rows]
+        known, scaffold = self.library, self._scaffold[rows]
         drawn = (self.dynamics.draw(rows, 1)[:, 0] * known.count[scaffold]).astype(np.intp)
         self.choice[rows] = known.choice[known.start[scaffold] + drawn]
         self._steps[rows] = 0
@@ -83,7 +98,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
         index = np.arange(self.num_envs)[rows]
-        site, group = np.divmod(action, N_GROUPS)
+        site, group = np.divmod(action, self.library.n_groups)
         legal = self._legal[index, action] > 0
         self.choice[index[legal], site[legal]] = group[legal]
         before = self._score[rows].copy()
@@ -94,17 +109,18 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def _measure(self, rows: Rows) -> None:
         """Look up the properties of the present molecules and score them."""
-        known, tasks = libraries(), self.tasks
+        known, tasks = self.library, self.tasks
         scaffold, choice = self._scaffold[rows], self.choice[rows]
         values = np.take(known.values, known.numbers(scaffold, choice), axis=0)
         self._properties[rows] = values
-        self._legal[rows] = known.mask(scaffold, choice).reshape(-1, SITES * N_GROUPS)
+        self._legal[rows] = known.mask(scaffold, choice).reshape(len(scaffold), -1)
         ranges = (tasks.low[rows], tasks.high[rows], tasks.wanted[rows])
         self._score[rows] = desirabilities(values, *ranges).prod(axis=1)
         if self.render_mode:
             from metaenv.molecules.render import Made, values_text
 
-            for row, smiles in zip(np.arange(self.num_envs)[rows], self.smiles(rows), strict=True):
+            written = known.canonical if self.render_mode == "ansi" else known.drawn
+            for row, smiles in zip(np.arange(self.num_envs)[rows], written(scaffold, choice), strict=True):
                 note = f"{values_text(self._properties[row])}; R-groups {'/'.join(map(str, self.choice[row]))}; "
                 self._made[row].append(Made(smiles, float(self._score[row]), note))
 
@@ -116,7 +132,8 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         seen = np.zeros((len(choice), layout.width), np.float32)
         seen[here, self._scaffold[rows]] = 1
         seen[here[:, None], layout.first_group + choice] = 1
-        seen[:, layout.properties] = scaled(self._properties[rows])
+        properties = scaled(self._properties[rows])
+        seen[:, layout.properties] = properties if self.series is None else np.clip(properties, -LIMIT, LIMIT)
         seen[:, layout.score] = self._score[rows]
         seen[:, layout.left] = 1 - self._steps[rows] / self.steps
         return seen
@@ -131,21 +148,21 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         return report
 
     def smiles(self, rows: Rows = slice(None)) -> list[str]:
-        """(rows,) the present molecules: valid SMILES, not canonical; made without RDKit, 40 microseconds each."""
-        return notation(self._scaffold[rows], self.choice[rows])
+        """(rows,) canonical SMILES of the present molecules, by RDKit."""
+        return self.library.canonical(self._scaffold[rows], self.choice[rows])
 
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
 
-        names = ("hydrogen or methyl", *group_names()[1:])
+        n = self.library.n_groups
         actions = [
             listed(
-                f"actions at site {site + 1}, {N_GROUPS * site} and the R-group (now {self.choice[row, site]})",
-                (f"{N_GROUPS * site + group} {names[group]}" for group in np.flatnonzero(legal)),
+                f"actions at site {site + 1}, {n * site} and the R-group (now {self.choice[row, site]})",
+                (f"{n * site + g} {self.library.group_names(site)[g]}" for g in np.flatnonzero(legal)),
             )
-            for site, legal in enumerate(self._legal[row].reshape(SITES, N_GROUPS))
+            for site, legal in enumerate(self._legal[row].reshape(-1, n))
         ]
-        head = f"{self._where(row)}, scaffold {libraries().smiles[self._scaffold[row]]}"
+        head = f"{self._where(row)}, scaffold {self.library.smiles[self._scaffold[row]]}"
         return text(*self._drawn(row), head, "\n".join(actions))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
@@ -166,25 +183,27 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
 
 class Layout(ObservationLayout):
-    """The observation of molecules on ``n_scaffolds`` scaffolds."""
+    """The observation of the molecules of libraries."""
 
-    def __init__(self, n_scaffolds: int) -> None:
+    def __init__(self, known: Libraries) -> None:
+        self.sites, self.n_groups = known.sites, known.n_groups
+        where = "the three sites" if known.sites == SITES else f"{known.sites} sites"
         blocks = [
-            Block("scaffold", "one-hot", width=n_scaffolds),
-            Block("R-groups", "at each of the three sites, one-hot", width=SITES * N_GROUPS),
+            Block("scaffold", "one-hot", width=len(known.smiles)),
+            Block("R-groups", f"at each of {where}, one-hot", width=known.sites * known.n_groups),
             Block("properties", "of the present molecule, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
             Block("score", "of the present molecule"),
             Block("left", "share of the steps that are left"),
         ]
         super().__init__(blocks)
         self.scaffold, self.groups = self.slice("scaffold"), self.slice("R-groups")
-        self.first_group = self.groups.start + N_GROUPS * np.arange(SITES)
+        self.first_group = self.groups.start + known.n_groups * np.arange(known.sites)
         self.properties = self.slice("properties")
         self.score, self.left = self.column("score"), self.column("left")
 
     def read(self, observation: Observations) -> tuple[Index, Index, Floats, Floats]:
         """Scaffold (n,), R-groups (n, 3), score (n,) and share of steps left (n,) of observations (n, at least d)."""
-        groups = observation[:, self.groups].reshape(-1, SITES, N_GROUPS)
+        groups = observation[:, self.groups].reshape(len(observation), self.sites, self.n_groups)
         score, left = observation[:, self.score].astype(float), observation[:, self.left].astype(float)
         return observation[:, self.scaffold].argmax(axis=1), groups.argmax(axis=2), score, left
 
@@ -237,7 +256,13 @@ class LeadOptimizationEnv(MetaEnv):
 
     Arguments:
 
-    * ``steps``: changes in an episode (4; at least 3).
+    * ``steps``: changes in an episode (one more than there are sites, so 4; chosen: three reach any molecule of the
+      library, so four are enough to reach a known optimum, and too few to find it by search within one episode).
+    * ``scaffold``, ``r_groups``: a series of one's own (`metaenv.molecules.lead.series.lead_series`), such as
+      ``scaffold="c1ccc([*:1])cc1[*:2]", r_groups=["H", "*C", "*OC"]``. The observation then has one scaffold, and as
+      many sites and R-groups as the series. RDKit makes and describes its molecules, the limit of heavy atoms does not
+      hold, and tasks are `metaenv.molecules.lead.series_tasks.SeriesTask`. What was assumed of the SMILES is in
+      ``env.unwrapped.batch.library.notes``.
     * ``draw_hidden``: whether pictures show the hidden ranges.
     * ``split``: where tasks come from.
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
 from metaenv.molecules.chem.properties import properties_of
 from metaenv.molecules.chem.smiles import fragment_smiles
@@ -26,7 +27,7 @@ HELD_OUT = ("[1*]c1nc([2*])c([3*])s1", "[1*]c1cc([2*])nc([3*])n1", "[1*]C1CN([2*
 the others are three benzenes, two pyrazoles of one pattern and one of another, a triazole and an isoxazole)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Libraries:
     """The libraries of all S scaffolds, one behind the other: m molecules in all. Arrays are read-only."""
 
@@ -52,6 +53,16 @@ class Libraries:
     """(S,) heavy atoms that the three R-groups together may have."""
 
     @property
+    def sites(self) -> int:
+        """Sites of a scaffold."""
+        return self.choice.shape[1]
+
+    @property
+    def n_groups(self) -> int:
+        """R: as many R-groups as a site has at most."""
+        return self.fits.shape[3]
+
+    @property
     def count(self) -> Index:
         """(S,) molecules of each library."""
         return np.diff(self.start)
@@ -67,10 +78,23 @@ class Libraries:
 
     def mask(self, scaffold: Index, choice: Index) -> NDArray[np.int8]:
         """(n, 3, R) which R-groups may replace the one at each site of ``choice`` (n, 3) on ``scaffold`` (n,)."""
-        place = scaffold[:, None] * SITES + np.arange(SITES)
-        atoms = self.atoms.ravel()[place * N_GROUPS + choice]
+        sites, groups = self.sites, self.n_groups
+        place = scaffold[:, None] * sites + np.arange(sites)
+        atoms = self.atoms.ravel()[place * groups + choice]
         room = (self.room[scaffold] - atoms.sum(axis=1))[:, None] + atoms
-        return np.take(self.fits.reshape(-1, N_GROUPS), place * self.fits.shape[2] + room, axis=0)
+        return np.take(self.fits.reshape(-1, groups), place * self.fits.shape[2] + room, axis=0)
+
+    def canonical(self, scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
+        """(n,) canonical SMILES of molecules ``choice`` (n, 3) on ``scaffold`` (n,), by RDKit; remembered."""
+        return [_canonical(text) for text in self.drawn(scaffold, choice)]
+
+    def drawn(self, scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
+        """(n,) the same in the notation that pictures are made from: a SMILES of the fragments, with dots."""
+        return notation(scaffold, choice)
+
+    def group_names(self, site: int) -> tuple[str, ...]:
+        """(R,) names of the R-groups of a site."""
+        return ("hydrogen or methyl", *group_names()[1:])
 
 
 @lru_cache(maxsize=1)
@@ -122,7 +146,9 @@ def sequences(scaffold: Index, choice: NDArray[np.integer]) -> NDArray[np.int16]
 
 
 def notation(scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
-    """(n,) SMILES, valid but not canonical (`metaenv.molecules.chem.smiles`); no RDKit is needed.
+    """(n,) molecules as their fragments, joined by ring-bond numbers across dots (`metaenv.molecules.chem.smiles`).
+
+    That is a valid SMILES, made without RDKit, but neither canonical nor free of dots: `Libraries.canonical` is.
 
     Raises:
         ValueError: R-groups that the vocabulary does not allow.
@@ -135,6 +161,13 @@ def group_names() -> tuple[str, ...]:
     """(R,) fragment SMILES of the R-groups; ``[1*]`` alone is CLOSE."""
     v = load_vocabulary()
     return tuple("[1*]" if a == CLOSE else v.smiles[v.action_fragment[a]] for a in libraries().group)
+
+
+@lru_cache(maxsize=100_000)
+def _canonical(text: str) -> str:
+    from rdkit import Chem
+
+    return Chem.MolToSmiles(to_mol(text))
 
 
 def _start_action(v: Vocabulary, fragment: int) -> int:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, libraries, notation
+from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries
 from metaenv.molecules.objectives import (
     PropertyRanges,
+    Range,
     TabulatedDistribution,
     bins_of,
     columns_of,
@@ -69,35 +70,32 @@ class LeadTask(PropertyRanges, Task):
         super().__post_init__()
         if not isinstance(self.scaffold, int) or self.scaffold not in range(len(libraries().smiles)):
             raise TaskError(f"LeadTask.scaffold must be 0 to {len(libraries().smiles) - 1}, got {self.scaffold}")
+        if not any(self.wanted):
+            raise TaskError("the objective asks for nothing: expected a range of at least one property")
         self.check(certificate=SITES)
 
     @classmethod
-    def from_ranges(cls, scaffold: str, ranges: Mapping[str, tuple[float, float]]) -> Self:
+    def from_ranges(cls, scaffold: str, ranges: Mapping[str, Range]) -> Self:
         """A task of one's own; its certificate is the first molecule of the library that lies in all ranges.
 
         Args:
             scaffold: one of `Libraries.smiles`.
-            ranges: lowest and highest value that is asked for of some of `properties.PROPERTIES`.
+            ranges: lowest and highest value that is asked for of some of `properties.PROPERTIES`; None for an open end.
 
         Raises:
             TaskError: an unknown name, an empty range, or ranges in which the library has no molecule.
         """
         known, columns = libraries(), range_columns(ranges)
         if scaffold not in known.smiles:
-            raise TaskError(f"there is no scaffold {scaffold!r}.{nearest(scaffold, known.smiles)}")
+            raise TaskError(f"there is no scaffold {scaffold!r}.{nearest(str(scaffold), known.smiles)}")
         s = known.smiles.index(scaffold)
-        within = inside(known.values[known.of(s)], *columns)
-        fits = within.all(axis=1)
-        if not fits.any():
-            counts = counts_inside(within, columns[0])
-            raise TaskError(f"no molecule of {len(within):,} lies in all ranges (in each: {counts}); widen one")
-        found = known.choice[known.start[s] + np.argmax(fits)]
+        found = known.choice[known.start[s] + first_inside(known.values[known.of(s)], columns)]
         wanted, low, high, certificate = (tuple(a.tolist()) for a in (*columns, found.astype(float)))
         return cls(s, wanted, low, high, certificate)
 
     def certificate_smiles(self) -> str:
-        """The certificate as a SMILES (valid, not canonical)."""
-        return notation(np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp))[0]
+        """The certificate as a canonical SMILES, by RDKit."""
+        return libraries().canonical(np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp))[0]
 
     def certificate_properties(self) -> Floats:
         """(7,) properties of the certificate. Raises TaskError if it is not in the library."""
@@ -159,8 +157,25 @@ class LeadDistribution(TabulatedDistribution):
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 21) which properties have ranges, then the lower and the upper ends, scaled; 0 where there is none."""
-        ends = [np.clip(scaled(edge) / 2, -1, 1) * tasks.wanted for edge in (tasks.low, tasks.high)]
-        return np.concatenate([tasks.wanted, *ends], axis=1).astype(np.float32)
+        return ranges_vector(tasks)
+
+
+def ranges_vector(tasks: TaskBatch) -> NDArray[np.float32]:
+    """(n, 21) which properties have ranges, then the lower and the upper ends, scaled; 0 where there is none."""
+    asked = (tasks.wanted > 0).astype(np.float64)
+    ends = [np.clip(scaled(edge) / 2, -1, 1) * asked for edge in (tasks.low, tasks.high)]
+    return np.concatenate([asked, *ends], axis=1).astype(np.float32)
+
+
+def first_inside(values: Floats, columns: tuple[Floats, Floats, Floats]) -> int:
+    """The first molecule of a library, properties (m, 7), in the ranges of `range_columns`. TaskError for none."""
+    if not columns[0].any():
+        raise TaskError("the objective asks for nothing: expected a range of at least one property")
+    within = inside(values, *columns)
+    if not (fits := within.all(axis=1)).any():
+        counts = counts_inside(within, columns[0])
+        raise TaskError(f"no molecule of {len(within):,} lies in all ranges (in each: {counts}); widen one")
+    return int(np.argmax(fits))
 
 
 def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
@@ -179,9 +194,9 @@ def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
 
 
 @lru_cache(maxsize=32)
-def objectives(scaffold: int, split: str) -> TaskBatch:
+def objectives(scaffold: int, split: str, known: Libraries | None = None) -> TaskBatch:
     """The objectives of a split on one scaffold, in the order of their codes, whether it is held out or not."""
-    known = libraries()
+    known = known or libraries()
     values = known.values[known.of(scaffold)]
     edges = range_ends(values)
     bins = bins_of(values, edges)

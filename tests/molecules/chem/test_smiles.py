@@ -31,7 +31,7 @@ def same(smiles: str) -> str:
 
 @pytest.mark.parametrize("name", BUILDABLE)
 def test_known_molecules_are_built(name):
-    assert to_smiles(parse(BUILDABLE[name])) == [same(BUILDABLE[name])]
+    assert to_smiles(parse(BUILDABLE[name], warn=False)) == [same(BUILDABLE[name])]
 
 
 def test_real_molecules_come_back_the_same():

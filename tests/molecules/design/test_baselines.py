@@ -17,9 +17,10 @@ from metaenv.molecules.design.baselines import (
     SequencePolicy,
     baselines,
 )
+from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.graph_ga import genome, legal, padded
-from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, scores_of
+from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution
 from metaenv.molecules.reference_molecules import real_molecules, real_sequences, scaffold_tenths
 from metaenv.policies import RandomPolicy, play_trials
 from metaenv.stats import greedy_portfolio
