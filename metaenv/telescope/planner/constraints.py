@@ -105,7 +105,9 @@ class Requests:
             if wrong.any():
                 i = int(np.flatnonzero(wrong)[0])
                 whole = ", whole numbers" if key == "repeats" else ""
-                raise TaskError(f"target {names[i]!r}: expected {key} from {low:g} to {high:g}{whole}, got {column[i]:g}")
+                raise TaskError(
+                    f"target {names[i]!r}: expected {key} from {low:g} to {high:g}{whole}, got {column[i]:g}"
+                )
         if (wrong := made.begin >= made.end).any():
             raise TaskError(f"target {names[int(np.argmax(wrong))]!r}: its time window ends before it begins")
         return made

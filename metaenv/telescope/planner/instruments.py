@@ -69,7 +69,9 @@ class Instrument:
             if isinstance(value, bool | str) or not low <= value <= high:  # NaN fails
                 raise TaskError(f"instrument {self.name!r}: expected {name} from {low:g} to {high:g}, got {value!r}")
         if self.photometry_arcsec is not None and not 0 < self.photometry_arcsec < 1e3:
-            raise TaskError(f"instrument {self.name!r}: expected photometry_arcsec above 0, got {self.photometry_arcsec}")
+            raise TaskError(
+                f"instrument {self.name!r}: expected photometry_arcsec above 0, got {self.photometry_arcsec}"
+            )
 
     def area(self, seeing_area: Any) -> Any:
         """Noise area in arcsec^2: that of the fixed aperture, else ``seeing_area``, the noise area of the seeing."""

@@ -157,8 +157,8 @@ class RunVectorEnv(TargetSelectionVectorEnv):
             dusk, dawn = self._limits(number)
             if (hours := float(dawn[0] - dusk[0]) * 24) < SHORTEST_NIGHT_H:
                 raise TaskError(
-                    f"the night of {iso(self.task.evening_mjd + MJD + number)[:10]} at {self.site.name} has {hours:.1f} "
-                    f"h in which the sun is {-self.limits.sun_deg:g} deg below the horizon; expected at least "
+                    f"the night of {iso(self.task.evening_mjd + MJD + number)[:10]} at {self.site.name} has "
+                    f"{hours:.1f} h in which the sun is {-self.limits.sun_deg:g} deg below the horizon; expected at least "
                     f"{SHORTEST_NIGHT_H:g} h: choose another date or site, or Constraints(twilight='nautical')"
                 )
 
@@ -174,9 +174,13 @@ class RunVectorEnv(TargetSelectionVectorEnv):
                 raise TaskError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
             setup = NIGHT_SETUPS[variant]
             if setup.revisits:
-                raise TaskError(f"variant {variant!r} plans visits over several nights; one night is planned by the others")
+                raise TaskError(
+                    f"variant {variant!r} plans visits over several nights; one night is planned by the others"
+                )
             if asked not in (None, setup.slots):
-                raise TaskError(f"variant {variant!r} has {setup.slots} slots, got slots={asked}; leave one of them out")
+                raise TaskError(
+                    f"variant {variant!r} has {setup.slots} slots, got slots={asked}; leave one of them out"
+                )
             if setup.lengths != (1,) and (np.isfinite(requests.exposure_s).any() or (requests.repeats > 1).any()):
                 raise TaskError(f"an agent of variant {variant!r} chooses exposure times itself: ask for none")
             return setup.slots
@@ -188,8 +192,8 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         least = self.instrument.readout_s + self.task.settle_s + SHORTEST_EXPOSURE_S
         if seconds / asked < least:
             raise TaskError(
-                f"{asked} slots of a night of {seconds / 3600:.1f} h last {seconds / asked:.0f} s each, and readout and "
-                f"settling alone take {least - SHORTEST_EXPOSURE_S:.0f} s: ask for at most {int(seconds / least)} slots"
+                f"{asked} slots of a night of {seconds / 3600:.1f} h last {seconds / asked:.0f} s each, and readout "
+                f"and settling alone take {least - SHORTEST_EXPOSURE_S:.0f} s: ask for at most {int(seconds / least)} slots"
             )
         return int(asked)
 
@@ -235,7 +239,11 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         index, slot, target = cell
         snr = self.yields.snr((slot, target), 60.0 * float(self.state.slew[index, target]), units)
         exposed = np.bool_(allowed) & (snr > 0)
-        return snr, exposed, self.state.value[index, target] * quality(snr, self.task.snr_needed) * exposed / self.setup.unit
+        return (
+            snr,
+            exposed,
+            self.state.value[index, target] * quality(snr, self.task.snr_needed) * exposed / self.setup.unit,
+        )
 
 
 def _task(

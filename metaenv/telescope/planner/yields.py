@@ -64,7 +64,9 @@ class Yields:
         least = np.where(self.units[cell[1]] == units, self.asked.repeats[cell[1]], units)
         filled = np.maximum(least, np.ceil(time / (self.saturates_s[cell] + readout)))
         fixed = np.isfinite(asked)
-        fitting = np.minimum(self.asked.repeats[cell[1]], np.floor((time + 1e-6) / (np.where(fixed, asked, 1) + readout)))
+        fitting = np.minimum(
+            self.asked.repeats[cell[1]], np.floor((time + 1e-6) / (np.where(fixed, asked, 1) + readout))
+        )
         count = np.where(fixed, fitting, filled)
         seconds = np.where(fixed, asked, np.maximum(time / filled - readout, 0.0))
         return count, seconds
