@@ -18,7 +18,8 @@ def calendar(plan: NightPlan) -> str:
         uid = hashlib.sha256(f"{plan.site}|{e.utc}|{e.target}".encode()).hexdigest()[:32]
         about = (
             f"RA {e.ra} Dec {e.dec} (J2000), V {e.magnitude:.2f}\n{e.repeats} x {e.exposure_s:.0f} s, SNR {e.snr:.1f}\n"
-            f"altitude {e.alt_deg:.1f} deg, azimuth {e.az_deg:.1f} deg, airmass {e.airmass:.2f}, moon {e.moon_deg:.0f} deg"
+            f"altitude {e.alt_deg:.1f} deg, azimuth {e.az_deg:.1f} deg, airmass {e.airmass:.2f}, "
+            f"moon {e.moon_deg:.0f} deg"
         )
         lines += [
             "BEGIN:VEVENT", f"UID:{uid}@metaenv", f"DTSTAMP:{_utc(plan.dusk)}", f"DTSTART:{_utc(e.utc)}",

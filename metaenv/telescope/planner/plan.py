@@ -298,8 +298,8 @@ def _crowded_out(env: RunVectorEnv, exposures: tuple[Exposure, ...]) -> dict[str
     for k in [k for k, name in enumerate(env.names) if name not in planned]:
         t = int(table[:, k].argmax())
         told[env.names[k]] = (
-            f"are worth at most {table[t, k]:.3g}, at {iso(float(start[t]))[11:16]} UTC, and the plan has other uses of "
-            "the time"
+            f"are worth at most {table[t, k]:.3g}, at {iso(float(start[t]))[11:16]} UTC, and the plan has "
+            "other uses of the time"
         )
     return told
 

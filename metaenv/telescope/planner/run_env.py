@@ -158,8 +158,8 @@ class RunVectorEnv(TargetSelectionVectorEnv):
             if (hours := float(dawn[0] - dusk[0]) * 24) < SHORTEST_NIGHT_H:
                 raise TaskError(
                     f"the night of {iso(self.task.evening_mjd + MJD + number)[:10]} at {self.site.name} has "
-                    f"{hours:.1f} h in which the sun is {-self.limits.sun_deg:g} deg below the horizon; expected at least "
-                    f"{SHORTEST_NIGHT_H:g} h: choose another date or site, or Constraints(twilight='nautical')"
+                    f"{hours:.1f} h in which the sun is {-self.limits.sun_deg:g} deg below the horizon; expected at "
+                    f"least {SHORTEST_NIGHT_H:g} h: choose another date or site, or Constraints(twilight='nautical')"
                 )
 
     def _limits(self, number: int) -> tuple[Floats, Floats]:
@@ -193,7 +193,8 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         if seconds / asked < least:
             raise TaskError(
                 f"{asked} slots of a night of {seconds / 3600:.1f} h last {seconds / asked:.0f} s each, and readout "
-                f"and settling alone take {least - SHORTEST_EXPOSURE_S:.0f} s: ask for at most {int(seconds / least)} slots"
+                f"and settling alone take {least - SHORTEST_EXPOSURE_S:.0f} s: ask for at "
+                f"most {int(seconds / least)} slots"
             )
         return int(asked)
 

@@ -89,10 +89,11 @@ class Yields:
     def reasons(self, dec_deg: Floats, site: Site) -> dict[int, str]:
         """Why targets cannot be observed at all, by their numbers; it goes on after "because they"."""
         found: dict[int, str] = {}
+        free: Any
         lowest = self.limits.min_altitude_deg
-        whole = [(text, table.all(axis=0)) for text, table in self.forbidden]
+        whole = [(text, np.asarray(table.all(axis=0))) for text, table in self.forbidden]
         highest = 90.0 - np.abs(site.latitude_deg - dec_deg)
-        some = [(text, table.any(axis=0)) for text, table in self.forbidden]
+        some = [(text, np.asarray(table.any(axis=0))) for text, table in self.forbidden]
         free = ~np.any([table for _, table in self.forbidden], axis=0)
         for k in np.flatnonzero(~self.begin.any(axis=0)).tolist():
             if whole[0][1][k]:
@@ -147,7 +148,7 @@ def promising(table: Floats) -> Bools:
     """(N,) targets of which a best plan of single slots may take one: among the best ``T`` of some of ``T`` slots."""
     count, n = table.shape
     if n <= count:
-        return (table > 0).any(axis=0)
+        return np.asarray((table > 0).any(axis=0))
     keep = np.zeros(n, bool)
     for row in table:
         keep[np.argpartition(-row, count - 1)[:count]] = True
