@@ -119,7 +119,7 @@ class Instrument:
 
 _ETC = (
     "exposure-time calculator of the Las Cumbres Observatory (exposure-time-calculator.lco.global; lco-etc 0.0.1): "
-    "zero point in V at airmass 1 plus its extinction of 0.12 mag, read noise, dark current, pixel, aperture of 3 arcsec"
+    "V zero point at airmass 1 plus 0.12 mag of extinction, read noise, dark current, pixel and aperture of 3 arcsec"
 )
 INSTRUMENTS: dict[str, Instrument] = {
     "transient spectrograph": Instrument(
