@@ -5,7 +5,8 @@ Run: python examples/telescope_night.py [targets.csv [site [date]]]
 
 import sys
 
-from metaenv.telescope import TargetList, animate, plan_night, planners, read_targets
+from metaenv.telescope import TargetList, animate, plan_night, read_targets
+from metaenv.telescope.baselines import baselines
 from metaenv.telescope.planner.custom_targets import CustomTargetsEnv
 
 if len(sys.argv) > 1:
@@ -23,13 +24,13 @@ site = sys.argv[2] if len(sys.argv) > 2 else "calar alto"
 date = sys.argv[3] if len(sys.argv) > 3 else "2027-03-14"
 
 # Or an agent that has learned to observe: AgentPolicy(RL2.load("runs/TargetSelection-0/checkpoint.pt")).
-for name in ("greedy", "priority", "sequential", "lowest airmass"):
+for name in ("look-ahead", "greedy", "priority", "sequential"):
     plan = plan_night(targets, site, date, name, slots=8)
-    print(f"{name}: {len(plan)} exposures, worth {plan.worth:.2f} average targets")
+    print(f"{name}: {len(plan)} exposures, worth {plan.worth:.2f} targets of the first priority")
 
 plan = plan_night(targets, site, date, slots=8)
 print(plan.text())
 plan.to_csv("night.csv")
 
 env = CustomTargetsEnv(targets=targets, site=site, date=date, slots=8, sky="drawn", render_mode="rgb_array")
-print("drawn:", animate(env, planners()["greedy"], "night.gif", seed=1))
+print("drawn:", animate(env, baselines()["greedy SNR"], "night.gif", seed=1))

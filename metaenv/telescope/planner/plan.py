@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -14,22 +13,27 @@ import numpy as np
 
 from metaenv.errors import TaskError, nearest
 from metaenv.evaluation import write_text
+from metaenv.files import replacing
 from metaenv.policies import AgentPolicy, Policy
-from metaenv.telescope.baselines import baselines
+from metaenv.telescope.baselines import BayesLinear, baselines
 from metaenv.telescope.planner.angles import sexagesimal
-from metaenv.telescope.planner.assignment_bound import AssignmentPolicy
 from metaenv.telescope.planner.catalogue import TargetList
-from metaenv.telescope.planner.custom_targets import CustomTargetsVectorEnv, Where
+from metaenv.telescope.planner.constraints import Constraints, Requests
+from metaenv.telescope.planner.custom_targets import Where
+from metaenv.telescope.planner.documents import calendar
+from metaenv.telescope.planner.instruments import Instrument, find_instrument
+from metaenv.telescope.planner.lookahead import GreedyPolicy, LookAheadPolicy
+from metaenv.telescope.planner.own_nights import Day
 from metaenv.telescope.planner.reading import read_targets
+from metaenv.telescope.planner.run_env import RunVectorEnv
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
-from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
-from metaenv.telescope.sim.exposure import exposure_seconds
+from metaenv.telescope.sim.ephemeris import apparent, horizontal
 from metaenv.telescope.sim.julian_dates import iso
 from metaenv.telescope.tasks import NIGHT_SETUPS, Variant
 from metaenv.trial import VectorTrial
 
-GREEDY = "greedy"
+BEST = "look-ahead"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Exposure:
 
     utc: str
     """Beginning of the slot, ISO 8601; the slew comes first."""
+    end: str
+    """End of the last slot of the visit."""
     target: str
     ra: str
     """J2000, hours, minutes, seconds."""
@@ -46,13 +52,22 @@ class Exposure:
     magnitude: float
     """V."""
     airmass: float
-    """In the middle of the slot."""
+    """In the middle of the slot, as are the angles."""
+    alt_deg: float
+    """Altitude, without refraction."""
+    az_deg: float
+    """Azimuth, north over east."""
+    repeats: int
+    """Exposures, one after the other."""
     exposure_s: float
-    """Seconds of the slot, or slots, that slew and readout leave."""
+    """Seconds of each of them."""
     slew_s: float
     """Settling included."""
     moon_deg: float
     """Separation from the moon."""
+    moon_alt_deg: float
+    sky_mag: float
+    """V per square arcsecond behind the target."""
     snr: float
     """Expected signal-to-noise ratio under the sky that was assumed."""
     priority: float
@@ -60,8 +75,14 @@ class Exposure:
 
 
 COLUMNS = tuple(f.name for f in fields(Exposure))
-_UNITS = {"magnitude": "mag", "exposure_s": "s", "slew_s": "s", "moon_deg": "deg"}
-_DIGITS = {"magnitude": 2, "airmass": 2, "exposure_s": 0, "slew_s": 0, "moon_deg": 0, "snr": 1, "priority": 3}
+_UNITS = {
+    "magnitude": "mag", "exposure_s": "s", "slew_s": "s", "moon_deg": "deg", "alt_deg": "deg", "az_deg": "deg",
+    "moon_alt_deg": "deg", "sky_mag": "mag / arcsec2",
+}  # fmt: skip
+_DIGITS = {
+    "magnitude": 2, "airmass": 2, "alt_deg": 2, "az_deg": 2, "exposure_s": 0, "slew_s": 0, "moon_deg": 0,
+    "moon_alt_deg": 0, "sky_mag": 2, "snr": 1, "priority": 3,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,10 +99,14 @@ class NightPlan:
     slots: int
     slot_s: float
     worth: float
-    """Sum of worth times expected quality, in units of the average target's worth."""
+    """Sum of value times expected quality. A target of the first priority is worth 1 and each step of priority halves
+    it; values of the list's own count as they are. What else stands on the list does not matter."""
     exposures: tuple[Exposure, ...]
     notes: tuple[str, ...]
     """What was assumed, and which targets were left out and why."""
+    left_out: dict[str, str]
+    """Why each target that is not planned is not, by its name."""
+    instrument: str
 
     def __len__(self) -> int:
         return len(self.exposures)
@@ -105,10 +130,24 @@ class NightPlan:
             from astropy.table import Table
         except ImportError as error:
             raise ImportError("this table is Astropy's: pip install 'metaenv-science[astronomy]'") from error
-        text = ("utc", "target", "ra", "dec")
+        text = ("utc", "end", "target", "ra", "dec")
         columns = {n: np.array([getattr(e, n) for e in self], str if n in text else float) for n in COLUMNS}
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("exposures", "notes")}
         return Table(columns, units=_UNITS, meta={**about, "notes": list(self.notes)})
+
+    def to_ecsv(self, path: str | Path) -> Path:
+        """The table with its units, site and notes as ECSV; needs Astropy."""
+        with replacing(Path(path)) as temporary:
+            self.to_astropy().write(temporary, format="ascii.ecsv", overwrite=True)
+        return Path(path)
+
+    def to_ical(self, path: str | Path | None = None) -> str:
+        """The exposures as an iCalendar file (RFC 5545), also written to ``path`` if there is one."""
+        text = calendar(self)
+        if path is not None:
+            with replacing(Path(path)) as temporary:
+                Path(temporary).write_bytes(text.encode())
+        return text
 
     def text(self) -> str:
         """The plan for people: a heading, a line an exposure, notes."""
@@ -118,7 +157,7 @@ class NightPlan:
         )
         cells = [list(COLUMNS), *([_cell(e, name) for name in COLUMNS] for e in self.exposures)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        left = {COLUMNS.index("utc"), COLUMNS.index("target")}
+        left = {COLUMNS.index("utc"), COLUMNS.index("end"), COLUMNS.index("target")}
         lines = [
             "  ".join(c.ljust(w) if j in left else c.rjust(w) for j, (c, w) in enumerate(zip(row, widths, strict=True)))
             for row in cells
@@ -142,29 +181,39 @@ def _cell(exposure: Exposure, name: str) -> str:
 def planners() -> dict[str, Policy]:
     """The planners, by name.
 
-    ``greedy`` takes in each slot what promises the highest worth times quality, slew counted, under the sky assumed:
-    in a plan nothing is hidden. ``assignment`` is the best plan if slews took no time (it needs SciPy). ``priority``
-    and ``sequential`` follow astroplan's schedulers. The others are the policies of TargetSelection: they see no
-    priorities, and those called Bayes learn them in rehearsals.
+    ``look-ahead`` is the best: it plans the whole night, see `metaenv.telescope.planner.lookahead`. ``greedy`` takes in
+    each slot what earns most there. ``priority`` and ``sequential`` follow astroplan's schedulers. The others are the
+    policies of TargetSelection, which see the worth of targets as a class and a feature; the fixed rules multiply their
+    index by the worth, and those called Bayes learn it in rehearsals.
     """
     return {
-        GREEDY: InformedPolicy(clairvoyant=True),
-        "assignment": AssignmentPolicy(),
+        BEST: LookAheadPolicy(),
+        "greedy": GreedyPolicy(),
         "priority": PriorityPolicy(),
         "sequential": SequentialPolicy(),
-        **baselines(),
+        **{name: p if isinstance(p, BayesLinear) else _worth_minded(p) for name, p in baselines().items()},
     }
+
+
+def _worth_minded(policy: Any) -> Policy:
+    """A fixed rule whose index is multiplied by the worth that the list gives to its targets."""
+    index = policy.index
+    policy.index = lambda seen, units: index(seen, units) * policy.env.value
+    return policy
 
 
 def plan_night(
     targets: TargetList | str | Path,
     site: Where,
-    date: str | dt.date,
-    policy: str | Policy = GREEDY,
+    date: Day,
+    policy: str | Policy = BEST,
     *,
     slots: int | None = None,
     rehearsals: int | None = None,
     assumptions: Mapping[str, float] | None = None,
+    constraints: Constraints | None = None,
+    instrument: str | Instrument | None = None,
+    requests: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> NightPlan:
     """Plan one night: the target of every slot.
@@ -182,6 +231,10 @@ def plan_night(
             and other policies have none.
         assumptions: what is known of sky and instrument, by the keys of
             `metaenv.telescope.planner.custom_targets.ASSUMPTIONS`; otherwise they are clear and nominal.
+        constraints: limits of altitude, airmass and moon, and the twilight.
+        instrument: a name of `metaenv.telescope.planner.instruments.INSTRUMENTS` or one's own.
+        requests: what targets ask for: ``exposure_s``, ``repeats``, ``begin``, ``end``, ``at`` (ISO 8601, UTC),
+            ``max_airmass``, ``min_moon_deg``; each a number or time for all, a sequence, or a dict by name.
         seed: of the policy's own draws.
 
     Raises:
@@ -191,9 +244,11 @@ def plan_night(
     listed = targets if isinstance(targets, TargetList) else read_targets(targets)
     who, name = _policy(policy)
     variant = _variant(who)
-    before = _rehearsals(rehearsals, variant)
-    env = CustomTargetsVectorEnv(
+    before = _rehearsals(rehearsals, variant, who)
+    used = find_instrument(instrument)
+    env = RunVectorEnv(
         listed, site, date, slots=slots, variant=variant, nights=before + 1, assumptions=assumptions,
+        constraints=constraints, instrument=used, requests=Requests.of(listed.names, dict(requests or {})),
         autoreset_mode="Disabled", render_mode="ansi",
     )  # fmt: skip
     exposures = _played(env, who, before + 1, seed)
@@ -206,10 +261,48 @@ def plan_night(
         dawn=iso(float(start[-1]) + hours / 24),
         slots=env.setup.slots,
         slot_s=hours * 3600,
-        worth=float(env.state.score[0]) * env.setup.unit,
+        worth=float(env.state.score[0]) * env.setup.unit * float(env.target_list.value.mean()),
         exposures=exposures,
-        notes=env.notes,
+        notes=(*listed.notes, *_grouped(env.left_out), *_assumed(env)),
+        left_out={**env.left_out, **_crowded_out(env, exposures)},
+        instrument=used.text(),
     )
+
+
+def _grouped(left_out: Mapping[str, str], most: int = 8) -> list[str]:
+    by: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by.setdefault(why, []).append(name)
+    return [
+        f"left out, because they {why}: {', '.join(names[:most])}"
+        + (f" and {len(names) - most} more" if len(names) > most else "")
+        for why, names in by.items()
+    ]
+
+
+def _assumed(env: RunVectorEnv) -> list[str]:
+    """The sky and the instrument, and what the model lacks."""
+    t = env.task
+    told = [
+        f"assumed: a clear sky, seeing {t.seeing_arcsec:g} arcsec, extinction {t.extinction_mag:g} mag, dark sky "
+        f"{t.dark_sky_mag:g} V/arcsec^2; {env.instrument.text()}"
+    ]
+    if env.limits.twilight != "astronomical":
+        told.append(f"the night begins and ends in {env.limits.twilight} twilight, whose own light is not counted")
+    return told
+
+
+def _crowded_out(env: RunVectorEnv, exposures: tuple[Exposure, ...]) -> dict[str, str]:
+    """Of targets that may be observed and are not: where they would stand best."""
+    planned, table = {e.target for e in exposures}, env.yields.table()
+    start, told = env.state.night.start[0], {}
+    for k in [k for k, name in enumerate(env.names) if name not in planned]:
+        t = int(table[:, k].argmax())
+        told[env.names[k]] = (
+            f"are worth at most {table[t, k]:.3g}, at {iso(float(start[t]))[11:16]} UTC, and the plan has "
+            "other uses of the time"
+        )
+    return told
 
 
 def _policy(given: str | Policy) -> tuple[Policy, str]:
@@ -237,7 +330,9 @@ def _variant(policy: Policy) -> Variant | None:
     return known[int(actions)]
 
 
-def _rehearsals(given: int | None, variant: Variant | None) -> int:
+def _rehearsals(given: int | None, variant: Variant | None, policy: Policy) -> int:
+    if given is None and isinstance(policy, BayesLinear):
+        return NIGHT_SETUPS["default"].nights - 1
     if given is None:
         return 0 if variant is None else NIGHT_SETUPS[variant].nights - 1
     if not 0 <= given <= 6:
@@ -245,7 +340,7 @@ def _rehearsals(given: int | None, variant: Variant | None) -> int:
     return given
 
 
-def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int) -> tuple[Exposure, ...]:
+def _played(env: RunVectorEnv, policy: Policy, nights: int, seed: int) -> tuple[Exposure, ...]:
     """The exposures of the last of ``nights``."""
     trials = VectorTrial(env, episodes=nights, **getattr(policy, "trial_options", {}))
     observation, _ = trials.reset(seed=seed)
@@ -270,22 +365,32 @@ def _played(env: CustomTargetsVectorEnv, policy: Policy, nights: int, seed: int)
 
 def _exposure(env: TargetSelectionVectorEnv, slews: Any) -> Exposure:
     """The last one of the night, from the environment's tables; ``slews`` (N,) min are those before it."""
-    assert isinstance(env, CustomTargetsVectorEnv)
+    assert isinstance(env, RunVectorEnv)
     last = env._log[0][-1]
     slot, k, units = last.slot, last.target, last.units
-    night, slew_s, hours = env.state.night, 60.0 * float(slews[k]), env.state.night.hours[0]
-    log_snr = env.state.globals_[0, env.layout.globals_.index("ln(1 + SNR)")]
-    seconds = exposure_seconds(hours, slew_s) + (units - 1) * exposure_seconds(hours, 0.0)
+    night, slew_s, yields = env.state.night, 60.0 * float(slews[k]), env.yields
+    cell = (slot, k)
+    count, seconds = yields.frames(cell, slew_s, units)
+    latitude, targets = np.radians(env.site.latitude_deg), env.state.targets
+    jd = float(night.start[0, slot]) + yields.slot_s / 2 / 86_400
+    place = apparent(targets.ra[0, k : k + 1], targets.dec[0, k : k + 1], np.array(jd))
+    east, north, up = (float(c[0]) for c in horizontal(place, night.lst[0, slot], latitude))
     return Exposure(
         utc=iso(float(night.start[0, slot])),
+        end=iso(float(night.start[0, slot]) + units * yields.slot_s / 86_400),
         target=env.names[k],
-        ra=sexagesimal(float(env.state.targets.ra[0, k]), "ra"),
-        dec=sexagesimal(float(env.state.targets.dec[0, k]), "dec"),
+        ra=sexagesimal(float(targets.ra[0, k]), "ra"),
+        dec=sexagesimal(float(targets.dec[0, k]), "dec"),
         magnitude=float(env.target_list.magnitude[k]),
         airmass=float(night.airmass[0, slot, k]),
+        alt_deg=float(np.degrees(np.arcsin(np.clip(up, -1, 1)))),
+        az_deg=float(np.degrees(np.arctan2(east, north)) % 360),
+        repeats=int(count),
         exposure_s=float(seconds),
         slew_s=slew_s,
         moon_deg=float(np.degrees(np.arccos(np.clip(night.cos_moon[0, slot, k], -1, 1)))),
-        snr=float(np.expm1(log_snr)),
+        moon_alt_deg=float(np.degrees(np.arcsin(night.moon.z[0, slot]))),
+        sky_mag=float(yields.sky_mag[slot, k]),
+        snr=float(yields.snr(cell, slew_s, units)),
         priority=float(env.priority[k]),
     )

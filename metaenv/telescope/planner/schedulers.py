@@ -130,7 +130,8 @@ class PriorityPolicy(Queue):
         env = self.env
         own = getattr(env, "priority", None)
         priority = env.state.targets.magnitude if own is None else np.repeat(own[None], env.num_envs, axis=0)
-        return priority_schedule(airmass_score(altitude_sines(env, self.instants)), priority)
+        score = airmass_score(altitude_sines(env, self.instants)) * (env.state.slots_left > 0)[:, None]
+        return priority_schedule(score, priority)
 
 
 class SequentialPolicy(Queue):
@@ -138,4 +139,5 @@ class SequentialPolicy(Queue):
 
     def schedule(self) -> Index:
         """See `sequential_schedule`; scored at the beginning, middle and end of a block, as there."""
-        return sequential_schedule(airmass_score(altitude_sines(self.env, (0.0, 0.5, 1.0))))
+        score = airmass_score(altitude_sines(self.env, (0.0, 0.5, 1.0)))
+        return sequential_schedule(score * (self.env.state.slots_left > 0)[:, None])

@@ -44,7 +44,7 @@ from metaenv.telescope.sim.prefetch import NightPrefetcher, PeekableStream
 from metaenv.telescope.sim.reward import Cell, expose
 from metaenv.telescope.sim.state import NightState
 from metaenv.telescope.sim.targets import N_CLASSES, NORMALS, UNIFORMS, Targets, values
-from metaenv.telescope.sim.visibility import conditions, prepare, slots
+from metaenv.telescope.sim.visibility import Night, conditions, prepare, slots
 from metaenv.telescope.sim.weather import Weather
 from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, Variant
 from metaenv.typing import Bools, Floats, Index, Rows
@@ -153,7 +153,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
                     self._scores[row].append(float(state.score[row]))
         state.night_number[rows] += 1
         tasks = self.tasks.take(rows)
-        start, hours = slots(*dusk_and_dawn(state, rows, tasks), self.setup.slots)
+        start, hours = slots(*self._dusk_and_dawn(rows, tasks), self.setup.slots)
         weather, extinction = self._draw_weather(rows, tasks, hours)
         targets = self._draw_targets(rows, tasks, start, hours)
         # Where all telescopes begin a night, its tables take the places of the old ones.
@@ -165,11 +165,27 @@ class TargetSelectionVectorEnv(BatchedEnv):
         snr = nominal_snr(night, nominal, targets.magnitude, out=old and old.log_snr)
         state.put(
             rows, night=night, weather=weather, targets=targets, air=air, nominal=nominal,
-            log_snr=np.log1p(snr, out=snr), slots_left=night.slots_left(), value=self._values(tasks, targets),
+            log_snr=np.log1p(snr, out=snr), slots_left=self._slots_left(night), value=self._values(tasks, targets),
             rate=electrons_per_second(targets.magnitude, tasks.zero_point_mag[:, None]),
         )  # fmt: skip
         write_timeline(state, rows, night, weather)
         self._reset_state(rows, index)
+
+    def _dusk_and_dawn(self, rows: Rows, tasks: TaskBatch) -> tuple[Floats, Floats]:
+        """JD at which tonight's slots begin and end, each (m,)."""
+        return dusk_and_dawn(self.state, rows, tasks)
+
+    def _slots_left(self, night: Night) -> NDArray[np.int16]:
+        """(m, T, N) slots until a target may no longer be observed; 0 where an exposure must not begin."""
+        return night.slots_left()
+
+    def _units(self, kind: Any, target: Any) -> Any:
+        """Slots that exposures take, by the kind of the action and the target."""
+        return self._lengths[kind]
+
+    def _expose(self, cell: Cell, units: Any, allowed: Any) -> tuple[Any, Any, Any]:
+        """See `metaenv.telescope.sim.reward.expose`."""
+        return expose(self.state, self.tasks, self.setup, cell, units, allowed)
 
     def _values(self, tasks: TaskBatch, targets: Targets) -> Floats:
         """(m, N) values of the targets, each that of a perfect exposure."""
@@ -223,11 +239,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
         slot = state.slot[index]
         played = np.asarray(action, np.intp)
         kind, target = divmod(int(played[0]), setup.targets) if one else np.divmod(played, setup.targets)
-        units, exposing = self._lengths[kind], kind < len(setup.lengths)
+        units, exposing = self._units(kind, target), kind < len(setup.lengths)
         allowed = (state.open[index, target] > 0) & (state.slots_left[index, slot, target] >= units) & exposing
         units = np.maximum(units * allowed, 1)
         cell = (index, slot, target)
-        snr, exposed, reward = expose(state, self.tasks, setup, cell, units, allowed)
+        snr, exposed, reward = self._expose(cell, units, allowed)
         self._write_last_slot(cell, allowed | (kind == len(setup.lengths)), exposed, snr, units, reward)
         self._point(cell, exposed, reward)
         if self.render_mode:

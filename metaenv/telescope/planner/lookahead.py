@@ -1,0 +1,198 @@
+"""The default planner: the best schedule of a whole night, slews counted.
+
+Visits of one slot each are an assignment of targets to slots, which is solved exactly. Longer ones are a packing of
+intervals: prices on the targets make a dynamic program over the slots take each target once (Lagrangian relaxation; M.
+L. Fisher 1981, Management Science 27, 1). Slews depend on the order; they enter by solving again with the slews that
+the schedule before had, and the schedule that is worth most when it is played is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metaenv.telescope.planner.schedulers import NO_TARGET, Queue
+from metaenv.telescope.planner.yields import promising
+from metaenv.typing import Floats, Index
+
+if TYPE_CHECKING:
+    from metaenv.telescope.planner.run_env import RunVectorEnv
+
+PRICE_STEPS = 60  # of the prices (chosen; the gap to the bound no longer falls then)
+SLEW_ROUNDS = 3  # of schedules that know each other's slews (chosen)
+
+
+def assign(rewards: Floats) -> Index:
+    """(T,) the column of each row, or -1, of the assignment with the highest sum of ``rewards`` (T, N), at least 0.
+
+    Shortest augmenting paths (R. Jonker and A. Volgenant 1987, Computing 38, 325), a row at a time.
+    """
+    count, n = rewards.shape
+    cost = np.concatenate([-rewards, np.zeros((count, count))], axis=1)  # a row may stay without a target
+    columns = n + count
+    owner, price, duals = np.full(columns, -1), np.zeros(columns), np.zeros(count)
+    for row in range(count):
+        distance, before = np.full(columns, np.inf), np.full(columns, -1)
+        open_ = np.zeros(columns)  # inf where a column is done
+        at, here, column = row, 0.0, -1
+        order: list[int] = []
+        while True:
+            reduced = cost[at] - price
+            reduced += here - duals[at]
+            better = reduced < distance
+            better &= open_ == 0
+            distance[better] = reduced[better]
+            before[better] = column
+            column = int(np.argmin(distance + open_))
+            here = float(distance[column])
+            order.append(column)
+            open_[column] = np.inf
+            if owner[column] < 0:
+                break
+            at = int(owner[column])
+        done = np.array(order[:-1], np.intp)
+        duals[row] += here
+        duals[owner[done]] += here - distance[done]
+        price[done] -= here - distance[done]
+        while column >= 0:
+            previous = int(before[column])
+            owner[column] = row if previous < 0 else owner[previous]
+            column = previous
+    schedule = np.full(count, NO_TARGET)
+    for column in np.flatnonzero(owner[:n] >= 0):
+        if rewards[owner[column], column] > 0:
+            schedule[owner[column]] = column
+    return schedule
+
+
+def _assigned(rewards: Floats) -> Index:
+    """`assign`, by SciPy where it is installed: ten times as fast, and as good."""
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError:
+        return assign(rewards)
+    schedule = np.full(len(rewards), NO_TARGET)
+    slot, target = linear_sum_assignment(rewards, maximize=True)
+    paid = rewards[slot, target] > 0
+    schedule[slot[paid]] = target[paid]
+    return schedule
+
+
+def pack(rewards: Floats, units: Index) -> Index:
+    """(T,) which target's visit begins in each slot, or -1: visits of ``units`` (N,) slots, each target once.
+
+    Args:
+        rewards: (T, N) of a visit that begins there; 0 where it may not.
+        units: slots that it takes.
+    """
+    count, n = rewards.shape
+    padded = np.where((np.arange(count)[:, None] + units) <= count, rewards, 0.0)
+    price, best, most = np.zeros(n), np.full(count, NO_TARGET), -1.0
+    scale = float(padded.max(initial=0.0)) or 1.0
+    for step in range(PRICE_STEPS):
+        worth, choice = np.zeros(count + 1), np.full(count, NO_TARGET)
+        for t in range(count - 1, -1, -1):
+            gain = np.where(padded[t] > 0, padded[t] - price + worth[np.minimum(t + units, count)], -np.inf)
+            k = int(np.argmax(gain))
+            worth[t] = worth[t + 1]
+            if gain[k] > worth[t]:
+                worth[t], choice[t] = gain[k], k
+        taken, t = np.zeros(n), 0
+        begun: list[tuple[float, int, int]] = []
+        while t < count:
+            if (k := int(choice[t])) == NO_TARGET:
+                t += 1
+                continue
+            begun.append((float(padded[t, k]), t, k))
+            taken[k] += 1
+            t += int(units[k])
+        schedule = _repaired(padded, units, begun)
+        total = float(sum(padded[t, schedule[t]] for t in np.flatnonzero(schedule >= 0)))
+        if total > most:
+            best, most = schedule, total
+        if (taken <= 1).all() and not step:
+            break
+        price = np.maximum(price + 0.3 * scale / (1 + 0.2 * step) * (taken - 1), 0.0)
+    return best
+
+
+def _repaired(rewards: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
+    """Each target once, where it earns most, and gaps filled with what earns most a slot."""
+    count = len(rewards)
+    schedule, free, used = np.full(count, NO_TARGET), np.ones(count, bool), np.zeros(len(units), bool)
+    for _, t, k in sorted(begun, reverse=True):
+        if not used[k]:
+            schedule[t], used[k] = k, True
+            free[t : t + units[k]] = False
+    while True:
+        run = np.zeros(count + 1, int)
+        for t in range(count - 1, -1, -1):
+            run[t] = (run[t + 1] + 1) * free[t]
+        fits = (run[:-1, None] >= units) & ~used & (rewards > 0)
+        if not fits.any():
+            return schedule
+        t, k = np.unravel_index(int(np.argmax(np.where(fits, rewards / units, -1.0))), rewards.shape)
+        schedule[t], used[k] = k, True
+        free[t : t + units[k]] = False
+
+
+class LookAheadPolicy(Queue):
+    """Plans the whole night of a `RunVectorEnv` before it begins; see the module."""
+
+    env: RunVectorEnv  # type: ignore[assignment]
+
+    def schedule(self) -> Index:
+        """The schedule that is worth most of those tried."""
+        yields = self.env.yields
+        table = yields.table()
+        kept = np.flatnonzero(promising(table)) if (yields.units == 1).all() else np.arange(table.shape[1])
+        self._directions = np.stack([c[0, kept] for c in yields.night.targets], axis=1).astype(np.float64)
+        zenith = np.array([c[0] for c in yields.night.zenith], np.float64)
+        units, best, most = yields.units[kept], np.full(len(table), NO_TARGET), -1.0
+        rewards = table[:, kept]
+        for _ in range(SLEW_ROUNDS):
+            schedule = _assigned(rewards) if (units == 1).all() else pack(rewards, units)
+            pointing = self._pointing(schedule, zenith)
+            slews = self._slews(pointing, self._directions)
+            slots = np.flatnonzero(schedule >= 0)
+            cells = (slots, kept[schedule[slots]])
+            worth = float(np.sum(yields.worth(cells, slews[slots, schedule[slots]])))
+            if worth <= most:
+                break
+            best, most = schedule, worth
+            rewards = np.asarray(yields.worth((slice(None), kept), slews), np.float64)
+        return np.where(best >= 0, kept[best], NO_TARGET)[None]
+
+    def _pointing(self, schedule: Index, zenith: Floats) -> Floats:
+        """(T, 3) where the telescope points before each slot."""
+        pointing, now = np.empty((len(schedule), 3)), zenith
+        for t, k in enumerate(schedule):
+            pointing[t] = now
+            now = now if k < 0 else self._directions[k]
+        return pointing
+
+    def _slews(self, pointing: Floats, directions: Floats) -> Floats:
+        """(T, N) seconds."""
+        task = self.env.task
+        angle = np.degrees(np.arccos(np.clip(pointing @ directions.T, -1, 1)))
+        return angle / task.slew_deg_s + task.settle_s
+
+
+class GreedyPolicy(Queue):
+    """In each slot the target that earns most there, a slot; it never waits for a better time."""
+
+    env: RunVectorEnv  # type: ignore[assignment]
+
+    def schedule(self) -> Index:
+        """Nothing is planned ahead."""
+        return np.full((1, self.env.setup.slots), NO_TARGET)
+
+    def act(self, observation: object) -> Index:
+        """(1,) the target, or to wait."""
+        state, yields = self.env.state, self.env.yields
+        t = int(state.slot[0])
+        worth = yields.worth((t, slice(None)), 60.0 * state.slew[0].astype(np.float64)) / yields.units
+        worth = np.where(state.open[0] > 0, worth, 0.0)
+        k = int(np.argmax(worth))
+        return np.array([k if worth[k] > 0 else self.env.setup.targets])
