@@ -196,9 +196,16 @@ def planners() -> dict[str, Policy]:
 
 
 def _worth_minded(policy: Any) -> Policy:
-    """A fixed rule whose index is multiplied by the worth that the list gives to its targets."""
+    """A fixed rule whose index is multiplied by the worth that a user's list gives to its targets."""
     index = policy.index
-    policy.index = lambda seen, units: index(seen, units) * policy.env.value
+    policy.index = lambda seen, units: (
+        index(seen, units)
+        * (
+            policy.env.state.value
+            if hasattr(policy.env, "priority")
+            else 1.0  # TargetSelection hides what targets are worth
+        )
+    )
     return policy
 
 
