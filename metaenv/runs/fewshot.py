@@ -134,8 +134,8 @@ class FewShotOptions:
 
     kind: Kind | None = None
     """Kind of problem; by default the family's first."""
-    n_way: int = 5
-    """Number of classes of an episode, for families of many classes."""
+    n_way: int | None = None
+    """Number of classes of an episode, for families of many classes; by default the family's."""
     n_shot: int | None = None
     """Number of samples to learn from, of each class in classification; by default the family's."""
     n_query: int | None = None
@@ -182,7 +182,8 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
         raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {counts}")
     k = made.shots[0] if asked.n_shot is None else asked.n_shot
     q = made.shots[1] if asked.n_query is None else asked.n_query
-    problem = made.episodes("train", k, q, kind=kind, n_way=asked.n_way).problem
+    n_way = made.ways if asked.n_way is None else asked.n_way
+    problem = made.episodes("train", k, q, kind=kind, n_way=n_way).problem
     names = _methods(problem, learners, [*BASELINES, *made.references] if asked.baselines else [])
     methods = {
         name: _resolved(family, problem, name, asked, settings, named=name in (learners or names)) for name in names
@@ -190,7 +191,7 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     for name in methods:  # refuses settings that do not exist before anything is trained
         make_learner(name, problem, **methods[name].settings)
     run = Run(
-        family, family_options, kind, asked.n_way, k, q, asked.seed, asked.seeds, tuple(sorted(asked.shots)),
+        family, family_options, kind, n_way, k, q, asked.seed, asked.seeds, tuple(sorted(asked.shots)),
         asked.split, QUICK_EPISODES if asked.quick else asked.episodes,
         QUICK_FORESTS if asked.quick else FOREST_EPISODES, methods,
     )  # fmt: skip

@@ -262,7 +262,10 @@ def dataset_source(
     n_classes = len(np.unique(data.y))
     least = n_way if kind == "classification" else 2
     if n_classes < least:
-        raise ValueError(f"expected at least {least} classes, got {n_classes}; lower n_way or add classes")
+        raise ValueError(
+            f"expected at least {least} classes, got {n_classes}; lower n_way, add classes, or divide "
+            "them otherwise (option shares of a family of files)"
+        )
     if kind == "classification":
         return _ClassSource(data, data.y, Problem(kind, data.x_shape, n_way), shape)
     source = _AnomalySource(data, data.y, Problem(kind, data.x_shape), shape)

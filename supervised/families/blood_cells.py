@@ -8,6 +8,7 @@ A class is a region of the space of size, share and lobes of the nucleus, granul
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +38,7 @@ class BloodCells(ClassFamily):
         split_by: with ``data``: ``"class"``, so that classes are new in tests, or ``"group"`` for files that name
             a group of each picture and have few classes: then patients or slides are new, and classes are not.
         least: leave out classes of ``data`` with fewer pictures.
+        shares: with ``data``: the share of its classes or groups in train, test and perhaps validation.
     """
 
     name: ClassVar[str] = "blood-cells"
@@ -53,9 +55,10 @@ class BloodCells(ClassFamily):
         side: int = 28,
         split_by: str = "class",
         least: int = 1,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(
-            per_class, None if data is None else split_real(load_images(data, side), split_by, SEED, least)
+            per_class, None if data is None else split_real(load_images(data, side), split_by, SEED, least, shares)
         )
 
     def generated(self, split: str) -> Dataset:

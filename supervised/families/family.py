@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -49,6 +49,8 @@ class Family(ABC):
     """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
+    notes: tuple[str, ...] = ()
+    """What was left out of files, or assumed of them, a sentence each."""
     references: tuple[str, ...] = ()
     """Which of `metaenv.supervised.registry.REFERENCES` are shown beside learners of this family."""
 
@@ -122,25 +124,33 @@ ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
 """Where each split begins and ends among generated classes (chosen); ``ood-…`` splits have those of ``test``."""
 
 
-def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:
+def split_real(
+    data: Dataset, split_by: str, seed: int, least: int = 1, shares: Mapping[str, float] | None = None
+) -> dict[str, Dataset]:
     """Real data, divided into train, validation and test so that no class, or no group, is in two of them.
 
-    The division depends on the seed only. Classes of fewer than ``least`` samples are left out.
+    The division depends on the seed and on ``shares`` only, by default `SHARES`; without validation, it may be
+    ``{"train": 0.7, "test": 0.3}``. Classes of fewer than ``least`` samples are left out.
 
     Raises:
-        ValueError: ``split_by`` is neither "class" nor "group", or there are too few classes or groups.
+        ValueError: ``split_by`` is neither "class" nor "group", there are too few classes or groups, or the shares are
+            not those of train, test and perhaps validation, positive with the sum 1.
     """
     if split_by not in ("class", "group"):
         raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
     data = data.without_small(data.y, least) if least > 1 else data
     split = data.split_by_class if split_by == "class" else data.split_by_group
-    return split(SHARES, np.random.default_rng(seed))
+    shares = SHARES if shares is None else shares
+    if not {"train", "test"} <= set(shares) <= set(SHARES):
+        raise ValueError(f"expected the shares of train, test and perhaps validation, got {dict(shares)}")
+    return split(shares, np.random.default_rng(seed))
 
 
 class ClassFamily(Family):
     """A family whose samples have classes and groups, and are made by a generator, ``per_class`` of each class.
 
-    Or they are ``real``, divided by `split_real`; there is no ood split then.
+    Or they are ``real``, divided by `split_real`; there is no ood split then. Where the smallest split has fewer than
+    five classes, an episode has as many, unless ``n_way`` says otherwise.
     """
 
     kinds = ("classification", "anomaly")
@@ -149,6 +159,7 @@ class ClassFamily(Family):
         self.per_class, self._real = per_class, real
         if real is not None:
             self.splits = tuple(real)
+            self.ways = max(2, min(self.ways, *(len(np.unique(part.y)) for part in real.values())))
 
     @abstractmethod
     def generated(self, split: str) -> Dataset:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,7 @@ class GeneExpression(ClassFamily):
         n_genes: keep the genes that vary most in the training split; None keeps all.
         split_by: with ``data``: ``"class"``, so that types are new in tests, or ``"group"``.
         least: leave out types of ``data`` with fewer cells.
+        shares: with ``data``: the share of its types or groups in train, test and perhaps validation.
     """
 
     name: ClassVar[str] = "gene-expression"
@@ -60,8 +62,9 @@ class GeneExpression(ClassFamily):
         n_genes: int | None = None,
         split_by: str = "class",
         least: int = 1,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
-        real = None if data is None else split_real(load_expression(data, label, group), split_by, SEED, least)
+        real = None if data is None else split_real(load_expression(data, label, group), split_by, SEED, least, shares)
         super().__init__(per_class, None if real is None else _most_variable(real, n_genes))
 
     def generated(self, split: str) -> Dataset:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,6 @@ from metaenv.supervised.families.light_curve_survey import (
     sequences,
     simulate,
 )
-from metaenv.supervised.families.light_curves import LightCurves, read_plasticc
 from metaenv.supervised.families.rare_transients import RareTransients, families_of
 
 
@@ -112,40 +109,3 @@ def test_mixtures_refuse_objects_that_are_not_there():
     tasks = RareTransients().sample(3, "test", np.random.default_rng(0))
     with pytest.raises(ValueError, match="objects_of"):
         RareTransients(per_class=2).labelled(tasks, 8, np.random.default_rng(0))
-
-
-def plasticc(folder: Path, n_classes: int = 5) -> tuple[Path, Path]:
-    curves, meta = folder / "curves.csv", folder / "meta.csv"
-    lines, about = ["object_id,mjd,passband,flux,flux_err,detected"], ["object_id,target,hostgal_photoz"]
-    for i in range(n_classes * 4):
-        about.append(f"{i},{i % n_classes},{0.1 * (i % n_classes)}")
-        lines += [f"{i},{59_600 - 3 * j},{j % 6},{10 * j + i},{1 + j / 10},1" for j in range(5)]
-    curves.write_text("\n".join(lines))
-    meta.write_text("\n".join(about))
-    return curves, meta
-
-
-def test_plasticc_files_are_read_sorted(tmp_path: Path):
-    photometry, targets = read_plasticc(*plasticc(tmp_path))
-    assert targets.tolist() == [str(i % 5) for i in range(20)]
-    assert photometry.t[2, :5].tolist() == [0, 3, 6, 9, 12] and photometry.seen.sum(axis=1).tolist() == [5] * 20
-    assert photometry.flux[2, :5].tolist() == [42, 32, 22, 12, 2] and photometry.band[2, :5].tolist() == [4, 3, 2, 1, 0]
-    assert photometry.redshift[3] == pytest.approx(0.3)
-
-
-def test_plasticc_files_make_a_family(tmp_path: Path):
-    family = LightCurves("sequence", data=plasticc(tmp_path, 10))
-    batch = family.episodes("test", 1, 2, n_way=2).draw(3)
-    assert batch.support_x.shape == (3, 2, N_CHANNELS, N_VISITS)
-
-
-def test_bad_files_are_refused(tmp_path: Path):
-    curves, meta = plasticc(tmp_path)
-    (tmp_path / "bad.csv").write_text("object_id,mjd\n1,2\n")
-    with pytest.raises(ValueError, match="passband"):
-        read_plasticc(tmp_path / "bad.csv", meta)
-    (tmp_path / "text.csv").write_text(curves.read_text() + "\n0,abc,1,2,3,1")
-    with pytest.raises(ValueError, match="expected numbers"):
-        read_plasticc(tmp_path / "text.csv", meta)
-    with pytest.raises(ValueError, match="sequence"):
-        LightCurves("pictures")  # type: ignore[arg-type]
