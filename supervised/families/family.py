@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -122,8 +122,10 @@ ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
 """Where each split begins and ends among generated classes (chosen); ``ood-…`` splits have those of ``test``."""
 
 
-def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[str, Dataset]:
-    """Real data, divided into train, validation and test so that no class, or no group, is in two of them.
+def split_real(
+    data: Dataset, split_by: str, seed: int, least: int = 1, shares: Mapping[str, float] = SHARES
+) -> dict[str, Dataset]:
+    """Real data, divided into train, validation and test, or what ``shares`` names, so that no class, or no group, is in two of them.
 
     The division depends on the seed only. Classes of fewer than ``least`` samples are left out.
 
@@ -134,7 +136,7 @@ def split_real(data: Dataset, split_by: str, seed: int, least: int = 1) -> dict[
         raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
     data = data.without_small(data.y, least) if least > 1 else data
     split = data.split_by_class if split_by == "class" else data.split_by_group
-    return split(SHARES, np.random.default_rng(seed))
+    return split(shares, np.random.default_rng(seed))
 
 
 class ClassFamily(Family):

@@ -9,25 +9,22 @@ the time, and queries also hold a rare kind of transient: in training one of thr
 
 from __future__ import annotations
 
-import csv
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from metaenv.plots import COLOURS
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import ClassFamily, draw_heatmap, split_real
+from metaenv.supervised.families.family import SHARES, ClassFamily, draw_heatmap, split_real
 from metaenv.supervised.families.light_curve_light import BANDS
 from metaenv.supervised.families.light_curve_models import FAMILIES
-from metaenv.supervised.families.light_curve_survey import N_VISITS, Photometry, Variant, represent
+from metaenv.supervised.families.light_curve_survey import Photometry, Variant, represent
+from metaenv.supervised.families.plasticc import read_plasticc
 from metaenv.supervised.families.rare_transients import PER_CLASS, SEED, SPLITS, RareTransients, objects
 from metaenv.tasks import TaskSampler
-from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,8 +36,10 @@ class LightCurves(ClassFamily):
     Args:
         variant: ``"features"``, 46 statistics, or ``"sequence"``, 11 channels over 128 visits.
         per_class: objects simulated of each of the classes.
-        data: files of real objects instead, see `read_plasticc`: then classes are split at random, 60/20/20 %, and
-            there is no ood split.
+        data: files of real objects instead, see `plasticc.read_plasticc`: then classes are split at random and there
+            is no ood split.
+        shares: of the classes of the files in each split. With ``{"test": 1.0}`` all are for tests, and the generator
+            gives training and validation.
     """
 
     name: ClassVar[str] = "light-curves"
@@ -57,17 +56,23 @@ class LightCurves(ClassFamily):
         variant: Variant = "features",
         per_class: int = PER_CLASS,
         data: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+        shares: Mapping[str, float] = SHARES,
     ) -> None:
+        if unknown := set(shares) - set(SHARES):
+            raise ValueError(f"expected shares of {', '.join(SHARES)}, got {', '.join(sorted(unknown))}")
         if variant not in ("features", "sequence"):
             raise ValueError(f"expected 'features' or 'sequence' as the variant of light curves, got {variant!r}")
         self.variant: Variant = variant
+        self.notes: tuple[str, ...] = ()
+        """What was assumed or left out in reading the files."""
         real: dict[str, Dataset] | None = None
         if data is not None:
-            photometry, classes = read_plasticc(*data)
-            parts = split_real(Dataset(represent(photometry, variant), classes), "class", SEED)
-            real = {split: Dataset(part.x, part.y) for split, part in parts.items()}
+            photometry, classes, ids, self.notes = read_plasticc(*data)
+            real = split_real(Dataset(represent(photometry, variant), classes, ids=ids), "class", SEED, shares=shares)
             self.kinds = ("classification",)
         super().__init__(per_class, real)
+        if real is not None:
+            self.splits = tuple(SHARES) if "train" not in shares else tuple(shares)
 
     def generated(self, split: str) -> Dataset:
         return _dataset(split, self.variant, self.per_class)
@@ -75,7 +80,7 @@ class LightCurves(ClassFamily):
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         if kind == "anomaly":
             return TaskSampler(RareTransients(self.variant, self.per_class, split), split, seed)
-        return super().source(split, kind, seed)
+        return self.generated(split) if self._real is None or split not in self._real else self._real[split]
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Support objects of an episode, by class: flux over time in each band."""
@@ -91,67 +96,6 @@ class LightCurves(ClassFamily):
 def _dataset(split: str, variant: Variant, per_class: int) -> Dataset:
     photometry, classes, names = objects(split, split, per_class)
     return Dataset(represent(photometry, variant), classes, names)
-
-
-# FILES
-
-
-def read_plasticc(
-    curves: str | os.PathLike[str], objects_file: str | os.PathLike[str]
-) -> tuple[Photometry, NDArray[np.str_]]:
-    """Light curves in the format of PLAsTiCC, and their classes.
-
-    Args:
-        curves: CSV with object_id, mjd, passband (0-5), flux, flux_err, and any other columns.
-        objects_file: CSV with object_id, target, and hostgal_photoz if known.
-
-    Returns:
-        Up to the 128 visits of each object that are most significant, sorted by time, and (n,) targets.
-
-    Raises:
-        ValueError: a column is missing, or numbers cannot be read.
-    """
-    meta = {row["object_id"]: row for row in _rows(objects_file, ("object_id", "target"))}
-    points: dict[str, list[tuple[float, float, float, float]]] = {}
-    for row in _rows(curves, ("object_id", "mjd", "passband", "flux", "flux_err")):
-        if row["object_id"] in meta:
-            try:
-                mjd, band, flux, error = (float(row[k]) for k in ("mjd", "passband", "flux", "flux_err"))
-            except (TypeError, ValueError) as problem:
-                raise ValueError(
-                    f"expected numbers in {curves}, got {row} ({problem}); leave such rows out"
-                ) from problem
-            points.setdefault(row["object_id"], []).append((mjd, band, flux, error))
-    if not points:
-        raise ValueError(f"{curves} has no light curve of an object in {objects_file}; their object_id must agree")
-    names = list(points)
-    redshift = np.array([float(meta[k].get("hostgal_photoz") or 0) for k in names])
-    return _padded([np.array(points[k]) for k in names], redshift), np.array([meta[k]["target"] for k in names])
-
-
-def _rows(path: str | os.PathLike[str], columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
-            raise ValueError(f"expected columns {', '.join(columns)} in {path}; {', '.join(missing)} missing")
-        return list(reader)
-
-
-def _padded(curves: list[NDArray[Any]], redshift: Floats) -> Photometry:
-    n = len(curves)
-    t, flux, error = np.zeros((n, N_VISITS)), np.zeros((n, N_VISITS)), np.ones((n, N_VISITS))
-    band, seen = np.zeros((n, N_VISITS), np.intp), np.zeros((n, N_VISITS), bool)
-    for i, curve in enumerate(curves):
-        if not np.isfinite(curve).all() or (curve[:, 3] <= 0).any() or not np.isin(curve[:, 1], range(6)).all():
-            raise ValueError(f"object {i}: expected finite numbers, passbands 0-5 and positive errors")
-        best = np.argsort(-np.abs(curve[:, 2] / curve[:, 3]), kind="stable")[:N_VISITS]
-        kept = curve[best][np.argsort(curve[best, 0], kind="stable")]
-        k = len(kept)
-        t[i, :k], band[i, :k], flux[i, :k], error[i, :k] = kept.T
-        t[i, :k] -= kept[0, 0]
-        t[i, k:] = t[i, k - 1]
-        seen[i, :k] = True
-    return Photometry(t, band, flux, error, redshift, seen)
 
 
 # PICTURES

@@ -20,7 +20,8 @@ from metaenv.supervised.families.light_curve_survey import (
     sequences,
     simulate,
 )
-from metaenv.supervised.families.light_curves import LightCurves, read_plasticc
+from metaenv.supervised.families.light_curves import LightCurves
+from metaenv.supervised.families.plasticc import read_plasticc
 from metaenv.supervised.families.rare_transients import RareTransients, families_of
 
 
@@ -126,7 +127,7 @@ def plasticc(folder: Path, n_classes: int = 5) -> tuple[Path, Path]:
 
 
 def test_plasticc_files_are_read_sorted(tmp_path: Path):
-    photometry, targets = read_plasticc(*plasticc(tmp_path))
+    photometry, targets, _, _ = read_plasticc(*plasticc(tmp_path))
     assert targets.tolist() == [str(i % 5) for i in range(20)]
     assert photometry.t[2, :5].tolist() == [0, 3, 6, 9, 12] and photometry.seen.sum(axis=1).tolist() == [5] * 20
     assert photometry.flux[2, :5].tolist() == [42, 32, 22, 12, 2] and photometry.band[2, :5].tolist() == [4, 3, 2, 1, 0]
@@ -149,3 +150,69 @@ def test_bad_files_are_refused(tmp_path: Path):
         read_plasticc(tmp_path / "text.csv", meta)
     with pytest.raises(ValueError, match="sequence"):
         LightCurves("pictures")  # type: ignore[arg-type]
+
+
+CURVES, OBJECTS = (
+    "object_id,mjd,passband,flux,flux_err\n1,59000,0,10,1\n",
+    "object_id,target,hostgal_photoz\n1,90,0.5\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("curves", "objects"),
+    [
+        (CURVES, OBJECTS.replace("\n1", "\n       1")),
+        (CURVES.replace("\n1,", "\n1.0,"), OBJECTS),
+        ("\ufeff" + CURVES, "\ufeff" + OBJECTS),
+        (CURVES.replace(",", ", "), OBJECTS.replace(",", ", ")),
+        (CURVES.replace(",0,", ",u,"), OBJECTS),
+        (CURVES.replace("\n", "\r\n"), OBJECTS + "\n\n"),
+        (CURVES.replace("1,5", '"1",5'), OBJECTS.replace("1,90", '"1",90.0')),
+    ],
+)
+def test_plasticc_files_as_people_write_them(tmp_path: Path, curves: str, objects: str):
+    (tmp_path / "c.csv").write_bytes(curves.encode())
+    (tmp_path / "m.csv").write_bytes(objects.encode())
+    found = read_plasticc(tmp_path / "c.csv", tmp_path / "m.csv")
+    assert (found.classes.tolist(), found.ids.tolist(), found.notes) == (["90"], ["1"], ())
+    assert found.photometry.flux[0, 0] == 10 and found.photometry.redshift.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("curves", "objects", "message"),
+    [
+        (CURVES + "1,59001,7,1,1\n", OBJECTS, "object 1: .*passbands"),
+        (CURVES + "1,59001,0,nan,1\n", OBJECTS, "object 1: .*finite"),
+        (CURVES + "1,59001,0,1,0\n", OBJECTS, "object 1: .*positive"),
+        (CURVES + "1,59001,0,abc,1\n", OBJECTS, "line 3: expected numbers"),
+        (CURVES + "1,59001\n", OBJECTS, "expected numbers"),
+        (CURVES, OBJECTS + "1,42,0\n", "object '1' stands twice"),
+        (CURVES, OBJECTS + "2,,0\n", "no target"),
+        (CURVES, OBJECTS + "2,42,far\n", "object 2: hostgal_photoz"),
+        (CURVES, OBJECTS.replace("\n1,", "\n2,"), "must agree"),
+        ("", OBJECTS, "object_id"),
+    ],
+)
+def test_bad_plasticc_files_are_refused_by_name(tmp_path: Path, curves: str, objects: str, message: str):
+    (tmp_path / "c.csv").write_text(curves)
+    (tmp_path / "m.csv").write_text(objects)
+    with pytest.raises(ValueError, match=message):
+        read_plasticc(tmp_path / "c.csv", tmp_path / "m.csv")
+
+
+def test_unknown_redshifts_and_thinned_visits_are_said(tmp_path: Path):
+    rows = [f"1,{59000 + i},2,{1000 if i == 1 else i},1" for i in range(1280)]
+    (tmp_path / "c.csv").write_text(CURVES.splitlines()[0] + "\n" + "\n".join(rows))
+    (tmp_path / "m.csv").write_text(OBJECTS.replace("0.5", "-9"))
+    found = read_plasticc(tmp_path / "c.csv", tmp_path / "m.csv")
+    assert found.photometry.redshift.tolist() == [0] and len(found.notes) == 2
+    assert found.photometry.t[0, [0, -1]].tolist() == [0, 1279] and np.diff(found.photometry.t[0]).max() <= 11
+    assert 1000 not in found.photometry.flux  # the most significant visit is not preferred
+
+
+def test_files_for_tests_only_leave_training_to_the_generator(tmp_path: Path):
+    family = LightCurves(per_class=8, data=plasticc(tmp_path, 14), shares={"test": 1.0})
+    assert set(np.unique(family.episodes("test", 1, 2, n_way=14).draw(1).task_ids)) == {str(i) for i in range(14)}
+    assert " " in str(family.episodes("train", 1, 2).draw(1).task_ids[0, 0])
+    with pytest.raises(ValueError, match="shares"):
+        LightCurves(data=plasticc(tmp_path), shares={"exam": 1.0})
