@@ -125,7 +125,7 @@ ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
 def split_real(
     data: Dataset, split_by: str, seed: int, least: int = 1, shares: Mapping[str, float] = SHARES
 ) -> dict[str, Dataset]:
-    """Real data, divided into train, validation and test, or what ``shares`` names, so that no class, or no group, is in two of them.
+    """Real data, divided by ``shares`` so that no class, or no group, is in two parts.
 
     The division depends on the seed only. Classes of fewer than ``least`` samples are left out.
 

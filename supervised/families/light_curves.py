@@ -39,7 +39,7 @@ class LightCurves(ClassFamily):
         data: files of real objects instead, see `plasticc.read_plasticc`: then classes are split at random and there
             is no ood split.
         shares: of the classes of the files in each split. With ``{"test": 1.0}`` all are for tests, and the generator
-            gives training and validation.
+            gives training and validation. On a command line: ``data curves.csv,objects.csv shares test=1``.
     """
 
     name: ClassVar[str] = "light-curves"
@@ -55,9 +55,10 @@ class LightCurves(ClassFamily):
         self,
         variant: Variant = "features",
         per_class: int = PER_CLASS,
-        data: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
-        shares: Mapping[str, float] = SHARES,
+        data: tuple[str | os.PathLike[str], str | os.PathLike[str]] | str | None = None,
+        shares: Mapping[str, float] | str = SHARES,
     ) -> None:
+        shares = _shares(shares) if isinstance(shares, str) else shares
         if unknown := set(shares) - set(SHARES):
             raise ValueError(f"expected shares of {', '.join(SHARES)}, got {', '.join(sorted(unknown))}")
         if variant not in ("features", "sequence"):
@@ -67,6 +68,9 @@ class LightCurves(ClassFamily):
         """What was assumed or left out in reading the files."""
         real: dict[str, Dataset] | None = None
         if data is not None:
+            data = tuple(data.split(",")) if isinstance(data, str) else data
+            if len(data) != 2:
+                raise ValueError(f"expected two files, of light curves and of objects, got {data}")
             photometry, classes, ids, self.notes = read_plasticc(*data)
             real = split_real(Dataset(represent(photometry, variant), classes, ids=ids), "class", SEED, shares=shares)
             self.kinds = ("classification",)
@@ -90,6 +94,13 @@ class LightCurves(ClassFamily):
             family = str(batch.task_ids[0, 0]).rsplit(" ", 1)[0]
             split = next(known.split for known in FAMILIES if known.name == family)
             _draw_curves(figure, batch, objects(split, split, self.per_class)[0])
+
+
+def _shares(text: str) -> dict[str, float]:
+    try:
+        return {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise ValueError(f"expected shares such as 'train=0.6,test=0.4', got {text!r}") from error
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Light curves from files in the format of PLAsTiCC (Kessler et al. 2019), read in blocks so that memory stays small."""
+"""Light curves from files in the format of PLAsTiCC (Kessler et al. 2019), read in blocks to save memory."""
 
 from __future__ import annotations
 

@@ -214,5 +214,6 @@ def test_files_for_tests_only_leave_training_to_the_generator(tmp_path: Path):
     family = LightCurves(per_class=8, data=plasticc(tmp_path, 14), shares={"test": 1.0})
     assert set(np.unique(family.episodes("test", 1, 2, n_way=14).draw(1).task_ids)) == {str(i) for i in range(14)}
     assert " " in str(family.episodes("train", 1, 2).draw(1).task_ids[0, 0])
-    with pytest.raises(ValueError, match="shares"):
-        LightCurves(data=plasticc(tmp_path), shares={"exam": 1.0})
+    for wrong in ({"exam": 1.0}, "test:1"):
+        with pytest.raises(ValueError, match="shares"):
+            LightCurves(data=plasticc(tmp_path), shares=wrong)
