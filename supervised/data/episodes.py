@@ -40,8 +40,8 @@ class Episodes:
             for a sampler it is regression, or classification if there is a threshold.
         n_way: number of classes in an episode, for a `Dataset`.
         n_anomalies: number of anomalous queries in an episode, by default ``n_query``.
-        threshold: for a sampler, or a classification by group: the class of an example is 1, or it is an anomaly, if its
-            y lies above. It is a number
+        threshold: for a sampler, or a classification by group: the class of an example is 1, or it is an anomaly, if
+            its y lies above. It is a number
             in the unit of y, or the "median" of the task's examples. Both classes get the same number of examples, and
             a task that does not have enough is replaced by a new one.
         pool: with a threshold, how many times more examples are drawn of a task than are used.

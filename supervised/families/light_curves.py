@@ -68,10 +68,10 @@ class LightCurves(ClassFamily):
         """What was assumed or left out in reading the files."""
         real: dict[str, Dataset] | None = None
         if data is not None:
-            data = tuple(data.split(",")) if isinstance(data, str) else data
-            if len(data) != 2:
+            files = data.split(",") if isinstance(data, str) else list(data)
+            if len(files) != 2:
                 raise ValueError(f"expected two files, of light curves and of objects, got {data}")
-            photometry, classes, ids, self.notes = read_plasticc(*data)
+            photometry, classes, ids, self.notes = read_plasticc(files[0], files[1])
             real = split_real(Dataset(represent(photometry, variant), classes, ids=ids), "class", SEED, shares=shares)
             self.kinds = ("classification",)
         super().__init__(per_class, real)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metaenv.supervised.families.light_curve_light import BANDS
 from metaenv.supervised.families.light_curve_survey import N_VISITS, Photometry
-from metaenv.typing import Floats, Index
+from metaenv.typing import Floats
 
 BLOCK = 100_000
 """Rows that are parsed at a time."""
@@ -45,7 +45,7 @@ def read_plasticc(curves: str | os.PathLike[str], objects_file: str | os.PathLik
     """
     targets, redshift, notes = _objects(objects_file)
     number = {name: i for i, name in enumerate(targets)}
-    parts: list[tuple[Index, Floats]] = []
+    parts: list[tuple[NDArray[np.int32], Floats]] = []
     strangers = 0
     for names, values in _blocks(curves):
         distinct, code = np.unique(names, return_inverse=True)
