@@ -70,6 +70,16 @@ class Predictor:
             output, std = output[0], None if std is None else std[0]
         return Prediction(output, std)
 
+    def predict_proba(self, query_x: ArrayLike | Tensor) -> Tensor:
+        """Class probabilities, (…, queries, classes) in the order of the labels 0, 1, … that were learned from.
+
+        Raises:
+            ValueError: the problem is not a classification, or the queries do not fit.
+        """
+        if self._problem.kind != "classification":
+            raise ValueError(f"class probabilities need a classification, but this problem is {self._problem.kind}")
+        return self(query_x).probabilities
+
 
 @contextmanager
 def inference(network: nn.Module) -> Iterator[None]:
@@ -87,13 +97,14 @@ def inference(network: nn.Module) -> Iterator[None]:
 
 
 def as_samples(x: ArrayLike | Tensor, name: str, lead: tuple[int, ...], x_shape: tuple[int, ...]) -> Tensor:
-    """x as float32 (*lead, samples, *x_shape).
+    """x as float32 (*lead, samples, *x_shape); uint8 is divided by 255, as `Dataset` does.
 
     Raises:
         ValueError: another shape, or numbers that are not finite; the message calls x by its ``name``.
     """
     try:
-        samples = torch.as_tensor(x).detach().float()
+        samples = torch.as_tensor(x).detach()
+        samples = samples / 255 if samples.dtype == torch.uint8 else samples.float()
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected {name} as numbers in one shape, got {type(x).__name__}: {error}") from error
     n = len(lead)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple, get_args
@@ -227,6 +228,39 @@ class _GroupSource(RowSource):
         return self._planned(rows[:, :k], rows[:, k:], (y[:, :k], y[:, k:]), codes)
 
 
+class _GroupClassSource(RowSource):
+    """Classification into the same two classes in every task; a group is a task, so that no episode mixes groups."""
+
+    def __init__(self, data: Dataset, labels: NDArray[Any], shape: EpisodeShape) -> None:
+        self.classes, label = np.unique(labels, return_inverse=True)
+        if len(self.classes) != 2:
+            raise ValueError(
+                f"classification by group needs two classes, got {self.classes.tolist()}; give a threshold"
+            )
+        groups, group = np.unique(data.groups, return_inverse=True)
+        names = ("below", "above") if labels.dtype == bool else self.classes.tolist()
+        self.group_names = np.array([[f"{g} {c}" for c in names] for g in groups])
+        counts = np.bincount(2 * group + label, minlength=2 * len(groups)).reshape(-1, 2)
+        need = shape.support + shape.query
+        if (counts < need).any():
+            worst = int(np.argmin(counts.min(axis=1)))
+            raise ValueError(
+                f"group {groups[worst].item()!r} has {counts[worst].tolist()} samples of the classes "
+                f"{self.classes.tolist()}, and an episode takes {need} of each; take fewer, or leave the group out"
+            )
+        super().__init__(data, 2 * group + label, Problem("classification", data.x_shape, 2), shape)
+
+    def sha256(self) -> str:
+        return hashlib.sha256(f"{self.data.sha256}{self.order.tolist()}{self.names.tolist()}".encode()).hexdigest()
+
+    def plan(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
+        group = rng.integers(len(self.group_names), size=n)
+        rows = self._rows(2 * group[:, None] + np.arange(2), self.shape.support + self.shape.query, rng)
+        support, sy = _shuffled(rows[:, :, : self.shape.support], rng)
+        query, qy = _shuffled(rows[:, :, self.shape.support :], rng)
+        return replace(self._planned(support, query, (sy, qy), group), task_ids=self.group_names[group])
+
+
 class _AnomalySource(RowSource):
     """One class is the normal one; anomalies come from all others, as often as they are in the data."""
 
@@ -245,14 +279,26 @@ class _AnomalySource(RowSource):
 
 
 def dataset_source(
-    data: Dataset, shape: EpisodeShape, kind: Kind | None, n_way: int, threshold: float | str | None
+    data: Dataset, shape: EpisodeShape, kind: Kind | None, n_way: int, threshold: float | str | None, by: str | None
 ) -> RowSource:
     """The source for a kind of problem; see `Episodes`."""
     kind = kind or ("regression" if data.y.dtype.kind == "f" else "classification")
     if kind not in get_args(Kind):
         raise ValueError(f"expected a kind of problem among {get_args(Kind)}, got {kind!r}")
-    if threshold is not None:
-        raise ValueError("a threshold is for a TaskSampler; for a Dataset, pass the classes as y: data.y > threshold")
+    if by not in (None, "group") or (by == "group" and kind == "anomaly"):
+        raise ValueError(f"expected by='group', for regression or classification, or None, got {by!r} for {kind}")
+    if threshold is not None and (kind != "classification" or by is None or data.y.dtype.kind not in "fiu"):
+        raise ValueError(
+            "for a Dataset, a threshold needs numbers as y and kind='classification', by='group', which makes a task "
+            "of each group"
+        )
+    if by == "group" and kind == "classification":
+        labels = data.y
+        if threshold == "median":
+            labels = data.y > np.array([np.median(data.y[data.groups == g]) for g in data.groups])
+        elif threshold is not None:
+            labels = data.y > float(threshold)
+        return _GroupClassSource(data, labels, shape)
     if kind == "regression":
         if data.y.dtype.kind not in "fiu":
             raise ValueError(

@@ -158,7 +158,7 @@ def test_frozen_episodes_are_the_same_for_all_and_hashed():
         ({"n_way": 31}, "expected at least 31 classes, got 30"),
         ({"kind": "regression"}, "expected numbers as y for regression"),
         ({"kind": "anomoly"}, "expected a kind of problem"),
-        ({"threshold": 1.0}, "a threshold is for a TaskSampler"),
+        ({"threshold": 1.0}, "for a Dataset, a threshold needs numbers"),
         ({"kind": "anomaly", "n_anomalies": 726}, "leaves too few anomalies"),
     ],
 )
