@@ -16,6 +16,7 @@ from metaenv.supervised.data.problem import Kind, Problem
 from metaenv.tasks import TaskBatch, TaskSampler
 from metaenv.typing import Bools, Floats, Index
 
+By = Literal["class", "group"]
 MAX_REDRAWS = 100  # chosen: when fewer than one task in a hundred has enough of both classes, the threshold is wrong
 
 
@@ -110,9 +111,22 @@ class TaskSource(Source):
         self.support, self.query = (shape.support, 0), (shape.query, shape.anomalies)  # below the threshold, above it
         if kind == "classification":
             self.support, self.query = (shape.support, shape.support), (shape.query, shape.query)
+        self.examples = self._enough(sampler)
         probe = sampler.distribution.sample(1, sampler.split, np.random.default_rng(0))
         x_shape = sampler.distribution.labelled(probe, 1, np.random.default_rng(0)).x.shape[2:]
         self.problem = Problem(kind, tuple(x_shape), 2 if kind == "classification" else 1)
+
+    def _enough(self, sampler: TaskSampler) -> int:
+        """How many examples of a task are drawn. Raises ValueError if an episode takes more than there are."""
+        need = sum(self.support + self.query)
+        limit = sampler.distribution.labelled_limit(sampler.split)
+        if limit is not None and need > limit:
+            raise ValueError(
+                f"an episode takes {need} examples ({sum(self.support)} to learn from, {sum(self.query)} to predict), "
+                f"and the smallest task of split {sampler.split!r} has {limit}; lower n_shot or n_query"
+            )
+        wanted = need if self.threshold is None else self.pool * need
+        return wanted if limit is None else min(wanted, limit)
 
     def fill(self, plan: EpisodeBatch) -> EpisodeBatch:
         return plan
@@ -120,7 +134,7 @@ class TaskSource(Source):
     def plan(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
         tasks = self.sampler.draw(n)
         if self.threshold is None:
-            seen = self.sampler.distribution.labelled(tasks, self.support[0] + self.query[0], rng)
+            seen = self.sampler.distribution.labelled(tasks, self.examples, rng)
             ids = np.broadcast_to(np.arange(seen.y.shape[1]), seen.y.shape)
             return self._batch(seen.x, seen.y.astype(np.float32), ids, tasks)
         x, above, tasks = self._balanced(tasks, rng)
@@ -162,7 +176,7 @@ class TaskSource(Source):
         )
 
     def _examples(self, tasks: TaskBatch, rng: np.random.Generator) -> tuple[Floats, Bools]:
-        seen = self.sampler.distribution.labelled(tasks, self.pool * sum(self.support + self.query), rng)
+        seen = self.sampler.distribution.labelled(tasks, self.examples, rng)
         cut = np.median(seen.y, axis=1, keepdims=True) if self.threshold == "median" else float(self.threshold or 0.0)
         return seen.x, seen.y > cut
 
@@ -227,6 +241,36 @@ class _GroupSource(RowSource):
         return self._planned(rows[:, :k], rows[:, k:], (y[:, :k], y[:, k:]), codes)
 
 
+class _ClassesOfGroupSource(RowSource):
+    """Classification with a group as task: its classes are the values of y, numbered in their order in every task."""
+
+    def __init__(self, data: Dataset, problem: Problem, shape: EpisodeShape) -> None:
+        self.classes, of_class = np.unique(data.y, return_inverse=True)
+        self.groups, of_group = np.unique(data.groups, return_inverse=True)
+        count = np.zeros((len(self.groups), len(self.classes)), np.intp)
+        np.add.at(count, (of_group, of_class), 1)
+        need = shape.support + shape.query
+        if (count < need).any():
+            group, which = np.argwhere(count < need)[0]
+            raise ValueError(
+                f"group {self.groups[group].item()!r} has {count[group, which]} samples of class "
+                f"{self.classes[which].item()!r}, and an episode takes {need} of each class ({shape.support} + "
+                f"{shape.query}); {(count < need).any(axis=1).sum()} of {len(count)} groups are too small: take fewer, "
+                f"or leave them out, by option least {need} of a family of files"
+            )
+        super().__init__(data, of_group * len(self.classes) + of_class, problem, shape)
+
+    def plan(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
+        ways, k = self.problem.n_outputs, self.shape.support
+        group = rng.integers(len(self.groups), size=n)
+        rows = self._rows(group[:, None] * ways + np.arange(ways), k + self.shape.query, rng)
+        support, sy = _shuffled(rows[:, :, :k], rng)
+        query, qy = _shuffled(rows[:, :, k:], rng)
+        plan = self._planned(support, query, (sy, qy), group)
+        named = [[f"{name} {c}" for c in self.classes.tolist()] for name in self.groups[group].tolist()]
+        return replace(plan, task_ids=np.array(named))
+
+
 class _AnomalySource(RowSource):
     """One class is the normal one; anomalies come from all others, as often as they are in the data."""
 
@@ -245,14 +289,19 @@ class _AnomalySource(RowSource):
 
 
 def dataset_source(
-    data: Dataset, shape: EpisodeShape, kind: Kind | None, n_way: int, threshold: float | str | None
+    data: Dataset, shape: EpisodeShape, kind: Kind | None, n_way: int, threshold: float | str | None, by: By = "class"
 ) -> RowSource:
     """The source for a kind of problem; see `Episodes`."""
     kind = kind or ("regression" if data.y.dtype.kind == "f" else "classification")
     if kind not in get_args(Kind):
         raise ValueError(f"expected a kind of problem among {get_args(Kind)}, got {kind!r}")
     if threshold is not None:
-        raise ValueError("a threshold is for a TaskSampler; for a Dataset, pass the classes as y: data.y > threshold")
+        raise ValueError(
+            "a threshold is for a TaskSampler; for a Dataset, pass the classes as y: data.y > threshold, with by='group' "
+            "if an episode is to be about one group"
+        )
+    if by not in get_args(By):
+        raise ValueError(f"expected by='class' or by='group', got {by!r}")
     if kind == "regression":
         if data.y.dtype.kind not in "fiu":
             raise ValueError(
@@ -260,9 +309,11 @@ def dataset_source(
             )
         return _GroupSource(data, data.groups, Problem(kind, data.x_shape), shape)
     n_classes = len(np.unique(data.y))
-    least = n_way if kind == "classification" else 2
+    least = n_way if kind == "classification" and by == "class" else 2
     if n_classes < least:
         raise ValueError(f"expected at least {least} classes, got {n_classes}; lower n_way or add classes")
+    if kind == "classification" and by == "group":
+        return _ClassesOfGroupSource(data, Problem(kind, data.x_shape, max(2, n_classes)), shape)
     if kind == "classification":
         return _ClassSource(data, data.y, Problem(kind, data.x_shape, n_way), shape)
     source = _AnomalySource(data, data.y, Problem(kind, data.x_shape), shape)

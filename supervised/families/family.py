@@ -16,6 +16,7 @@ from metaenv.plots import new_figure, save
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.problem import Kind
+from metaenv.supervised.data.sources import By
 from metaenv.tasks import TaskSampler
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Family(ABC):
     """Default classes of an episode, where there are many to choose from."""
     threshold: float | Literal["median"] | None = None
     """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
+    by: By = "class"
+    """Of a data set: whether an episode draws its classes from all, or is about one group; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
     references: tuple[str, ...] = ()
@@ -93,6 +96,7 @@ class Family(ABC):
             self.shots[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
+            by=self.by,
             n_anomalies=n_anomalies,
             threshold=None if kind == "regression" or isinstance(source, Dataset) else self.threshold,
             pool=self.pool,

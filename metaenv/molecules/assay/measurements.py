@@ -365,8 +365,8 @@ def _values(
         return -np.log10(numbers * concentration), False
     if positive and np.log10(numbers.max() / numbers.min()) > DECADES:
         notes.append(
-            f"{path}, column {column}: values from {numbers.min():g} to {numbers.max():g} look like concentrations, but "
-            "are read as they are, more being better; if less is better, say concentration=1e-9 (for nM)"
+            f"{path}, column {column}: values from {numbers.min():g} to {numbers.max():g} look like concentrations, "
+            "but are read as they are, more being better; if less is better, say concentration=1e-9 (for nM)"
         )
     return numbers, False
 

@@ -27,7 +27,7 @@ WEAK = 0.3  # correlation of predicted and measured activity below which a model
 
 
 def assay_objectives(source: str | os.PathLike[str] | Measurements | None = None) -> AssayDistribution:
-    """The distribution of variant ``assay``: of MoleculeACE's targets, or of a CSV file or measurements of one's own."""
+    """The distribution of variant ``assay``: of MoleculeACE's targets, or of measurements (a CSV file) of one's own."""
     if isinstance(source, Measurements):
         return OwnAssayDistribution(measured=source)
     path = None if source is None else Path(source).expanduser()

@@ -245,12 +245,12 @@ class AssayDistribution(ObjectiveDistribution):
     def labelled_limit(self, split: str) -> int:
         if split in ("validation", "test"):
             raise TaskError(
-                f"split {split!r} of variant 'assay' has the targets and molecules of 'train': a few-shot learner would "
-                "be tested on molecules that it was trained on (and have an AUROC of 0.99). Take split 'ood-target', or "
-                "the few-shot family 'assays', whose splits share neither assays nor molecules"
+                f"split {split!r} of variant 'assay' has the targets and molecules of 'train': few-shot learners would "
+                "be tested on molecules that they were trained on (and have an AUROC of 0.99). Take split "
+                "'ood-target', or the few-shot family 'assays', whose splits share neither assays nor molecules"
             )
-        held_out = self.held_out if split == "ood-target" else ~self.held_out
-        return min(len(assay) for assay, there in zip(self.assays.assays, held_out, strict=True) if there)
+        there = {"ood-target": self.held_out, "train": ~self.held_out}.get(split, np.ones(len(self.held_out), bool))
+        return min(len(self.assays.assays[i]) for i in np.flatnonzero(there))
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 95) which of 31 bins the ranges cover, and the activity predicted for 64 real molecules.
