@@ -118,12 +118,12 @@ class TaskSource(Source):
 
     def _enough(self, sampler: TaskSampler) -> int:
         """How many examples of a task are drawn. Raises ValueError if an episode takes more than there are."""
-        need = sum(self.support + self.query)
+        need = self.support[0] + self.query[0] if self.threshold is None else sum(self.support + self.query)
         limit = sampler.distribution.labelled_limit(sampler.split)
         if limit is not None and need > limit:
             raise ValueError(
-                f"an episode takes {need} examples ({sum(self.support)} to learn from, {sum(self.query)} to predict), "
-                f"and the smallest task of split {sampler.split!r} has {limit}; lower n_shot or n_query"
+                f"an episode takes {need} examples, {sum(self.support)} of them to learn from, and the smallest task "
+                f"of split {sampler.split!r} has {limit}; lower n_shot or n_query"
             )
         wanted = need if self.threshold is None else self.pool * need
         return wanted if limit is None else min(wanted, limit)
@@ -297,7 +297,7 @@ def dataset_source(
         raise ValueError(f"expected a kind of problem among {get_args(Kind)}, got {kind!r}")
     if threshold is not None:
         raise ValueError(
-            "a threshold is for a TaskSampler; for a Dataset, pass the classes as y: data.y > threshold, with by='group' "
+            "a threshold is for a TaskSampler; for a Dataset pass the classes as y: data.y > threshold, and by='group' "
             "if an episode is to be about one group"
         )
     if by not in get_args(By):

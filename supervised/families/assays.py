@@ -75,9 +75,7 @@ class Assays(Family):
         if features not in ("fingerprint", "properties"):
             raise ValueError(f"no features {features!r}.{nearest(features, ('fingerprint', 'properties'))}")
         if isinstance(data, Measurements) and columns:
-            raise ValueError(
-                f"expected {', '.join(columns)} as arguments of read_measurements, as data are read already"
-            )
+            raise ValueError(f"the data are read already; give {', '.join(columns)} to read_measurements instead")
         measured = data if isinstance(data, Measurements) else read_measurements(data, **columns)
         if measured.labels and threshold is not None:
             raise ValueError(f"{measured.path} has labels, so that there is nothing to compare with a threshold")

@@ -56,7 +56,7 @@ def divide(measured: Measurements, apart: Apart = "molecule") -> Division:
         )
     split = assays[measured.assay].astype("<U10")
     if told is None and (measured.split != "").any():
-        marked = measured.split.copy()
+        marked = measured.split.astype("<U10")
         if not (marked == "validation").any():
             marked[(marked == "train") & (split == "validation")] = "validation"
         split[split != marked] = ""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ INACTIVE = ("0", "0.0", "inactive", "false", "no", "negative", "non-toxic", "non
 DECADES = 4.0  # spanned by positive values from which on they are taken for concentrations (chosen)
 SHOWN = 5  # faults of a kind that the report names one by one
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+LABELLED, CHARGED, STEREO = re.compile(r"\[\d|:\d+\]"), re.compile(r"[+-]\d*\]"), re.compile(r"[@/\\]")
+"""What in a canonical SMILES tells of isotopes or atom maps, of charges, and of stereochemistry."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -388,7 +390,7 @@ def _split(path: str, row: _Row, column: str | None) -> str:
 
 def _molecules(path: str, rows: list[_Row], column: str, notes: list[str]) -> tuple[list[str], list[str]]:
     """Canonical SMILES of each row, "" for those that RDKit cannot read, and these with the reason."""
-    known: dict[str, tuple[str, str]] = {}
+    known: dict[str, tuple[str, list[str]]] = {}
     found: list[str] = []
     unreadable: list[str] = []
     what: Counter[str] = Counter()
@@ -396,12 +398,12 @@ def _molecules(path: str, rows: list[_Row], column: str, notes: list[str]) -> tu
         text = row.cells[column]
         if text not in known:
             known[text] = _standard(text)
-        smiles, remark = known[text]
+        smiles, remarks = known[text]
         found.append(smiles)
         if not smiles:
-            unreadable.append(f"{path}, row {row.line}, column {column}: {remark}")
-        elif remark:
-            what.update(remark.split(", "))
+            unreadable.append(f"{path}, row {row.line}, column {column}: {remarks[0]}")
+        else:
+            what.update(remarks)
     if 2 * len(unreadable) > len(rows):
         raise ValueError(
             f"{unreadable[0]}; so are {len(unreadable) - 1} more of {len(rows)} rows: is {column} the column of SMILES?"
@@ -412,7 +414,7 @@ def _molecules(path: str, rows: list[_Row], column: str, notes: list[str]) -> tu
     return found, unreadable
 
 
-def _standard(text: str) -> tuple[str, str]:
+def _standard(text: str) -> tuple[str, list[str]]:
     """Canonical SMILES, and what was done to it; or "" and the reason."""
     from rdkit import Chem, rdBase
     from rdkit.Chem.MolStandardize import rdMolStandardize
@@ -420,41 +422,41 @@ def _standard(text: str) -> tuple[str, str]:
     try:
         mol = to_mol(text)
     except MoleculeError as error:
-        return "", str(error) if text else "there is no SMILES"
+        return "", [str(error) if text else "there is no SMILES"]
     done: list[str] = []
-    parts: list[Any] = list(Chem.GetMolFrags(mol, asMols=True))
-    if len(parts) > 1:
-        kinds = sorted({Chem.MolToSmiles(p): p for p in parts}.items(), key=lambda p: (-p[1].GetNumHeavyAtoms(), p[0]))
-        mol = kinds[0][1]
-        organic = [p for _, p in kinds if any(a.GetAtomicNum() == 6 for a in p.GetAtoms())]
-        if len(organic) > 1 and organic[1].GetNumHeavyAtoms() > mol.GetNumHeavyAtoms() / 2:
-            done.append("are mixtures, of which the largest component is kept")
-        else:
-            done.append("are salts or solvates, of which the largest component is kept")
-    if any(not atom.GetAtomicNum() for atom in mol.GetAtoms()):
-        return "", f"{text!r} has an open attachment (*), so it is no whole molecule"
-    for atom in mol.GetAtoms():
-        if atom.GetIsotope() or atom.GetAtomMapNum():
-            done.append("have isotopes or atom maps, which are taken off")
-            break
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-        atom.SetAtomMapNum(0)
-    with rdBase.BlockLogs():
-        if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
-            before = Chem.MolToSmiles(mol)
-            mol = rdMolStandardize.Uncharger().uncharge(mol)
-            if Chem.MolToSmiles(mol) != before:
-                done.append("have charges, which protons balance")
+    smiles = Chem.MolToSmiles(mol)
+    if "." in smiles:
+        kinds = {part: to_mol(part) for part in set(smiles.split("."))}
+        smiles, *others = sorted(kinds, key=lambda part: (-kinds[part].GetNumHeavyAtoms(), part))
+        mol = kinds[smiles]
+        alike = any(2 * kinds[other].GetNumHeavyAtoms() > mol.GetNumHeavyAtoms() and "c" in other.lower()
+                    for other in others)  # fmt: skip
+        done.append(f"are {'mixtures' if alike else 'salts or solvates'}, of which the largest component is kept")
+    if "*" in smiles:
+        return "", [f"{text!r} has an open attachment (*), so it is no whole molecule"]
+    if LABELLED.search(smiles):
+        done.append("have isotopes or atom maps, which are taken off")
+        for atom in mol.GetAtoms():
+            atom.SetIsotope(0)
+            atom.SetAtomMapNum(0)
         mol = Chem.RemoveHs(mol)
-    return Chem.MolToSmiles(mol), ", ".join(part.replace(",", ";") for part in done)
+        smiles = Chem.MolToSmiles(mol)
+    if CHARGED.search(smiles):
+        with rdBase.BlockLogs():
+            neutral = Chem.MolToSmiles(rdMolStandardize.Uncharger().uncharge(mol))
+        if neutral != smiles:
+            done.append("have charges, which protons balance")
+        smiles = neutral
+    return smiles, done
 
 
 def _flat(smiles: set[str]) -> dict[str, str]:
     """Canonical SMILES without stereochemistry, by SMILES."""
     from rdkit import Chem
 
-    return {text: Chem.MolToSmiles(to_mol(text), isomericSmiles=False) for text in smiles}
+    return {
+        text: Chem.MolToSmiles(to_mol(text), isomericSmiles=False) if STEREO.search(text) else text for text in smiles
+    }
 
 
 def _merged(
