@@ -23,6 +23,7 @@ from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family, draw_heatmap, draw_plane
+from metaenv.typing import Bools
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,8 @@ class Assays(Family):
         data: path of the CSV file, or what `read_measurements` made of one.
         features: ``"fingerprint"``, 1,024 bits, or ``"properties"``, seven numbers.
         threshold: see above.
-        least: assays with fewer molecules in their split are left out; in classification, of either class.
+        least: assays with fewer molecules in their split are left out; in classification, of either class. Where the
+            smallest that is left has too few for episodes of 8 + 16, the default is as much as it has.
         apart: what is in one split only, beside assays: a ``"molecule"``, or a ``"scaffold"`` with all its molecules.
         **columns: how to read the file, as `read_measurements` takes it: ``smiles="Structure"``.
 
@@ -63,7 +65,7 @@ class Assays(Family):
         data: str | os.PathLike[str] | Measurements | None = None,
         features: Features = "fingerprint",
         threshold: float | None = None,
-        least: int = 1,
+        least: int = 10,
         apart: Apart = "molecule",
         **columns: Any,
     ) -> None:
@@ -88,8 +90,9 @@ class Assays(Family):
                 f"expected assays of train and of test, got {len(measured.names)} assays in {measured.path}, of split "
                 f"{' and '.join(self.splits)}: bring two assays at least, or mark some as test in a column 'split'"
             )
-        self._notes: list[str] = []
         self._made: dict[tuple[str, Kind], Dataset] = {}
+        self._notes: list[str] = []
+        self._rows = {(split, kind): self._large_enough(split, kind) for kind in self.kinds for split in self.splits}
         self._x = self._described()
 
     @property
@@ -105,33 +108,47 @@ class Assays(Family):
             + (f", {measured.active(self.threshold_of_activity)[kept].mean():.0%} active" if kept.any() else "")
             for a, (name, there) in enumerate(zip(measured.names, self.division.assays.tolist(), strict=True))
         ]
-        return "\n".join([measured.report(), "The splits of few-shot episodes:", *rows, *self.division.notes])
+        return "\n".join(
+            [measured.report(), "The splits of few-shot episodes:", *rows, *self.division.notes, *self._notes]
+        )
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset:
         if (split, kind) not in self._made:
             self._made[split, kind] = self._dataset(split, kind)
         return self._made[split, kind]
 
-    def _dataset(self, split: str, kind: Kind) -> Dataset:
-        measured = self.measured
-        rows = self.division.split == split
-        active = measured.active(self.threshold_of_activity)
+    def _large_enough(self, split: str, kind: Kind) -> Bools:
+        """(n,) rows of the assays of a split that have at least `least` molecules; `shots` adapt to the smallest."""
+        measured, rows = self.measured, self.division.split == split
         sizes = np.bincount(measured.assay[rows], minlength=len(measured.names))
         if kind == "classification":
-            ones = np.bincount(measured.assay[rows & active], minlength=len(measured.names))
+            active = rows & measured.active(self.threshold_of_activity)
+            ones = np.bincount(measured.assay[active], minlength=len(measured.names))
             sizes = np.minimum(ones, sizes - ones)
         here = np.unique(measured.assay[rows])
-        if small := [measured.names[a] for a in here if sizes[a] < self.least]:
+        kept = here[sizes[here] >= max(1, self.least)]
+        if len(kept) < len(here):
             of = " of either class" if kind == "classification" else ""
-            note = (
-                f"{split}, {kind}: assays with fewer than {self.least} molecules{of} are left out: {', '.join(small)}"
+            small = ", ".join(measured.names[a] for a in here if a not in kept)
+            self._notes.append(
+                f"{split}, {kind}: assays with fewer than {self.least} molecules{of} are left out: {small}"
             )
-            if len(small) == len(here):
-                raise ValueError(f"{note}; so none is left: lower least")
-            self._notes.append(note)
-            rows = rows & (sizes >= self.least)[measured.assay]
+        smallest = int(sizes[kept].min(initial=sum(self.shots)))
+        if smallest < sum(self.shots):
+            k = max(1, smallest // 3)
+            self.shots = (k, max(1, smallest - k))
+        return rows & np.isin(measured.assay, kept)
+
+    def _dataset(self, split: str, kind: Kind) -> Dataset:
+        measured, rows = self.measured, self._rows[split, kind]
+        if not rows.any():
+            raise ValueError(
+                f"no assay of {measured.path} is large enough for split {split!r} and {kind}; lower least (now "
+                f"{self.least}), or bring more measurements. {'; '.join(self._notes)}"
+            )
         names = np.array(measured.names)[measured.assay[rows]]
-        y = active[rows].astype(np.int64) if kind == "classification" else measured.value[rows]
+        active = measured.active(self.threshold_of_activity)[rows]
+        y = active.astype(np.int64) if kind == "classification" else measured.value[rows]
         ids = [f"{name}: {measured.smiles[i]}" for name, i in zip(names, np.flatnonzero(rows), strict=True)]
         return Dataset(self._x[rows], y, names, ids)
 
