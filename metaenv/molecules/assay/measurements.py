@@ -259,7 +259,7 @@ def _rows(path: Path, notes: list[str]) -> tuple[list[str], list[_Row]]:
             )
         rows.append(_Row(line, dict(zip(head, cells, strict=False))))
     if again:
-        notes.append(f"{path}: {again} rows that repeat the header are left out")
+        notes.append(f"{path}: rows that repeat the header are left out: {again}")
     return head, rows
 
 
@@ -315,7 +315,7 @@ def _with_value(path: str, rows: list[_Row], columns: dict[str, str | None], not
     if not kept:
         raise ValueError(f"{path}: the column {columns['value']} is empty")
     if len(kept) < len(rows):
-        notes.append(f"{path}: {len(rows) - len(kept)} rows without a value are left out")
+        notes.append(f"{path}: rows without a value are left out: {len(rows) - len(kept)}")
     return kept
 
 
@@ -409,8 +409,8 @@ def _molecules(path: str, rows: list[_Row], column: str, notes: list[str]) -> tu
             f"{unreadable[0]}; so are {len(unreadable) - 1} more of {len(rows)} rows: is {column} the column of SMILES?"
         )
     if unreadable:
-        notes.append(f"{path}: {len(unreadable)} rows are left out, as their molecules cannot be read")
-    notes += [f"{path}: {n} rows {which}" for which, n in sorted(what.items())]
+        notes.append(f"{path}: rows are left out, as their molecules cannot be read: {len(unreadable)}")
+    notes += [f"{path}: {which}: {n} rows" if n > 1 else f"{path}: {which}: 1 row" for which, n in sorted(what.items())]
     return found, unreadable
 
 
@@ -431,11 +431,11 @@ def _standard(text: str) -> tuple[str, list[str]]:
         mol = kinds[smiles]
         alike = any(2 * kinds[other].GetNumHeavyAtoms() > mol.GetNumHeavyAtoms() and "c" in other.lower()
                     for other in others)  # fmt: skip
-        done.append(f"are {'mixtures' if alike else 'salts or solvates'}, of which the largest component is kept")
+        done.append(f"of {'mixtures' if alike else 'salts or solvates'} the largest component is kept")
     if "*" in smiles:
         return "", [f"{text!r} has an open attachment (*), so it is no whole molecule"]
     if LABELLED.search(smiles):
-        done.append("have isotopes or atom maps, which are taken off")
+        done.append("isotopes or atom maps are taken off")
         for atom in mol.GetAtoms():
             atom.SetIsotope(0)
             atom.SetAtomMapNum(0)
@@ -445,7 +445,7 @@ def _standard(text: str) -> tuple[str, list[str]]:
         with rdBase.BlockLogs():
             neutral = Chem.MolToSmiles(rdMolStandardize.Uncharger().uncharge(mol))
         if neutral != smiles:
-            done.append("have charges, which protons balance")
+            done.append("charges are balanced by protons")
         smiles = neutral
     return smiles, done
 
@@ -483,11 +483,13 @@ def _merged(
                 continue
         merged.append((name, smiles, float(np.mean(numbers)), each[0][1]))
     if agree:
-        notes.append(f"{path}: {agree} molecules are there several times in an assay, with the same value; once counts")
-    if differ:
-        what = "they are left out" if labels else "their mean counts"
         notes.append(
-            f"{path}: {len(differ)} molecules are there several times in an assay, with different values; {what}: "
+            f"{path}: molecules that are there several times in an assay, with the same value, count once: {agree}"
+        )
+    if differ:
+        what = "none counts" if labels else "the mean counts"
+        notes.append(
+            f"{path}: of molecules that are there several times in an assay, with different values, {what} ({len(differ)}): "
             f"{_some(differ)}"
         )
     if not merged:

@@ -66,9 +66,9 @@ def test_it_is_read_right(kind, tmp_path):
     assert found == EXPECTED and not measured.labels
     assert measured == read(tmp_path, PLAIN) and measured.sha256 == read(tmp_path, PLAIN).sha256
     said = {
-        "semicolons": "decimal commas", "header": "repeat the header", "same value": "1 molecules are there several",
-        "two values": "A rows 2, 3: 5 to 6", "no value": "1 rows without a value", "salts": "1 rows are salts",
-        "maps": "isotopes or atom maps", "unreadable": "1 rows are left out", "UTF-16": "", "plain": "",
+        "semicolons": "decimal commas", "header": "repeat the header are left out: 1", "same value": "with the same value, count once: 1",
+        "two values": "A rows 2, 3: 5 to 6", "no value": "rows without a value are left out: 1", "salts": "of salts or solvates the largest component is kept: 1 row",
+        "maps": "isotopes or atom maps", "unreadable": "molecules cannot be read: 1", "UTF-16": "", "plain": "",
     }  # fmt: skip
     for word, note in said.items():
         assert word not in kind or note in "\n".join(measured.notes)
@@ -147,9 +147,7 @@ def test_labels_and_what_becomes_of_those_that_disagree(words, how, tmp_path):
     text = f"smiles,target,active\nC,A,{yes}\nCC,A,{no}\nCCC,A,{yes}\nCCC,A,{no}\nCO,A,{yes}\nOC,A,{yes}\n"
     measured = read(tmp_path, text, **how)
     assert measured.labels and rows(measured) == {("A", "C", 1.0), ("A", "CC", 0.0), ("A", "CO", 1.0)}
-    assert "1 molecules are there several times in an assay, with different values; they are left out" in str(
-        measured.notes
-    )
+    assert "several times in an assay, with different values, none counts (1)" in str(measured.notes)
     assert measured.active().sum() == 2
 
 
@@ -190,10 +188,10 @@ def test_no_assay_and_no_molecule_is_in_two_splits(n_assays, tmp_path):
         there = {s for s in division.split[flat == molecule] if s}
         assert len(there) == 1
         assert (division.split[flat == molecule] != "").sum() == (division.assays == there.pop()).sum()
-    assert "40 molecules were measured in assays of several splits" in str(division.notes)
+    assert "molecules that were measured in assays of several splits stay in one of them: 40" in str(division.notes)
     scaffolds = divide(measured, apart="scaffold")
     assert leaked(division.split, measured.scaffolds) == 1 and leaked(scaffolds.split, measured.scaffolds) == 0
-    assert "1 scaffolds are in several splits" in str(division.notes)
+    assert "scaffolds in several splits: 1;" in str(division.notes)
 
 
 def test_stereoisomers_are_one_molecule_to_the_splits(tmp_path):
