@@ -69,8 +69,8 @@ def divide(measured: Measurements, apart: Apart = "molecule") -> Division:
     if shared:
         gone = _settle(split, keys)
         notes.append(
-            f"{apart}s that were measured in assays of several splits stay in one of them: {shared:,}, so that {gone:,} "
-            "rows are left out"
+            f"{apart}s that were measured in assays of several splits stay in one of them: {shared:,}, so that "
+            f"{gone:,} rows are left out"
         )
     if apart == "molecule" and (left := leaked(split, measured.scaffolds)):
         notes.append(f"scaffolds in several splits: {left:,}; say apart='scaffold' to hold them out as well")

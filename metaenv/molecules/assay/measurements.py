@@ -483,13 +483,11 @@ def _merged(
                 continue
         merged.append((name, smiles, float(np.mean(numbers)), each[0][1]))
     if agree:
-        notes.append(
-            f"{path}: molecules that are there several times in an assay, with the same value, count once: {agree}"
-        )
+        notes.append(f"{path}: molecules that an assay has several times, with the same value, count once: {agree}")
     if differ:
         what = "none counts" if labels else "the mean counts"
         notes.append(
-            f"{path}: of molecules that are there several times in an assay, with different values, {what} ({len(differ)}): "
+            f"{path}: of molecules that an assay has several times, with different values, {what} ({len(differ)}): "
             f"{_some(differ)}"
         )
     if not merged:
