@@ -58,7 +58,7 @@ class Assays(Family):
         "Your own file, named by option data. Shares of the splits and the median as threshold are chosen."
     )
     shots = (8, 16)
-    by = "group"
+    classes_by = "group"
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class Family(ABC):
     """Default classes of an episode, where there are many to choose from."""
     threshold: float | Literal["median"] | None = None
     """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
-    by: By = "class"
+    classes_by: By = "class"
     """Of a data set: whether an episode draws its classes from all, or is about one group; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
@@ -96,7 +96,7 @@ class Family(ABC):
             self.shots[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
-            by=self.by,
+            by=self.classes_by,
             n_anomalies=n_anomalies,
             threshold=None if kind == "regression" or isinstance(source, Dataset) else self.threshold,
             pool=self.pool,
