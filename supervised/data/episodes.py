@@ -23,7 +23,7 @@ import numpy as np
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.problem import Kind, Problem
-from metaenv.supervised.data.sources import By, EpisodeBatch, EpisodeShape, Source, TaskSource, dataset_source
+from metaenv.supervised.data.sources import EpisodeBatch, EpisodeShape, Source, TaskSource, dataset_source
 from metaenv.tasks import TaskSampler
 
 __all__ = ["EpisodeBatch", "Episodes", "FrozenEpisodes", "frozen_episodes"]
@@ -39,8 +39,8 @@ class Episodes:
         kind: the kind of problem. The default for a `Dataset` is regression if its y are floats, else classification;
             for a sampler it is regression, or classification if there is a threshold.
         n_way: number of classes in an episode, for a `Dataset`.
-        by: in the classification of a `Dataset`: "class" draws the classes of an episode from all; with "group" the
-            samples of an episode are of one group, and its classes are all values of y, in their order.
+        by: "group" for a `Dataset`: each group is a task. A classification then has all classes of y, in their order,
+            in every group, and an episode never mixes groups.
         n_anomalies: number of anomalous queries in an episode, by default ``n_query``.
         threshold: for a sampler: the class of an example is 1, or it is an anomaly, if its y lies above. It is a number
             in the unit of y, or the "median" of the task's examples. Both classes get the same number of examples, and
@@ -60,7 +60,7 @@ class Episodes:
         *,
         kind: Kind | None = None,
         n_way: int = 5,
-        by: By = "class",
+        by: Literal["group"] | None = None,
         n_anomalies: int | None = None,
         threshold: float | Literal["median"] | None = None,
         pool: int = 8,
@@ -78,6 +78,8 @@ class Episodes:
         if isinstance(source, Dataset):
             self._source = dataset_source(source, shape, kind, n_way, threshold, by)
         else:
+            if by is not None:
+                raise ValueError("by='group' is for a Dataset; each task of a TaskSampler is one by itself")
             self._source = TaskSource(source, shape, kind, threshold, pool)
         self.problem: Problem = self._source.problem
 

@@ -16,7 +16,6 @@ from metaenv.supervised.data.problem import Kind, Problem
 from metaenv.tasks import TaskBatch, TaskSampler
 from metaenv.typing import Bools, Floats, Index
 
-By = Literal["class", "group"]
 MAX_REDRAWS = 100  # chosen: when fewer than one task in a hundred has enough of both classes, the threshold is wrong
 
 
@@ -289,7 +288,7 @@ class _AnomalySource(RowSource):
 
 
 def dataset_source(
-    data: Dataset, shape: EpisodeShape, kind: Kind | None, n_way: int, threshold: float | str | None, by: By = "class"
+    data: Dataset, shape: EpisodeShape, kind: Kind | None, n_way: int, threshold: float | str | None, by: str | None
 ) -> RowSource:
     """The source for a kind of problem; see `Episodes`."""
     kind = kind or ("regression" if data.y.dtype.kind == "f" else "classification")
@@ -300,8 +299,8 @@ def dataset_source(
             "a threshold is for a TaskSampler; for a Dataset pass the classes as y: data.y > threshold, and by='group' "
             "if an episode is to be about one group"
         )
-    if by not in get_args(By):
-        raise ValueError(f"expected by='class' or by='group', got {by!r}")
+    if by not in (None, "group") or (by == "group" and kind == "anomaly"):
+        raise ValueError(f"expected by='group', for regression or classification, or None, got {by!r} for {kind}")
     if kind == "regression":
         if data.y.dtype.kind not in "fiu":
             raise ValueError(
@@ -309,7 +308,7 @@ def dataset_source(
             )
         return _GroupSource(data, data.groups, Problem(kind, data.x_shape), shape)
     n_classes = len(np.unique(data.y))
-    least = n_way if kind == "classification" and by == "class" else 2
+    least = n_way if kind == "classification" and by is None else 2
     if n_classes < least:
         raise ValueError(f"expected at least {least} classes, got {n_classes}; lower n_way or add classes")
     if kind == "classification" and by == "group":

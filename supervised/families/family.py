@@ -16,7 +16,6 @@ from metaenv.plots import new_figure, save
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.data.sources import By
 from metaenv.tasks import TaskSampler
 
 if TYPE_CHECKING:
@@ -48,8 +47,8 @@ class Family(ABC):
     """Default classes of an episode, where there are many to choose from."""
     threshold: float | Literal["median"] | None = None
     """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
-    classes_by: By = "class"
-    """Of a data set: whether an episode draws its classes from all, or is about one group; see `Episodes`."""
+    classes_by: Literal["group"] | None = None
+    """Of a data set: "group" if an episode is about one group, whose classes it tells apart; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
     references: tuple[str, ...] = ()

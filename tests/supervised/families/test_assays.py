@@ -178,7 +178,7 @@ def test_classes_within_a_group():
     assert {tuple(t) for t in batch.task_ids} == {(f"{g} no", f"{g} yes") for g in "abc"}
     mixed = Episodes(data, 1, 3, n_way=2).draw(30)
     assert any(len(set(data.groups[rows])) > 1 for rows in mixed.query_ids)
-    with pytest.raises(ValueError, match="by='class' or by='group'"):
+    with pytest.raises(ValueError, match="expected by='group'"):
         Episodes(data, 1, 3, by="groups")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="group 'a' has 4 samples of class 'no', and an episode takes 5 of each"):
         Episodes(data, 2, 3, by="group")
