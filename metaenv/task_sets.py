@@ -49,6 +49,10 @@ class ChangedDistribution(TaskDistribution):
         """See `TaskDistribution`."""
         return self.inner.labelled(tasks, n, rng)
 
+    def labelled_limit(self, split: str) -> int | None:
+        """See `TaskDistribution`."""
+        return self.inner.labelled_limit(split)
+
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """See `TaskDistribution`."""
         return self.inner.task_vector(tasks)

@@ -364,6 +364,14 @@ class TaskDistribution(ABC):
             f"{type(self).__name__} has no labelled examples: few-shot learners need labelled(tasks, n, rng)."
         )
 
+    def labelled_limit(self, split: str) -> int | None:
+        """The most examples that `labelled` has of every task of a split; None for an endless supply.
+
+        Raises:
+            TaskError: the examples of this split are those of ``train``, so that nothing is held out.
+        """
+        return None
+
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """The true task as a vector in [-1, 1], shape (n, c): what `ObserveTask` shows to an oracle. Optional."""
         raise NotImplementedError(

@@ -31,12 +31,15 @@ from metaenv.threads import torch_threads_of
 from metaenv.typing import Bools, Floats, Index
 
 METRICS: dict[Kind, tuple[str, ...]] = {
-    "classification": ("accuracy", "log_loss"),
+    "classification": ("accuracy", "log_loss", "auroc", "auprc"),
     "regression": ("rmse", "mse", "r2"),
     "anomaly": ("auroc", "auprc"),
 }
-"""By episode; the first is the one that tables sort by. `r2` is 1 - (all squared errors) / (all squared deviations from
-each task's mean), over all episodes together: by episode, one task of constant y would decide it."""
+"""By episode; the first is the one that tables sort by. In classification, `auroc` and `auprc` are those of class 1 if
+there are two classes, else the mean over the classes, each against all others (see `class_ranking`). `r2` is
+1 - (all squared errors) / (all squared deviations from each task's mean), over all episodes together: by episode, one
+task of constant y would decide it."""
+AREAS = ("auroc", "auprc")
 LOWER_IS_BETTER = ("log_loss", "rmse", "mse")
 INTERVAL_SEED = 0  # of the resampling (chosen)
 NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))  # where no episode is valid
@@ -47,14 +50,16 @@ class Scores:
     """A learner on every episode, trained once or with several seeds."""
 
     by_episode: dict[str, Floats]
-    """(episodes,) or (seeds, episodes) of each metric, and of what `r2` is made of; NaN for those that diverged."""
+    """(episodes,) or (seeds, episodes) of each metric, and of what `r2` is made of; NaN for those that diverged, and
+    for areas under curves where the queries are all of one class."""
     seconds: float
     """Wall time of adapting and predicting, all episodes."""
 
     @property
     def finite(self) -> Bools:
         """As the scores: where the predictions are finite numbers, and no worse than was allowed."""
-        return np.asarray(np.isfinite(np.stack(list(self.by_episode.values()))).all(axis=0))
+        scores = [v for name, v in self.by_episode.items() if name not in AREAS or "accuracy" not in self.by_episode]
+        return np.asarray(np.isfinite(np.stack(scores)).all(axis=0))
 
     @property
     def valid(self) -> Bools:
@@ -81,14 +86,15 @@ class Report:
     def interval(self, learner: str, metric: str) -> Interval:
         """A learner's mean over episodes (and seeds) with its 95 % bootstrap interval, without diverged episodes."""
         found = self.scores[learner]
-        if not found.valid.any():
+        known = found.valid & _known(found, metric)
+        if not known.any():
             return NO_INTERVAL
-        values, how = _values(found, metric, found.valid)
+        values, how = _values(found, metric, known)
         return bootstrap_interval(values, rng=np.random.default_rng(INTERVAL_SEED), **how)
 
     def difference(self, a: str, b: str, metric: str) -> Interval:
         """Metric of ``a`` less that of ``b``, paired by episode, where both have it and neither diverged."""
-        valid = [self.scores[name].valid for name in (a, b)]
+        valid = [self.scores[name].valid & _known(self.scores[name], metric) for name in (a, b)]
         n = min(map(len, valid))
         both = np.flatnonzero(valid[0][:n] & valid[1][:n])
         if not len(both):
@@ -193,6 +199,7 @@ def episode_metrics(prediction: Prediction, batch: EpisodeBatch) -> dict[str, Te
         found = {
             "accuracy": (prediction.labels == y).float().mean(1),
             "log_loss": task_loss("classification", output, y),
+            **class_ranking(output, y),
         }
     elif batch.problem.kind == "regression":
         error = (output - y).square()
@@ -206,7 +213,7 @@ def episode_metrics(prediction: Prediction, batch: EpisodeBatch) -> dict[str, Te
 def auroc(score: Tensor, y: Tensor) -> Tensor:
     """Probability (tasks,) that an anomaly (y = 1) scores above a normal sample (0); a tie counts half.
 
-    ``score`` and ``y`` have the shape (tasks, queries), and each task has samples of both kinds.
+    ``score`` and ``y`` have the shape (tasks, queries); NaN for a task without samples of both kinds.
     """
     order = torch.sign(score[:, :, None] - score[:, None, :])
     pair = (y[:, :, None] == 1) & (y[:, None, :] == 0)
@@ -214,10 +221,39 @@ def auroc(score: Tensor, y: Tensor) -> Tensor:
 
 
 def average_precision(score: Tensor, y: Tensor) -> Tensor:
-    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step."""
+    """Area under the precision-recall curve (tasks,), as a sum over its steps; equal scores are one step.
+
+    NaN for a task without samples of both kinds.
+    """
     above = score[:, None, :] >= score[:, :, None]  # (tasks, threshold, query)
     precision = (above * (y[:, None, :] == 1)).sum(2) / above.sum(2)
-    return (precision * (y == 1)).sum(1) / (y == 1).sum(1)
+    area = (precision * (y == 1)).sum(1) / (y == 1).sum(1)
+    return area.masked_fill((y == 1).all(1), float("nan"))
+
+
+def class_ranking(logits: Tensor, y: Tensor) -> dict[str, Tensor]:
+    """ "auroc" and "auprc" (tasks,) of the classes' probabilities, for logits (tasks, queries, classes).
+
+    Of two classes, class 1 is the one to be found. Of more, each is held against all others, and the mean counts, as
+    scikit-learn's "ovr" and "macro" have it. Equal probabilities are one step of a curve, so that a constant has an
+    AUROC of 0.5 and an AUPRC of the share of the class. A class that none of the queries has, or all, has no curve and
+    does not count; NaN where that is so of every class.
+    """
+    probability = logits.double().softmax(-1)
+    classes = [1] if probability.shape[-1] == 2 else range(probability.shape[-1])
+    found = {"auroc": auroc, "auprc": average_precision}
+    return {
+        name: torch.stack([curve(probability[..., c], (y == c).long()) for c in classes]).nanmean(0).to(logits.dtype)
+        for name, curve in found.items()
+    }
+
+
+def _known(found: Scores, metric: str) -> Bools:
+    """(episodes,) where a metric is a number, for each seed; all episodes for `r2`."""
+    n = found.finite.shape[-1]
+    if metric not in found.by_episode:
+        return np.ones(n, bool)
+    return np.asarray(np.isfinite(found.by_episode[metric]).reshape(-1, n).all(axis=0))
 
 
 def _values(found: Scores, metric: str, episodes: Index | Bools) -> tuple[Floats, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from metaenv.runs.cells import lengthen, read_run, run_fewshot
 from metaenv.runs.fewshot import FewShotOptions, Run, resolve_run
 from metaenv.runs.parallel import Engine
 from metaenv.runs.stopping import or_stopped
-from metaenv.supervised.families import FAMILIES, family_class, make_family
+from metaenv.supervised.families import FAMILIES, FILE_FAMILIES, family_class, make_family
 from metaenv.supervised.registry import BASELINES, LEARNERS, learner_class
 
 FEWSHOT_HELP = """\
@@ -35,6 +36,7 @@ A family or a learner of your own is named module:Class.
   metaenv fewshot light-curves prototypical --kind anomaly      rare transients
   metaenv fewshot materials-synthesis deep-kernel --n-shot 10 --seeds 3 --out runs/recipes
   metaenv fewshot gene-expression maml --settings inner_lr 0.2 inner_steps 5 --split validation
+  metaenv fewshot assays prototypical --options data my.csv     active or not, in assays of your own
   metaenv fewshot all --quick --workers 2
   metaenv fewshot FAMILY                    what the family is made of
   metaenv fewshot FAMILY LEARNER --help     all options
@@ -61,7 +63,7 @@ def fewshot_command(args: list[str]) -> int:
 
 def _help() -> str:
     names = {
-        "families": ", ".join(sorted(FAMILIES)),
+        "families": ", ".join(sorted(FAMILIES)) + f"; with a file of yours: {', '.join(FILE_FAMILIES)}",
         "learners": ", ".join(LEARNERS),
         "baselines": ", ".join(BASELINES),
     }
@@ -74,7 +76,10 @@ def _methods() -> list[str]:
 
 def describe(name: str) -> str:
     """What a family is made of, for a reader."""
-    cls, family = family_class(name), make_family(name)
+    cls = family_class(name)
+    if name in FILE_FAMILIES:  # what it has depends on the file
+        return f"{(sys.modules[cls.__module__].__doc__ or '').strip()}\n\n{inspect.getdoc(cls)}\n"
+    family = make_family(name)
     told = (sys.modules[cls.__module__].__doc__ or "").strip()
     able = {kind: [m for m in LEARNERS if kind in learner_class(m).kinds] for kind in family.kinds}
     lines = [told, "", f"source:    {cls.provenance}", f"splits:    {', '.join(family.splits)}"]

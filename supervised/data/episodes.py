@@ -41,12 +41,11 @@ class Episodes:
         n_way: number of classes in an episode, for a `Dataset`.
         n_anomalies: number of anomalous queries in an episode, by default ``n_query``.
         threshold: for a sampler, or a classification by group: the class of an example is 1, or it is an anomaly, if
-            its y lies above. It is a number
-            in the unit of y, or the "median" of the task's examples. Both classes get the same number of examples, and
-            a task that does not have enough is replaced by a new one.
+            its y lies above. It is a number in the unit of y, or the "median" of the task's examples. Both classes get
+            the same number of examples, and a sampler's task that does not have enough is replaced by a new one.
         pool: with a threshold, how many times more examples are drawn of a task than are used.
-        by: "group" for a `Dataset`: each group is a task. A classification then has the two classes of y, or those
-            below and above the threshold (1), in every group, and an episode never mixes groups.
+        by: "group" for a `Dataset`: each group is a task. A classification then has all classes of y, in their order,
+            or those below and above the threshold (1), in every group, and an episode never mixes groups.
         seed: seed of everything that is drawn here; a sampler draws its tasks with a seed of its own.
 
     Raises:
@@ -61,10 +60,10 @@ class Episodes:
         *,
         kind: Kind | None = None,
         n_way: int = 5,
+        by: Literal["group"] | None = None,
         n_anomalies: int | None = None,
         threshold: float | Literal["median"] | None = None,
         pool: int = 8,
-        by: Literal["group"] | None = None,
         seed: int | None = 0,
     ) -> None:
         if n_shot < 1 or n_query < 1 or (n_anomalies is not None and n_anomalies < 1):

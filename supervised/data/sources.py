@@ -111,9 +111,22 @@ class TaskSource(Source):
         self.support, self.query = (shape.support, 0), (shape.query, shape.anomalies)  # below the threshold, above it
         if kind == "classification":
             self.support, self.query = (shape.support, shape.support), (shape.query, shape.query)
+        self.examples = self._enough(sampler)
         probe = sampler.distribution.sample(1, sampler.split, np.random.default_rng(0))
         x_shape = sampler.distribution.labelled(probe, 1, np.random.default_rng(0)).x.shape[2:]
         self.problem = Problem(kind, tuple(x_shape), 2 if kind == "classification" else 1)
+
+    def _enough(self, sampler: TaskSampler) -> int:
+        """How many examples of a task are drawn. Raises ValueError if an episode takes more than there are."""
+        need = self.support[0] + self.query[0] if self.threshold is None else sum(self.support + self.query)
+        limit = sampler.distribution.labelled_limit(sampler.split)
+        if limit is not None and need > limit:
+            raise ValueError(
+                f"an episode takes {need} examples, {sum(self.support)} of them to learn from, and the smallest task "
+                f"of split {sampler.split!r} has {limit}; lower n_shot or n_query"
+            )
+        wanted = need if self.threshold is None else self.pool * need
+        return wanted if limit is None else min(wanted, limit)
 
     def fill(self, plan: EpisodeBatch) -> EpisodeBatch:
         return plan
@@ -121,7 +134,7 @@ class TaskSource(Source):
     def plan(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
         tasks = self.sampler.draw(n)
         if self.threshold is None:
-            seen = self.sampler.distribution.labelled(tasks, self.support[0] + self.query[0], rng)
+            seen = self.sampler.distribution.labelled(tasks, self.examples, rng)
             ids = np.broadcast_to(np.arange(seen.y.shape[1]), seen.y.shape)
             return self._batch(seen.x, seen.y.astype(np.float32), ids, tasks)
         x, above, tasks = self._balanced(tasks, rng)
@@ -163,7 +176,7 @@ class TaskSource(Source):
         )
 
     def _examples(self, tasks: TaskBatch, rng: np.random.Generator) -> tuple[Floats, Bools]:
-        seen = self.sampler.distribution.labelled(tasks, self.pool * sum(self.support + self.query), rng)
+        seen = self.sampler.distribution.labelled(tasks, self.examples, rng)
         cut = np.median(seen.y, axis=1, keepdims=True) if self.threshold == "median" else float(self.threshold or 0.0)
         return seen.x, seen.y > cut
 
@@ -228,37 +241,41 @@ class _GroupSource(RowSource):
         return self._planned(rows[:, :k], rows[:, k:], (y[:, :k], y[:, k:]), codes)
 
 
-class _GroupClassSource(RowSource):
-    """Classification into the same two classes in every task; a group is a task, so that no episode mixes groups."""
+class _ClassesOfGroupSource(RowSource):
+    """Classification with a group as task: its classes are the labels, numbered in their order in every task."""
 
     def __init__(self, data: Dataset, labels: NDArray[Any], shape: EpisodeShape) -> None:
-        self.classes, label = np.unique(labels, return_inverse=True)
-        if len(self.classes) != 2:
-            raise ValueError(
-                f"classification by group needs two classes, got {self.classes.tolist()}; give a threshold"
-            )
-        groups, group = np.unique(data.groups, return_inverse=True)
-        names = ("below", "above") if labels.dtype == bool else self.classes.tolist()
-        self.group_names = np.array([[f"{g} {c}" for c in names] for g in groups])
-        counts = np.bincount(2 * group + label, minlength=2 * len(groups)).reshape(-1, 2)
+        self.classes, of_class = np.unique(labels, return_inverse=True)
+        if len(self.classes) < 2:
+            raise ValueError(f"expected at least two classes, got {self.classes.tolist()}; choose another threshold")
+        self.names_of_classes = ("below", "above") if labels.dtype == bool else self.classes.tolist()
+        self.groups, of_group = np.unique(data.groups, return_inverse=True)
+        count = np.zeros((len(self.groups), len(self.classes)), np.intp)
+        np.add.at(count, (of_group, of_class), 1)
         need = shape.support + shape.query
-        if (counts < need).any():
-            worst = int(np.argmin(counts.min(axis=1)))
+        if (count < need).any():
+            group, which = np.argwhere(count < need)[0]
             raise ValueError(
-                f"group {groups[worst].item()!r} has {counts[worst].tolist()} samples of the classes "
-                f"{self.classes.tolist()}, and an episode takes {need} of each; take fewer, or leave the group out"
+                f"group {self.groups[group].item()!r} has {count[group, which]} samples of class "
+                f"{self.classes[which].item()!r}, and an episode takes {need} of each class ({shape.support} + "
+                f"{shape.query}); {(count < need).any(axis=1).sum()} of {len(count)} groups are too small: take fewer, "
+                f"or leave them out, by option least {need} of a family of files"
             )
-        super().__init__(data, 2 * group + label, Problem("classification", data.x_shape, 2), shape)
+        problem = Problem("classification", data.x_shape, len(self.classes))
+        super().__init__(data, of_group * len(self.classes) + of_class, problem, shape)
 
     def sha256(self) -> str:
         return hashlib.sha256(f"{self.data.sha256}{self.order.tolist()}{self.names.tolist()}".encode()).hexdigest()
 
     def plan(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
-        group = rng.integers(len(self.group_names), size=n)
-        rows = self._rows(2 * group[:, None] + np.arange(2), self.shape.support + self.shape.query, rng)
-        support, sy = _shuffled(rows[:, :, : self.shape.support], rng)
-        query, qy = _shuffled(rows[:, :, self.shape.support :], rng)
-        return replace(self._planned(support, query, (sy, qy), group), task_ids=self.group_names[group])
+        ways, k = self.problem.n_outputs, self.shape.support
+        group = rng.integers(len(self.groups), size=n)
+        rows = self._rows(group[:, None] * ways + np.arange(ways), k + self.shape.query, rng)
+        support, sy = _shuffled(rows[:, :, :k], rng)
+        query, qy = _shuffled(rows[:, :, k:], rng)
+        plan = self._planned(support, query, (sy, qy), group)
+        named = [[f"{name} {c}" for c in self.names_of_classes] for name in self.groups[group].tolist()]
+        return replace(plan, task_ids=np.array(named))
 
 
 class _AnomalySource(RowSource):
@@ -290,15 +307,18 @@ def dataset_source(
     if threshold is not None and (kind != "classification" or by is None or data.y.dtype.kind not in "fiu"):
         raise ValueError(
             "for a Dataset, a threshold needs numbers as y and kind='classification', by='group', which makes a task "
-            "of each group"
+            "of each group; or pass the classes as y: data.y > threshold"
         )
     if by == "group" and kind == "classification":
         labels = data.y
         if threshold == "median":
-            labels = data.y > np.array([np.median(data.y[data.groups == g]) for g in data.groups])
+            groups, of = np.unique(data.groups, return_inverse=True)
+            labels = data.y > np.array([np.median(data.y[of == g]) for g in range(len(groups))])[of]
         elif threshold is not None:
             labels = data.y > float(threshold)
-        return _GroupClassSource(data, labels, shape)
+        elif data.y.dtype.kind == "f":
+            raise ValueError("expected labels as y, at least two classes, got floats; give a threshold")
+        return _ClassesOfGroupSource(data, labels, shape)
     if kind == "regression":
         if data.y.dtype.kind not in "fiu":
             raise ValueError(
@@ -306,7 +326,7 @@ def dataset_source(
             )
         return _GroupSource(data, data.groups, Problem(kind, data.x_shape), shape)
     n_classes = len(np.unique(data.y))
-    least = n_way if kind == "classification" else 2
+    least = n_way if kind == "classification" and by is None else 2
     if n_classes < least:
         raise ValueError(
             f"expected at least {least} classes, got {n_classes}; lower n_way, add classes, or divide "

@@ -8,6 +8,6 @@ train, test = cells.episodes("train", n_shot=5), cells.episodes("test", n_shot=5
 
 from __future__ import annotations
 
-from metaenv.supervised.families.registry import FAMILIES, family_class, make_family
+from metaenv.supervised.families.registry import FAMILIES, FILE_FAMILIES, family_class, make_family
 
-__all__ = ["FAMILIES", "family_class", "make_family"]
+__all__ = ["FAMILIES", "FILE_FAMILIES", "family_class", "make_family"]

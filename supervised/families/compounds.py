@@ -179,6 +179,9 @@ class CompoundProperties(TaskDistribution):
         """R² of the mean, 0, and of the property without noise."""
         return Reference(np.zeros(len(tasks)), 1 / (1 + tasks.noise**2))
 
+    def labelled_limit(self, split: str) -> int:
+        return len(compounds(self.compounds_of).formulas)
+
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """``n`` different compounds of each task: ``x`` (tasks, n, 93) features, ``y`` the property as measured."""
         pool = compounds(self.compounds_of)

@@ -47,6 +47,8 @@ class Family(ABC):
     """Default classes of an episode, where there are many to choose from."""
     threshold: float | Literal["median"] | None = None
     """What makes classes, or anomalies, of a sampler's targets; see `Episodes`."""
+    classes_by: Literal["group"] | None = None
+    """Of a data set: "group" if an episode is about one group, whose classes it tells apart; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
     notes: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ class Family(ABC):
             self.shots[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
+            by=self.classes_by,
             n_anomalies=n_anomalies,
             threshold=None if kind == "regression" or isinstance(source, Dataset) else self.threshold,
             pool=self.pool,

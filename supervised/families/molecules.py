@@ -20,6 +20,7 @@ from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.family import Family, draw_plane
 from metaenv.tasks import Labelled, TaskBatch, TaskSampler
+from metaenv.typing import Index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,14 +37,20 @@ class MoleculeScreen(MoleculeDistribution):
     tenths: tuple[int, int] = (0, 10)
     """Which tenths of the scaffolds: from the first to before the second."""
 
+    def _rows(self) -> Index:
+        first, end = self.tenths
+        share = scaffold_tenths()
+        return np.flatnonzero((first <= share) & (share < end))
+
+    def labelled_limit(self, split: str) -> int:
+        return len(self._rows())
+
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """``n`` different molecules and their scores: about one in three of the best 5 % for the task.
 
         Drawn without replacement by exponential keys (Efraimidis and Spirakis 2006, Inf. Process. Lett. 97, 181).
         """
-        first, end = self.tenths
-        share = scaffold_tenths()
-        rows = np.flatnonzero((first <= share) & (share < end))
+        rows = self._rows()
         if n > len(rows):
             raise ValueError(
                 f"expected at most {len(rows)} molecules of scaffolds {self.tenths}, got n={n}; take fewer"

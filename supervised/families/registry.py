@@ -22,15 +22,17 @@ FAMILIES: dict[str, str] = {
     "telescope-values": "metaenv.supervised.families.telescope_values:TelescopeValues",
 }
 """By name, "module:Class"."""
+FILE_FAMILIES = {"assays": "metaenv.supervised.families.assays:Assays"}
+"""Those that need a file of yours, named by an option."""
 
 
 def family_class(name: str) -> type[Family]:
-    """The class of this name in `FAMILIES`.
+    """The class of this name in `FAMILIES` or `FILE_FAMILIES`.
 
     Raises:
         ValueError: there is none; the message says which there are.
     """
-    return named("family", name, FAMILIES)
+    return named("family", name, {**FAMILIES, **FILE_FAMILIES})
 
 
 def make_family(name: str, **options: Any) -> Family:

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_problems import blobs, episodes_of, sines
 
-from metaenv.supervised.data.episodes import Episodes, frozen_episodes
+from metaenv.supervised.data.episodes import EpisodeBatch, Episodes, frozen_episodes
 from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import Report, Scores, auroc, average_precision, episode_metrics, evaluate
 from metaenv.supervised.predictor import Prediction
@@ -22,6 +22,39 @@ def test_ranking_metrics_are_those_of_scikit_learn():
     np.testing.assert_allclose(auroc(s, t), expected, atol=1e-6)
     expected = [average_precision_score(y[i], score[i]) for i in range(30)]
     np.testing.assert_allclose(average_precision(s, t), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("ways", [2, 4])
+def test_areas_of_classes_are_those_of_scikit_learn(ways):
+    """Of class 1, or the mean over the classes, each against all others; logits are rounded so that there are ties."""
+    rng = np.random.default_rng(ways)
+    logits = torch.tensor(rng.integers(-1, 2, size=(20, 24, ways)).astype(np.float32))
+    y = torch.tensor(rng.permuted(np.tile(np.arange(24) % ways, (20, 1)), axis=1))
+    batch = EpisodeBatch(Problem("classification", (1,), ways), logits, y, logits, y, np.array([""]), y, y)
+    found = episode_metrics(Prediction(logits), batch)
+    for i, (p, t) in enumerate(zip(logits.double().softmax(-1).numpy(), y.numpy(), strict=True)):
+        score, truth = (p[:, 1], t) if ways == 2 else (p, np.eye(ways)[t])
+        assert found["auroc"][i] == pytest.approx(roc_auc_score(truth, score, average="macro"), abs=1e-6)
+        assert found["auprc"][i] == pytest.approx(average_precision_score(truth, score, average="macro"), abs=1e-6)
+
+
+def test_areas_of_a_constant_and_of_queries_of_one_class():
+    """A constant has an AUROC of 0.5 and an AUPRC of the share of class 1; with one class there is no curve."""
+    y = torch.tensor([[0, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]])
+    x = torch.zeros(3, 4, 2)
+    batch = EpisodeBatch(Problem("classification", (1,), 2), x, y, x, y, np.array([""]), y, y)
+    found = {name: v.numpy() for name, v in episode_metrics(Prediction(torch.zeros(3, 4, 2)), batch).items()}
+    np.testing.assert_array_equal(found["auroc"], [0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(found["auprc"], [0.25, np.nan, np.nan])
+    scores = Scores(found, 0.0)
+    assert scores.valid.all(), "an episode without a curve has not diverged"
+    report = Report(batch.problem, "", {"it": scores})
+    assert report.interval("it", "auroc").estimate == 0.5 and report.difference("it", "it", "auprc").estimate == 0.0
+    assert report.interval("it", "accuracy").estimate == pytest.approx((0.75 + 0 + 1) / 3)
+    third = torch.tensor([[0, 0, 1, 1]])  # of three classes, the last has no query
+    logits = torch.tensor([[[5.0, 0, 0], [5, 0, 0], [0, 5, 0], [0, 5, 0]]])
+    batch = EpisodeBatch(Problem("classification", (1,), 3), logits, third, logits, third, np.array([""]), third, third)
+    assert episode_metrics(Prediction(logits), batch)["auroc"] == 1.0
 
 
 def test_regression_metrics_by_hand():

@@ -102,25 +102,25 @@ class Assay:
 
 @dataclass(frozen=True, eq=False)
 class Assays:
-    """All assays, and a linear model of activity on each target; targets in the order of `TARGETS`."""
+    """All assays, and a linear model of activity on each target: the 30 of `TARGETS`, or any number of one's own."""
 
     assays: tuple[Assay, ...]
     sha256: str
     """Of the files they come from."""
     weights: Floats
-    """(30, 1024) of ridge regression on fingerprint bits, fitted on the molecules of ``train``."""
+    """(targets, 1024) of ridge regression on fingerprint bits, fitted on the molecules of ``train``."""
     intercept: Floats
-    """(30,)"""
+    """(targets,)"""
     test_correlation: Floats
-    """(30,) Pearson's, of predicted and measured activity of the molecules that are not in ``train``."""
+    """(targets,) Pearson's, of predicted and measured activity of the molecules that are not in ``train``."""
     real_activity: Floats
-    """(6000, 30) predicted for the real molecules of `real_molecules`."""
+    """(6000, targets) predicted for the real molecules of `real_molecules`."""
     random_activity: Floats
-    """(8192, 30) predicted for the random molecules of `random_molecules`."""
+    """(8192, targets) predicted for the random molecules of `random_molecules`."""
 
     @cached_property
     def zero(self) -> Floats:
-        """(30,) mean prediction for random molecules, where the activity factor begins to rise from 0."""
+        """(targets,) mean prediction for random molecules, where the activity factor begins to rise from 0."""
         return self.random_activity.mean(axis=0)
 
     def predict(self, fingerprints: NDArray[np.uint8], target: Index) -> Floats:
@@ -211,7 +211,7 @@ def _load(path: Path) -> Assays:
             stacklevel=3,
         )
     tables = [_table(name, text) for name, text in files.items()]
-    stored = _kept_or_fitted(sha256, tables)
+    stored = kept_or_fitted(sha256, tables)
     ends = np.cumsum([len(smiles) for smiles, _, _ in tables])[:-1]
     parts = np.split(stored.pop("fingerprints"), ends)
     assays = (
@@ -274,7 +274,7 @@ def _fitted(tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, ND
         parts.append(packed)
         weights.append(w)
         intercept.append(b)
-        correlation.append(np.corrcoef(bits[~train] @ w + b, activity[~train])[0, 1])
+        correlation.append(_correlation(bits[~train] @ w + b, activity[~train]))
     matrix, constant = np.array(weights), np.array(intercept)
     return {
         "fingerprints": np.concatenate(parts),
@@ -284,6 +284,13 @@ def _fitted(tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, ND
         "real_activity": real_molecules().bits() @ matrix.T + constant,
         "random_activity": random_molecules().bits() @ matrix.T + constant,
     }
+
+
+def _correlation(predicted: Floats, measured: Floats) -> float:
+    """Pearson's; NaN where either does not vary."""
+    if len(measured) < 2 or not predicted.std() or not measured.std():
+        return float("nan")
+    return float(np.corrcoef(predicted, measured)[0, 1])
 
 
 def _cache_file(sha256: str) -> Path:
@@ -297,7 +304,7 @@ def _cache_file(sha256: str) -> Path:
     return cache_folder() / f"assays-{digest.hexdigest()[:16]}.npz"
 
 
-def _kept_or_fitted(sha256: str, tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, NDArray[Any]]:
+def kept_or_fitted(sha256: str, tables: list[tuple[tuple[str, ...], Floats, Bools]]) -> dict[str, NDArray[Any]]:
     """What `_fitted` gives, from the cache if it is there; where nothing can be written, it is computed every time."""
     path = _cache_file(sha256)
     with (

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -57,6 +56,10 @@ class AssayTask(PropertyRanges, Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check(certificate=MAX_ACTIONS)
+        self.check_target()
+
+    def check_target(self) -> None:
+        """Raise TaskError unless there may be such a target."""
         if self.target not in range(len(TARGETS)):
             raise TaskError(f"AssayTask.target must be a place in TARGETS from 0 to {len(TARGETS) - 1}")
 
@@ -81,11 +84,23 @@ class AssayTask(PropertyRanges, Task):
             TaskError: an unknown property, an empty range, or no molecule lies in all ranges and beats random ones.
             MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
         """
-        number, columns = target_number(target), range_columns(ranges)
-        known = load(source)
+        number, known = target_number(target), load(source)
+        return cls._checked(known, number, ranges, certificate)
+
+    @classmethod
+    def _checked(
+        cls,
+        known: Assays,
+        number: int,
+        ranges: Mapping[str, tuple[float, float]],
+        certificate: str | None,
+        *more: float,
+    ) -> Self:
+        """The task, whose certificate is found and beats random molecules; ``more`` are fields of a subclass."""
+        columns = range_columns(ranges)
         found = parsed_certificate(certificate) if certificate else _most_active(known, number, *columns)
         wanted, low, high = (tuple(column.tolist()) for column in columns)
-        task = cls(number, wanted, low, high, found)
+        task = cls(number, wanted, low, high, found, *more)
         check_activity(TaskBatch.from_tasks([task]), known)
         return task
 
@@ -123,29 +138,41 @@ class AssayDistribution(ObjectiveDistribution):
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "ood-target")  # type: ignore[misc]
 
     def __post_init__(self) -> None:
+        self.check_options()
+        locate(self.source)
+
+    def check_options(self) -> None:
+        """Raise ValueError for unknown features or labels."""
         for name, options in (("features", FEATURES), ("labels", LABELS)):
             if getattr(self, name) not in options:
                 raise ValueError(f"no {name} {getattr(self, name)!r}.{nearest(getattr(self, name), options)}")
-        locate(self.source)
 
     @property
     def assays(self) -> Assays:
         """The measurements and the model of each target; loaded once a process."""
         return load(self.source)
 
+    @property
+    def held_out(self) -> Bools:
+        """(targets,) which ones only ``ood-target`` has."""
+        return HELD_OUT
+
     def enumerate_tasks(self, split: str) -> TaskBatch:
-        known = self.assays
+        tasks = TaskBatch(AssayTask, self.objectives(split))
+        check_activity(tasks, self.assays)
+        return tasks
+
+    def objectives(self, split: str) -> dict[str, Floats]:
+        """The fields of `AssayTask` for every task of a split."""
+        known, held_out = self.assays, self.held_out
         codes, members = range_pairs(LEAST_MOLECULES)
-        pair, target = np.divmod(np.arange(len(codes) * len(TARGETS)), len(TARGETS))
-        tenth = tenth_of(codes[pair] * TARGET_STRIDE + target)
-        kept = HELD_OUT[target] if split == "ood-target" else ~HELD_OUT[target] & in_split(tenth, split)
+        pair, target = np.divmod(np.arange(len(codes) * len(held_out)), len(held_out))
+        tenth = tenth_of(codes[pair] * max(TARGET_STRIDE, len(held_out)) + target)
+        kept = held_out[target] if split == "ood-target" else ~held_out[target] & in_split(tenth, split)
         pair, target = pair[kept], target[kept]
         owner = _best(known, members)[pair, target]
         certificate = real_molecules().actions[owner].astype(np.float64)
-        columns = {"target": target.astype(np.float64), **ranges_of(codes[pair]), "certificate": certificate}
-        tasks = TaskBatch(AssayTask, columns)
-        check_activity(tasks, known)
-        return tasks
+        return {"target": target.astype(np.float64), **ranges_of(codes[pair]), "certificate": certificate}
 
     def frozen_seed(self, split: str) -> list[int]:
         return [FROZEN_SEED, list(FROZEN_SIZES).index(split)]
@@ -191,13 +218,15 @@ class AssayDistribution(ObjectiveDistribution):
         return _scores(real_molecules(), self.assays.real_activity, tasks, self.assays)
 
     def portfolio(self) -> Portfolio:
-        return _portfolio(locate(self.source))
+        return portfolio_of(AssayDistribution(str(locate(self.source))))
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Molecules that were measured on the task's target, drawn without replacement, and what was measured.
 
-        No model is involved, and neither are the ranges: tasks of the same target have the same molecules. To hold
-        targets out, learn from ``train`` and test on ``ood-target``.
+        No model is involved, and neither are the ranges: tasks of the same target have the same molecules, so that
+        ``validation`` and ``test`` show the very molecules of ``train``, and `metaenv.supervised` refuses them. To
+        hold targets out, learn from ``train`` and test on ``ood-target``; to hold molecules out as well, use the
+        few-shot family ``assays``.
 
         Returns:
             ``x`` (tasks, n, 1024 or 7) as `features` says, ``y`` (tasks, n) as `labels` says.
@@ -217,6 +246,16 @@ class AssayDistribution(ObjectiveDistribution):
         y = [(assay.standardised if self.labels == "activity" else assay.active)[r] for assay, r in pairs]
         return Labelled(np.array(x), np.array(y), tasks.ids)
 
+    def labelled_limit(self, split: str) -> int:
+        if split in ("validation", "test"):
+            raise TaskError(
+                f"split {split!r} of variant 'assay' has the targets and molecules of 'train': few-shot learners would "
+                "be tested on molecules that they were trained on (and have an AUROC of 0.99). Take split "
+                "'ood-target', or the few-shot family 'assays', whose splits share neither assays nor molecules"
+            )
+        there = {"ood-target": self.held_out, "train": ~self.held_out}.get(split, np.ones(len(self.held_out), bool))
+        return min(len(self.assays.assays[i]) for i in np.flatnonzero(there))
+
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 95) which of 31 bins the ranges cover, and the activity predicted for 64 real molecules.
 
@@ -230,26 +269,30 @@ class AssayDistribution(ObjectiveDistribution):
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
+def beats_random(tasks: TaskBatch, assays: Assays) -> Bools:
+    """(n,) whose certificate is predicted more active than random molecules are on average."""
+    return _full(tasks, assays) > assays.zero[tasks.target.astype(np.intp)]
+
+
 def check_activity(tasks: TaskBatch, assays: Assays) -> None:
     """Raise TaskError for a task whose certificate is predicted no more active than random molecules are."""
-    zero = assays.zero[tasks.target.astype(np.intp)]
-    for i in np.flatnonzero(_full(tasks, assays) <= zero)[:1]:
+    for i in np.flatnonzero(~beats_random(tasks, assays))[:1]:
         raise TaskError(
             f"the certificate of task {tasks.ids[i]} is predicted no more active on "
-            f"{TARGETS[int(tasks.target[i])].name} than random molecules are on average; take other ranges"
+            f"{assays.assays[int(tasks.target[i])].target.name} than random molecules are on average; take other ranges"
         )
 
 
-# PRIVATE
-
-
 @lru_cache(maxsize=2)
-def _portfolio(path: Path) -> Portfolio:
-    distribution = AssayDistribution(str(path))
+def portfolio_of(distribution: AssayDistribution) -> Portfolio:
+    """Ten real molecules that serve the training tasks best."""
     tasks = distribution.all_tasks("train")
     rows = np.random.default_rng(FROZEN_SEED).permutation(len(tasks))[:PORTFOLIO_TASKS]
     scores = distribution.score_real(tasks.take(np.sort(rows))).astype(np.float32)
     return Portfolio.best_of(real_molecules(), scores)
+
+
+# PRIVATE
 
 
 def _best(assays: Assays, members: Bools) -> Index:

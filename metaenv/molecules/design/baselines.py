@@ -152,21 +152,28 @@ class GraphGA(SequencePolicy):
         founders: molecules scored before the first child (chosen, for short trials).
         population: scored molecules that are kept (Jensen's 20).
         mutation_rate: share of children that mutate.
+        assay_data: measurements of variant ``assay``, as the environment takes them.
     """
 
     def __init__(
-        self, variant: Variant = "windows-3", founders: int = 3, population: int = 20, mutation_rate: float = 0.5
+        self,
+        variant: Variant = "windows-3",
+        founders: int = 3,
+        population: int = 20,
+        mutation_rate: float = 0.5,
+        assay_data: Any = None,
     ) -> None:
         if founders < 1 or population < 1:
             raise ValueError(f"expected founders and population of at least 1, got {founders} and {population}")
         if not 0 <= mutation_rate <= 1:
             raise ValueError(f"expected mutation_rate from 0 to 1, got {mutation_rate}")
         self.variant: Variant = variant
+        self.assay_data = assay_data
         self.founders, self.population, self.mutation_rate = founders, population, mutation_rate
 
     def prepare(self, n: int, rng: np.random.Generator) -> None:
         super().prepare(n, rng)
-        self._fixed = [genome(s) for s in objectives_of(self.variant).portfolio().sequences]
+        self._fixed = [genome(s) for s in objectives_of(self.variant, self.assay_data).portfolio().sequences]
         self._real = real_molecules().actions[in_split(scaffold_tenths(), "train")]
         self._genomes: list[list[Genome]] = [[] for _ in range(n)]
         self._fitness: list[list[float]] = [[] for _ in range(n)]
@@ -226,17 +233,17 @@ class GraphGA(SequencePolicy):
         return self._genomes[row][int(self.rng.choice(len(fitness), p=chance))]
 
 
-def baselines(variant: Variant = "windows-3") -> dict[str, Policy]:
-    """The baselines of a variant, by name.
+def baselines(variant: Variant = "windows-3", assay_data: Any = None) -> dict[str, Policy]:
+    """The baselines of a variant, by name; ``assay_data`` as the environment takes them.
 
     The best fixed molecule has the highest mean score over training tasks, and is made again and again. The best fixed
     set are ten real molecules, each of which adds most to the mean, over training tasks, of the best score so far. The
     score of its k-th molecule falls with k: as a set it shows its worth in the best score so far only.
     """
-    sequences = objectives_of(variant).portfolio().sequences
+    sequences = objectives_of(variant, assay_data).portfolio().sequences
     return {
         "best fixed molecule": FixedMolecules(sequences[:1]),
         "best fixed set": FixedMolecules(sequences),
         "screen and keep": ScreenAndKeep(sequences),
-        "graph GA": GraphGA(variant),
+        "graph GA": GraphGA(variant, assay_data=assay_data),
     }

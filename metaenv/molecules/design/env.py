@@ -29,6 +29,7 @@ from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
+    from metaenv.molecules.assay.measurements import Measurements
     from metaenv.molecules.render import Bar, Made
     from metaenv.policies import Policy
     from metaenv.trial import VectorTrial
@@ -57,7 +58,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         duplicate_penalty: float = 0.0,
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
-        assay_data: str | None = None,
+        assay_data: str | Measurements | None = None,
         score: ScoreFunction | None = None,
         max_oracle_calls: int | None = None,
         score_reference: tuple[float, float] | None = None,
@@ -79,7 +80,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """What scores the molecules instead of the hidden objective, and counts."""
         self._looks_deeper = False  # whether a task so far asks for more than properties
         layout, actions = Layout(), gym.spaces.Discrete(load_vocabulary().n_actions)
-        distribution = objectives_of(variant, assay_data)
+        self.assay_data, distribution = assay_data, objectives_of(variant, assay_data)
         super().__init__(num_envs, distribution, layout, actions, **options)
         self.layout = layout
         self.variant: Variant = variant
@@ -109,7 +110,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         from metaenv.molecules.design.baselines import baselines
         from metaenv.molecules.design.bayes import BayesAdapter
 
-        found: dict[str, Policy] = dict(baselines(self.variant))
+        found: dict[str, Policy] = dict(baselines(self.variant, self.assay_data))
         if self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
             found["Bayes adapter"] = BayesAdapter(self.variant)
         return found
@@ -373,7 +374,10 @@ class MoleculeDesignEnv(MetaEnv):
       asks for three, for one functional group, and for the absence of another; "scaffold-hop" asks for two, and for
       similarity to a hidden lead; "assay" asks for two, and for predicted activity on a hidden real target, which needs
       the measurements of MoleculeACE (see `metaenv.molecules.assay.library`).
-    * ``assay_data``: path of these measurements, if MoleculeACE is not installed.
+    * ``assay_data``: path of these measurements, if MoleculeACE is not installed; or of a CSV file of your own with
+      columns smiles, assay and value, or what `metaenv.molecules.assay.measurements.read_measurements` made of one.
+      Tasks then name your assays, a fifth of which is kept for the split ood-target
+      (`metaenv.molecules.assay.own.OwnAssayDistribution`).
     * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
       property, and one for groups, similarity or activity), in an order that differs from task to task.
     * ``noise_std``: standard deviation of the noise on the reward (0).

@@ -209,16 +209,18 @@ class ObjectiveDistribution(TabulatedDistribution):
         return Reference(random=self.score_random(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
 
 
-def objectives_of(variant: Variant, source: str | None = None) -> ObjectiveDistribution:
+def objectives_of(variant: Variant, source: Any = None) -> ObjectiveDistribution:
     """The distribution of a variant of the environment; ``source`` is that of the measurements of variant ``assay``.
 
     Raises:
-        ValueError: there is no such variant.
+        ValueError: there is no such variant, or a source for one that needs none.
         ImportError: the measurements of variant ``assay`` are not there.
     """
-    if variant != "assay":
-        return MoleculeDistribution(variant)
-    return import_module("metaenv.molecules.assay.tasks").AssayDistribution(source)  # which imports this module
+    if variant == "assay":
+        return import_module("metaenv.molecules.assay.own").assay_objectives(source)  # which imports this module
+    if source is not None:
+        raise ValueError(f"measurements are for variant 'assay'; variant {variant!r} takes no assay_data")
+    return MoleculeDistribution(variant)
 
 
 @dataclass(frozen=True)
