@@ -19,6 +19,7 @@ import numpy as np
 from metaenv.typing import Floats
 
 DELIMITERS = ",;\t|"
+MOST_CLASSES = 10  # codes such as 0, 1, 2 with at most so many values are classes (chosen)
 BINARY = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -198,6 +199,13 @@ def _named(
 def is_numbering(cells: Sequence[str]) -> bool:
     """Whether cells number the rows: 0, 1, 2 … or 1, 2, 3 …, as an index of pandas or an id column does."""
     return len(cells) > 1 and any(list(cells) == [str(i + first) for i in range(len(cells))] for first in (0, 1))
+
+
+def are_codes(numbers: Floats) -> bool:
+    """Whether numbers may be classes: 0, 1 … or 1, 2 … with none left out, or -1 and 1."""
+    values = np.unique(numbers).tolist()
+    upwards = [values[0] + i for i in range(len(values))]
+    return values == [-1, 1] or (len(values) <= MOST_CLASSES and values[0] in (0, 1) and values == upwards)
 
 
 def numbers_of(cells: Sequence[Cell], name: str) -> tuple[Floats | None, tuple[str, ...]]:
