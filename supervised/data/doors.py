@@ -8,14 +8,16 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from metaenv.supervised.data.tables import Cell, are_codes, numbers_of, read_sheet
+from metaenv.supervised.data.tables import Cell, are_codes, numbers_of, plain_numbers, read_sheet
 from metaenv.typing import Floats
 
 Missing = Literal["refuse", "drop"]
@@ -25,6 +27,9 @@ MISSING_NUMBERS = (*MISSING, "None", "none", "?", "-", "--")  # among words thes
 TRUE_FALSE = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 NUMBERS_ROWS = re.compile(r"(?:.*[ _-])?(?:id|index|nr|no)\.?|unnamed: \d+", re.IGNORECASE)
 """Names of columns whose whole numbers tell rows apart."""
+
+
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:\D|$)")
 
 
 class Parts(TypedDict):
@@ -37,11 +42,28 @@ class Parts(TypedDict):
     notes: tuple[str, ...]
 
 
+class _Cells(Sequence[Cell]):
+    """The cells of a column, made when they are looked at: a table of genes has millions."""
+
+    def __init__(self, values: Sequence[Any] | NDArray[Any], where: str, lines: Sequence[int]) -> None:
+        self._values, self._where, self._lines = values, where, lines
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, i: Any) -> Any:
+        return Cell(self.texts[i], self._where.replace("{}", str(self._lines[i]), 1))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return ["" if value is None else str(value).strip() for value in self._values]
+
+
 class _Column(NamedTuple):
     """A column: its cells as text, or numbers that were such already, in which NaN stands for a missing one."""
 
     name: str
-    cells: Sequence[Cell]
+    cells: _Cells
     numbers: Floats | None = None
     words: bool = False  # of a type that says so, such as categories
 
@@ -59,16 +81,13 @@ def of_csv(path: str | os.PathLike[str], **choices: Any) -> Parts:
 def of_frame(frame: Any, **choices: Any) -> Parts:
     """The columns of a data frame; see `Dataset.from_dataframe`."""
     names = list(frame) if isinstance(frame, Mapping) else list(getattr(frame, "columns", ()))
-    if (
-        not names
-        or not hasattr(frame, "__getitem__")
-        or (hasattr(frame, "collect_schema") and hasattr(frame, "collect"))
-    ):
+    if not names or not hasattr(frame, "__getitem__") or hasattr(type(frame), "collect"):  # a lazy frame has it
         raise ValueError(
             f"expected a data frame in memory with columns by name (pandas, polars) or a dict of columns, got "
             f"{type(frame).__name__}; collect() a lazy frame first"
         )
-    if odd := [name for name in names if isinstance(name, tuple) or [str(n) for n in names].count(str(name)) > 1]:
+    counts = Counter(map(str, names))
+    if odd := [name for name in names if isinstance(name, tuple) or counts[str(name)] > 1]:
         raise ValueError(f"expected columns of different, single names, got {odd[0]!r}; rename or flatten them")
     columns = {str(name): _frame_column(str(name), frame[name]) for name in names}
     return _chosen("the data frame", columns, [], **choices)
@@ -84,20 +103,6 @@ def _frame_column(name: str, series: Any) -> _Column:
     if values.dtype.kind in "fiu" and not words:
         return _Column(name, cells, values.astype(np.float64))
     return _Column(name, cells, None, words)
-
-
-class _Cells(Sequence[Cell]):
-    """The cells of a column, made when they are looked at: a table of genes has millions."""
-
-    def __init__(self, values: Sequence[Any] | NDArray[Any], where: str, lines: Sequence[int]) -> None:
-        self._values, self._where, self._lines = values, where, lines
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __getitem__(self, i: Any) -> Any:
-        value = self._values[i]
-        return Cell("" if value is None else str(value).strip(), self._where.replace("{}", str(self._lines[i]), 1))
 
 
 def _chosen(
@@ -145,7 +150,11 @@ def _chosen(
     lacking = {name: np.isnan(numbers) for name, numbers in picked.items()}
     for name in named:
         lacking[name] = _lacks(columns[name], MISSING)
-    y_numbers = None if columns[target].words else _numbers(columns[target], notes, kind == "classification")
+    y_numbers = (
+        None
+        if columns[target].words
+        else _numbers(columns[target], notes, {"classification": True, None: None}.get(kind, False))
+    )
     if y_numbers is not None:
         lacking[target] = np.isnan(y_numbers)
     kept = _complete(source, lacking, columns, missing, notes)
@@ -172,18 +181,23 @@ def _chosen(
 def _lacks(column: _Column, spellings: Sequence[str]) -> NDArray[np.bool_]:
     if column.numbers is not None:
         return np.isnan(column.numbers)
-    return np.array([cell.text in spellings for cell in column.cells], bool)
+    return np.array([text in spellings for text in column.cells.texts], bool)
 
 
-def _numbers(column: _Column, notes: list[str], words_allowed: bool = False) -> Floats | None:
-    """The numbers of a column, NaN where one is missing; None for words."""
+def _numbers(column: _Column, notes: list[str], words_allowed: bool | None = False) -> Floats | None:
+    """The numbers of a column, NaN where one is missing; None for words. Words among numbers are refused unless they
+    are allowed; None, that they may be by an option."""
     if column.numbers is not None:
         return column.numbers
     lacks = _lacks(column, MISSING_NUMBERS)
-    filled = [cell for cell, no in zip(column.cells, lacks, strict=True) if not no]
+    filled = np.flatnonzero(~lacks)
+    found, assumed = plain_numbers([column.cells.texts[i] for i in filled]), ()
     try:
-        found, assumed = numbers_of(filled, column.name) if filled else (None, ())
-    except ValueError:
+        if found is None and len(filled):
+            found, assumed = numbers_of([column.cells[i] for i in filled], column.name)
+    except ValueError as error:
+        if words_allowed is None:
+            raise ValueError(f"{error}; kind='classification' takes all cells for words") from None
         if words_allowed:
             return None
         raise
@@ -210,7 +224,7 @@ def _feature(column: _Column, chosen_by_default: bool, notes: list[str]) -> Floa
             notes.append(f"{name} tells rows apart and is left out; name it in features to use it")
             return None
         return numbers
-    texts = [cell.text.lower() for cell in column.cells]
+    texts = [text.lower() for text in column.cells.texts]
     lacks = _lacks(column, MISSING_NUMBERS)
     if not lacks.all() and all(no or text in TRUE_FALSE for text, no in zip(texts, lacks, strict=True)):
         notes.append(f"{name}: true and yes are read as 1, false and no as 0")
@@ -219,16 +233,16 @@ def _feature(column: _Column, chosen_by_default: bool, notes: list[str]) -> Floa
         what = "is empty" if lacks.all() else "holds dates" if date else "holds words"
         notes.append(f"{name} {what} and is left out")
         return None
-    cell = next((cell for cell, no in zip(column.cells, lacks, strict=True) if not no), None)
-    if cell is None:
+    if lacks.all():
         raise ValueError(f"column {name} is empty; take it out of features")
+    cell = column.cells[int(np.argmin(lacks))]
     remedy = "write days since a date" if date else "write a column of 0 and 1 for each word, or leave it out"
     raise ValueError(f"{cell.where}: expected a number as feature, got {cell.text!r}; {remedy}")
 
 
 def _is_date(column: _Column) -> bool:
-    texts = [cell.text for cell in column.cells if cell.text]
-    return bool(texts) and all(re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:\D|$)", text) for text in texts)
+    texts = [text for text in column.cells.texts if text]
+    return sum(DATE.match(text) is not None for text in texts) > len(texts) / 2
 
 
 def _complete(
@@ -273,7 +287,7 @@ def _say_about(x: Floats, names: Sequence[str], notes: list[str]) -> None:
 def _words(column: _Column, rows: NDArray[np.intp]) -> NDArray[Any]:
     if column.numbers is not None and (column.numbers[rows] == column.numbers[rows].round()).all():
         return column.numbers[rows].astype(np.int64)
-    return np.array([column.cells[int(i)].text for i in rows])
+    return np.array([column.cells.texts[i] for i in rows])
 
 
 def _targets(
@@ -349,8 +363,8 @@ def _sample(x: Any, i: int, what: str) -> NDArray[Any]:
         array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(
-            f"sample {i} of {what}: expected x as an array of numbers, got {type(x).__name__} of dtype {array.dtype} and "
-            f"shape {array.shape}; a single number needs x[None]"
+            f"sample {i} of {what}: expected x as an array of numbers, got {type(x).__name__} of dtype {array.dtype} "
+            f"and shape {array.shape}; a single number needs x[None]"
         )
     return array
 

@@ -208,6 +208,14 @@ def are_codes(numbers: Floats) -> bool:
     return values == [-1, 1] or (len(values) <= MOST_CLASSES and values[0] in (0, 1) and values == upwards)
 
 
+def plain_numbers(texts: Sequence[str]) -> Floats | None:
+    """The numbers of cells that are all finite numbers, written plainly; None otherwise."""
+    if not texts or not all(map(_PLAIN.fullmatch, texts)):
+        return None
+    numbers = np.array(list(map(float, texts)))
+    return numbers if np.isfinite(numbers).all() else None
+
+
 def numbers_of(cells: Sequence[Cell], name: str) -> tuple[Floats | None, tuple[str, ...]]:
     """The numbers of a column's cells, none of which is empty, and what was assumed; None for words.
 
