@@ -131,7 +131,7 @@ def as_samples(x: ArrayLike | Tensor, name: str, lead: tuple[int, ...], x_shape:
     try:
         samples = torch.as_tensor(_plain(x)).detach()
         samples = samples / 255 if samples.dtype == torch.uint8 else samples.float()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"expected {name} as numbers in one shape, got {type(x).__name__}: {error}") from error
     n = len(lead)
     if samples.shape[:n] != lead or samples.shape[n + 1 :] != x_shape:
@@ -191,7 +191,7 @@ def as_targets(support_y: ArrayLike | Tensor, problem: Problem) -> Tensor:
     """
     try:
         y = torch.as_tensor(_plain(support_y)).detach()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"expected support_y as numbers, got {type(support_y).__name__} ({error}); number the classes, as in "
             "np.unique(labels, return_inverse=True)[1]"

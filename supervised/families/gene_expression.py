@@ -6,7 +6,6 @@ Types are combinations of marker programmes (`gene_counts`), groups are batches;
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -112,25 +111,9 @@ def load_expression(path: str | os.PathLike[str], label: str = "label", group: s
     if place.suffix == ".h5ad":
         return _from_anndata(place, label, group)
     if place.suffix in (".csv", ".tsv"):
-        return _from_table(place, label, group)
+        data = Dataset.from_csv(place, label, group=group, kind="classification")
+        return Dataset(data.x, data.y.astype(str), data.groups, data.ids, data.notes)
     raise ValueError(f"expected .csv, .tsv, .npz or .h5ad, got {place.name}; convert it to one of these")
-
-
-def _from_table(place: Path, label: str, group: str | None) -> Dataset:
-    with place.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file, delimiter="\t" if place.suffix == ".tsv" else ",")
-        head = next(reader, [])
-        rows = [row for row in reader if row]
-    special = [label] if group is None else [label, group]
-    if missing := [name for name in special if name not in head]:
-        raise ValueError(f"{place} has no column {', '.join(missing)}; it begins with {', '.join(head[:8])}")
-    genes = [i for i, name in enumerate(head) if name and name not in special]
-    try:
-        x = np.array([[row[i] for i in genes] for row in rows], np.float64)
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"expected numbers in all gene columns of {place}, a cell a row: {error}") from error
-    columns = [np.array([row[head.index(name)] for row in rows]) for name in special]
-    return Dataset(x, columns[0], columns[1] if group else None)
 
 
 def _from_npz(place: Path) -> Dataset:
