@@ -137,6 +137,8 @@ def _chosen(
         raise ValueError("expected at least one feature, got none; leave features out to take all columns of numbers")
     if target in (group, ids):
         raise ValueError(f"column {target!r} is the target, and cannot be the group or ids as well")
+    if not len(columns[target].cells):
+        raise ValueError(f"{source} has a header but no rows; expected a sample in each row")
     picked: dict[str, Floats] = {}
     for name in [n for n in columns if n not in named] if features is None else features:
         numbers = _feature(columns[name], features is None, notes)
@@ -255,8 +257,6 @@ def _complete(
     """The rows in which nothing is missing."""
     lacks = np.stack(list(lacking.values()))
     rows = np.flatnonzero(lacks.any(axis=0))
-    if lacks.shape[1] == 0:
-        raise ValueError(f"{source} has a header but no rows; expected a sample in each row")
     if len(rows) and missing == "refuse":
         name = list(lacking)[int(np.argmax(lacks[:, rows[0]]))]
         cell = columns[name].cells[int(rows[0])]

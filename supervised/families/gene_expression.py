@@ -131,11 +131,22 @@ def _from_anndata(path: str | Path, label: str, group: str | None) -> Dataset:
         module: Any = import_module("scanpy.datasets" if path == WHEEL else package)
     except ImportError as error:
         raise ImportError(f"reading {path} needs {package}: pip install {package}") from error
-    cells = module.pbmc68k_reduced() if path == WHEEL else module.read_h5ad(path)
+    try:
+        cells = module.pbmc68k_reduced() if path == WHEEL else module.read_h5ad(path)
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"expected annotated cells in {path}, but it cannot be read ({error}); write it again"
+        ) from error
     label = "bulk_labels" if path == WHEEL and label == "label" else label
     for name in (label, group):
         if name is not None and name not in cells.obs:
             raise ValueError(f"obs has no column {name!r}; it has {', '.join(map(str, cells.obs.columns))}")
+        if name is not None and cells.obs[name].isna().any():
+            cell = cells.obs_names[cells.obs[name].isna()][0]
+            raise ValueError(
+                f"{path}, cell {cell}, column {name} of obs: expected a value, got none; leave such cells out: "
+                f"cells[cells.obs[{name!r}].notna()]"
+            )
     values = cells.X.toarray() if hasattr(cells.X, "toarray") else cells.X
     labels = np.asarray(cells.obs[label], dtype=str)
     return Dataset(np.asarray(values), labels, None if group is None else np.asarray(cells.obs[group], dtype=str))

@@ -42,7 +42,7 @@ def test_the_columns_of_a_table(tmp_path):
         ("a,kind\n1.5,0\n2.5,1\n", {"kind": "regression"}, [[1.5], [2.5]], [0.0, 1.0], "all rows are one task"),
         ("a,kind\n1.5,10\n2.5,30\n", {}, [[1.5], [2.5]], [10.0, 30.0], "the whole numbers are amounts"),
         ("a,kind\n1.5,10\n2.5,30\n", {"kind": "classification"}, [[1.5], [2.5]], [10, 30], "features are all other"),
-        ("a,kind\n1.5,12\n2.5,3F\n", {"kind": "classification"}, [[1.5], [2.5]], ["12", "3F"], "features are all other"),
+        ("a,kind\n1.5,12\n2.5,3F\n", {"kind": "classification"}, [[1.5], [2.5]], ["12", "3F"], "features are all"),
         ("a,kind\n1.5,True\n2.5,False\n", {}, [[1.5], [2.5]], ["True", "False"], "features are all other"),
         ("a,kind\nTrue,T\nFalse,B\n", {}, [[1], [0]], ["T", "B"], "a: true and yes are read as 1"),
         ("a,day,kind\n1.5,2024-01-05,T\n2.5,2024-02-05,B\n", {}, [[1.5], [2.5]], ["T", "B"], "day holds dates"),
@@ -52,10 +52,10 @@ def test_the_columns_of_a_table(tmp_path):
         ("n,a,kind\n1,5,T\n2,5.5,B\n3,1,B\n", {}, [[5], [5.5], [1]], ["T", "B", "B"], "n tells rows apart"),
         ("a,b,kind\n1.5,7,T\n2.5,7,B\n", {}, [[1.5, 7], [2.5, 7]], ["T", "B"], "b: the same in all rows"),
         ("a,kind\n20000000,T\n20000001,B\n", {}, [[2e7], [2e7]], ["T", "B"], "less than float32 can hold"),
-        ("a,kind\n1.5,T\n,B\n3,\n2,B\n", {"missing": "drop"}, [[1.5], [2]], ["T", "B"], "2 of 4 rows lack a value of a, kind"),
+        ("a,kind\n1,T\n,B\n3,\n2,B\n", {"missing": "drop"}, [[1], [2]], ["T", "B"], "2 of 4 rows lack a value of a, k"),
         ("a,kind\n1.5,T\n?,B\n2,NA\n", {"missing": "drop"}, [[1.5]], ["T"], "2 of 3 rows lack"),
         ("a,kind\n1.5,T\n2.5,B\n3,B\n", {"least": 2}, [[2.5], [3]], ["B", "B"], "fewer than 2 samples: T"),
-        ("a,g,kind\n1.5,u,.5\n2.5,v,.1\n3,v,.2\n", {"least": 2, "group": "g"}, [[2.5], [3]], [0.1, 0.2], "2 samples: u"),
+        ("a,g,kind\n1.5,u,.5\n2.5,v,.1\n3,v,.2\n", {"least": 2, "group": "g"}, [[2.5], [3]], [0.1, 0.2], "samples: u"),
         ("\ta\tkind\nAAAC-1\t1\tT\nAAAG-1\t2.5\tB\n", {}, [[1], [2.5]], ["T", "B"], "column 1 has no name"),
     ],
 )  # fmt: skip
@@ -70,7 +70,7 @@ def test_what_is_assumed_or_left_out_is_said(tmp_path, text, choices, x, y, note
     ("text", "choices", "message"),
     [
         ("", {}, r"t.csv has no header: it is empty"),
-        ("a,kind\n", {}, r"t.csv has a header but no rows|no column of numbers"),
+        ("a,kind\n", {}, r"t.csv has a header but no rows"),
         ("a,b,kind\n1,2,T\n1,2\n", {}, r"t.csv, row 3: expected 3 cells"),
         ("a,a,kind\n1,2,T\n", {}, r"'a' as the name of columns 1 and 2"),
         (b"PK\x03\x04rest", {}, r"Excel workbook"),
@@ -91,9 +91,9 @@ def test_what_is_assumed_or_left_out_is_said(tmp_path, text, choices, x, y, note
         ("a,g,kind\n1,x,T\n2,NA,B\n", {"group": "g"}, r"row 3, column g: 'NA' stands for a missing"),
         ("a,kind\n1,\n2,\n", {"missing": "drop"}, r"each row of .* lacks something, most often kind"),
         ("a,kind\n1,T\n2,B\n", {"missing": "mean"}, r"missing='refuse' or 'drop'"),
-        ("a,i,kind\n1,s,T\n2,s,B\n", {"ids": "i"}, r"row 3, column i: 's' is an id for the second time \(before: .*row 2"),
+        ("a,i,kind\n1,s,T\n2,s,B\n", {"ids": "i"}, r"row 3, column i: 's' is an id for the second time \(.*row 2"),
         ("a,kind\n1,0.5\n2,high\n", {}, r"row 3, column kind: expected a finite number.*takes all cells for words"),
-        ("a,kind\n1,0.5\n2,1.5\n", {"kind": "classification"}, r"row 2, column kind: expected a whole number or a word"),
+        ("a,kind\n1,0.5\n2,1.5\n", {"kind": "classification"}, r"row 2, column kind: expected a whole number or"),
         ("a,kind\n1,T\n2,B\n", {"kind": "regression"}, r"row 2, column kind: expected numbers for regression, got 'T'"),
         ("a,kind\n1,T\n1e300,B\n", {}, r"range of float32, got more in row 1"),
         ("a,kind\n1,0.5\n1,1e300\n", {}, r"y within 3e38.*got 1e\+300"),
@@ -159,7 +159,7 @@ def test_frames_of_pandas_with_categories_and_missing_values():
     frame.index = [10, 20, 30]
     data = Dataset.from_dataframe(frame, "y", missing="drop")
     assert data.x.tolist() == [[1.5, 1], [3.5, 3]] and data.y.tolist() == ["3", "3"]
-    with pytest.raises(ValueError, match=r"row 1 \(counted from 0\), column b: '<NA>' stands for a missing"):
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0\), column b: '(nan|<NA>)' stands for a missing"):
         Dataset.from_dataframe(frame, "y")
 
 
@@ -206,7 +206,7 @@ class Stream(IterableDataset):
         ([(torch.zeros(2), 0), (torch.zeros(2).byte(), 0)], r"sample 1 .*got uint8 \(2,\)"),
         ([(torch.tensor(1.0), 0)], r"sample 0 .*a single number needs x\[None\]"),
         ([("text", 0)], r"sample 0 of list: expected x as an array of numbers, got str"),
-        ([(torch.zeros(2), torch.eye(3)[0])], r"sample 0 .*one label or number as y, got Tensor of shape \(3,\).*argmax"),
+        ([(torch.zeros(2), torch.eye(3)[0])], r"sample 0 .*one label or number as y, got Tensor of .*argmax"),
         ([(torch.zeros(2), None)], r"sample 0 .*one label or number as y, got NoneType"),
         ([(torch.zeros(2), "a"), (torch.zeros(2), 1)], r"labels that are all names or all numbers"),
         ([(torch.tensor([torch.nan]), 0)], r"finite x, got NaN"),
