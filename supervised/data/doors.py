@@ -279,7 +279,7 @@ def _say_about(x: Floats, names: Sequence[str], notes: list[str]) -> None:
         notes.append(f"{shown}: the same in all rows; kept, but it tells nothing")
     with np.errstate(over="ignore"):
         single = x.astype(np.float32).astype(np.float64)
-    for k in np.flatnonzero((single != x).any(axis=0) & (np.abs(x).max(axis=0) > 1e6)):
+    for k in np.flatnonzero((single != x).any(axis=0) & (np.abs(x).max(axis=0) > 1e6)).tolist():
         if len(np.unique(single[:, k])) < len(np.unique(x[:, k])):
             notes.append(f"{names[k]}: values differ by less than float32 can hold; subtract their mean")
 
@@ -287,7 +287,7 @@ def _say_about(x: Floats, names: Sequence[str], notes: list[str]) -> None:
 def _words(column: _Column, rows: NDArray[np.intp]) -> NDArray[Any]:
     if column.numbers is not None and (column.numbers[rows] == column.numbers[rows].round()).all():
         return column.numbers[rows].astype(np.int64)
-    return np.array([column.cells.texts[i] for i in rows])
+    return np.array([column.cells.texts[i] for i in rows.tolist()])
 
 
 def _targets(

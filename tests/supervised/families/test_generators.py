@@ -191,7 +191,7 @@ def test_annotated_data_of_the_single_cell_packages(tmp_path: Path):
     with pytest.raises(ValueError, match="no column 'cell'"):
         load_expression(tmp_path / "dense.h5ad", label="cell")
     (tmp_path / "broken.h5ad").write_bytes(b"no HDF5")
-    with pytest.raises(ValueError, match="broken.h5ad, but it cannot be read"):
+    with pytest.raises(ValueError, match=r"broken.h5ad, but it cannot be read"):
         load_expression(tmp_path / "broken.h5ad")
     obs["type"] = np.array(["a", None, *["b"] * 38], object)
     anndata.AnnData(x, obs=obs).write_h5ad(tmp_path / "hole.h5ad")
