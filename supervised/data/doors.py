@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from metaenv.supervised.data.tables import Cell, are_codes, numbers_of, plain_numbers, read_sheet
 from metaenv.typing import Floats
@@ -316,7 +317,9 @@ def _targets(
 def of_torch(dataset: Any, groups: ArrayLike | None, ids: ArrayLike | None) -> Parts:
     """The samples of a map-style PyTorch data set; see `Dataset.from_torch`."""
     what = type(dataset).__name__
-    if not (hasattr(dataset, "__len__") and hasattr(type(dataset), "__getitem__")) or "Iterable" in what:
+    if not (hasattr(dataset, "__len__") and hasattr(type(dataset), "__getitem__")) or isinstance(
+        dataset, IterableDataset
+    ):
         raise ValueError(
             f"expected a map-style data set with a length and samples by number, got {what}; list the samples of an "
             "iterable one first: list(dataset)"

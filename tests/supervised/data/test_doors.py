@@ -194,10 +194,16 @@ class Stream(IterableDataset):
         yield torch.zeros(2), 0
 
 
+class LongStream(Stream):
+    def __len__(self):
+        return 1
+
+
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
         (Stream(), r"map-style.*got Stream.*list\(dataset\)"),
+        (LongStream(), r"map-style.*got LongStream"),
         (iter([]), r"map-style"),
         ([], r"list is empty"),
         ([torch.zeros(2)], r"sample 0 of list: expected a pair \(x, y\), got Tensor"),
