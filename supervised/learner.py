@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -29,7 +30,16 @@ from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.normalization import Scaling
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
 from metaenv.supervised.learners.backbones import backbone_for, check_no_batch_statistics, n_features
-from metaenv.supervised.predictor import Adapted, Prediction, Predictor, as_samples, as_targets, check_labels, inference
+from metaenv.supervised.predictor import (
+    Adapted,
+    Prediction,
+    Predictor,
+    as_samples,
+    as_targets,
+    check_labels,
+    inference,
+    named_labels,
+)  # fmt: skip
 from metaenv.threads import torch_threads_of
 
 SCALING_TASKS = 64  # tasks that the scaling is computed from (chosen)
@@ -263,8 +273,8 @@ class Learner(ABC):
 
         Args:
             support_x: (tasks, support, *x_shape), or (support, *x_shape) for a single task.
-            support_y: (tasks, support) or (support,): labels 0, 1, … for classification, each of them present; numbers
-                for regression; zeros for anomaly detection.
+            support_y: (tasks, support) or (support,): labels 0, 1, … for classification, each of them present, or class
+                names, which the predictions tell; numbers for regression; zeros for anomaly detection.
 
         Returns:
             A predictor of the queries of these tasks.
@@ -273,7 +283,8 @@ class Learner(ABC):
             ValueError: shapes do not fit, an empty support set, labels that are no integers or leave one out, or
                 numbers that are not finite.
         """
-        y = as_targets(support_y, self.problem)
+        labels, names = named_labels(support_y, self.problem)
+        y = as_targets(labels, self.problem)
         single = y.ndim == 1
         x = as_samples(support_x, "support_x", tuple(y.shape[:-1]), self.problem.x_shape)
         if x.shape[: y.ndim] != y.shape or y.ndim not in (1, 2) or y.numel() == 0:
@@ -282,10 +293,13 @@ class Learner(ABC):
                 f"least one sample, got {tuple(x.shape)} and {tuple(y.shape)}"
             )
         x, y = (x[None], y[None]) if single else (x, y)
-        check_labels(y, self.problem, self.variable_n_way)
+        check_labels(y, self.problem, self.variable_n_way, names)
+        if names is None and self.problem.kind == "classification":
+            ways = np.arange(int(y.max()) + 1 if self.variable_n_way else self.problem.n_outputs)
+            names = ways if single else np.tile(ways, (len(y), 1))
         with inference(self.network):
             adapted = self._adapt(self.scaling.x(x), self.scaling.y(y))
-        return Predictor(adapted, self.network, self.problem, self.scaling, None if single else len(y))
+        return Predictor(adapted, self.network, self.problem, self.scaling, None if single else len(y), names)
 
     # FILES
 

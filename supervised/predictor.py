@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from metaenv.supervised.data.normalization import Scaling
@@ -23,6 +25,8 @@ class Prediction:
     scores (tasks, queries) for anomalies: the larger, the more anomalous."""
     std: Tensor | None = None
     """(tasks, queries) standard deviation of a measured y, in its unit, if the learner predicts one."""
+    classes: NDArray[Any] | None = None
+    """The class behind each output: (classes,), or (tasks, classes) with a task axis; see `Predictor.classes`."""
 
     @property
     def probabilities(self) -> Tensor:
@@ -33,6 +37,17 @@ class Prediction:
     def labels(self) -> Tensor:
         """(tasks, queries) int64, the most likely class."""
         return self.output.argmax(-1)
+
+    @property
+    def names(self) -> NDArray[Any]:
+        """(tasks, queries) the most likely class by its name, as the support labels called it.
+
+        Raises:
+            ValueError: the problem is not a classification.
+        """
+        if self.classes is None:
+            raise ValueError("class names need a classification that was learned by Learner.adapt")
+        return np.take_along_axis(self.classes, self.labels.numpy(), axis=-1)
 
 
 Adapted = Callable[[Tensor], Tensor | Prediction]
@@ -45,9 +60,20 @@ class Predictor:
     ``n_tasks`` is None after adapting to a single task without a task axis.
     """
 
+    classes: NDArray[Any] | None
+    """The class behind each output: names in sorted order if the support labels were strings, else 0, 1, …; (classes,),
+    or (tasks, classes) with a task axis, since tasks may have classes of their own. None without classification."""
+
     def __init__(
-        self, adapted: Adapted, network: nn.Module, problem: Problem, scaling: Scaling, n_tasks: int | None
+        self,
+        adapted: Adapted,
+        network: nn.Module,
+        problem: Problem,
+        scaling: Scaling,
+        n_tasks: int | None,
+        classes: NDArray[Any] | None = None,
     ) -> None:
+        self.classes = classes
         self._adapted, self._network, self._problem = adapted, network, problem
         self._scaling, self._n_tasks = scaling, n_tasks
 
@@ -68,10 +94,10 @@ class Predictor:
         output, std = self._scaling.unscaled(prediction.output, prediction.std)
         if single:
             output, std = output[0], None if std is None else std[0]
-        return Prediction(output, std)
+        return Prediction(output, std, self.classes)
 
     def predict_proba(self, query_x: ArrayLike | Tensor) -> Tensor:
-        """Class probabilities, (…, queries, classes) in the order of the labels 0, 1, … that were learned from.
+        """Class probabilities, (…, queries, classes) in the order of `classes`.
 
         Raises:
             ValueError: the problem is not a classification, or the queries do not fit.
@@ -103,9 +129,9 @@ def as_samples(x: ArrayLike | Tensor, name: str, lead: tuple[int, ...], x_shape:
         ValueError: another shape, or numbers that are not finite; the message calls x by its ``name``.
     """
     try:
-        samples = torch.as_tensor(x).detach()
+        samples = torch.as_tensor(_plain(x)).detach()
         samples = samples / 255 if samples.dtype == torch.uint8 else samples.float()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"expected {name} as numbers in one shape, got {type(x).__name__}: {error}") from error
     n = len(lead)
     if samples.shape[:n] != lead or samples.shape[n + 1 :] != x_shape:
@@ -116,6 +142,47 @@ def as_samples(x: ArrayLike | Tensor, name: str, lead: tuple[int, ...], x_shape:
     return samples
 
 
+def _plain(values: Any) -> Any:
+    """The array in a data frame or column of pandas or polars; all else as it is."""
+    return values.to_numpy() if hasattr(values, "to_numpy") else values
+
+
+def named_labels(support_y: Any, problem: Problem) -> tuple[Any, NDArray[Any] | None]:
+    """Labels as numbers, and the names behind them, (…, classes) in sorted order; no names if they are numbers already.
+
+    Raises:
+        ValueError: strings among numbers or without a classification, an empty label, or a task with another number
+            of classes than the others.
+    """
+    y = _plain(support_y)
+    try:
+        found = y if isinstance(y, Tensor) else np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object)
+    except ValueError:  # lists of different lengths, which the caller refuses
+        return y, None
+    if isinstance(found, Tensor) or found.dtype.kind not in "OSU" or found.ndim not in (1, 2):
+        return y, None
+    items = found.ravel().tolist()
+    if not any(isinstance(item, str | bytes) for item in items):
+        return y, None
+    if problem.kind != "classification":
+        raise ValueError(f"expected numbers as support_y for {problem.kind}, got names such as {items[0]!r}")
+    odd = [i for i, item in enumerate(items) if not isinstance(item, str | bytes) or not item]
+    if odd:
+        raise ValueError(
+            f"expected class names as support_y throughout, got {items[odd[0]]!r} for sample {odd[0]}; leave it "
+            "out, or write its class"
+        )
+    text = found.astype(str)
+    tasks = [np.unique(task, return_inverse=True) for task in np.atleast_2d(text)]
+    if len({len(names) for names, _ in tasks}) > 1:
+        raise ValueError(
+            f"expected as many classes in each task, got {', '.join(str(len(names)) for names, _ in tasks)}; adapt to "
+            "tasks with different numbers of classes one by one"
+        )
+    names, codes = np.stack([task[0] for task in tasks]), np.stack([task[1].reshape(-1) for task in tasks])
+    return (codes[0], names[0]) if text.ndim == 1 else (codes, names)
+
+
 def as_targets(support_y: ArrayLike | Tensor, problem: Problem) -> Tensor:
     """Targets as float32 for regression, labels as int64 otherwise.
 
@@ -123,8 +190,8 @@ def as_targets(support_y: ArrayLike | Tensor, problem: Problem) -> Tensor:
         ValueError: targets that are no finite numbers, or labels that are no whole numbers.
     """
     try:
-        y = torch.as_tensor(support_y).detach()
-    except (TypeError, ValueError) as error:
+        y = torch.as_tensor(_plain(support_y)).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"expected support_y as numbers, got {type(support_y).__name__} ({error}); number the classes, as in "
             "np.unique(labels, return_inverse=True)[1]"
@@ -138,8 +205,8 @@ def as_targets(support_y: ArrayLike | Tensor, problem: Problem) -> Tensor:
     return y.long()
 
 
-def check_labels(y: Tensor, problem: Problem, variable_n_way: bool) -> None:
-    """Check the labels (tasks, support) of support sets.
+def check_labels(y: Tensor, problem: Problem, variable_n_way: bool, names: NDArray[Any] | None = None) -> None:
+    """Check the labels (tasks, support) of support sets, or the class names that they stand for.
 
     Raises:
         ValueError: anomalies in a support set, or a class without a sample in one of them.
@@ -149,6 +216,11 @@ def check_labels(y: Tensor, problem: Problem, variable_n_way: bool) -> None:
     if problem.kind != "classification":
         return
     ways = int(y.max()) + 1 if variable_n_way else problem.n_outputs
+    if names is not None and (names.shape[-1] != ways or ways < 2):
+        raise ValueError(
+            f"expected {max(ways, 2)} classes in each support set, got {names.shape[-1]}: "
+            f"{', '.join(np.unique(names).tolist()[:8])}"
+        )
     counts = torch.stack([(y == label).sum(1) for label in range(ways)], 1)
     if y.min() < 0 or y.max() >= ways or ways < 2 or (counts == 0).any():
         raise ValueError(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from metaenv.supervised.data.doors import Missing, TargetKind, of_csv, of_frame, of_torch
 from metaenv.typing import Bools, Index
 
 
@@ -24,14 +26,21 @@ class Dataset:
         groups: (n,) what a sample comes from, of any type: patient, assay, alphabet, chemical system. In regression a
             group is a task; in classification groups serve to split by. None puts all samples in one group.
         ids: (n,) names of the samples, unique; None numbers them.
+        notes: what was assumed or left out when the samples were read, in sentences.
 
     Raises:
         ValueError: lengths differ, samples of different shape, NaN, or names that repeat.
     """
 
     def __init__(
-        self, x: ArrayLike | Tensor, y: ArrayLike, groups: ArrayLike | None = None, ids: ArrayLike | None = None
+        self,
+        x: ArrayLike | Tensor,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
+        self.notes = tuple(notes)
         self.x = _samples(x)
         n = len(self.x)
         self.y = _column("y", y, n)
@@ -40,8 +49,92 @@ class Dataset:
         if self.y.dtype.kind == "f" and not np.isfinite(self.y).all():
             row = int(np.flatnonzero(~np.isfinite(self.y))[0])
             raise ValueError(f"expected finite y, got {self.y[row]} for sample {self.ids[row]}; leave it out")
+        if self.y.dtype.kind == "f" and (np.abs(self.y) > np.finfo(np.float32).max).any():
+            row = int(np.argmax(np.abs(self.y)))
+            raise ValueError(
+                f"expected y within 3e38, the range of float32, got {self.y[row]} for sample {self.ids[row]}; use "
+                "another unit"
+            )
         if len(np.unique(self.ids)) != n:
             raise ValueError("expected unique ids, got some twice; leave ids out to number the samples")
+
+    # DOORS
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str],
+        target: str,
+        features: Sequence[str] | None = None,
+        group: str | None = None,
+        ids: str | None = None,
+        *,
+        kind: TargetKind | None = None,
+        missing: Missing = "refuse",
+        least: int = 1,
+    ) -> Self:
+        """The rows of a CSV file with a header, in any usual encoding, delimiter and decimal mark.
+
+        Args:
+            target: column of y. Words are class names, and stay them. Whole numbers 0, 1 … or 1, 2 … without a gap, at
+                most ten of them, and -1 and 1 are classes unless ``kind`` is "regression"; all others are amounts
+                unless it is "classification".
+            features: columns of x, in this order. None takes all other columns of numbers, without those that number
+                the rows. true, false, yes and no are 1 and 0; words and dates are no features.
+            group: column of what a sample comes from; in regression, its values are the tasks.
+            ids: column of names that tell samples apart.
+            missing: a cell without a value (empty, NaN, NA, null; among numbers also ? and -) in one of these columns
+                is refused, or its row is left out ("drop").
+            least: classes, in regression groups, with fewer samples are left out.
+
+        `notes` say what was assumed and left out.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it cannot be read, or a cell has no such meaning; the message names file, row and column.
+        """
+        parts = of_csv(path, target=target, features=features, group=group, ids=ids, kind=kind, missing=missing)
+        return cls(**parts)._with_least(least)
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        frame: Any,
+        target: str,
+        features: Sequence[str] | None = None,
+        group: str | None = None,
+        ids: str | None = None,
+        *,
+        kind: TargetKind | None = None,
+        missing: Missing = "refuse",
+        least: int = 1,
+    ) -> Self:
+        """The rows of a data frame of pandas or polars, or of a dict of columns; see `from_csv`.
+
+        Columns of categories are words, and booleans as a target the words True and False. Rows count from 0.
+        """
+        parts = of_frame(frame, target=target, features=features, group=group, ids=ids, kind=kind, missing=missing)
+        return cls(**parts)._with_least(least)
+
+    @classmethod
+    def from_torch(
+        cls, dataset: Any, groups: ArrayLike | None = None, ids: ArrayLike | None = None, *, least: int = 1
+    ) -> Self:
+        """All samples (x, y) of a map-style PyTorch data set, read once and kept in memory.
+
+        Pictures of Pillow become uint8 (channels, height, width). Whole numbers and names as y are classes, called by
+        ``dataset.classes`` if there is such a list; floats are amounts.
+
+        Raises:
+            ValueError: an iterable data set (list it first), samples that are no pairs or differ in shape or type, or
+                y of more than one number; the message names the sample.
+        """
+        return cls(**of_torch(dataset, groups, ids))._with_least(least)
+
+    def _with_least(self, least: int) -> Self:
+        if least < 1:
+            raise ValueError(f"expected least >= 1, got {least}")
+        return self.without_small(self.groups if self.y.dtype.kind == "f" else self.y, least)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,10 +144,11 @@ class Dataset:
         """Shape of one sample."""
         return tuple(self.x.shape[1:])
 
-    def take(self, rows: Index | Bools) -> Dataset:
+    def take(self, rows: Index | Bools) -> Self:
         """The samples of these rows, or where this mask is True, with their ids."""
         index = np.arange(len(self))[rows]
-        return Dataset(self.x[torch.from_numpy(index)], self.y[index], self.groups[index], self.ids[index])
+        x = self.x[torch.from_numpy(index)]
+        return type(self)(x, self.y[index], self.groups[index], self.ids[index], self.notes)
 
     def gather(self, rows: Tensor) -> Tensor:
         """float32 samples (*rows.shape, *x_shape) of the rows ``rows``, an int64 tensor."""
@@ -90,10 +184,21 @@ class Dataset:
         part = np.searchsorted(ends[1:], rng.permutation(len(values)), side="right")[code]
         return {name: self.take(part == i) for i, name in enumerate(shares)}
 
-    def without_small(self, column: NDArray[Any], least: int) -> Dataset:
-        """Without the classes (``column=data.y``) or groups (``data.groups``) of fewer than ``least`` samples."""
-        _, code, size = np.unique(column, return_inverse=True, return_counts=True)
-        return self.take(size[code] >= least)
+    def without_small(self, column: NDArray[Any], least: int) -> Self:
+        """Without the classes (``column=data.y``) or groups (``data.groups``) of fewer than ``least`` samples.
+
+        Raises:
+            ValueError: all are smaller.
+        """
+        values, code, size = np.unique(column, return_inverse=True, return_counts=True)
+        small = values[size < least].tolist()
+        if len(small) == len(values):
+            raise ValueError(f"expected a class or group of at least {least} samples, the largest has {size.max()}")
+        kept = self.take(size[code] >= least)
+        if small:
+            shown = ", ".join(map(str, small[:8])) + (f" and {len(small) - 8} more" if len(small) > 8 else "")
+            kept.notes += (f"left out for fewer than {least} samples: {shown}",)
+        return kept
 
 
 def _samples(x: ArrayLike | Tensor) -> Tensor:
@@ -111,7 +216,12 @@ def _samples(x: ArrayLike | Tensor) -> Tensor:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))[0])
         raise ValueError(f"expected finite x, got NaN or infinity in row {row}; fill it in or leave the sample out")
-    return torch.from_numpy(np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32, order="C"))
+    with np.errstate(over="ignore"):
+        kept = np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32, order="C")
+    if not np.isfinite(kept).all():
+        row = int(np.flatnonzero(~np.isfinite(kept).reshape(len(kept), -1).all(axis=1))[0])
+        raise ValueError(f"expected x within 3e38, the range of float32, got more in row {row}; use another unit")
+    return torch.from_numpy(kept)
 
 
 def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:

@@ -19,6 +19,7 @@ import numpy as np
 from metaenv.typing import Floats
 
 DELIMITERS = ",;\t|"
+MOST_CLASSES = 10  # codes such as 0, 1, 2 with at most so many values are classes (chosen)
 BINARY = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -182,22 +183,43 @@ def _cut(path: str, body: str, skipped: int) -> tuple[str, list[tuple[int, tuple
 def _named(
     path: str, head: tuple[str, ...], rows: Sequence[tuple[int, tuple[str, ...]]], notes: list[str]
 ) -> list[int]:
-    """The columns that have a name; one without must be empty, or the first and number the rows as pandas does."""
+    """The columns that have a name; one without must be empty, or the first and number or name the rows, as pandas'
+    index does."""
     if twice := [name for name, count in Counter(head).items() if name and count > 1]:
         at = " and ".join(str(k + 1) for k, name in enumerate(head) if name == twice[0])
         raise ValueError(f"{path} has {twice[0]!r} as the name of columns {at}; give each a name of its own")
     for k in [k for k, name in enumerate(head) if not name]:
         cells = [row[k] for _, row in rows]
-        if any(cells) and not (k == 0 and is_numbering(cells)):
+        if any(cells) and not (k == 0 and (is_numbering(cells) or _name_rows(cells))):
             line, cell = next((line, row[k]) for line, row in rows if row[k])
             raise ValueError(f"{path}, row {line}: column {k + 1} holds {cell!r} but has no name; name it or delete it")
         notes.append(f"{path}: column {k + 1} has no name and is left out")
     return [k for k, name in enumerate(head) if name]
 
 
+def _name_rows(cells: Sequence[str]) -> bool:
+    """Whether cells are names that tell the rows apart, as the barcodes of cells do."""
+    return len(cells) > 1 and len(set(cells)) == len(cells) and not any(map(_NUMERAL.fullmatch, cells))
+
+
 def is_numbering(cells: Sequence[str]) -> bool:
     """Whether cells number the rows: 0, 1, 2 … or 1, 2, 3 …, as an index of pandas or an id column does."""
     return len(cells) > 1 and any(list(cells) == [str(i + first) for i in range(len(cells))] for first in (0, 1))
+
+
+def are_codes(numbers: Floats) -> bool:
+    """Whether numbers may be classes: 0, 1 … or 1, 2 … with none left out, or -1 and 1."""
+    values = np.unique(numbers).tolist()
+    upwards = [values[0] + i for i in range(len(values))]
+    return values == [-1, 1] or (len(values) <= MOST_CLASSES and values[0] in (0, 1) and values == upwards)
+
+
+def plain_numbers(texts: Sequence[str]) -> Floats | None:
+    """The numbers of cells that are all finite numbers, written plainly; None otherwise."""
+    if not texts or not all(map(_PLAIN.fullmatch, texts)):
+        return None
+    numbers = np.array(list(map(float, texts)))
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def numbers_of(cells: Sequence[Cell], name: str) -> tuple[Floats | None, tuple[str, ...]]:

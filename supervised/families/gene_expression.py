@@ -6,7 +6,6 @@ Types are combinations of marker programmes (`gene_counts`), groups are batches;
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -112,25 +111,9 @@ def load_expression(path: str | os.PathLike[str], label: str = "label", group: s
     if place.suffix == ".h5ad":
         return _from_anndata(place, label, group)
     if place.suffix in (".csv", ".tsv"):
-        return _from_table(place, label, group)
+        data = Dataset.from_csv(place, label, group=group, kind="classification")
+        return Dataset(data.x, data.y.astype(str), data.groups, data.ids, data.notes)
     raise ValueError(f"expected .csv, .tsv, .npz or .h5ad, got {place.name}; convert it to one of these")
-
-
-def _from_table(place: Path, label: str, group: str | None) -> Dataset:
-    with place.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file, delimiter="\t" if place.suffix == ".tsv" else ",")
-        head = next(reader, [])
-        rows = [row for row in reader if row]
-    special = [label] if group is None else [label, group]
-    if missing := [name for name in special if name not in head]:
-        raise ValueError(f"{place} has no column {', '.join(missing)}; it begins with {', '.join(head[:8])}")
-    genes = [i for i, name in enumerate(head) if name and name not in special]
-    try:
-        x = np.array([[row[i] for i in genes] for row in rows], np.float64)
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"expected numbers in all gene columns of {place}, a cell a row: {error}") from error
-    columns = [np.array([row[head.index(name)] for row in rows]) for name in special]
-    return Dataset(x, columns[0], columns[1] if group else None)
 
 
 def _from_npz(place: Path) -> Dataset:
@@ -148,11 +131,22 @@ def _from_anndata(path: str | Path, label: str, group: str | None) -> Dataset:
         module: Any = import_module("scanpy.datasets" if path == WHEEL else package)
     except ImportError as error:
         raise ImportError(f"reading {path} needs {package}: pip install {package}") from error
-    cells = module.pbmc68k_reduced() if path == WHEEL else module.read_h5ad(path)
+    try:
+        cells = module.pbmc68k_reduced() if path == WHEEL else module.read_h5ad(path)
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"expected annotated cells in {path}, but it cannot be read ({error}); write it again"
+        ) from error
     label = "bulk_labels" if path == WHEEL and label == "label" else label
     for name in (label, group):
         if name is not None and name not in cells.obs:
             raise ValueError(f"obs has no column {name!r}; it has {', '.join(map(str, cells.obs.columns))}")
+        if name is not None and cells.obs[name].isna().any():
+            cell = cells.obs_names[cells.obs[name].isna()][0]
+            raise ValueError(
+                f"{path}, cell {cell}, column {name} of obs: expected a value, got none; leave such cells out: "
+                f"cells[cells.obs[{name!r}].notna()]"
+            )
     values = cells.X.toarray() if hasattr(cells.X, "toarray") else cells.X
     labels = np.asarray(cells.obs[label], dtype=str)
     return Dataset(np.asarray(values), labels, None if group is None else np.asarray(cells.obs[group], dtype=str))

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.data.tables import Cell, is_numbering, numbers_of, read_sheet
+from metaenv.supervised.data.tables import Cell, are_codes, is_numbering, numbers_of, read_sheet
 from metaenv.supervised.families.elements import SYMBOLS
 from metaenv.supervised.families.family import SHARES
 from metaenv.supervised.families.formulas import divided_by_stops, fractions, parse_formula
@@ -21,7 +21,6 @@ from metaenv.typing import Floats
 By = Literal["property", "system"]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 SEED = 22  # of the division of real tables (chosen)
-MOST_CLASSES = 10  # codes such as 0, 1, 2 with at most so many values are classes (chosen)
 NO_PROPERTY = re.compile(r"(?:.*[ _-])?(?:id|index|nr|no|doi|reference|ref)\.?|unnamed: \d+", re.IGNORECASE)
 """Names of columns that tell rows apart."""
 HELD_OUT_SHARE = 0.15  # of the rows, at most, that contain an element which is held out (chosen)
@@ -123,13 +122,6 @@ def _columns(path: Path, formula: str, wanted: Sequence[str] | None, several: bo
     return found
 
 
-def _are_codes(numbers: Floats) -> bool:
-    """Whether numbers may be classes: 0, 1 … or 1, 2 … with none left out, or -1 and 1."""
-    values = np.unique(numbers).tolist()
-    upwards = [values[0] + i for i in range(len(values))]
-    return values == [-1, 1] or (len(values) <= MOST_CLASSES and values[0] in (0, 1) and values == upwards)
-
-
 def _merged(
     share: Floats, y: NDArray[np.str_], names: NDArray[np.str_], numbers: Floats | None, notes: list[str]
 ) -> Table:
@@ -138,7 +130,7 @@ def _merged(
     for i, row in enumerate(np.round(share, DIGITS) + 0.0):
         same.setdefault((row.tobytes(), str(names[i])), []).append(i)
     first, repeated = [rows[0] for rows in same.values()], len(y) - len(same)
-    classes = numbers is None or _are_codes(numbers)
+    classes = numbers is None or are_codes(numbers)
     mean = None if numbers is None else np.array([numbers[rows].mean() for rows in same.values()])
     if numbers is not None and (not classes or len(np.unique(y)) > len(np.unique(numbers))):
         y = np.array([f"{value:g}" for value in numbers])

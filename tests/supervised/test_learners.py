@@ -71,6 +71,31 @@ def test_tasks_do_not_see_each_other_and_one_may_come_alone(case):
     torch.testing.assert_close(alone, together[2], rtol=1e-4, atol=1e-4)
 
 
+def test_labels_may_be_names_that_differ_from_task_to_task(case):
+    _, _, learner, batch = case
+    x, y, q = batch.support_x, batch.support_y, batch.query_x
+    by_number = learner.adapt(x, y)
+    if batch.n_classes is None:
+        assert by_number.classes is None and by_number(q).classes is None
+        with pytest.raises(ValueError, match="need a classification"):
+            _ = by_number(q).names
+        return
+    called = np.array([[f"{task} {'cab'[k]}" for k in range(batch.n_classes)] for task in range(len(y))])
+    place = np.argsort(called, axis=1)  # where each name stands in sorted order
+    sorted_labels = torch.from_numpy(np.take_along_axis(np.argsort(place, axis=1), y.numpy(), 1))
+    names = np.take_along_axis(called, y.numpy(), 1)
+    expected = learner.adapt(x, sorted_labels)(q)
+    predictor = learner.adapt(x, names)
+    assert torch.equal(predictor(q).output, expected.output)
+    assert predictor.classes.tolist() == np.sort(called, axis=1).tolist()
+    assert (predictor(q).names == np.take_along_axis(predictor.classes, expected.labels.numpy(), 1)).all()
+    assert torch.equal(predictor.predict_proba(q), expected.probabilities)
+    assert by_number.classes.tolist() == [list(range(batch.n_classes))] * len(y)
+    assert (by_number(q).names == by_number(q).labels.numpy()).all()
+    alone = learner.adapt(x[1], names[1].tolist())
+    assert alone.classes.tolist() == predictor.classes[1].tolist() and alone(q[1]).names.shape == q.shape[1:2]
+
+
 def test_adapting_changes_nothing_and_repeats(case):
     _, _, learner, batch = case
     before = {k: v.clone() for k, v in learner.network.state_dict().items()}
@@ -125,6 +150,9 @@ def test_bad_support_sets_and_queries_are_refused(case):
     with pytest.raises(ValueError, match="finite support_x"):
         learner.adapt(torch.full_like(x, torch.nan), y)
     with pytest.raises(ValueError, match="support_y as numbers"):
+        learner.adapt(x, [[None] * y.shape[1]] * len(y))
+    refusal = "expected . classes in each support set, got 1: a" if batch.n_classes else "got names such as 'a'"
+    with pytest.raises(ValueError, match=refusal):
         learner.adapt(x, np.array([["a"] * y.shape[1]] * len(y)))
     predictor = learner.adapt(x, y)
     with pytest.raises(ValueError, match="expected query_x of shape"):

@@ -138,11 +138,17 @@ def test_tables_of_expression_are_read(tmp_path: Path):
     data = load_expression(path, "label", "donor")
     assert data.x.tolist() == [[1.5, 0.0], [0.0, 2.5]]
     assert data.y.tolist() == ["T", "B"] and data.groups.tolist() == ["a", "b"]
-    with pytest.raises(ValueError, match="no column cell_type"):
+    with pytest.raises(ValueError, match="no column 'cell_type'"):
         load_expression(path, "cell_type")
     path.write_text("CD3,label\nhigh,T\n")
-    with pytest.raises(ValueError, match="expected numbers"):
+    with pytest.raises(ValueError, match="no column of numbers"):
         load_expression(path)
+    path.write_text("CD3,label\n1,T\nhigh,T\n")
+    with pytest.raises(ValueError, match="row 3, column CD3: expected a finite number"):
+        load_expression(path)
+    path.write_bytes("\tCD3\tlabel\nAAAC-1\t1,5\tté\nAAAG-1\t2,5\t10\n".encode("cp1252"))  # pandas' index
+    data = load_expression(path.rename(tmp_path / "cells.tsv"))
+    assert data.x.tolist() == [[1.5], [2.5]] and data.y.tolist() == ["té", "10"]
 
 
 def test_genes_are_chosen_from_the_training_split(tmp_path: Path):
@@ -184,6 +190,13 @@ def test_annotated_data_of_the_single_cell_packages(tmp_path: Path):
         assert (data.groups.astype(str) == obs["donor"]).all()
     with pytest.raises(ValueError, match="no column 'cell'"):
         load_expression(tmp_path / "dense.h5ad", label="cell")
+    (tmp_path / "broken.h5ad").write_bytes(b"no HDF5")
+    with pytest.raises(ValueError, match=r"broken.h5ad, but it cannot be read"):
+        load_expression(tmp_path / "broken.h5ad")
+    obs["type"] = np.array(["a", None, *["b"] * 38], object)
+    anndata.AnnData(x, obs=obs).write_h5ad(tmp_path / "hole.h5ad")
+    with pytest.raises(ValueError, match=r"hole.h5ad, cell 1, column type of obs: expected a value"):
+        load_expression(tmp_path / "hole.h5ad", label="type")
 
 
 @pytest.mark.skipif(
