@@ -107,6 +107,10 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         self.yields = survey
         """Of tonight, once a night has begun."""
 
+    def yields_of(self, row: int) -> Yields:
+        """The tables of tonight."""
+        return self.yields
+
     # THE LIST
 
     def _choose(self, survey: Yields, limit: int | None) -> Index:
