@@ -8,7 +8,9 @@ import numpy as np
 
 from metaenv.telescope.planner.constraints import Constraints, Requests, reasons_against
 from metaenv.telescope.planner.instruments import Instrument
+from metaenv.telescope.sim.ephemeris import moon, moon_phase_angle, sun
 from metaenv.telescope.sim.exposure import electrons_per_second, quality, sky_electrons_per_second
+from metaenv.telescope.sim.moonlight import moonlight_source, nanolamberts, sky_brightness
 from metaenv.telescope.sim.sites import Site
 from metaenv.telescope.sim.visibility import Night, conditions
 from metaenv.telescope.sim.weather import clear_weather
@@ -42,12 +44,13 @@ class Yields:
         self.units = block_units(asked, instrument, self.slot_s, self.allowance_s)
         k, dark, seeing = (np.array([x]) for x in (task.extinction_mag, task.dark_sky_mag, task.seeing_arcsec))
         air = conditions(night, k, dark, clear_weather(seeing, count))
+        sky = _sky(night, k, dark)
         rate = electrons_per_second(magnitude, task.zero_point_mag).astype(np.float32)
-        self.sky_mag = (20.7233 - np.log(air.sky[0] / 34.08)) / 0.92104
+        self.sky_mag = (20.7233 - np.log(sky / 34.08)) / 0.92104
         """V per square arcsecond (Krisciunas and Schaefer 1991, eq. 1)."""
         tables = (
             rate * air.transmission[0],
-            sky_electrons_per_second(air.sky[0], np.float32(task.zero_point_mag)).astype(np.float32),
+            sky_electrons_per_second(sky, np.float32(task.zero_point_mag)).astype(np.float32),
             instrument.area(air.zenith_area[0].astype(np.float32)[:, None] * night.seeing_area_factor[0]),
         )
         self.arrived, self.sky, self.area = (_over_blocks(table, self.units) for table in tables)
@@ -117,6 +120,15 @@ class Yields:
                 minutes = self.units[k] * self.slot_s / 60
                 found[k] = f"may not be observed for the {minutes:.0f} min that they need at a stretch"
         return found
+
+
+def _sky(night: Night, extinction: Floats, dark_mag: Floats) -> Any:
+    """(T, N) nanolamberts, with the moon's phase of each slot: it changes by 6 deg in a night, 12 % of its light."""
+    jd = night.start[0] + night.hours[0] / 48
+    phase = moon_phase_angle(sun(jd), moon(jd))
+    source = moonlight_source(phase, night.moon.z[0], extinction)[:, None]
+    k, dark, light = (np.asarray(x, np.float32) for x in (extinction, nanolamberts(dark_mag), source))
+    return sky_brightness(night.sin_alt[0], k, dark, light, night.scatter[0])
 
 
 def block_units(asked: Requests, instrument: Instrument, slot_s: float, allowance_s: float) -> Index:
