@@ -276,6 +276,11 @@ def plan_night(
     variant = _variant(who)
     before = _rehearsals(rehearsals, variant, who)
     used = find_instrument(instrument)
+    for given, kind in ((constraints, Constraints), (requests, Mapping)):
+        if given is not None and not isinstance(given, kind):
+            raise TaskError(
+                f"expected {'Constraints(…)' if kind is Constraints else 'a dict of requests'}, got {given!r}"
+            )
     env = RunVectorEnv(
         listed, site, date, slots=slots, variant=variant, nights=before + 1, assumptions=assumptions,
         constraints=constraints, instrument=used, requests=Requests.of(listed.names, dict(requests or {})),

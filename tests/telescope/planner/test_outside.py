@@ -75,24 +75,36 @@ def astroplan():
         yield SimpleNamespace(plan=plan, c=c, u=u, Time=Time)
 
 
-def scheduled(a, scheduler, targets, place, start, slot_s, **settings):
-    """(n,) targets and slots of a schedule of astroplan, a block a slot, under the same limit of altitude."""
-    u = a.u
-    kind = a.plan.ObservingBlock
+def scheduled(a, sequential, targets, place, start, slot_s):
+    """(n,) targets and slots of a schedule of astroplan, a block a slot, under the same limit of altitude.
+
+    For the PriorityScheduler a block fills two thirds of a slot and may not reach into the last third, so that it
+    begins with a slot; it is worth the whole slot here.
+    """
+    u, third = a.u, slot_s / 3
+
+    class InSlots(a.plan.Constraint):
+        def compute_constraint(self, times, observer, targets):
+            return (np.round((times.jd - start[0]) * 86_400 / third).astype(int) % 3 != 2).astype(float)
+
+    seconds = slot_s if sequential else 2 * third
     blocks = [
-        kind(a.plan.FixedTarget(a.c.SkyCoord(ra * u.rad, dec * u.rad), name=str(i)), slot_s * u.s * 0.999, p)
+        a.plan.ObservingBlock(a.plan.FixedTarget(a.c.SkyCoord(ra * u.rad, dec * u.rad), name=str(i)), seconds * u.s, p)
         for i, (ra, dec, p) in enumerate(zip(targets.ra, targets.dec, targets.priority, strict=True))
     ]
+    limits = [a.plan.AirmassConstraint(1 / np.sin(np.radians(LOWEST_DEG)), boolean_constraint=False)]
+    about = {
+        "observer": a.plan.Observer(a.c.EarthLocation.from_geodetic(place[1] * u.deg, place[0] * u.deg, 0 * u.m)),
+        "transitioner": a.plan.Transitioner(),
+    }
+    if sequential:
+        scheduler = a.plan.SequentialScheduler(constraints=limits, gap_time=seconds * u.s, **about)
+    else:
+        scheduler = a.plan.PriorityScheduler(constraints=[InSlots(), *limits], time_resolution=third * u.s, **about)
     ends = (a.Time(t, format="jd") for t in (start[0], start[-1] + slot_s / 86_400 - 1e-8))
-    most = 1 / np.sin(np.radians(LOWEST_DEG))
-    schedule = scheduler(
-        constraints=[a.plan.AirmassConstraint(most, boolean_constraint=False)],
-        observer=a.plan.Observer(a.c.EarthLocation.from_geodetic(place[1] * u.deg, place[0] * u.deg, 0 * u.m)),
-        transitioner=a.plan.Transitioner(), **settings,
-    )(blocks, a.plan.Schedule(*ends))  # fmt: skip
+    schedule = scheduler(blocks, a.plan.Schedule(*ends))
     found = sorted(
-        (int((b.start_time.jd - start[0]) * 86_400 / slot_s + 0.01), int(b.target.name))
-        for b in schedule.observing_blocks
+        (round((b.start_time.jd - start[0]) * 86_400 / slot_s), int(b.target.name)) for b in schedule.observing_blocks
     )
     return np.array([k for _, k in found]), np.array([t for t, _ in found])
 
@@ -113,14 +125,9 @@ def test_the_default_planner_is_worth_most_outside(astroplan, count, lists, sequ
                 plan = plan_night(targets, site, date, name)
                 start = float(julian_date(plan.dusk)) + np.arange(plan.slots) * plan.slot_s / 86_400
                 here[name] = np.array([number[e.target] for e in plan]), slots_of(plan)
-            u = a.u
-            here["astroplan Priority"] = scheduled(
-                a, a.plan.PriorityScheduler, targets, place, start, plan.slot_s, time_resolution=plan.slot_s / 2 * u.s
-            )  # fmt: skip
+            here["astroplan Priority"] = scheduled(a, False, targets, place, start, plan.slot_s)
             if seed < sequential:
-                here["astroplan Sequential"] = scheduled(
-                    a, a.plan.SequentialScheduler, targets, place, start, plan.slot_s, gap_time=plan.slot_s * u.s
-                )  # fmt: skip
+                here["astroplan Sequential"] = scheduled(a, True, targets, place, start, plan.slot_s)
             for name, (k, slot) in here.items():
                 found.setdefault((name, site), []).append(worth_of(a.c, place, targets, k, slot, start, plan.slot_s))
     ahead = {site: np.mean([w for w, *_ in found["look-ahead", site]]) for site, _ in NIGHTS[:4]}
