@@ -87,15 +87,21 @@ def pack(rewards: Floats, units: Index) -> Index:
     count, n = rewards.shape
     padded = np.where((np.arange(count)[:, None] + units) <= count, rewards, 0.0)
     price, best, most = np.zeros(n), np.full(count, NO_TARGET), -1.0
-    scale = float(padded.max(initial=0.0)) or 1.0
+    scale, ratio = float(padded.max(initial=0.0)) or 1.0, padded / units
+    lengths = [(int(u), np.flatnonzero(units == u)) for u in np.unique(units)]
+    tables = [np.where(padded[:, same] > 0, padded[:, same], -np.inf) for _, same in lengths]
     for step in range(PRICE_STEPS):
-        worth, choice = np.zeros(count + 1), np.full(count, NO_TARGET)
+        worth, choice = [0.0] * (count + 1), np.full(count, NO_TARGET)
+        offers = []  # of each length, the best target of each slot
+        for (u, same), table in zip(lengths, tables, strict=True):
+            paid = table - price[same]
+            top = paid.argmax(axis=1)
+            offers.append((u, paid[np.arange(count), top].tolist(), same[top]))
         for t in range(count - 1, -1, -1):
-            gain = np.where(padded[t] > 0, padded[t] - price + worth[np.minimum(t + units, count)], -np.inf)
-            k = int(np.argmax(gain))
             worth[t] = worth[t + 1]
-            if gain[k] > worth[t]:
-                worth[t], choice[t] = gain[k], k
+            for u, paid, target in offers:
+                if t + u <= count and paid[t] + worth[t + u] > worth[t]:
+                    worth[t], choice[t] = paid[t] + worth[t + u], target[t]
         taken, t = np.zeros(n), 0
         begun: list[tuple[float, int, int]] = []
         while t < count:
@@ -105,7 +111,7 @@ def pack(rewards: Floats, units: Index) -> Index:
             begun.append((float(padded[t, k]), t, k))
             taken[k] += 1
             t += int(units[k])
-        schedule = _repaired(padded, units, begun)
+        schedule = _repaired(ratio, units, begun)
         total = float(sum(padded[t, schedule[t]] for t in np.flatnonzero(schedule >= 0)))
         if total > most:
             best, most = schedule, total
@@ -115,24 +121,35 @@ def pack(rewards: Floats, units: Index) -> Index:
     return best
 
 
-def _repaired(rewards: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
+def _repaired(ratio: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
     """Each target once, where it earns most, and gaps filled with what earns most a slot."""
-    count = len(rewards)
+    count = len(ratio)
     schedule, free, used = np.full(count, NO_TARGET), np.ones(count, bool), np.zeros(len(units), bool)
     for _, t, k in sorted(begun, reverse=True):
         if not used[k]:
             schedule[t], used[k] = k, True
             free[t : t + units[k]] = False
+    run = np.zeros(count + 1, int)  # free slots from here on
+    for t in range(count - 1, -1, -1):
+        run[t] = (run[t + 1] + 1) * free[t]
+    most, choice = np.zeros(count), np.zeros(count, int)
+    changed = np.flatnonzero(free).tolist()
     while True:
-        run = np.zeros(count + 1, int)
-        for t in range(count - 1, -1, -1):
-            run[t] = (run[t + 1] + 1) * free[t]
-        fits = (run[:-1, None] >= units) & ~used & (rewards > 0)
-        if not fits.any():
+        for t in changed:
+            gain = np.where((units <= run[t]) & ~used, ratio[t], 0.0)
+            choice[t] = np.argmax(gain)
+            most[t] = gain[choice[t]]
+        t = int(np.argmax(most))
+        if most[t] <= 0:
             return schedule
-        t, k = np.unravel_index(int(np.argmax(np.where(fits, rewards / units, -1.0))), rewards.shape)
+        k = int(choice[t])
         schedule[t], used[k] = k, True
-        free[t : t + units[k]] = False
+        before = t
+        while before > 0 and run[before - 1]:
+            before -= 1
+        run[before:t] = np.arange(t - before, 0, -1)
+        run[t : t + units[k]], most[t : t + units[k]] = 0, 0.0
+        changed = sorted({*range(before, t), *np.flatnonzero((choice == k) & (most > 0)).tolist()})
 
 
 class _KnowsTheList(Queue):
@@ -168,7 +185,7 @@ class LookAheadPolicy(_KnowsTheList):
 
     def _best(self, yields: Yields, task: Any) -> Index:
         table = yields.table()
-        kept = np.flatnonzero(promising(table)) if (yields.units == 1).all() else np.arange(table.shape[1])
+        kept = np.flatnonzero(promising(table, yields.units))
         directions = np.stack([c[0, kept] for c in yields.night.targets], axis=1).astype(np.float64)
         zenith = np.array([c[0] for c in yields.night.zenith], np.float64)
         units, best, most = yields.units[kept], np.full(len(table), NO_TARGET), -1.0

@@ -156,12 +156,18 @@ def _over_blocks(table: Any, units: Index) -> Any:
     return mean
 
 
-def promising(table: Floats) -> Bools:
-    """(N,) targets of which a best plan of single slots may take one: among the best ``T`` of some of ``T`` slots."""
-    count, n = table.shape
-    if n <= count:
-        return np.asarray((table > 0).any(axis=0))
-    keep = np.zeros(n, bool)
-    for row in table:
-        keep[np.argpartition(-row, count - 1)[:count]] = True
-    return keep & (table > 0).any(axis=0)
+def promising(table: Floats, units: Index) -> Bools:
+    """(N,) targets of which a best plan without slews may take one.
+
+    Of the visits of ``u`` slots at most ``T // u`` fit into a night, so that those are enough that are, for some slot,
+    among the best ``T // u`` of that length.
+    """
+    keep, good = np.zeros(table.shape[1], bool), (table > 0).any(axis=0)
+    for length in np.unique(units[good]):
+        same = np.flatnonzero(good & (units == length))
+        most = len(table) // int(length)
+        if len(same) > most:
+            best = np.argpartition(-table[:, same], most - 1, axis=1)[:, :most]
+            same = same[np.unique(best)]
+        keep[same] = True
+    return keep
