@@ -85,7 +85,7 @@ def night_picture(plan: NightPlan) -> NDArray[np.uint8]:
 def _altitude(direction: Vector, jd: Floats, place: tuple[float, float]) -> Floats:
     """Degrees, of a direction on the equator of date."""
     lst = sidereal_time(jd, np.array(place[1]))
-    return np.degrees(np.arcsin(np.clip(horizontal(direction, lst, place[0]).z, -1, 1)))
+    return np.degrees(np.arcsin(np.clip(horizontal(direction, lst, np.array(place[0])).z, -1, 1)))
 
 
 def _draw_sky(chart: Chart, jd: Floats, sun_deg: Floats) -> None:
