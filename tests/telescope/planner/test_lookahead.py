@@ -33,3 +33,12 @@ def test_packs_and_promising_targets(seed):
     ones = np.ones(14, int)
     alone = assign(rewards)
     assert rewards[np.arange(4), alone][alone >= 0].sum() == pytest.approx(best(rewards, ones))
+
+
+def test_no_fewer_targets_are_enough():
+    """Of two visits of two slots the better one must give way where both want the same slots."""
+    rewards = np.zeros((4, 4))
+    rewards[0, :2], rewards[2] = (5.0, 4.0), (6.0, 1.0, 3.0, 2.0)
+    units = np.full(4, 2)
+    assert np.flatnonzero(promising(rewards, units)).tolist() == [0, 1, 2]
+    assert best(rewards[:, :3], units[:3]) == best(rewards, units) == 10.0
