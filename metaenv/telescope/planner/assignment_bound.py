@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metaenv.telescope.planner.schedulers import NO_TARGET, Queue
+from metaenv.telescope.planner.schedulers import NO_TARGET
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds, quality
 from metaenv.telescope.sim.visibility import expected_snr
@@ -40,11 +40,3 @@ def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
         schedule[i, slot[paid > 0]] = target[paid > 0]
         total[i] = paid.sum()
     return schedule, total
-
-
-class AssignmentPolicy(Queue):
-    """Plays the best assignment, from which slews then take time. It is made for plans, in which nothing is hidden."""
-
-    def schedule(self) -> Index:
-        """See `best_assignment`."""
-        return best_assignment(rewards_without_slews(self.env))[0]

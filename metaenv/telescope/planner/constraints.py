@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from metaenv.errors import TaskError, nearest
 from metaenv.telescope.sim.ephemeris import illuminated_fraction
-from metaenv.telescope.sim.julian_dates import julian_date
+from metaenv.telescope.sim.julian_dates import FIRST, LAST, julian_date
 from metaenv.telescope.sim.visibility import LOWEST_DEG, Night
 from metaenv.typing import Bools, Floats, Index
 
@@ -20,6 +21,11 @@ Twilight = Literal["civil", "nautical", "astronomical"]
 SUN_DEG: dict[str, float] = {"civil": -6.0, "nautical": -12.0, "astronomical": -18.0}
 """Altitude of the sun at which a night of this kind begins and ends."""
 MOON_DEG = 20.0  # nearest to a moon that is up, unless a run says otherwise (chosen; surveys take 15 to 30)
+
+
+def is_number(given: Any) -> bool:
+    """Whether it is one real number; a truth value is none."""
+    return isinstance(given, numbers.Real) and not isinstance(given, bool | np.bool_)
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,14 @@ class Constraints:
             ("min_moon_deg", 0, 180), ("max_moon_fraction", 0, 1),
         ):  # fmt: skip
             value = getattr(self, name)
-            if isinstance(value, bool | str) or not low <= value <= high:
-                raise TaskError(f"expected {name} from {low} to {high}, got {value!r}")
+            if not is_number(value) or not low <= value <= high:  # NaN fails
+                raise TaskError(f"expected {name} from {low} to {high}, a number, got {value!r}")
         if self.min_altitude_deg >= self.max_altitude_deg:
             raise TaskError(
                 f"expected min_altitude_deg below max_altitude_deg, got {self.min_altitude_deg} and "
                 f"{self.max_altitude_deg}"
             )
-        if self.twilight not in SUN_DEG:
+        if not isinstance(self.twilight, str) or self.twilight not in SUN_DEG:
             raise TaskError(f"no twilight {self.twilight!r}.{nearest(str(self.twilight), SUN_DEG)}")
 
     @property
@@ -127,29 +133,36 @@ class Requests:
 
 
 def _column(names: Sequence[str], key: str, given: Any, empty: float) -> Floats:
-    if isinstance(given, dict):
+    if isinstance(given, Mapping):
+        known = set(names)
         for name in given:
-            if name not in names:
+            if name not in known:
                 raise TaskError(f"{key} is asked for {name!r}, which is no target.{nearest(str(name), names)}")
-        given = [given.get(name) for name in names]
-    if given is None or isinstance(given, str) or np.ndim(given) == 0:
-        given = [given] * len(names)
-    if len(given) != len(names):
-        raise TaskError(f"expected {len(names)} numbers of {key}, one a target, got {len(given)}")
-    return np.array([_number(name, key, one, empty) for name, one in zip(names, given, strict=True)])
+        cells = [given.get(name) for name in names]
+    elif isinstance(given, list | tuple | np.ndarray) and np.shape(given) != ():
+        cells = list(given)
+        if len(cells) != len(names):
+            raise TaskError(f"expected {len(names)} numbers of {key}, one a target, got {len(cells)}")
+    else:
+        cells = [given] * len(names)
+    return np.array([_number(name, key, one, empty) for name, one in zip(names, cells, strict=True)])
 
 
 def _number(name: str, key: str, given: Any, empty: float) -> float:
     if given is None:
         return empty
+    is_time = key in ("begin", "end", "at")
     try:
-        if key in ("begin", "end", "at"):
-            if isinstance(given, int | float | np.number):
-                return float(given)
+        if is_time and not is_number(given):
             return float(julian_date(getattr(given, "isot", given)))
-        return float(given)
+        value = float(given)
     except (TaskError, TypeError, ValueError, AttributeError) as error:
         raise TaskError(f"target {name!r}: {key} {given!r} cannot be read ({error})") from None
+    if not is_number(given) or math.isnan(value):
+        raise TaskError(f"target {name!r}: expected a number for {key}, got {given!r}; None asks for nothing")
+    if is_time and not FIRST <= value <= LAST:
+        raise TaskError(f"target {name!r}: expected {key} as text such as '2027-03-14T02:30' or as a JD, got {given!r}")
+    return value
 
 
 # WHERE AND WHEN
@@ -183,7 +196,7 @@ def reasons_against(
         ("at too high an airmass", mass > np.minimum(limits.max_airmass, asked.max_airmass)),
         ("too near to the moon", up[:, None] & (separation < nearest_moon)),
         ("in the light of too bright a moon", np.broadcast_to((up & bright)[:, None], sin_alt.shape)),
-        ("outside of its time window", (start < asked.begin - second) | (stop > asked.end + second)),
+        ("outside of their time window", (start < asked.begin - second) | (stop > asked.end + second)),
     ]
     allowed = ~np.any([f for _, f in forbidden], axis=0)
     begin = allowed.copy()

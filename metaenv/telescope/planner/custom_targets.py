@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,10 @@ from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.planner.catalogue import UNKNOWN_CLASS, TargetList
+from metaenv.telescope.planner.constraints import Constraints, Requests
+from metaenv.telescope.planner.instruments import find_instrument
 from metaenv.telescope.planner.own_nights import Day, OwnNights, evenings
+from metaenv.telescope.planner.yields import Yields
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.ephemeris import night_limits
 from metaenv.telescope.sim.exposure import OVERHEAD_S, SETTLE_S, SLEW_DEG_PER_S, SNR_NEEDED, ZERO_POINT_MAG, quality
@@ -114,6 +118,14 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         self.priority = np.concatenate([kept.priority, np.full(setup.targets - len(kept), np.inf)])
         """(N,) the lowest first; infinite where the list is filled up."""
 
+    def yields_of(self, row: int) -> Yields:
+        """What a planner expects of a telescope's present night: a clear sky, without constraints and requests."""
+        state, n = self.state, self.setup.targets
+        instrument = replace(find_instrument(None), full_well_e=math.inf)
+        asked, limits = Requests.of([""] * n, {}), Constraints(min_moon_deg=0.0)
+        night, magnitude = state.night.take(np.array([row])), state.targets.magnitude[row]
+        return Yields(night, magnitude, self._worth, self.tasks.task(row), instrument, limits, asked)
+
     def _fresh_targets(self, rows: Rows, tasks: TaskBatch, start: Floats, hours: Floats) -> Targets:
         targets = self._list.take(np.zeros(len(tasks), np.intp))
         if self._padding:  # with the pole that never rises
@@ -143,7 +155,8 @@ class CustomTargetsEnv(MetaEnv):
     Targets that do not stand above 27 deg at any time of these nights are left out, with a note in ``notes`` of the
     batched environment; with a variant, whose number of targets is fixed, so are the least promising ones of a longer
     list, and a shorter one is filled up with places that never rise. They stand in the order in which they culminate
-    in the first night. Proper motions are applied to the middle of the dates.
+    in the first night. Proper motions are applied to the middle of the dates. The instrument is the default one, and
+    there are no constraints and requests: `metaenv.telescope.planner.plan.plan_night` has them.
 
     Arguments: ``targets``, ``site`` (a name, latitude and longitude in degrees, or an EarthLocation, see
     `metaenv.telescope.sim.sites.find_site`; or a list of them), ``date`` (the day whose evening begins the night, as

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from metaenv.errors import TaskError, nearest
+from metaenv.telescope.planner.constraints import is_number
 from metaenv.telescope.sim.exposure import (
     OVERHEAD_S,
     PIXEL_ARCSEC,
@@ -64,14 +65,15 @@ class Instrument:
     """Where the numbers come from."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TaskError(f"expected the name of an instrument, got {self.name!r}")
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
-            if isinstance(value, bool | str) or not low <= value <= high:  # NaN fails
+            if not is_number(value) or not low <= value <= high:  # NaN fails
                 raise TaskError(f"instrument {self.name!r}: expected {name} from {low:g} to {high:g}, got {value!r}")
-        if self.photometry_arcsec is not None and not 0 < self.photometry_arcsec < 1e3:
-            raise TaskError(
-                f"instrument {self.name!r}: expected photometry_arcsec above 0, got {self.photometry_arcsec}"
-            )
+        width = self.photometry_arcsec
+        if width is not None and not (is_number(width) and 0 < width < 1e3):
+            raise TaskError(f"instrument {self.name!r}: expected photometry_arcsec above 0 or None, got {width!r}")
 
     def area(self, seeing_area: Any) -> Any:
         """Noise area in arcsec^2: that of the fixed aperture, else ``seeing_area``, the noise area of the seeing."""
@@ -148,7 +150,10 @@ def find_instrument(given: str | Instrument | Mapping[str, Any] | None) -> Instr
         for name in given:
             if name not in known:
                 raise TaskError(f"an instrument has no {name!r}.{nearest(name, known)}")
-        return Instrument(**{"name": "own instrument", **given})
+        whole = {"name": "own instrument", **given}
+        if missing := [f.name for f in fields(Instrument) if f.default is MISSING and f.name not in whole]:
+            raise TaskError(f"the instrument lacks {', '.join(missing)}")
+        return Instrument(**whole)
     key = DEFAULT_INSTRUMENT if given is None else given
     if not isinstance(key, str) or key.lower() not in INSTRUMENTS:
         raise TaskError(f"no instrument {given!r}; give an Instrument or a name.{nearest(str(given), INSTRUMENTS)}")

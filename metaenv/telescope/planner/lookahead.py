@@ -8,16 +8,14 @@ the schedule before had, and the schedule that is worth most when it is played i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from metaenv.telescope.planner.schedulers import NO_TARGET, Queue
-from metaenv.telescope.planner.yields import promising
+from metaenv.telescope.planner.yields import Yields, promising
+from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
-
-if TYPE_CHECKING:
-    from metaenv.telescope.planner.run_env import RunVectorEnv
 
 PRICE_STEPS = 60  # of the prices (chosen; the gap to the bound no longer falls then)
 SLEW_ROUNDS = 3  # of schedules that know each other's slews (chosen)
@@ -89,15 +87,21 @@ def pack(rewards: Floats, units: Index) -> Index:
     count, n = rewards.shape
     padded = np.where((np.arange(count)[:, None] + units) <= count, rewards, 0.0)
     price, best, most = np.zeros(n), np.full(count, NO_TARGET), -1.0
-    scale = float(padded.max(initial=0.0)) or 1.0
+    scale, ratio = float(padded.max(initial=0.0)) or 1.0, padded / units
+    lengths = [(int(u), np.flatnonzero(units == u)) for u in np.unique(units)]
+    tables = [np.where(padded[:, same] > 0, padded[:, same], -np.inf) for _, same in lengths]
     for step in range(PRICE_STEPS):
-        worth, choice = np.zeros(count + 1), np.full(count, NO_TARGET)
+        worth, choice = [0.0] * (count + 1), np.full(count, NO_TARGET)
+        offers = []  # of each length, the best target of each slot
+        for (u, same), table in zip(lengths, tables, strict=True):
+            paid = table - price[same]
+            top = paid.argmax(axis=1)
+            offers.append((u, paid[np.arange(count), top].tolist(), same[top]))
         for t in range(count - 1, -1, -1):
-            gain = np.where(padded[t] > 0, padded[t] - price + worth[np.minimum(t + units, count)], -np.inf)
-            k = int(np.argmax(gain))
             worth[t] = worth[t + 1]
-            if gain[k] > worth[t]:
-                worth[t], choice[t] = gain[k], k
+            for u, paid, target in offers:
+                if t + u <= count and paid[t] + worth[t + u] > worth[t]:
+                    worth[t], choice[t] = paid[t] + worth[t + u], target[t]
         taken, t = np.zeros(n), 0
         begun: list[tuple[float, int, int]] = []
         while t < count:
@@ -107,7 +111,7 @@ def pack(rewards: Floats, units: Index) -> Index:
             begun.append((float(padded[t, k]), t, k))
             taken[k] += 1
             t += int(units[k])
-        schedule = _repaired(padded, units, begun)
+        schedule = _repaired(ratio, units, begun)
         total = float(sum(padded[t, schedule[t]] for t in np.flatnonzero(schedule >= 0)))
         if total > most:
             best, most = schedule, total
@@ -117,44 +121,79 @@ def pack(rewards: Floats, units: Index) -> Index:
     return best
 
 
-def _repaired(rewards: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
+def _repaired(ratio: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
     """Each target once, where it earns most, and gaps filled with what earns most a slot."""
-    count = len(rewards)
+    count = len(ratio)
     schedule, free, used = np.full(count, NO_TARGET), np.ones(count, bool), np.zeros(len(units), bool)
     for _, t, k in sorted(begun, reverse=True):
         if not used[k]:
             schedule[t], used[k] = k, True
             free[t : t + units[k]] = False
+    run = np.zeros(count + 1, int)  # free slots from here on
+    for t in range(count - 1, -1, -1):
+        run[t] = (run[t + 1] + 1) * free[t]
+    most, choice = np.zeros(count), np.zeros(count, int)
+    changed = np.flatnonzero(free).tolist()
     while True:
-        run = np.zeros(count + 1, int)
-        for t in range(count - 1, -1, -1):
-            run[t] = (run[t + 1] + 1) * free[t]
-        fits = (run[:-1, None] >= units) & ~used & (rewards > 0)
-        if not fits.any():
+        for t in changed:
+            gain = np.where((units <= run[t]) & ~used, ratio[t], 0.0)
+            choice[t] = np.argmax(gain)
+            most[t] = gain[choice[t]]
+        t = int(np.argmax(most))
+        if most[t] <= 0:
             return schedule
-        t, k = np.unravel_index(int(np.argmax(np.where(fits, rewards / units, -1.0))), rewards.shape)
+        k = int(choice[t])
         schedule[t], used[k] = k, True
-        free[t : t + units[k]] = False
+        before = t
+        while before > 0 and run[before - 1]:
+            before -= 1
+        run[before:t] = np.arange(t - before, 0, -1)
+        run[t : t + units[k]], most[t : t + units[k]] = 0, 0.0
+        changed = sorted({*range(before, t), *np.flatnonzero((choice == k) & (most > 0)).tolist()})
 
 
-class LookAheadPolicy(Queue):
-    """Plans the whole night of a `RunVectorEnv` before it begins; see the module."""
+class _KnowsTheList(Queue):
+    """A planner of one's own nights, in which nothing is hidden but the weather: it expects a clear sky."""
 
-    env: RunVectorEnv  # type: ignore[assignment]
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        """New trials begin."""
+        super().start(env, rng)
+        self._own = getattr(self.env, "yields_of", None)
+        if self._own is None:
+            raise ValueError(
+                "this planner is for your own targets, in CustomTargetsEnv or plan_night; "
+                f"{type(self.env).__name__} hides what its targets are worth: take 'priority' or 'sequential'"
+            )
+        self._seen: dict[int, tuple[int, Yields]] = {}
+
+    def yields(self, row: int) -> Yields:
+        """The tables of a telescope's present night."""
+        night = int(self.env.nights_begun[row])
+        if self._seen.get(row, (-1,))[0] != night:
+            assert self._own is not None
+            self._seen[row] = night, self._own(row)
+        return self._seen[row][1]
+
+
+class LookAheadPolicy(_KnowsTheList):
+    """Plans the whole night before it begins; see the module."""
 
     def schedule(self) -> Index:
-        """The schedule that is worth most of those tried."""
-        yields = self.env.yields
+        """The schedule of each telescope that is worth most of those tried."""
+        rows = range(self.env.num_envs)
+        return np.stack([self._best(self.yields(row), self.env.tasks.task(row)) for row in rows])
+
+    def _best(self, yields: Yields, task: Any) -> Index:
         table = yields.table()
-        kept = np.flatnonzero(promising(table)) if (yields.units == 1).all() else np.arange(table.shape[1])
-        self._directions = np.stack([c[0, kept] for c in yields.night.targets], axis=1).astype(np.float64)
+        kept = np.flatnonzero(promising(table, yields.units))
+        directions = np.stack([c[0, kept] for c in yields.night.targets], axis=1).astype(np.float64)
         zenith = np.array([c[0] for c in yields.night.zenith], np.float64)
         units, best, most = yields.units[kept], np.full(len(table), NO_TARGET), -1.0
         rewards = table[:, kept]
         for _ in range(SLEW_ROUNDS):
             schedule = _assigned(rewards) if (units == 1).all() else pack(rewards, units)
-            pointing = self._pointing(schedule, zenith)
-            slews = self._slews(pointing, self._directions)
+            angle = np.degrees(np.arccos(np.clip(_pointing(schedule, directions, zenith) @ directions.T, -1, 1)))
+            slews = angle / task.slew_deg_s + task.settle_s  # (T, N) seconds
             slots = np.flatnonzero(schedule >= 0)
             cells = (slots, kept[schedule[slots]])
             worth = float(np.sum(yields.worth(cells, slews[slots, schedule[slots]])))
@@ -162,37 +201,33 @@ class LookAheadPolicy(Queue):
                 break
             best, most = schedule, worth
             rewards = np.asarray(yields.worth((slice(None), kept), slews), np.float64)
-        return np.where(best >= 0, kept[best], NO_TARGET)[None]
-
-    def _pointing(self, schedule: Index, zenith: Floats) -> Floats:
-        """(T, 3) where the telescope points before each slot."""
-        pointing, now = np.empty((len(schedule), 3)), zenith
-        for t, k in enumerate(schedule):
-            pointing[t] = now
-            now = now if k < 0 else self._directions[k]
-        return pointing
-
-    def _slews(self, pointing: Floats, directions: Floats) -> Floats:
-        """(T, N) seconds."""
-        task = self.env.task
-        angle = np.degrees(np.arccos(np.clip(pointing @ directions.T, -1, 1)))
-        return angle / task.slew_deg_s + task.settle_s
+        return np.where(best >= 0, kept[best], NO_TARGET)
 
 
-class GreedyPolicy(Queue):
+def _pointing(schedule: Index, directions: Floats, zenith: Floats) -> Floats:
+    """(T, 3) where the telescope points before each slot."""
+    pointing, now = np.empty((len(schedule), 3)), zenith
+    for t, k in enumerate(schedule):
+        pointing[t] = now
+        now = now if k < 0 else directions[k]
+    return pointing
+
+
+class GreedyPolicy(_KnowsTheList):
     """In each slot the target that earns most there, a slot; it never waits for a better time."""
-
-    env: RunVectorEnv  # type: ignore[assignment]
 
     def schedule(self) -> Index:
         """Nothing is planned ahead."""
-        return np.full((1, self.env.setup.slots), NO_TARGET)
+        return np.full((self.env.num_envs, self.env.setup.slots), NO_TARGET)
 
     def act(self, observation: object) -> Index:
-        """(1,) the target, or to wait."""
-        state, yields = self.env.state, self.env.yields
-        t = int(state.slot[0])
-        worth = yields.worth((t, slice(None)), 60.0 * state.slew[0].astype(np.float64)) / yields.units
-        worth = np.where(state.open[0] > 0, worth, 0.0)
+        """(n,) targets, or to wait."""
+        return np.array([self._now(row) for row in range(self.env.num_envs)])
+
+    def _now(self, row: int) -> int:
+        state, yields = self.env.state, self.yields(row)
+        t = int(state.slot[row])
+        worth = yields.worth((t, slice(None)), 60.0 * state.slew[row].astype(np.float64)) / yields.units
+        worth = np.where(state.open[row] > 0, worth, 0.0)
         k = int(np.argmax(worth))
-        return np.array([k if worth[k] > 0 else self.env.setup.targets])
+        return k if worth[k] > 0 else self.env.setup.targets

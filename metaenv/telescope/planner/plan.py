@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metaenv.canvas import save_png
 from metaenv.errors import TaskError, nearest
 from metaenv.evaluation import write_text
 from metaenv.files import replacing
@@ -24,6 +25,7 @@ from metaenv.telescope.planner.documents import calendar
 from metaenv.telescope.planner.instruments import Instrument, find_instrument
 from metaenv.telescope.planner.lookahead import GreedyPolicy, LookAheadPolicy
 from metaenv.telescope.planner.own_nights import Day
+from metaenv.telescope.planner.picture import night_picture
 from metaenv.telescope.planner.reading import read_targets
 from metaenv.telescope.planner.run_env import RunVectorEnv
 from metaenv.telescope.planner.schedulers import PriorityPolicy, SequentialPolicy
@@ -107,6 +109,10 @@ class NightPlan:
     left_out: dict[str, str]
     """Why each target that is not planned is not, by its name."""
     instrument: str
+    latitude_deg: float
+    longitude_deg: float
+    """East positive."""
+    constraints: Constraints
 
     def __len__(self) -> int:
         return len(self.exposures)
@@ -115,14 +121,30 @@ class NightPlan:
         return iter(self.exposures)
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """The table as CSV, also written to ``path`` if there is one (under a temporary name, then renamed)."""
+        """The table as CSV, also written to ``path`` if there is one (under a temporary name, then renamed).
+
+        Lines that begin with ``#``, above the heading, say the site, the night, the instrument and the notes:
+        ``pandas.read_csv(path, comment="#")``.
+        """
         stream = io.StringIO()
+        stream.writelines(f"# {' '.join(line.split())}\n" for line in self._about())
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows([_cell(e, name) for name in COLUMNS] for e in self.exposures)
         if path is not None:
             write_text(path, stream.getvalue())
         return stream.getvalue()
+
+    def _about(self) -> Iterator[str]:
+        yield f"site: {self.site}, latitude {self.latitude_deg:.4f} deg, longitude {self.longitude_deg:.4f} deg east"
+        yield f"night of {self.date}: from {self.dusk} to {self.dawn} UTC, {self.slots} slots of {self.slot_s:.1f} s"
+        yield f"instrument: {self.instrument}"
+        yield f"policy: {self.policy}, worth {self.worth:.3f}"
+        yield from (f"note: {n}" for n in self.notes)
+
+    def picture(self, path: str | Path) -> Path:
+        """The altitudes of the targets over the night, with their visits, the moon, limits and twilight, as PNG."""
+        return save_png(path, night_picture(self))
 
     def to_astropy(self) -> Any:
         """An `astropy.table.Table` with units; needs Astropy."""
@@ -132,8 +154,9 @@ class NightPlan:
             raise ImportError("this table is Astropy's: pip install 'metaenv-science[astronomy]'") from error
         text = ("utc", "end", "target", "ra", "dec")
         columns = {n: np.array([getattr(e, n) for e in self], str if n in text else float) for n in COLUMNS}
-        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("exposures", "notes")}
-        return Table(columns, units=_UNITS, meta={**about, "notes": list(self.notes)})
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exposures"}
+        about |= {"notes": list(self.notes), "constraints": asdict(self.constraints)}
+        return Table(columns, units=_UNITS, meta=about)
 
     def to_ecsv(self, path: str | Path) -> Path:
         """The table with its units, site and notes as ECSV; needs Astropy."""
@@ -253,6 +276,11 @@ def plan_night(
     variant = _variant(who)
     before = _rehearsals(rehearsals, variant, who)
     used = find_instrument(instrument)
+    for given, kind in ((constraints, Constraints), (requests, Mapping)):
+        if given is not None and not isinstance(given, kind):
+            raise TaskError(
+                f"expected {'Constraints(…)' if kind is Constraints else 'a dict of requests'}, got {given!r}"
+            )
     env = RunVectorEnv(
         listed, site, date, slots=slots, variant=variant, nights=before + 1, assumptions=assumptions,
         constraints=constraints, instrument=used, requests=Requests.of(listed.names, dict(requests or {})),
@@ -273,6 +301,9 @@ def plan_night(
         notes=(*listed.notes, *_grouped(env.left_out), *_assumed(env)),
         left_out={**env.left_out, **_crowded_out(env, exposures)},
         instrument=used.text(),
+        latitude_deg=env.site.latitude_deg,
+        longitude_deg=env.site.longitude_deg,
+        constraints=env.limits,
     )
 
 

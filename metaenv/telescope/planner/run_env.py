@@ -107,6 +107,10 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         self.yields = survey
         """Of tonight, once a night has begun."""
 
+    def yields_of(self, row: int) -> Yields:
+        """The tables of tonight."""
+        return self.yields
+
     # THE LIST
 
     def _choose(self, survey: Yields, limit: int | None) -> Index:
@@ -123,8 +127,8 @@ class RunVectorEnv(TargetSelectionVectorEnv):
             promise = np.where(good, table.max(axis=0), -1.0)
             less[np.argsort(-promise, kind="stable")[limit:]] = True
             why = f"are the least promising, and the agent can choose among {limit}"
-        elif limit is None and good.sum() > LONG_LIST and (survey.units == 1).all():
-            less, why = ~promising(table), "are worth less than others in every slot"
+        elif limit is None and good.sum() > LONG_LIST:
+            less, why = ~promising(table, survey.units), "are worth less than others in every slot"
         else:
             why = ""
         self.left_out |= {targets.names[k]: why for k in np.flatnonzero(less & good)}

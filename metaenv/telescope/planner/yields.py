@@ -8,7 +8,9 @@ import numpy as np
 
 from metaenv.telescope.planner.constraints import Constraints, Requests, reasons_against
 from metaenv.telescope.planner.instruments import Instrument
+from metaenv.telescope.sim.ephemeris import moon, moon_phase_angle, sun
 from metaenv.telescope.sim.exposure import electrons_per_second, quality, sky_electrons_per_second
+from metaenv.telescope.sim.moonlight import moonlight_source, nanolamberts, sky_brightness
 from metaenv.telescope.sim.sites import Site
 from metaenv.telescope.sim.visibility import Night, conditions
 from metaenv.telescope.sim.weather import clear_weather
@@ -42,12 +44,13 @@ class Yields:
         self.units = block_units(asked, instrument, self.slot_s, self.allowance_s)
         k, dark, seeing = (np.array([x]) for x in (task.extinction_mag, task.dark_sky_mag, task.seeing_arcsec))
         air = conditions(night, k, dark, clear_weather(seeing, count))
+        sky = _sky(night, k, dark)
         rate = electrons_per_second(magnitude, task.zero_point_mag).astype(np.float32)
-        self.sky_mag = (20.7233 - np.log(air.sky[0] / 34.08)) / 0.92104
+        self.sky_mag = (20.7233 - np.log(sky / 34.08)) / 0.92104
         """V per square arcsecond (Krisciunas and Schaefer 1991, eq. 1)."""
         tables = (
             rate * air.transmission[0],
-            sky_electrons_per_second(air.sky[0], np.float32(task.zero_point_mag)).astype(np.float32),
+            sky_electrons_per_second(sky, np.float32(task.zero_point_mag)).astype(np.float32),
             instrument.area(air.zenith_area[0].astype(np.float32)[:, None] * night.seeing_area_factor[0]),
         )
         self.arrived, self.sky, self.area = (_over_blocks(table, self.units) for table in tables)
@@ -119,6 +122,15 @@ class Yields:
         return found
 
 
+def _sky(night: Night, extinction: Floats, dark_mag: Floats) -> Any:
+    """(T, N) nanolamberts, with the moon's phase of each slot: it changes by 6 deg in a night, 12 % of its light."""
+    jd = night.start[0] + night.hours[0] / 48
+    phase = moon_phase_angle(sun(jd), moon(jd))
+    source = moonlight_source(phase, night.moon.z[0], extinction)[:, None]
+    k, dark, light = (np.asarray(x, np.float32) for x in (extinction, nanolamberts(dark_mag), source))
+    return sky_brightness(night.sin_alt[0], k, dark, light, night.scatter[0])
+
+
 def block_units(asked: Requests, instrument: Instrument, slot_s: float, allowance_s: float) -> Index:
     """(N,) slots that a visit takes: one for each exposure that fills a slot, or as many as fixed exposures need."""
     fixed = np.isfinite(asked.exposure_s)
@@ -144,12 +156,18 @@ def _over_blocks(table: Any, units: Index) -> Any:
     return mean
 
 
-def promising(table: Floats) -> Bools:
-    """(N,) targets of which a best plan of single slots may take one: among the best ``T`` of some of ``T`` slots."""
-    count, n = table.shape
-    if n <= count:
-        return np.asarray((table > 0).any(axis=0))
-    keep = np.zeros(n, bool)
-    for row in table:
-        keep[np.argpartition(-row, count - 1)[:count]] = True
-    return keep & (table > 0).any(axis=0)
+def promising(table: Floats, units: Index) -> Bools:
+    """(N,) targets of which a best plan without slews may take one.
+
+    Of the visits of ``u`` slots at most ``T // u`` fit into a night, so that those are enough that are, for some slot,
+    among the best ``T // u`` of that length.
+    """
+    keep, good = np.zeros(table.shape[1], bool), (table > 0).any(axis=0)
+    for length in np.unique(units[good]):
+        same = np.flatnonzero(good & (units == length))
+        most = len(table) // int(length)
+        if len(same) > most:
+            best = np.argpartition(-table[:, same], most - 1, axis=1)[:, :most]
+            same = same[np.unique(best)]
+        keep[same] = True
+    return keep

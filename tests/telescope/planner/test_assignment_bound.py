@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from metaenv.policies import play_trials
-from metaenv.telescope.planner.assignment_bound import (
-    AssignmentPolicy,
-    best_assignment,
-    rewards_without_slews,
-)
+from metaenv.telescope.planner.assignment_bound import best_assignment, rewards_without_slews
 from metaenv.telescope.planner.schedulers import PriorityPolicy
 from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
@@ -63,13 +59,12 @@ def test_no_policy_earns_more():
     scores = {}
     for name, policy in {
         "greedy": InformedPolicy(clairvoyant=True),
-        "assigned": AssignmentPolicy(),
         "queue": PriorityPolicy(),
     }.items():
         scores[name] = play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8)), tasks, 0).scores
         assert (scores[name] <= bounds + 1e-5).all()
     assert (bounds > 0).mean() > 0.8  # some nights are shut
-    assert scores["greedy"].mean() > 0.75 * bounds.mean() and scores["assigned"].mean() > scores["queue"].mean()
+    assert scores["greedy"].mean() > 0.75 * bounds.mean()
 
 
 def test_a_reward_without_a_slew():

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import pickle
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from metaenv.errors import TaskError
 from metaenv.policies import play_trials
 from metaenv.telescope.planner.catalogue import TargetList
+from metaenv.telescope.planner.constraints import Constraints
 from metaenv.telescope.planner.custom_targets import CustomTargetsEnv, CustomTargetsVectorEnv
 from metaenv.telescope.planner.own_nights import evening, evenings
-from metaenv.telescope.planner.plan import plan_night
+from metaenv.telescope.planner.plan import plan_night, planners
 from metaenv.telescope.references import InformedPolicy
+from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.sites import SITES
 from metaenv.testing import _check_keeps_task, _check_seeding, check_meta_env, check_vector_env
 from metaenv.trial import VectorTrial
@@ -171,3 +174,30 @@ def test_refused(change, message):
     arguments = {"targets": TARGETS, "site": "VLT", "date": "2027-03-14", **change}
     with pytest.raises(TaskError, match=message):
         CustomTargetsEnv(**arguments)
+
+
+def test_planners_play_own_nights():
+    """Look-ahead earns most where the sky is as it expects, and knows nothing of clouds where it is not."""
+    where, faint = (["la palma", "VLT"], "2027-03-14/2027-03-16"), replace(TARGETS, magnitude=np.full(8, 21.0))
+
+    def scores(name, sky):
+        env = CustomTargetsVectorEnv(faint, *where, num_envs=3, slots=6, nights=2, sky=sky)
+        return play_trials(planners()[name], VectorTrial(env), env.distribution.nights, 0).scores
+
+    ahead, greedy = scores("look-ahead", "nominal"), scores("greedy", "nominal")
+    assert ahead.shape == (6, 2) and (ahead > greedy - 1e-6).all() and ahead.mean() > 1.03 * greedy.mean()
+    assert 0 < scores("look-ahead", "drawn").mean() < ahead.mean()
+    own = CustomTargetsVectorEnv(faint, "la palma", "2027-03-14", slots=6)
+    played = play_trials(planners()["look-ahead"], VectorTrial(own), own.distribution.nights, 0)
+    limits = Constraints(min_moon_deg=0.0)
+    planned = [e.target for e in plan_night(faint, "la palma", "2027-03-14", slots=6, constraints=limits)]
+    names = [own.names[k] for k in played.actions[0] if 0 <= k < len(own.names)]
+    assert names == planned
+
+
+@pytest.mark.parametrize("name", ["look-ahead", "greedy"])
+def test_planners_that_need_the_worth_are_refused_where_it_is_hidden(name):
+    trials = VectorTrial(TargetSelectionVectorEnv(1))
+    trials.reset(seed=0)
+    with pytest.raises(ValueError, match="TargetSelectionVectorEnv hides what its targets are worth: take 'priority'"):
+        planners()[name].start(trials, np.random.default_rng(0))
