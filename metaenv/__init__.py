@@ -1,6 +1,7 @@
 """metaenv: Gymnasium environments whose tasks come from a distribution of scientific problems."""
 
 from metaenv.env import MetaEnv
+from metaenv.ids import task_id
 from metaenv.registry import ENVIRONMENTS, full_id, register_all, task_from_json
 from metaenv.tasks import (
     FrozenTasks,
@@ -10,7 +11,6 @@ from metaenv.tasks import (
     TaskBatch,
     TaskDistribution,
     TaskSampler,
-    task_id,
 )
 from metaenv.trial import Trial, VectorTrial, make_trials
 from metaenv.vector import BatchedEnv

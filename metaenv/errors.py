@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 
@@ -44,6 +45,15 @@ def nearest_of(name: str, kinds: Mapping[str, Iterable[str]]) -> str:
     close = close or difflib.get_close_matches(str(name), options, 1, 0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return hint + "".join(f" {kind}: {', '.join(some)}." for kind, some in known.items())
+
+
+NO_OPTIONS = ("self", "args", "kwargs", "options", "unknown", "family", "observation", "action_space")
+
+
+def unknown_option(kind: type, name: str) -> TypeError:
+    """The error for an option that a class of environments does not have, with the nearest one that it has."""
+    own = {p for c in kind.__mro__ if "__init__" in vars(c) for p in signature(vars(c)["__init__"]).parameters}
+    return TypeError(f"{kind.__name__} has no option {name!r}.{nearest(name, own - {*NO_OPTIONS})}")
 
 
 EXTRAS = {

@@ -37,6 +37,16 @@ def sha256(salt: bytes, table: Floats, required: int) -> str:
     return digest.hexdigest()
 
 
+def task_id(number: int) -> str:
+    """The id of a task, 16 hexadecimal digits, from the number that ``info["task_id"]`` holds."""
+    return f"{int(number) % 2**64:016x}"
+
+
+def lengthened(table: Floats, other: Floats) -> Floats:
+    """A table with as many rows as another one has, if that has more: zeros, as where the optional field is empty."""
+    return table if len(table) >= len(other) else np.pad(table, ((0, len(other) - len(table)), (0, 0)))
+
+
 def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The output function of splitmix64 (Steele, Lea and Flood 2014, OOPSLA, fig. 19), modulo 2**64."""
     x = x + np.uint64(0x9E3779B97F4A7C15)

@@ -200,8 +200,8 @@ class TaskBatch:
         """A copy in which ``rows`` hold the tasks of ``other``."""
         if isinstance(rows, slice) and rows == slice(None):
             return other
-        table, numbers = _lengthened(self._table, other._table).copy(), self.id_numbers.copy()
-        table[:, rows], numbers[rows] = _lengthened(other._table, table), other.id_numbers
+        table, numbers = ids.lengthened(self._table, other._table).copy(), self.id_numbers.copy()
+        table[:, rows], numbers[rows] = ids.lengthened(other._table, table), other.id_numbers
         return self._with(table, numbers)
 
     def repeated(self, times: int) -> TaskBatch:
@@ -210,7 +210,7 @@ class TaskBatch:
 
     def joined(self, other: TaskBatch) -> TaskBatch:
         """This batch's tasks, then the other's."""
-        parts = [_lengthened(self._table, other._table), _lengthened(other._table, self._table)]
+        parts = [ids.lengthened(self._table, other._table), ids.lengthened(other._table, self._table)]
         return self._with(np.concatenate(parts, axis=1), None)
 
     def task(self, index: int) -> Task:
@@ -264,11 +264,6 @@ class TaskBatch:
         return f"{self.task_type.family}:{','.join(_field_names(self.task_type))}".encode()
 
 
-def task_id(number: int) -> str:
-    """The id of a task, 16 hexadecimal digits, from the number that ``info["task_id"]`` holds."""
-    return f"{int(number) % 2**64:016x}"
-
-
 def _constant(array: NDArray[Any]) -> NDArray[Any]:
     """The array, which is handed out and therefore must not be written to."""
     array.flags.writeable = False
@@ -279,11 +274,6 @@ def _constant(array: NDArray[Any]) -> NDArray[Any]:
 def _field_names(task_type: type[Task]) -> tuple[str, ...]:
     """Without the optional one."""
     return tuple(f.name for f in fields(task_type) if f.name != task_type.optional)
-
-
-def _lengthened(table: Floats, other: Floats) -> Floats:
-    """A table with as many rows as another one has, if that has more: zeros, as where the optional field is empty."""
-    return table if len(table) >= len(other) else np.pad(table, ((0, len(other) - len(table)), (0, 0)))
 
 
 @dataclass(frozen=True)
@@ -470,10 +460,8 @@ class TaskDistribution(ABC):
                 return reduce(TaskBatch.joined, parts)
             drawn = make(rng.random((missing, self.unit_dim)))
             parts.append(drawn.take(np.flatnonzero(self.accept(drawn))))
-        raise TaskError(
-            f"{type(self).__name__} rejected {MAX_REJECTIONS} draws in a row; widen its ranges, "
-            "or what it accepts, such as bounds or costs"
-        )
+        what = "its ranges, or what it accepts, such as bounds or costs"
+        raise TaskError(f"{type(self).__name__} rejected {MAX_REJECTIONS} draws in a row; widen {what}")
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError
-from metaenv.tasks import Task, TaskBatch, TaskDistribution, task_id
+from metaenv.ids import task_id
+from metaenv.tasks import Task, TaskBatch, TaskDistribution
 from metaenv.trial import Trial, VectorTrial
 from metaenv.vector import ALL, BatchedEnv
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -25,7 +24,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from metaenv.actions import check_actions
-from metaenv.errors import TaskError, check_count, nearest
+from metaenv.errors import TaskError, check_count, nearest, unknown_option
 from metaenv.layout import ObservationLayout
 from metaenv.registry import told_spec
 from metaenv.rng import Streams, TaskStreams, child, row_seeds
@@ -74,34 +73,31 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         observation: the layout of an episode's observation, or only its space.
         action_space: of one sub-environment.
         split: which of the distribution's splits ``reset`` draws from.
-        autoreset_mode: ``NEXT_STEP`` (default, as in Gymnasium's own vector environments), ``SAME_STEP`` or
-            ``DISABLED``, as Gymnasium defines them.
+        autoreset_mode: Gymnasium's ``NEXT_STEP`` (default, as in its own), ``SAME_STEP`` or ``DISABLED``.
         render_mode: ``"ansi"``, ``"rgb_array"`` or None.
         max_episode_steps: steps after which an episode is truncated; None for no limit.
-        tasks: the only tasks of the split, each as likely as the others: a list of tasks, or a number of tasks, which
-            are then drawn once, always the same ones. Autoresets draw from them, too.
+        tasks: the only tasks of the split, each as likely as the others, also at autoresets: a list of tasks, or a
+            number of tasks, which are then drawn once, always the same ones.
         task: the only task of the split.
         distribution: another distribution of tasks of the same kind, such as a narrowed one.
-        text_info: whether ``info`` also holds text, such as SMILES, which clients that compute with ``info`` cannot
-            take.
+        text_info: whether ``info`` also holds text, such as SMILES, which clients that compute with it cannot take.
         draw_hidden: whether pictures and text show what is hidden from the policy.
 
     ``reset`` takes a seed or a list of seeds, and these options:
 
-    * ``"tasks"``: a list of Task or a TaskBatch, one a sub-environment (or one a reset sub-environment); None in a list
-      draws the sub-environment's next task;
+    * ``"tasks"``: a list of Task or a TaskBatch, one a (reset) sub-environment; None in a list draws its next task;
     * ``"task"``: one Task for all;
     * ``"reset_mask"``: bool (num_envs,), which sub-environments to reset;
     * ``"keep_task"``: True or bool (num_envs,): begin a new episode of the same task.
 
-    A task that is given to ``reset`` is played for one episode; the next autoreset draws from the split again. To play
-    the same tasks all the time, give them to the constructor.
+    A task that is given to ``reset`` is played for one episode; the next autoreset draws from the split again. Tasks
+    that are given to the constructor are played all the time.
 
     Sub-environment ``i`` gets the seed ``seed + i``, as in Gymnasium and Stable-Baselines3. Two vector environments
     with seeds that are closer than ``num_envs`` therefore share tasks: seed them 1,000 apart, or give lists of seeds.
 
-    ``info`` always holds ``task_id`` (num_envs,), the task's id as a 64-bit integer (`metaenv.tasks.task_id` gives the
-    16 digits that ``Task.id`` has), and ``action_mask`` for Discrete actions.
+    ``info`` always holds ``task_id`` (num_envs,), a 64-bit integer of which `metaenv.task_id` makes ``Task.id``, and
+    ``action_mask`` for Discrete actions.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium)
@@ -141,10 +137,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         **unknown: Any,
     ) -> None:
         if unknown:
-            own = [p for c in type(self).__mro__ if "__init__" in vars(c) for p in signature(c.__init__).parameters]
-            hidden = ("self", "args", "kwargs", "options", "unknown", "family", "observation", "action_space")
-            name = next(iter(unknown))
-            raise TypeError(f"{type(self).__name__} has no option {name!r}.{nearest(name, {*own} - {*hidden})}")
+            raise unknown_option(type(self), next(iter(unknown)))
         check_count("num_envs", num_envs)
         if max_episode_steps is not None:
             check_count("max_episode_steps", max_episode_steps)

@@ -12,8 +12,8 @@ from stable_baselines3.common.vec_env import VecMonitor  # noqa: E402
 
 from metaenv import make_trials  # noqa: E402
 from metaenv.classic.bandit.tasks import BanditTask  # noqa: E402
+from metaenv.ids import task_id  # noqa: E402
 from metaenv.sb3 import SB3VecEnv  # noqa: E402
-from metaenv.tasks import task_id  # noqa: E402
 
 SURE = BanditTask((0.0, 1.0, 0.0, 0.0, 0.0))
 

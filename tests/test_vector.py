@@ -8,7 +8,7 @@ from gymnasium.error import ResetNeeded
 from metaenv import make_trials
 from metaenv.classic.bandit.tasks import BanditDistribution, BanditTask
 from metaenv.errors import TaskError
-from metaenv.tasks import task_id
+from metaenv.ids import task_id
 
 ID = "metaenv:metaenv/BernoulliBandit-v0"
 
