@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
-from metaenv.molecules.chem.fragments import MAX_ACTIONS, load_vocabulary
-from metaenv.molecules.chem.functional_groups import GROUPS
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import MAX_SA, feasible, group_factor, packed, score_table, similarity_factor
 from metaenv.molecules.chem.smiles import parse
@@ -26,9 +25,8 @@ from metaenv.molecules.objectives import (
     counts_inside,
     inside,
     range_columns,
-    read_json,
     replayed,
-    scaled,
+    task_type_of,
 )
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
@@ -56,22 +54,23 @@ class MoleculeTask(PropertyRanges, Task):
     low: tuple[float, ...]
     high: tuple[float, ...]
     required: float
-    """A group that must be part of the molecule, by its place in `functional_groups.GROUPS`; -1 for none."""
+    """A group that must be part of the molecule, by its place in `Chemistry.groups`; -1 for none."""
     forbidden: float
     """A group that must not be part of it; -1 for none."""
     lead: tuple[float, ...]
-    """(9,) build sequence of a hidden lead that the molecule must resemble; all -1 for none."""
+    """(L,) build sequence of a hidden lead that the molecule must resemble; all -1 for none."""
     certificate: tuple[float, ...]
-    """(9,) build sequence of a molecule of score 1, -1 after the last action."""
+    """(L,) build sequence of a molecule of score 1, -1 after the last action."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check(lead=MAX_ACTIONS, certificate=MAX_ACTIONS)
+        most, groups = self.chemistry.vocabulary.max_actions, self.chemistry.groups
+        self.check(lead=most, certificate=most)
         for name in ("required", "forbidden"):
-            if getattr(self, name) not in range(-1, len(GROUPS)):
-                raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(GROUPS) - 1}")
-        if self.lead != (NOTHING,) * MAX_ACTIONS:
-            replayed(self.lead, "MoleculeTask.lead")
+            if getattr(self, name) not in range(-1, len(groups)):
+                raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(groups) - 1}")
+        if self.lead != (NOTHING,) * most:
+            replayed(self.lead, "MoleculeTask.lead", self.chemistry)
 
     @classmethod
     def from_ranges(
@@ -85,18 +84,22 @@ class MoleculeTask(PropertyRanges, Task):
 
         Args:
             ranges: lowest and highest value that is asked for of some of `properties.PROPERTIES`.
-            required, forbidden: names of `functional_groups.GROUPS`.
-            certificate: SMILES of a molecule that meets it all; by default, one of the 6,000 real molecules.
+            required, forbidden: names of `Chemistry.groups`.
+            certificate: SMILES of a molecule that meets it all; by default, one of the real molecules.
 
         Raises:
             TaskError: an unknown name, an empty range, a certificate that fails, or none is known.
             MoleculeError: the certificate does not parse or cannot be built from the vocabulary.
         """
         columns = range_columns(ranges)
-        groups = (_group(required), _group(forbidden))
-        found = parsed_certificate(certificate, *groups) if certificate else _find(*columns, *groups)
+        chemistry = cls.chemistry
+        groups = (_group(required, chemistry), _group(forbidden, chemistry))
+        if certificate:
+            found = parsed_certificate(certificate, *groups, chemistry=chemistry)
+        else:
+            found = _find(*columns, *groups, chemistry)
         wanted, low, high = (tuple(column.tolist()) for column in columns)
-        return cls(wanted, low, high, *groups, (NOTHING,) * MAX_ACTIONS, found)
+        return cls(wanted, low, high, *groups, (NOTHING,) * chemistry.vocabulary.max_actions, found)
 
 
 class ObjectiveDistribution(TabulatedDistribution):
@@ -126,15 +129,17 @@ class ObjectiveDistribution(TabulatedDistribution):
         return Reference(random=self.score_random(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
 
 
-def objectives_of(variant: Variant, source: str | None = None) -> ObjectiveDistribution:
+def objectives_of(variant: Variant, source: str | None = None, chemistry: Chemistry = OWN) -> ObjectiveDistribution:
     """The distribution of a variant of the environment; ``source`` is that of the measurements of variant ``assay``.
 
     Raises:
-        ValueError: there is no such variant.
+        ValueError: there is no such variant, or not with this chemistry.
         ImportError: the measurements of variant ``assay`` are not there.
     """
     if variant != "assay":
-        return MoleculeDistribution(variant)
+        return MoleculeDistribution(variant, chemistry=chemistry)
+    if chemistry != OWN:
+        raise ValueError("variant 'assay' has the package's own chemistry: leave out chemistry or take another variant")
     return import_module("metaenv.molecules.assay.tasks").AssayDistribution(source)  # which imports this module
 
 
@@ -154,7 +159,8 @@ class MoleculeDistribution(ObjectiveDistribution):
     variant: Variant = "windows-3"
     features: Features = "properties"
     """What `labelled` describes molecules by: seven scaled properties, or 1,024 fingerprint bits (needs RDKit)."""
-    task_type: ClassVar[type[Task]] = MoleculeTask
+    chemistry: Chemistry = OWN
+    """What molecules and objectives are made of."""
     frozen_file: ClassVar[str] = "frozen.json"
     frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
@@ -163,13 +169,18 @@ class MoleculeDistribution(ObjectiveDistribution):
             raise ValueError(f"there is no variant {self.variant!r}.{nearest(self.variant, EPISODES)}")
 
     @property
+    def task_type(self) -> type[MoleculeTask]:  # type: ignore[override]
+        """`MoleculeTask`, of its chemistry."""
+        return task_type_of(MoleculeTask, self.chemistry)
+
+    @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the splits of this variant."""
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
     def enumerate_tasks(self, split: str) -> TaskBatch:
-        return TaskBatch(MoleculeTask, objective_splits.objectives(self.variant, split))
+        return TaskBatch(self.task_type, objective_splits.objectives(self.variant, split, self.chemistry))
 
     def frozen_seed(self, split: str) -> list[int]:
         return [FROZEN_SEED, VARIANTS.index(self.variant), list(FROZEN_SIZES).index(split)]
@@ -190,34 +201,35 @@ class MoleculeDistribution(ObjectiveDistribution):
         return factor
 
     def score_random(self, tasks: TaskBatch) -> Floats:
-        return scores_of(random_molecules(), tasks)
+        return scores_of(random_molecules(self.chemistry), tasks)
 
     def portfolio(self) -> Portfolio:
-        return _portfolio(self.variant)
+        return _portfolio(self.variant, self.chemistry)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Molecules and scores: one in three from the best 5 % of real molecules for the task, the rest at random.
 
         ``x`` (tasks, n, 7 or 1024) as `features` says; ``y`` the score.
         """
-        real = real_molecules()
+        real = real_molecules(self.chemistry)
         table = scores_of(real, tasks)
         chosen = rng.integers(len(real), size=(len(tasks), n))
         ranked = np.argsort(-table, axis=1, kind="stable")[:, : len(real) // 20]
         good = np.take_along_axis(ranked, rng.integers(ranked.shape[1], size=(len(tasks), n)), axis=1)
         chosen = np.where(rng.random((len(tasks), n)) < 1 / 3, good, chosen)
-        described = real.bits() if self.features == "fingerprint" else scaled(real.values)
+        described = real.bits() if self.features == "fingerprint" else self.chemistry.scaled(real.values)
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, c) zeros and ones: which bins the ranges cover; in variant ``groups`` also the two groups (one-hot); in
         ``scaffold-hop`` which fragments the lead has."""
-        parts = [objective_splits.covered_bins(tasks.low, tasks.high, tasks.wanted)]
+        known = self.chemistry
+        parts = [known.covered_bins(tasks.low, tasks.high, tasks.wanted)]
         if self.variant == "groups":
-            parts += [group[:, None] == np.arange(len(GROUPS)) for group in (tasks.required, tasks.forbidden)]
+            parts += [group[:, None] == np.arange(len(known.groups)) for group in (tasks.required, tasks.forbidden)]
         if self.variant == "scaffold-hop":
-            fragment = replay(tasks.lead.astype(np.int16)).fragment
-            parts.append((fragment[:, :, None] == np.arange(load_vocabulary().n_fragments)).any(axis=1))
+            fragment = replay(tasks.lead.astype(np.int16), known.vocabulary).fragment
+            parts.append((fragment[:, :, None] == np.arange(known.vocabulary.n_fragments)).any(axis=1))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
@@ -229,24 +241,27 @@ def scores_of(molecules: Molecules, tasks: TaskBatch) -> Floats:
     with_lead = np.flatnonzero(tasks.lead[:, 0] >= 0)
     if len(with_lead):
         known, which = np.unique(tasks.lead[with_lead], axis=0, return_inverse=True)
-        for i, lead in enumerate(fingerprints(known.astype(np.int16))):
+        for i, lead in enumerate(fingerprints(known.astype(np.int16), molecules.chemistry)):
             rows = with_lead[which.ravel() == i]
             table[rows] *= similarity_factor(molecules.fingerprints(), lead)
     return table
 
 
 @lru_cache(maxsize=8)
-def _portfolio(variant: Variant) -> Portfolio:
-    entry = read_json("portfolio.json")[variant]
+def _portfolio(variant: Variant, chemistry: Chemistry) -> Portfolio:
+    entry = chemistry.json("portfolio.json")[variant]
     found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
     found.sequences.flags.writeable = False
     return found
 
 
-def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float = NOTHING) -> tuple[float, ...]:
+def parsed_certificate(
+    smiles: str, required: float = NOTHING, forbidden: float = NOTHING, chemistry: Chemistry = OWN
+) -> tuple[float, ...]:
     """The build sequence of a certificate; its ranges are checked with the task."""
-    actions = parse(smiles)
-    score = Scores(with_fingerprint=False)(actions[None])[0]
+    vocabulary = chemistry.vocabulary
+    actions = parse(smiles, vocabulary)
+    score = Scores(with_fingerprint=False, vocabulary=vocabulary, groups=chemistry.groups)(actions[None])[0]
     if not feasible(score):
         alert = " and a structural alert" if score.alert else ""
         raise TaskError(
@@ -258,17 +273,21 @@ def parsed_certificate(smiles: str, required: float = NOTHING, forbidden: float 
     return tuple(float(a) for a in actions)
 
 
-def _group(name: str | None) -> float:
-    if name is not None and name not in GROUPS:
-        raise TaskError(f"there is no group {name!r}.{nearest(name, GROUPS)}")
-    return NOTHING if name is None else float(list(GROUPS).index(name))
+def _group(name: str | None, chemistry: Chemistry) -> float:
+    groups = chemistry.groups
+    if name is not None and name not in groups:
+        raise TaskError(f"there is no group {name!r}.{nearest(name, groups)}")
+    return NOTHING if name is None else float(list(groups).index(name))
 
 
-def _find(wanted: Floats, low: Floats, high: Floats, required: float, forbidden: float) -> tuple[float, ...]:
-    """The first real molecule that meets it all."""
-    real = real_molecules()
+def _find(
+    wanted: Floats, low: Floats, high: Floats, required: float, forbidden: float, chemistry: Chemistry
+) -> tuple[float, ...]:
+    """The first feasible real molecule that meets it all."""
+    real = real_molecules(chemistry)
     within = inside(real.values, wanted, low, high)
-    fits = within.all(axis=1) & (group_factor(real.groups, np.array(required), np.array(forbidden)) == 1)
+    fits = group_factor(real.groups, np.array(required), np.array(forbidden)) == 1
+    fits &= real.feasible & within.all(axis=1)
     if not fits.any():
         raise TaskError(
             f"none of {len(real):,} known molecules meets this objective (each range on its own: "

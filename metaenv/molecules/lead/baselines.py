@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries
 from metaenv.molecules.lead.tasks import objectives
@@ -72,8 +73,11 @@ def step_towards(choice: Index, aim: Index, mask: Bools) -> Index:
 class FixedMolecule(LeadPolicy):
     """Goes to the molecule that is best on average over the training objectives of its scaffold."""
 
+    def __init__(self, chemistry: Chemistry = OWN) -> None:
+        self.chemistry = chemistry
+
     def _aim(self, scaffold: Index, choice: Index, score: Floats, steps_left: Index, mask: Bools) -> Index:
-        return np.array([best_fixed(int(s)) for s in scaffold])
+        return np.array([best_fixed(int(s), self.chemistry) for s in scaffold])
 
 
 class HillClimbing(LeadPolicy):
@@ -107,6 +111,9 @@ class BayesianChemist(LeadPolicy):
     """Weighs each training objective by how well it explains all scores so far, and aims at the molecule within reach
     that has the highest mean score under these weights."""
 
+    def __init__(self, chemistry: Chemistry = OWN) -> None:
+        self.chemistry = chemistry
+
     def _forget(self, rows: Bools) -> None:
         self._log_weight: list[Floats | None] = [None] * len(rows)
 
@@ -115,7 +122,7 @@ class BayesianChemist(LeadPolicy):
         return np.array([self._best_by_belief(*row) for row in rows], np.intp)
 
     def _best_by_belief(self, row: int, scaffold: int, choice: Index, score: float, reach: int) -> Index:
-        known, prior = libraries(), objectives(scaffold, "train")
+        known, prior = libraries(self.chemistry), objectives(scaffold, "train", self.chemistry)
         here = known.numbers(np.array([scaffold]), choice[None])
         expected = score_table(known.values[here], prior)[:, 0]
         before = self._log_weight[row]
@@ -136,20 +143,20 @@ class BayesianChemist(LeadPolicy):
 
 
 @lru_cache(maxsize=32)
-def best_fixed(scaffold: int) -> tuple[int, ...]:
+def best_fixed(scaffold: int, chemistry: Chemistry = OWN) -> tuple[int, ...]:
     """R-groups of the molecule with the highest mean score over training objectives on a scaffold, held out or not."""
-    known, tasks = libraries(), objectives(scaffold, "train")
+    known, tasks = libraries(chemistry), objectives(scaffold, "train", chemistry)
     some = tasks.take(np.linspace(0, len(tasks) - 1, FIXED_TASKS).astype(np.intp))
     parts = np.split(np.arange(FIXED_TASKS), FIXED_TASKS // 32)
     mean = sum(score_table(known.values[known.of(scaffold)], some.take(part)).sum(axis=0) for part in parts)
     return tuple(known.choice[known.start[scaffold] + int(np.argmax(mean))].tolist())
 
 
-def baselines() -> dict[str, Policy]:
+def baselines(chemistry: Chemistry = OWN) -> dict[str, Policy]:
     """The best fixed molecule, hill climbing without and with memory of the trial, and Bayes' rule, by name."""
     return {
-        "best fixed molecule": FixedMolecule(),
+        "best fixed molecule": FixedMolecule(chemistry),
         "hill climbing": HillClimbing(remembers=False),
         "hill climbing, remembering": HillClimbing(remembers=True),
-        "Bayesian chemist": BayesianChemist(),
+        "Bayesian chemist": BayesianChemist(chemistry),
     }

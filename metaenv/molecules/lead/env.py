@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from metaenv.actions import listed
 from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
+from metaenv.molecules.chem.chemistry import Chemistry, load_chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.lead.library import N_GROUPS, SITES, group_names, libraries, notation
 from metaenv.molecules.lead.tasks import LeadDistribution
-from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
@@ -42,12 +42,15 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         self,
         num_envs: int = 1,
         steps: int = STEPS,
+        chemistry: str | Chemistry | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if steps < SITES:
             raise ValueError(f"expected steps of at least {SITES}, which reach any molecule, got {steps}")
-        layout, actions = Layout(len(libraries().smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
-        super().__init__(num_envs, LeadDistribution(), layout, actions, **options)
+        self.chemistry = load_chemistry(chemistry)
+        self._known = libraries(self.chemistry)
+        layout, actions = Layout(len(self._known.smiles)), gym.spaces.Discrete(SITES * N_GROUPS)
+        super().__init__(num_envs, LeadDistribution(chemistry=self.chemistry), layout, actions, **options)
         self.layout = layout
         self.episode_length = self.steps = int(steps)
         self.choice = np.zeros((num_envs, SITES), np.intp)
@@ -63,7 +66,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.lead.baselines import baselines
 
-        return baselines()
+        return baselines(self.chemistry)
 
     # EPISODES
 
@@ -75,7 +78,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
                 self._made[row] = []
 
     def begin(self, rows: Rows) -> None:
-        known, scaffold = libraries(), self._scaffold[rows]
+        known, scaffold = self._known, self._scaffold[rows]
         drawn = (self.dynamics.draw(rows, 1)[:, 0] * known.count[scaffold]).astype(np.intp)
         self.choice[rows] = known.choice[known.start[scaffold] + drawn]
         self._steps[rows] = 0
@@ -94,7 +97,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def _measure(self, rows: Rows) -> None:
         """Look up the properties of the present molecules and score them."""
-        known, tasks = libraries(), self.tasks
+        known, tasks = self._known, self.tasks
         scaffold, choice = self._scaffold[rows], self.choice[rows]
         values = np.take(known.values, known.numbers(scaffold, choice), axis=0)
         self._properties[rows] = values
@@ -116,7 +119,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         seen = np.zeros((len(choice), layout.width), np.float32)
         seen[here, self._scaffold[rows]] = 1
         seen[here[:, None], layout.first_group + choice] = 1
-        seen[:, layout.properties] = scaled(self._properties[rows])
+        seen[:, layout.properties] = self.chemistry.scaled(self._properties[rows])
         seen[:, layout.score] = self._score[rows]
         seen[:, layout.left] = 1 - self._steps[rows] / self.steps
         return seen
@@ -132,12 +135,12 @@ class LeadOptimizationVectorEnv(BatchedEnv):
 
     def smiles(self, rows: Rows = slice(None)) -> list[str]:
         """(rows,) the present molecules: valid SMILES, not canonical; made without RDKit, 40 microseconds each."""
-        return notation(self._scaffold[rows], self.choice[rows])
+        return notation(self._scaffold[rows], self.choice[rows], self.chemistry)
 
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
 
-        names = ("hydrogen or methyl", *group_names()[1:])
+        names = ("hydrogen or methyl", *group_names(self.chemistry)[1:])
         actions = [
             listed(
                 f"actions at site {site + 1}, {N_GROUPS * site} and the R-group (now {self.choice[row, site]})",
@@ -145,7 +148,7 @@ class LeadOptimizationVectorEnv(BatchedEnv):
             )
             for site, legal in enumerate(self._legal[row].reshape(SITES, N_GROUPS))
         ]
-        head = f"{self._where(row)}, scaffold {libraries().smiles[self._scaffold[row]]}"
+        head = f"{self._where(row)}, scaffold {self._known.smiles[self._scaffold[row]]}"
         return text(*self._drawn(row), head, "\n".join(actions))
 
     def frame(self, row: int) -> NDArray[np.uint8]:
@@ -238,6 +241,8 @@ class LeadOptimizationEnv(MetaEnv):
     Arguments:
 
     * ``steps``: changes in an episode (4; at least 3).
+    * ``chemistry``: a folder that ``metaenv molecules mine`` has made of molecules of one's own; scaffolds and R-groups
+      are then its commonest ones.
     * ``draw_hidden``: whether pictures show the hidden ranges.
     * ``split``: where tasks come from.
 

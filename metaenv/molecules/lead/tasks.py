@@ -12,20 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, libraries, notation
+from metaenv.molecules.lead.library import N_GROUPS, SITES, libraries, notation
 from metaenv.molecules.objectives import (
     PropertyRanges,
     TabulatedDistribution,
     bins_of,
+    chemistry_of,
     columns_of,
     counts_inside,
     in_split,
     inside,
     pack,
     range_columns,
-    scaled,
+    task_type_of,
     tenth_of,
     unpack,
 )
@@ -67,8 +69,9 @@ class LeadTask(PropertyRanges, Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.scaffold, int) or self.scaffold not in range(len(libraries().smiles)):
-            raise TaskError(f"LeadTask.scaffold must be 0 to {len(libraries().smiles) - 1}, got {self.scaffold}")
+        if not isinstance(self.scaffold, int) or self.scaffold not in range(len(libraries(self.chemistry).smiles)):
+            most = len(libraries(self.chemistry).smiles) - 1
+            raise TaskError(f"LeadTask.scaffold must be 0 to {most}, got {self.scaffold}")
         self.check(certificate=SITES)
 
     @classmethod
@@ -82,7 +85,7 @@ class LeadTask(PropertyRanges, Task):
         Raises:
             TaskError: an unknown name, an empty range, or ranges in which the library has no molecule.
         """
-        known, columns = libraries(), range_columns(ranges)
+        known, columns = libraries(cls.chemistry), range_columns(ranges)
         if scaffold not in known.smiles:
             raise TaskError(f"there is no scaffold {scaffold!r}.{nearest(scaffold, known.smiles)}")
         s = known.smiles.index(scaffold)
@@ -97,11 +100,12 @@ class LeadTask(PropertyRanges, Task):
 
     def certificate_smiles(self) -> str:
         """The certificate as a SMILES (valid, not canonical)."""
-        return notation(np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp))[0]
+        scaffold, choice = np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp)
+        return notation(scaffold, choice, self.chemistry)[0]
 
     def certificate_properties(self) -> Floats:
         """(7,) properties of the certificate. Raises TaskError if it is not in the library."""
-        known = libraries()
+        known = libraries(self.chemistry)
         if not all(r in range(N_GROUPS) for r in self.certificate):
             raise TaskError(f"LeadTask.certificate must hold R-groups from 0 to {N_GROUPS - 1}, got {self.certificate}")
         number = known.number[self.scaffold][tuple(int(r) for r in self.certificate)]
@@ -118,18 +122,24 @@ class LeadDistribution(TabulatedDistribution):
     library (one value of a count). Which tenths of which properties it asks for decides, whatever the scaffold, to
     which of ``train`` (7 in 10), ``validation`` (1; 200 tasks, frozen) and ``test`` (2; 500) it belongs.
     ``ood-scaffold`` (256) has the objectives of ``test`` on three scaffolds that no other split has:
-    `library.HELD_OUT`.
+    `Chemistry.held_out_scaffolds`.
     """
 
-    task_type: ClassVar[type[Task]] = LeadTask
     splits: tuple[str, ...] = SPLITS
     frozen_file: ClassVar[str] = "lead_frozen.json"
     frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
+    chemistry: Chemistry = OWN
+
+    @property
+    def task_type(self) -> type[LeadTask]:  # type: ignore[override]
+        """`LeadTask`, of its chemistry."""
+        return task_type_of(LeadTask, self.chemistry)
 
     def enumerate_tasks(self, split: str) -> TaskBatch:
-        known, held_out = libraries(), split == "ood-scaffold"
-        scaffolds = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
-        return reduce(TaskBatch.joined, [objectives(s, split) for s in scaffolds])
+        known, held_out = libraries(self.chemistry), split == "ood-scaffold"
+        held = self.chemistry.held_out_scaffolds
+        scaffolds = [s for s, smiles in enumerate(known.smiles) if (smiles in held) == held_out]
+        return reduce(TaskBatch.joined, [objectives(s, split, self.chemistry) for s in scaffolds])
 
     def frozen_seed(self, split: str) -> list[int]:
         return [FROZEN_SEED, SPLITS.index(split)]
@@ -154,12 +164,13 @@ class LeadDistribution(TabulatedDistribution):
             among_best = np.take_along_axis(best, (pick[rows] * (m // 20)).astype(np.intp), axis=1)
             chosen = np.where(good[rows], among_best, (pick[rows] * m).astype(np.intp))
             y[rows] = np.take_along_axis(table, chosen, axis=1)
-            x[rows] = scaled(libraries().values[libraries().of(int(tasks.scaffold[rows[0]]))][chosen])
+            known = libraries(self.chemistry)
+            x[rows] = self.chemistry.scaled(known.values[known.of(int(tasks.scaffold[rows[0]]))][chosen])
         return Labelled(x, y, tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, 21) which properties have ranges, then the lower and the upper ends, scaled; 0 where there is none."""
-        ends = [np.clip(scaled(edge) / 2, -1, 1) * tasks.wanted for edge in (tasks.low, tasks.high)]
+        ends = [np.clip(self.chemistry.scaled(edge) / 2, -1, 1) * tasks.wanted for edge in (tasks.low, tasks.high)]
         return np.concatenate([tasks.wanted, *ends], axis=1).astype(np.float32)
 
 
@@ -168,7 +179,7 @@ def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
 
     Yields which tasks (k,) these are, and their table (k, m) of scores of the scaffold's m molecules.
     """
-    known = libraries()
+    known = libraries(chemistry_of(tasks))
     for s in np.unique(tasks.scaffold).astype(np.intp):
         mine = np.flatnonzero(tasks.scaffold == s)
         for rows in np.split(mine, range(CHUNK, len(mine), CHUNK)):
@@ -179,9 +190,9 @@ def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
 
 
 @lru_cache(maxsize=32)
-def objectives(scaffold: int, split: str) -> TaskBatch:
+def objectives(scaffold: int, split: str, chemistry: Chemistry = OWN) -> TaskBatch:
     """The objectives of a split on one scaffold, in the order of their codes, whether it is held out or not."""
-    known = libraries()
+    known = libraries(chemistry)
     values = known.values[known.of(scaffold)]
     edges = range_ends(values)
     bins = bins_of(values, edges)
@@ -201,7 +212,7 @@ def objectives(scaffold: int, split: str) -> TaskBatch:
     order = np.flatnonzero(in_split(tenth_of(codes), split))
     order = order[np.argsort(codes[order])]
     return TaskBatch(
-        LeadTask,
+        task_type_of(LeadTask, chemistry),
         {
             "scaffold": np.full(len(order), float(scaffold)),
             **columns_of(unpack(codes[order], RADIX), edges),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe, find_molecules, main
+from metaenv.molecules.chem.chemistry import OWN
 from metaenv.molecules.chem.fragmentation import symmetries
 from metaenv.molecules.chem.fragments import DATA, load_vocabulary, vocabulary_from
 from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_property_tables
-from metaenv.molecules.objectives import read_json
 
 MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
 
@@ -45,14 +45,15 @@ def test_symmetric_attachments_are_one_action():
 
 def test_the_stored_vocabulary_is_of_the_promised_size():
     v = load_vocabulary()
-    assert v.n_fragments == read_json("provenance.json")["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
+    assert v.n_fragments == OWN.json("provenance.json")["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
     np.testing.assert_array_equal(v.allowed[1:, 1:], v.allowed[1:, 1:].T)
     assert not v.allowed[0, 0] and v.allowed[1:, 0].all()
     assert sum(f.stat().st_size for f in DATA.iterdir()) < 1_000_000
 
 
 def test_the_tables_of_contexts_are_complete():
-    v, tables = load_vocabulary(), load_property_tables()
+    v = load_vocabulary()
+    tables = load_property_tables(v)
     tabulator = Tabulator(v)
     for f in range(v.n_fragments):
         for j in range(v.attachments[f]):
