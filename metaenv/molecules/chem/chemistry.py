@@ -20,19 +20,17 @@ from metaenv.molecules.chem.fragments import DATA, Vocabulary, load_vocabulary, 
 from metaenv.molecules.chem.functional_groups import read_groups
 from metaenv.typing import Bools, Floats, Index
 
-FILES = (
+MEANING = (
     "allowed.npz",
     "anchors.npz",
     "chemistry.json",
     "contexts.npz",
     "facts.npz",
     "fragments.csv",
-    "frozen.json",
     "functional_groups.csv",
-    "lead_frozen.json",
-    "portfolio.json",
-    "provenance.json",
 )
+"""The files that settle what a chemistry's tasks are."""
+FILES = (*MEANING, "frozen.json", "lead_frozen.json", "portfolio.json", "provenance.json")
 """What a folder holds."""
 HINT = "make one with `metaenv molecules mine --molecules FILE --out FOLDER`"
 
@@ -43,7 +41,7 @@ class Chemistry:
 
     folder: Path
     sha256: str = ""
-    """Of the files in it; empty for the package's own."""
+    """Of the files `MEANING`; empty for the package's own."""
 
     def __reduce__(self) -> tuple[Any, ...]:  # what has been read is not pickled
         return load_chemistry, (str(self.folder) if self.sha256 else None,)
@@ -153,10 +151,15 @@ def load_chemistry(given: str | os.PathLike[str] | Chemistry | None = None) -> C
         raise FileNotFoundError(f"expected a folder with a chemistry, and there is none at {str(given)!r}; {HINT}")
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise FileNotFoundError(f"the chemistry {str(given)!r} lacks {', '.join(missing)}; {HINT}")
-    digest = hashlib.sha256()
-    for name in FILES:
-        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
-    return _read(folder, digest.hexdigest())
+    return _read(folder, digest(folder))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the files `MEANING`."""
+    found = hashlib.sha256()
+    for name in MEANING:
+        found.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return found.hexdigest()
 
 
 @lru_cache(maxsize=8)

@@ -45,7 +45,7 @@ FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
 """Classes of attachment (`fragmentation.attachment_class`) between which neighbours can make a difference to each
 other: aromatic, aliphatic, acyl, amine."""
 SIGHT = 3
-"""Bonds, the one between fragments included, beyond which a neighbour makes no difference: no pattern reaches as far."""
+"""Bonds, the one between fragments included, within which a neighbour makes a difference; no pattern reaches as far."""
 CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
 
 
@@ -223,7 +223,9 @@ class Tabulator:
         start = next(a.GetIdx() for a in mol.GetAtoms() if not a.GetAtomicNum())
         near = list(Chem.FindAtomEnvironmentOfRadiusN(mol, SIGHT, start, enforceSize=False))
         ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in map(mol.GetBondWithIdx, near)]
-        names = [f"[{a.GetSmarts()};H{a.GetTotalNumHs()};D{a.GetDegree()};R{int(a.IsInRing())}]" for a in mol.GetAtoms()]
+        names = [
+            f"[{a.GetSmarts()};H{a.GetTotalNumHs()};D{a.GetDegree()};R{int(a.IsInRing())}]" for a in mol.GetAtoms()
+        ]
         return Chem.MolFragmentToSmiles(
             mol, sorted({i for pair in ends for i in pair}), near, atomSymbols=names, rootedAtAtom=start
         )
