@@ -92,7 +92,8 @@ def _mine(out: Path, **options: Any) -> None:
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise FileExistsError(f"expected a new or an empty folder, and there is something at {str(out)!r}")
     with _whole(out) as folder:
-        report = mined(folder, **options)
+        report, chemistry = mined(folder, **options)
+    chemistry.move(out.resolve())
     print(f"{report}\nwritten to {out}: take it as chemistry={str(out)!r}")
 
 
@@ -120,8 +121,8 @@ def mined(
     groups: Path | None = None,
     limit: int | None = None,
     workers: int = 1,
-) -> str:
-    """Write a chemistry into a folder that is there; returns what there is to say of it.
+) -> tuple[str, Chemistry]:
+    """Write a chemistry into a folder that is there; returns what there is to say of it, and the chemistry.
 
     Raises:
         ValueError: numbers or files that make no sense, or too few molecules that the vocabulary can build.
@@ -185,7 +186,7 @@ def mined(
 
     chemistry = Chemistry(folder, digest(folder))
     lists = work.over("objectives and evaluation lists", build_data.write_lists(chemistry), len(VARIANTS) + 1)
-    notes += [note for note in lists if note]
+    notes += [note.replace(f"the chemistry {chemistry}", "this one") for note in lists if note]
     seen = _covered(work, smiles, vocabulary)
     if not feasible.all():
         notes.append(f"{(~feasible).sum()} of {len(actions)} reference molecules certify nothing: hard to make")
@@ -209,7 +210,7 @@ def mined(
     _write_json(folder / "provenance.json", provenance)
     load_chemistry(folder)
     share = sum(int(row["count"]) for row in rows) / max(sum(counts.fragments.values()), 1)
-    return "\n".join(
+    report = "\n".join(
         [
             f"{counts.read:,} molecules, of which {len(counts.kept):,} are neutral, have a ring and no alert",
             f"{len(counts.fragments):,} kinds of fragment; the {len(rows)} of the vocabulary are {share:.0%} of all "
@@ -219,6 +220,7 @@ def mined(
             str(seen),
         ]
     )
+    return report, chemistry
 
 
 # PIECES OF WORK

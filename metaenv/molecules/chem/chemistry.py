@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,20 @@ HINT = "make one with `metaenv molecules mine --molecules FILE --out FOLDER`"
 class Chemistry:
     """A folder with fragments, their property tables, reference molecules, and the bins of objectives."""
 
-    folder: Path
+    folder: Path = field(compare=False)
     sha256: str = ""
-    """Of the files `MEANING`; empty for the package's own."""
+    """Of the files `MEANING`, by which chemistries are told apart; empty for the package's own."""
 
     def __reduce__(self) -> tuple[Any, ...]:  # what has been read is not pickled
         return load_chemistry, (str(self.folder) if self.sha256 else None,)
 
     def __str__(self) -> str:
         return str(self.folder) if self.sha256 else "the package's own chemistry"
+
+    def move(self, folder: Path) -> None:
+        """Say that the folder has been renamed, for those who have made its files."""
+        object.__setattr__(self, "folder", folder)
+        self.__dict__.pop("vocabulary", None)  # which knows the folder, too
 
     def json(self, name: str) -> dict[str, Any]:
         """One of its JSON files."""

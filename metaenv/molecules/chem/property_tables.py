@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
-from itertools import compress, product
+from itertools import combinations, compress, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,6 +41,7 @@ UNITS = {
 }
 """Columns of `PropertyTables.values`, with the unit of one."""
 CLOSED_CLASS = 0
+HYDROGEN = 1.008  # Da, as RDKit has it
 FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
 """Classes of attachment (`fragmentation.attachment_class`) between which neighbours can make a difference to each
 other: aromatic, aliphatic, acyl, amine."""
@@ -99,21 +100,23 @@ def measure(mol: Mol, size: int, attachment_atoms: Sequence[int]) -> tuple[tuple
     from rdkit import Chem
     from rdkit.Chem import rdMolDescriptors
 
-    full = Chem.AddHs(mol)
-    owner = [a.GetIdx() if a.GetAtomicNum() > 1 else a.GetNeighbors()[0].GetIdx() for a in full.GetAtoms()]
-    mine = np.array(owner) < size
-    mass = sum(a.GetMass() for a, m in zip(full.GetAtoms(), mine, strict=True) if m)
-    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
+    atoms = [mol.GetAtomWithIdx(i) for i in range(size)]  # iterating over them is slow in Python
+    hydrogens = [atom.GetTotalNumHs() for atom in atoms]
+    mass = sum(atom.GetMass() for atom in atoms) + sum(hydrogens) * HYDROGEN
+    # AddHs puts hydrogens behind all other atoms, in the order of the atoms that they are on.
+    logp = np.array(rdMolDescriptors._CalcCrippenContribs(Chem.AddHs(mol)))[:, 0]
+    first = mol.GetNumAtoms()
+    logp = logp[:size].sum() + logp[first : first + sum(hydrogens)].sum()
     tpsa = sum(rdMolDescriptors._CalcTPSAContribs(mol)[:size])
     end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
     rotatable = 0
-    for bond in mol.GetBonds():
-        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        inner = max(i, j) < size and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
-        rotatable += inner and i in end and j in end and (i in no_amide or j in no_amide)
+    for i, j in combinations(sorted(i for i in end if i < size), 2):
+        bond = mol.GetBondBetweenAtoms(i, j)
+        inner = bond is not None and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
+        rotatable += inner and (i in no_amide or j in no_amide)
     info = mol.GetRingInfo()
     rings = [bonds for atoms, bonds in zip(info.AtomRings(), info.BondRings(), strict=True) if atoms[0] < size]
-    degrees = [a.GetTotalDegree() for a in mol.GetAtoms() if a.GetIdx() < size and a.GetAtomicNum() == 6]
+    degrees = [atom.GetTotalDegree() for atom in atoms if atom.GetAtomicNum() == 6]
     values = (
         *(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa))),
         sum(i < size for i in _matching(mol, DONOR)),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from metaenv.molecules.chem.fragmentation import (
 )
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.typing import Rows
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
 
 FIRST_BOND = 10  # two-digit ring-bond numbers; the fragments' own rings use one digit
 ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]")
@@ -142,7 +146,11 @@ def parse(smiles: str, vocabulary: Vocabulary | None = None) -> NDArray[np.int16
     """
     vocabulary = vocabulary or load_vocabulary()
     mol = standardise(smiles)
-    pieces = cut(mol, vocabulary.cuts)
+    return joined(smiles, mol, cut(mol, vocabulary.cuts), vocabulary)
+
+
+def joined(smiles: str, mol: Mol, pieces: list[Piece], vocabulary: Vocabulary) -> NDArray[np.int16]:
+    """The build sequence of the pieces of a standardised molecule; errors as `parse`."""
     known = readings(vocabulary)
     missing = sorted({p.smiles for p in pieces if p.smiles not in known})
     if missing:
