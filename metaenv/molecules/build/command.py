@@ -32,7 +32,7 @@ from metaenv.molecules.design.tasks import VARIANTS
 from metaenv.molecules.lead.library import SITES
 
 REFERENCES = 6_000  # real molecules that are kept, at most (chosen)
-LEAST = 200  # that are needed: fewer make too few objectives (chosen)
+LEAST = 200  # of them that are needed, unless less is asked for: few make few objectives (chosen)
 CHECKED = 200  # real molecules, and random ones, whose properties are compared with RDKit's (chosen)
 EXACT = 1e-6  # largest difference that rounding can make
 SEED = 20_240_503  # chosen
@@ -57,7 +57,11 @@ def molecules_command(args: list[str]) -> int:
     new.add_argument("--cuts", choices=CUTS, default="rings", help="bonds to cut: at rings, or those of BRICS as well")
     new.add_argument("--placements", type=int, default=MAX_ACTIONS, help=f"actions in a molecule ({MAX_ACTIONS})")
     new.add_argument("--heavy-atoms", type=int, default=MAX_HEAVY_ATOMS, help=f"in a molecule ({MAX_HEAVY_ATOMS})")
+    new.add_argument(
+        "--alerts", action="store_true", help="keep molecules and fragments with alerts: built, though they score 0"
+    )
     new.add_argument("--groups", type=Path, help="table of functional groups to ask for, with columns name and smarts")
+    new.add_argument("--least", type=int, default=LEAST, help=f"molecules that it must be able to build ({LEAST})")
     new.add_argument("--limit", type=int, help="read only so many of the molecules, at random")
     new.set_defaults(run=_mine)
     known = commands.add_parser("coverage", help="count how many molecules a chemistry can build")
@@ -118,7 +122,9 @@ def mined(
     cuts: Any = "rings",
     placements: int = MAX_ACTIONS,
     heavy_atoms: int = MAX_HEAVY_ATOMS,
+    alerts: bool = False,
     groups: Path | None = None,
+    least: int = LEAST,
     limit: int | None = None,
     workers: int = 1,
 ) -> tuple[str, Chemistry]:
@@ -127,16 +133,16 @@ def mined(
     Raises:
         ValueError: numbers or files that make no sense, or too few molecules that the vocabulary can build.
     """
-    _check_numbers(fragments=fragments, placements=placements, heavy_atoms=heavy_atoms, limit=limit)
+    _check_numbers(fragments=fragments, placements=placements, heavy_atoms=heavy_atoms, least=least, limit=limit)
     asked = GROUPS if groups is None else _own_groups(groups)
     smiles, sha256, notes = read_molecules(molecules)
     work, rng = Work(7, workers), np.random.default_rng(SEED)
     smiles = [smiles[i] for i in rng.permutation(len(smiles))[: limit or len(smiles)]]
 
     counts = mine.Counts()
-    for part in work.map("cut molecules", _count, pieces(smiles), cuts, total=len(smiles)):
+    for part in work.map("cut molecules", _count, pieces(smiles), cuts, alerts, total=len(smiles)):
         counts.add(part)
-    rows = mine.choose(counts, fragments)
+    rows = mine.choose(counts, fragments, alerts)
     if not any(row["ring"] == "1" for row in rows):
         raise ValueError(f"{molecules}: no ring that is fit to be a fragment is in any of {len(smiles):,} molecules")
     settings = {"max_actions": placements, "max_heavy_atoms": heavy_atoms, "cuts": cuts}
@@ -144,16 +150,16 @@ def mined(
     vocabulary = mine.vocabulary_of(
         rows,
         counts,
-        lambda parts: work.map("check pairs of fragments", mine.without_alert, parts, plain),
+        lambda parts: work.map("check pairs of fragments", _every if alerts else mine.without_alert, parts, plain),
         folder=folder,
         **settings,
     )
     found = (s for part in work.map("build molecules", _built, pieces(counts.kept), vocabulary) for s in part)
     actions, reachable = mine.distinct(found, REFERENCES, rng)
-    if reachable < LEAST:
+    if reachable < least:
         seen = _covered(work, smiles, vocabulary)
         raise ValueError(
-            f"expected at least {LEAST} molecules without alerts that can be built, got {reachable}; give more "
+            f"expected at least {least} molecules that can be built, got {reachable}; give more "
             f"molecules, or more --fragments or --placements.\n{seen}"
         )
     _write_vocabulary(folder, rows, vocabulary)
@@ -167,9 +173,9 @@ def mined(
     kept = mine.common_groups(asked, facts["anchor_groups"])
     _renumber(facts, asked, kept)
     feasible = facts["anchor_feasible"]
-    if feasible.sum() < LEAST:
+    if feasible.sum() < least:
         raise ValueError(
-            f"expected at least {LEAST} molecules that can be made and have no alert, got {feasible.sum()} of "
+            f"expected at least {least} molecules that can be made and have no alert, got {feasible.sum()} of "
             f"{len(actions)}; give more molecules"
         )
     _save(folder / "anchors.npz", actions=build_data.stored(actions))
@@ -195,7 +201,7 @@ def mined(
         "file_sha256": sha256,
         "molecules_read": counts.read,
         "molecules_kept": len(counts.kept),
-        "kept_if": "one neutral component with a ring and no BRENK alert",
+        "kept_if": f"one neutral component with a ring{'' if alerts else ' and no BRENK alert'}",
         "distinct_fragments": len(counts.fragments),
         "cut_bonds": sum(counts.bonds.values()) // 2,
         "anchors_found": reachable,
@@ -212,7 +218,8 @@ def mined(
     share = sum(int(row["count"]) for row in rows) / max(sum(counts.fragments.values()), 1)
     report = "\n".join(
         [
-            f"{counts.read:,} molecules, of which {len(counts.kept):,} are neutral, have a ring and no alert",
+            f"{counts.read:,} molecules, of which {len(counts.kept):,} are neutral, with a ring"
+            + ("" if alerts else " and no alert"),
             f"{len(counts.fragments):,} kinds of fragment; the {len(rows)} of the vocabulary are {share:.0%} of all "
             f"that were found; {vocabulary.n_actions} actions",
             f"{len(actions):,} reference molecules, {feasible.sum():,} of them feasible; {len(kept)} functional groups",
@@ -231,8 +238,12 @@ def pieces(items: Sequence[Any]) -> list[Sequence[Any]]:
     return [items[i : i + PIECE] for i in range(0, len(items), PIECE)]
 
 
-def _count(cuts: Any, smiles: Sequence[str]) -> mine.Counts:
-    return mine.count(smiles, cuts)
+def _count(cuts: Any, alerts: bool, smiles: Sequence[str]) -> mine.Counts:
+    return mine.count(smiles, cuts, alerts)
+
+
+def _every(vocabulary: Vocabulary, pairs: NDArray[np.intp]) -> list[bool]:
+    return [True] * len(pairs)
 
 
 def _built(vocabulary: Vocabulary, kept: Sequence[tuple[str, tuple[str, ...]]]) -> list[NDArray[np.int16]]:
@@ -251,7 +262,13 @@ def _scores(vocabulary: Vocabulary, groups: dict[str, str], actions: NDArray[np.
 
 
 def _check_numbers(**given: int | None) -> None:
-    least = {"fragments": (8, 4096), "placements": (3, 40), "heavy_atoms": (6, 100), "limit": (1, 10**9)}
+    least = {
+        "fragments": (8, 4096),
+        "placements": (3, 40),
+        "heavy_atoms": (6, 100),
+        "least": (40, REFERENCES),
+        "limit": (1, 10**9),
+    }
     for name, value in given.items():
         low, high = least[name]
         if value is not None and not low <= value <= high:

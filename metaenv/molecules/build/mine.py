@@ -58,8 +58,8 @@ class Counts:
         self.bonds.update(other.bonds)
 
 
-def count(molecules: Iterable[str], cuts: Cuts = "rings") -> Counts:
-    """Cut neutral molecules without alerts and count fragments and bonds."""
+def count(molecules: Iterable[str], cuts: Cuts = "rings", alerts: bool = False) -> Counts:
+    """Cut neutral molecules, those with ``alerts`` too or not, and count fragments and bonds."""
     counts = Counts()
     for smiles in molecules:
         counts.read += 1
@@ -67,7 +67,7 @@ def count(molecules: Iterable[str], cuts: Cuts = "rings") -> Counts:
             mol = standardise(smiles)
         except MoleculeError:
             continue
-        if has_alert(mol):
+        if not alerts and has_alert(mol):
             continue
         pieces = cut(mol, cuts)
         counts.kept.append((smiles, tuple(p.smiles for p in pieces)))
@@ -91,11 +91,11 @@ def classes_of(smiles: str) -> tuple[str, ...]:
 # CHOOSING
 
 
-def choose(counts: Counts, size: int) -> list[dict[str, str]]:
+def choose(counts: Counts, size: int, alerts: bool = False) -> list[dict[str, str]]:
     """Rows of ``fragments.csv``: the commonest fragments that are fit."""
     rows: list[dict[str, str]] = []
     for smiles, occurrences in counts.fragments.most_common():
-        row = describe(smiles, occurrences)
+        row = describe(smiles, occurrences, alerts)
         if row is not None:
             rows.append(row)
         if len(rows) == size:
@@ -103,8 +103,9 @@ def choose(counts: Counts, size: int) -> list[dict[str, str]]:
     return rows
 
 
-def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
-    """The row of a fragment, or None if it has too many attachments, foreign atoms, or an alert however closed."""
+def describe(smiles: str, occurrences: int, alerts: bool = False) -> dict[str, str] | None:
+    """The row of a fragment, or None if it has too many attachments or foreign atoms, or, without ``alerts``, if it has
+    one however it is closed."""
     from rdkit import Chem
 
     k = smiles.count("*")
@@ -127,29 +128,29 @@ def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
         "classes": " ".join(classes_of(numbered)),
         "joins": " ".join(str(min(s[j] for s in symmetries(numbered))) for j in range(k)),
     }
-    methyl = _closures(row, k)
+    methyl = _closures(row, k, alerts)
     return None if methyl is None else row | {"methyl": " ".join(str(int(m)) for m in methyl)}
 
 
-def _closures(row: dict[str, str], k: int) -> list[bool] | None:
+def _closures(row: dict[str, str], k: int, alerts: bool) -> list[bool] | None:
     """For each attachment, whether it closes with methyl: where hydrogen gives an alert or no molecule."""
     if k == 1 and row["ring"] == "0":  # an end: never closed, so it is judged on a ring
         joined = (row["template"].format("-%10") + "." + ring for ring in ("c1-%10ccccc1", "C1-%10CCCCC1"))
-        return None if all(has_alert(to_mol(text)) for text in joined) else [False]
-    if not _clean(row, [True] * k):
+        return None if not alerts and all(has_alert(to_mol(text)) for text in joined) else [False]
+    if not _clean(row, [True] * k, alerts):
         return None
-    methyl = [not _clean(row, [i != j for i in range(k)]) for j in range(k)]
-    return methyl if _clean(row, methyl) else [True] * k
+    methyl = [not _clean(row, [i != j for i in range(k)], alerts) for j in range(k)]
+    return methyl if _clean(row, methyl, alerts) else [True] * k
 
 
-def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
+def _clean(row: dict[str, str], methyl: Sequence[bool], alerts: bool) -> bool:
     text = row | {"methyl": " ".join(str(int(m)) for m in methyl)}
     notation = write([0], [[-1, -1, -1]], vocabulary_from([text]))
     try:
         mol = to_mol(notation)
     except MoleculeError:
         return False
-    return not has_alert(mol) and not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
+    return (alerts or not has_alert(mol)) and not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
 
 
 Check = Callable[[Sequence[NDArray[np.intp]]], Iterable[list[bool]]]
