@@ -95,7 +95,10 @@ def task_type_of(base: type[T], chemistry: Chemistry) -> type[T]:
         return base
     known: Any = base
     family = f"{known.family}-{chemistry.sha256[:8]}"
-    return _TaskTypes(base.__name__, (base,), {"chemistry": chemistry, "family": family, "__module__": base.__module__})
+    made: Any = _TaskTypes(
+        base.__name__, (base,), {"chemistry": chemistry, "family": family, "__module__": base.__module__}
+    )
+    return made
 
 
 def chemistry_of(tasks: TaskBatch) -> Chemistry:

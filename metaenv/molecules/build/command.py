@@ -305,10 +305,10 @@ def _check_properties(actions: NDArray[np.int16], vocabulary: Vocabulary) -> Non
 
 def _renumber(facts: dict[str, NDArray[Any]], asked: dict[str, str], kept: dict[str, str]) -> None:
     """Bits of the groups that are kept, in place of those of all groups."""
-    places = [list(asked).index(name) for name in kept]
+    places = np.array([list(asked).index(name) for name in kept])
     for name in ("anchor_groups", "pool_groups"):
         bits = facts[name].astype(np.int64)
-        facts[name] = sum((bits >> p & 1) << i for i, p in enumerate(places)).astype(np.uint32)
+        facts[name] = ((bits[:, None] >> places & 1) << np.arange(len(places))).sum(axis=1).astype(np.uint32)
 
 
 # WRITING

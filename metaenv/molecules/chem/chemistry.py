@@ -177,7 +177,7 @@ def _read(folder: Path, sha256: str) -> Chemistry:
         sound = len(sizes) == 1 and len(found.bins) == len(found.centre) == len(found.spread)
         sound = sound and known.allowed.shape == (known.n_actions,) * 2
         sound = sound and found.arrays("anchors.npz")["actions"].shape[1] == known.max_actions
-        found.held_out_groups, found.held_out_scaffolds  # noqa: B018
+        sound = sound and len(found.held_out_groups) > 0 and isinstance(found.held_out_scaffolds, tuple)
     except (ValueError, KeyError, TypeError, OSError, IndexError, EOFError) as error:
         raise ValueError(f"the chemistry {str(folder)!r} is damaged ({error}); {HINT}") from error
     if not sound:

@@ -4,7 +4,7 @@ A *fragment* is what remains of a drug-like molecule when every acyclic single b
 vocabulary of one's own perhaps further bonds: `fragmentation.cut`). Its cut
 bonds are its *attachments*. An *action* is a fragment and the attachment by which it is joined (attachments that a
 symmetry exchanges are one action); action 0, CLOSE, ends an attachment with hydrogen, or with methyl where hydrogen
-would leave a structural alert or no valid molecule. `metaenv.molecules.build.mine` made the table.
+would leave a structural alert or no valid molecule. `metaenv molecules mine` makes the table.
 """
 
 from __future__ import annotations
