@@ -36,13 +36,15 @@ class SequencePolicy(ABC):
     next trial of the row begins by itself. Observations are not read.
     """
 
+    chemistry: Chemistry = OWN
+    """The environment's."""
+
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         n = env.num_envs
         self.episodes = env.episodes
-        self._most = int(env.innermost.chemistry.vocabulary.max_actions)  # type: ignore[attr-defined]
         self.made: Index = np.zeros(n, np.intp)
         """(n,) molecules finished in each row's trial."""
-        self._plan: Sequences = np.full((n, self._most), -1, np.int16)
+        self._plan: Sequences = np.full((n, self.chemistry.vocabulary.max_actions), -1, np.int16)
         self._at: Index = np.zeros(n, np.intp)
         self.prepare(n, rng)
         self.restart(np.arange(n))
@@ -69,8 +71,13 @@ class SequencePolicy(ABC):
                 f"expected the actions that act() chose, got {action}; this policy gives no advice to others"
             )
         self._at += 1
-        ends = np.take_along_axis(self._plan, np.minimum(self._at, self._most - 1)[:, None], axis=1)[:, 0] < 0
-        finished = np.flatnonzero(ends | (self._at == self._most))
+        ends = (
+            np.take_along_axis(
+                self._plan, np.minimum(self._at, self.chemistry.vocabulary.max_actions - 1)[:, None], axis=1
+            )[:, 0]
+            < 0
+        )
+        finished = np.flatnonzero(ends | (self._at == self.chemistry.vocabulary.max_actions))
         if len(finished) == 0:
             return
         self.learn(finished, self._plan[finished], reward[finished])
@@ -96,7 +103,7 @@ class SequencePolicy(ABC):
     def prepare(self, n: int, rng: np.random.Generator) -> None:
         """Make room for ``n`` rows."""
         self.rng = rng
-        self.best: Sequences = np.full((n, self._most), -1, np.int16)
+        self.best: Sequences = np.full((n, self.chemistry.vocabulary.max_actions), -1, np.int16)
         """(n, L) the molecule of each row's trial that had the highest reward."""
         self.best_score: Floats = np.full(n, -np.inf)
 
@@ -114,6 +121,7 @@ class FixedMolecules(SequencePolicy):
 
     def __init__(self, sequences: Sequences, chemistry: Chemistry = OWN) -> None:
         replay(sequences, chemistry.vocabulary)
+        self.chemistry = chemistry
         self.sequences = np.array(sequences, np.int16)
 
     def choose(self, rows: Index) -> Sequences:
