@@ -71,13 +71,9 @@ class SequencePolicy(ABC):
                 f"expected the actions that act() chose, got {action}; this policy gives no advice to others"
             )
         self._at += 1
-        ends = (
-            np.take_along_axis(
-                self._plan, np.minimum(self._at, self.chemistry.vocabulary.max_actions - 1)[:, None], axis=1
-            )[:, 0]
-            < 0
-        )
-        finished = np.flatnonzero(ends | (self._at == self.chemistry.vocabulary.max_actions))
+        most = self._plan.shape[1]
+        ends = np.take_along_axis(self._plan, np.minimum(self._at, most - 1)[:, None], axis=1)[:, 0] < 0
+        finished = np.flatnonzero(ends | (self._at == most))
         if len(finished) == 0:
             return
         self.learn(finished, self._plan[finished], reward[finished])

@@ -160,8 +160,9 @@ class LeadDistribution(TabulatedDistribution):
         pick, good = rng.random((len(tasks), n)), rng.random((len(tasks), n)) < 1 / 3
         for rows, table in tables(tasks):
             m = table.shape[1]
-            best = np.argpartition(-table, m // 20, axis=1)[:, : m // 20]
-            among_best = np.take_along_axis(best, (pick[rows] * (m // 20)).astype(np.intp), axis=1)
+            top = max(m // 20, 1)
+            best = np.argpartition(-table, top - (top == m), axis=1)[:, :top]
+            among_best = np.take_along_axis(best, (pick[rows] * top).astype(np.intp), axis=1)
             chosen = np.where(good[rows], among_best, (pick[rows] * m).astype(np.intp))
             y[rows] = np.take_along_axis(table, chosen, axis=1)
             known = libraries(self.chemistry)
