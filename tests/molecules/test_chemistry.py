@@ -10,6 +10,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from building import build
+from rdkit import Chem
+from rdkit.Chem import QED, rdFingerprintGenerator
+from rdkit.DataStructs import TanimotoSimilarity
 
 from metaenv.cli import main
 from metaenv.errors import TaskError
@@ -19,15 +22,19 @@ from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.chemistry import OWN, load_chemistry
 from metaenv.molecules.chem.fragmentation import MoleculeError, cut, standardise
 from metaenv.molecules.chem.fragments import DATA, load_vocabulary
+from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import by_smiles, properties_of
 from metaenv.molecules.chem.property_tables import Tabulator, load_property_tables
+from metaenv.molecules.chem.scoring import GROUP_PENALTY
 from metaenv.molecules.chem.smiles import parse, to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.objective_splits import all_objectives
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, MoleculeTask
 from metaenv.molecules.lead.env import LeadOptimizationVectorEnv
+from metaenv.molecules.lead.tasks import LeadTask
 from metaenv.molecules.reference_molecules import real_molecules, real_sequences
 from metaenv.registry import task_from_json
+from metaenv.tasks import TaskBatch
 
 
 def package_hash():
@@ -38,6 +45,7 @@ def package_hash():
 
 
 BEFORE = package_hash()
+PATTERNS = {name: Chem.MolFromSmarts(smarts) for name, smarts in GROUPS.items()}
 OPTIONS = ["--fragments", "24", "--placements", "12", "--heavy-atoms", "34", "--least", "50"]
 
 
@@ -304,6 +312,97 @@ def test_files_and_options_that_are_refused(name, content, options, message, tmp
     with pytest.raises(ValueError, match=message):
         raise ValueError(said)
     assert sorted(p.name for p in tmp_path.iterdir()) == before, "nothing is left behind"
+
+
+def test_an_objective_with_terms_on_it(folder):
+    known = load_chemistry(folder)
+    kind = MoleculeDistribution(chemistry=known).task_type
+    name = list(known.groups)[-1]
+    certificate = next(s for s in some_molecules() if Chem.MolFromSmiles(s).HasSubstructMatch(PATTERNS[name]))
+    lead = "COc1ccc(CC(=O)N2CCOCC2)cc1"
+    task = kind.from_ranges({"qed": (0.4, None)}, name, "[Br,I]", lead=lead, similarity=0.3, softness={"qed": 0.05})
+    assert task.required == len(known.groups) - 1 and task_from_json(task.to_json()) == task
+    met = Chem.MolFromSmiles(task.certificate_smiles())
+    assert QED.qed(met) >= 0.4 and met.HasSubstructMatch(PATTERNS[name])
+    with pytest.raises(TaskError, match=r"does not score 1.* similarity .* to COc1ccc"):
+        kind.from_ranges({"mw": (0, 900)}, name, lead=lead, similarity=1.0, certificate=certificate)
+    real = real_molecules(known)
+    chosen = real.actions[np.flatnonzero(real.feasible)[:40]]
+    env = MoleculeDesignVectorEnv(len(chosen), chemistry=str(folder))
+    played = build(env, chosen.astype(int), TaskBatch.from_tasks([task] * len(chosen)))
+    fingerprint = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024).GetFingerprint
+    for score, smiles in zip(played["score"], played["smiles"], strict=True):
+        mol = Chem.MolFromSmiles(smiles)
+        alike = TanimotoSimilarity(*map(fingerprint, (mol, Chem.MolFromSmiles(lead))))
+        flank = np.exp(-0.5 * (max(0.4 - QED.qed(mol), 0) / 0.05) ** 2)
+        faults = (not mol.HasSubstructMatch(PATTERNS[name])) + mol.HasSubstructMatch(Chem.MolFromSmarts("[Br,I]"))
+        assert score == pytest.approx(min(alike / 0.3, 1) * flank * GROUP_PENALTY**faults, rel=1e-6)
+    assert len(set(played["score"].round(3))) > 10
+
+
+def test_a_function_of_ones_own_scores_its_molecules(folder):
+    asked = []
+
+    def score(smiles):
+        asked.extend(smiles)
+        return [Chem.MolFromSmiles(text).GetNumAtoms() / 34 for text in smiles]
+
+    known = load_chemistry(folder)
+    chosen, tasks = real_molecules(known).actions[:10], MoleculeDistribution(chemistry=known).frozen("test").tasks
+    env = MoleculeDesignVectorEnv(10, chemistry=known, score=score, max_oracle_calls=3)
+    played = build(env, chosen.astype(int), tasks.take(np.arange(10)))
+    assert played["smiles"].tolist() == to_smiles(chosen, known.vocabulary)
+    assert set(played["smiles"]) <= set(asked) and len(asked) == len(set(asked))
+    np.testing.assert_allclose(played["score"], score(played["smiles"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (MoleculeDesignVectorEnv, {"variant": "assay"}, "variant 'assay' has the package's own chemistry"),
+        (MoleculeDesignVectorEnv, {"assay_data": "my.csv"}, "measurements are for variant 'assay'"),
+        (LeadOptimizationVectorEnv, {"scaffold": "*c1ccccc1", "r_groups": ["H", "*C"]}, "expected not both"),
+    ],
+)
+def test_what_goes_with_no_chemistry_of_ones_own(folder, kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        kind(chemistry=str(folder), **options)
+
+
+def test_leads_of_another_chemistry_are_its_own(tmp_path):
+    copy = shutil.copytree(DATA, tmp_path / "copy")
+    settings = json.loads((copy / "chemistry.json").read_text())
+    settings["spread"][0] /= 1000
+    (copy / "chemistry.json").write_text(json.dumps(settings))
+    env = LeadOptimizationVectorEnv(4, chemistry=str(copy))
+    kind = env.distribution.task_type
+    task = kind.from_ranges(env.library.smiles[0], {"mw": (150, 250)})
+    assert kind.family != LeadTask.family and "." not in task.certificate_smiles()
+    assert task_from_json(task.to_json()) == task
+    seen, _ = env.reset(seed=0, options={"task": task})
+    assert env.single_observation_space.contains(seen[0]) and np.abs(seen[:, env.layout.properties]).max() == 10
+    assert [by_smiles(s)[0] for s in env.smiles()] == pytest.approx(env._properties[:, 0])
+    with pytest.raises(TaskError):
+        env.reset(options={"task": LeadTask.from_ranges(env.library.smiles[0], {"mw": (150, 250)})})
+
+
+def test_an_agent_learns_on_it(folder, tmp_path):
+    run = tmp_path / "run"
+    args = [
+        "--steps",
+        "40",
+        "--num-envs",
+        "4",
+        "--agent.network.hidden-size",
+        "8",
+        "--settings",
+        "chemistry",
+        str(folder),
+        "--out",
+        str(run),
+    ]
+    assert main(["train", "rl2", "MoleculeDesign", *args]) == 0
+    assert str(folder) in (run / "config.json").read_text()
 
 
 def test_nothing_of_the_package_was_changed(folder):
