@@ -377,6 +377,7 @@ def test_leads_of_another_chemistry_are_its_own(tmp_path):
     env = LeadOptimizationVectorEnv(4, chemistry=str(copy))
     kind = env.distribution.task_type
     task = kind.from_ranges(env.library.smiles[0], {"mw": (150, 250)})
+    assert env.library.chemistry == load_chemistry(copy) and env.distribution.all_tasks("test").task_type is kind
     assert kind.family != LeadTask.family and "." not in task.certificate_smiles()
     assert task_from_json(task.to_json()) == task
     seen, _ = env.reset(seed=0, options={"task": task})
