@@ -17,6 +17,7 @@ metaenv: meta-reinforcement learning on distributions of scientific problems
   metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the baselines; `fewshot all`
   metaenv evaluate RUN            play a run's agent on held-out tasks, beside the classical methods
   metaenv envs [ENV|MODULE]       list the environments, ours or a module's, or print the page of one
+  metaenv molecules mine|coverage make a chemistry of your own from a file of molecules, or count what one can build
   metaenv bench WHAT              measure speed: envs, rl2, fewshot and more
   metaenv reproduce WHAT          train and evaluate a published result whole: materials-rl2, bandit-rl2
 
@@ -89,6 +90,7 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "fewshot": _fewshot,
         "evaluate": _evaluate,
         "envs": _envs,
+        "molecules": _at("metaenv.molecules.build.command:molecules_command"),
         "bench": _at("metaenv.experiments.speed.command:bench_command"),
         "reproduce": _at("metaenv.experiments.command:reproduce_command"),
     }

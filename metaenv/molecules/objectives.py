@@ -6,30 +6,27 @@ table of them, of which a sample is frozen for evaluation.
 
 from __future__ import annotations
 
-import json
+import copyreg
 import numbers
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
-from metaenv.molecules.chem.fragments import DATA
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES, properties_of
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.tasks import FrozenTasks, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index
 
-CENTRE = np.array([328.0, 2.95, 60.5, 0.98, 4.4, 1.97, 0.37])
-SPREAD = np.array([110.0, 2.3, 40.0, 1.5, 2.6, 1.7, 0.42])
-"""(7,) mean and twice the standard deviation of the 6,000 real molecules, rounded: the scale on which policies see
-properties."""
 SPLIT_TENTHS = {"train": (0, 7), "validation": (7, 8), "test": (8, 10)}
 """From which tenth of the objectives (and of the scaffolds), and up to which, a split has them; splits out of
 distribution have those of ``test``."""
+T = TypeVar("T", bound="PropertyRanges")
 LARGEST = 1e4  # of a property, in its unit (chosen: molecules of the vocabulary reach a twentieth)
 HEAVIEST = 1e8  # of the weights of ranges (chosen)
 
@@ -47,6 +44,8 @@ class PropertyRanges:
     high: tuple[float, ...]
     """(7,) upper ends; 10,000 for an open end."""
     certificate: tuple[float, ...]
+    chemistry: ClassVar[Chemistry] = OWN
+    """What its molecules are made of; `task_type_of` makes the type of tasks of another one."""
 
     def property_ranges(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest value that is asked for, by name of the property; infinite at an open end."""
@@ -56,11 +55,11 @@ class PropertyRanges:
 
     def certificate_smiles(self) -> str:
         """The certificate as a canonical SMILES; needs RDKit."""
-        return to_smiles(np.array([self.certificate], np.int16))[0]
+        return to_smiles(np.array([self.certificate], np.int16), self.chemistry.vocabulary)[0]
 
     def certificate_properties(self) -> Floats:
         """(7,) properties of the certificate. Raises TaskError for a build sequence that is none."""
-        return replayed(self.certificate, f"{type(self).__name__}.certificate")
+        return replayed(self.certificate, f"{type(self).__name__}.certificate", self.chemistry)
 
     def check(self, **lengths: int) -> None:
         """Refuse a task with a field of the wrong length, an absurd number, or a certificate outside the ranges.
@@ -100,10 +99,36 @@ class PropertyRanges:
                 )
 
 
-def replayed(sequence: tuple[float, ...], name: str) -> Floats:
+class _TaskTypes(type):
+    """Types of tasks that `task_type_of` has made; they are pickled by how they are made."""
+
+
+@lru_cache(maxsize=64)
+def task_type_of(base: type[T], chemistry: Chemistry) -> type[T]:
+    """The type of a chemistry's tasks: ``base`` for the package's own, else one of the same name and a family of its
+    own, so that tasks of different chemistries have different ids."""
+    if chemistry == OWN:
+        return base
+    known: Any = base
+    family = f"{known.family}-{chemistry.sha256[:8]}"
+    made: Any = _TaskTypes(
+        base.__name__, (base,), {"chemistry": chemistry, "family": family, "__module__": base.__module__}
+    )
+    return made
+
+
+def chemistry_of(tasks: TaskBatch) -> Chemistry:
+    """What the molecules of tasks are made of."""
+    return cast(type[PropertyRanges], tasks.task_type).chemistry
+
+
+copyreg.pickle(_TaskTypes, lambda kind: (task_type_of, (kind.__base__, kind.chemistry)))  # type: ignore[attr-defined]
+
+
+def replayed(sequence: tuple[float, ...], name: str, chemistry: Chemistry = OWN) -> Floats:
     """(7,) properties of the build sequence in the field ``name``. Raises TaskError if it is none."""
     try:
-        return properties_of(np.array([sequence], np.int16))[0]
+        return properties_of(np.array([sequence], np.int16), chemistry.vocabulary)[0]
     except (ValueError, IndexError, OverflowError) as error:
         raise TaskError(f"{name} is not a build sequence: {error}") from None
 
@@ -156,11 +181,6 @@ def inside(values: Floats, wanted: Floats, low: Floats, high: Floats) -> Bools:
 def counts_inside(within: Bools, wanted: Floats) -> str:
     """How many molecules lie in each range, for messages; ``within`` as `inside` gives it."""
     return ", ".join(f"{name}: {within[:, j].sum()}" for j, name in enumerate(PROPERTIES) if wanted[j])
-
-
-def scaled(values: Floats) -> Floats:
-    """(…, 7) properties, centred on real molecules and divided by twice their standard deviation."""
-    return (values - CENTRE) / SPREAD
 
 
 # OBJECTIVES BY NUMBER
@@ -220,8 +240,9 @@ class TabulatedDistribution(TaskDistribution):
     """
 
     unit_dim: int = 1
+    chemistry: Chemistry = OWN
     frozen_file: ClassVar[str]
-    """In ``data/``: the hashes, written by `metaenv.molecules.build.build_data`."""
+    """In the chemistry's folder: the hashes, written by `metaenv.molecules.build.build_data`."""
     frozen_sizes: ClassVar[Mapping[str, int]]
     """How many tasks the evaluation list of a split has at most."""
 
@@ -238,9 +259,19 @@ class TabulatedDistribution(TaskDistribution):
         return _all(self, split)
 
     def members(self, split: str) -> TaskBatch:
-        """All tasks of ``train``; of another split its evaluation list, checked against its hash."""
+        """All tasks of ``train``; of another split its evaluation list, checked against its hash.
+
+        Raises:
+            TaskError: the chemistry has too few molecules for the split to have a task.
+        """
         self.check_split(split)
-        return self.all_tasks("train") if split == "train" else _listed(self, split)
+        found = self.all_tasks("train") if split == "train" else _listed(self, split)
+        if not len(found):
+            raise TaskError(
+                f"the split {split!r} has no task in {self.chemistry}: no molecule of it meets such an objective; "
+                "mine from more molecules, or take another variant or split"
+            )
+        return found
 
     def frozen_list(self, split: str) -> FrozenTasks:
         return _frozen(self, split)
@@ -253,7 +284,7 @@ class TabulatedDistribution(TaskDistribution):
 
     def manifest(self) -> dict[str, Any]:
         """Sizes and hashes of the evaluation lists, as they were frozen, by split."""
-        return read_json(self.frozen_file)["frozen"]
+        return self.chemistry.json(self.frozen_file)["frozen"]
 
     def hashes(self, tasks: TaskBatch) -> dict[str, str]:
         """What must be the same for an evaluation list as when it was frozen."""
@@ -270,7 +301,8 @@ class TabulatedDistribution(TaskDistribution):
     def check_list(self, split: str, tasks: TaskBatch) -> None:
         """Raise TaskError unless an evaluation list is the one that was frozen."""
         if not self.hashes(tasks).items() <= self.manifest()[split].items():
-            raise TaskError(f"the list {split!r} of {self} is not the one that was frozen; install metaenv again")
+            again = "mine the chemistry again" if self.chemistry.sha256 else "install metaenv again"
+            raise TaskError(f"the list {split!r} of {self} is not the one that was frozen; {again}")
 
 
 @lru_cache(maxsize=32)
@@ -295,8 +327,3 @@ def _with_ids(tasks: TaskBatch) -> TaskBatch:
     """The same tasks, whose ids are computed once for all."""
     tasks.ids  # noqa: B018
     return tasks
-
-
-def read_json(name: str) -> dict[str, Any]:
-    """A file in ``data/``."""
-    return json.loads((DATA / name).read_text(encoding="utf-8"))

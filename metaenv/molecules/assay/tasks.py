@@ -19,9 +19,9 @@ from metaenv.molecules.chem.fragments import MAX_ACTIONS
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import packed, score_table
 from metaenv.molecules.design.certificates import parsed_certificate
-from metaenv.molecules.design.objective_splits import covered_bins, range_pairs, ranges_of
+from metaenv.molecules.design.objective_splits import range_pairs, ranges_of
 from metaenv.molecules.design.tasks import Features, ObjectiveDistribution
-from metaenv.molecules.objectives import PropertyRanges, in_split, inside, range_columns, read_json, scaled, tenth_of
+from metaenv.molecules.objectives import PropertyRanges, in_split, inside, range_columns, tenth_of
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Task, TaskBatch
 from metaenv.typing import Bools, Floats, Index
@@ -193,8 +193,8 @@ class AssayDistribution(ObjectiveDistribution):
         if self.assays.sha256 == SHA256 and found["sha256"] != known["sha256"]:
             warnings.warn(
                 f"some certificates of the list {split!r} are not those it was frozen with (by "
-                f"{read_json(self.frozen_file)['made_with']}): scores may differ a little from published ones. Install "
-                "those versions to compare exactly.",
+                f"{self.chemistry.json(self.frozen_file)['made_with']}): scores may differ a little from published "
+                "ones. Install those versions to compare exactly.",
                 stacklevel=4,
             )
 
@@ -242,7 +242,7 @@ class AssayDistribution(ObjectiveDistribution):
         if self.features == "fingerprint":
             x = [assay.bits(r) for assay, r in pairs]
         else:
-            x = [scaled(assay.values[r]) for assay, r in pairs]
+            x = [self.chemistry.scaled(assay.values[r]) for assay, r in pairs]
         y = [(assay.standardised if self.labels == "activity" else assay.active)[r] for assay, r in pairs]
         return Labelled(np.array(x), np.array(y), tasks.ids)
 
@@ -265,8 +265,8 @@ class AssayDistribution(ObjectiveDistribution):
         known = self.assays.real_activity
         probes = known[:: len(known) // N_PROBES][:N_PROBES]
         activity = np.clip((probes - known.mean(axis=0)) / (3 * known.std(axis=0)), -1, 1)
-        parts = [covered_bins(tasks.low, tasks.high, tasks.wanted), activity.T[tasks.target.astype(np.intp)]]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        covered = self.chemistry.covered_bins(tasks.low, tasks.high, tasks.wanted)
+        return np.concatenate([covered, activity.T[tasks.target.astype(np.intp)]], axis=1).astype(np.float32)
 
 
 def beats_random(tasks: TaskBatch, assays: Assays) -> Bools:

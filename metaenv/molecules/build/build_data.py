@@ -1,7 +1,8 @@
-"""Make facts, frozen lists and portfolios in ``data/`` anew; needs RDKit.
+"""Facts, frozen lists and portfolios of a chemistry; needs RDKit.
 
-``python -m metaenv.molecules.build.build_data`` takes a minute on one core, and makes the same files from the same seed
-and RDKit version. Anything that changes them is a new version of the environments.
+`metaenv molecules mine` makes them for a chemistry of one's own. Those of the package, in ``data/``, are made anew by
+``python -m metaenv.molecules.build.build_data``: it takes a minute on one core, and makes the same files from the same
+seed and RDKit version. Anything that changes them is a new version of the environments.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +23,9 @@ from metaenv.molecules.assay import tasks as assay_tasks
 from metaenv.molecules.assay.library import SHA256
 from metaenv.molecules.assay.tasks import AssayDistribution
 from metaenv.molecules.chem.assembly import Assembly
-from metaenv.molecules.chem.fragments import DATA
-from metaenv.molecules.chem.properties import Scores
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
+from metaenv.molecules.chem.fragments import DATA, Vocabulary
+from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import feasible
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant
@@ -43,28 +49,38 @@ def scaffold_tenth(smiles: str) -> int:
     return int(hashlib.sha256(scaffold.encode()).hexdigest(), 16) % 10
 
 
-def facts() -> dict[str, NDArray[Any]]:
-    """What RDKit says of the real molecules and of a pool of random ones."""
-    scores = Scores()
-    real = scores(real_sequences())
-    actions = Assembly(POOL_SIZE).rollout(np.random.default_rng(SEED))
-    random = scores(actions)
+def facts(
+    real_actions: NDArray[np.int16],
+    vocabulary: Vocabulary,
+    groups: Mapping[str, str],
+    score: Callable[[Sequence[NDArray[np.int16]]], Iterable[list[Score]]] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """What RDKit says of real molecules and of a pool of random ones; ``score`` scores pieces of them, if not here."""
+    actions = Assembly(POOL_SIZE, vocabulary).rollout(np.random.default_rng(SEED))
+    pieces = np.array_split(np.concatenate([real_actions, actions]), 64)
+    found = list(chain.from_iterable((score or partial(map, Scores(vocabulary=vocabulary, groups=groups)))(pieces)))
+    real, random = found[: len(real_actions)], found[len(real_actions) :]
     return {
         "anchor_scaffold": np.array([scaffold_tenth(s.smiles) for s in real], np.int8),
         "anchor_feasible": np.array([feasible(s) for s in real]),
         "anchor_groups": np.array([s.groups for s in real], np.uint32),
-        "pool_actions": (actions + 1).astype(np.uint8),
+        "pool_actions": stored(actions),
         "pool_feasible": np.array([feasible(s) for s in random]),
         "pool_groups": np.array([s.groups for s in random], np.uint32),
     }
 
 
-def portfolio(variant: Variant) -> dict[str, Any]:
+def stored(actions: NDArray[np.integer]) -> NDArray[np.unsignedinteger[Any]]:
+    """Build sequences as they are stored: 0 after the last action, and one more than each action before."""
+    return (actions + 1).astype(np.uint8 if actions.max() < 255 else np.uint16)
+
+
+def portfolio(variant: Variant, chemistry: Chemistry = OWN) -> dict[str, Any]:
     """Ten real molecules for the training tasks, out of those whose scaffolds belong to training."""
-    tasks = MoleculeDistribution(variant).all_tasks("train")
+    tasks = MoleculeDistribution(variant, chemistry=chemistry).all_tasks("train")
     rng = np.random.default_rng([SEED, VARIANTS.index(variant)])
     chosen = np.sort(rng.permutation(len(tasks))[:PORTFOLIO_TASKS])
-    candidates = real_molecules().take(np.flatnonzero(in_split(scaffold_tenths(), "train")))
+    candidates = real_molecules(chemistry).take(np.flatnonzero(in_split(scaffold_tenths(chemistry), "train")))
     # In pieces and single precision: the table has twenty million numbers.
     pieces = np.array_split(chosen, -(-len(chosen) // 500))
     table = np.concatenate([scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces])
@@ -73,41 +89,61 @@ def portfolio(variant: Variant) -> dict[str, Any]:
     return {"tasks": len(chosen), **kept}
 
 
-def write_manifest(name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
+def write_manifest(folder: Path, name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
     """Write the hashes of evaluation lists and the versions that made them."""
     text = json.dumps({"version": VERSION, "seed": seed, **more, "frozen": frozen}, indent=1)
-    (DATA / name).write_text(text + "\n", encoding="utf-8")
-    print(name, text)
+    (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
-def lead_libraries() -> dict[str, Any]:
+def lead_libraries(chemistry: Chemistry = OWN) -> dict[str, Any]:
     """Sizes of the libraries of lead optimisation, and a SHA-256 of all R-groups and properties."""
-    known = libraries()
+    known = libraries(chemistry)
     digest = hashlib.sha256(known.choice.tobytes())
     digest.update(np.round(known.values * 1e6).astype("<i8").tobytes())
     return {"libraries": dict(zip(known.smiles, known.count.tolist(), strict=True)), "values": digest.hexdigest()}
 
 
-def main() -> None:
-    """Write everything."""
-    import rdkit
-
-    np.savez_compressed(DATA / "facts.npz", **facts())  # type: ignore[arg-type]
-    made_with = {"numpy": np.__version__, "rdkit": rdkit.__version__}
-    lists = {variant: MoleculeDistribution(variant).sizes() for variant in VARIANTS}
-    write_manifest("frozen.json", lists, SEED, made_with=made_with)
-    write_manifest("lead_frozen.json", LeadDistribution().sizes(), lead_tasks.FROZEN_SEED, **lead_libraries())
-    text = json.dumps({variant: portfolio(variant) for variant in VARIANTS}, indent=1)
+def write_lists(chemistry: Chemistry) -> Iterator[str]:
+    """Write the hashes of evaluation lists, and the portfolios; yields, after each piece of work, a note or ""."""
+    folder, lists, portfolios = chemistry.folder, dict[str, Any](), dict[str, Any]()
+    for variant in VARIANTS:
+        lists[variant] = MoleculeDistribution(variant, chemistry=chemistry).sizes()
+        empty = [split for split, known in lists[variant].items() if not known["tasks"]]
+        portfolios[variant] = portfolio(variant, chemistry)
+        yield f"variant {variant!r} has no task in {', '.join(empty)}" if empty else ""
+    write_manifest(folder, "frozen.json", lists, SEED, made_with=made_with())
+    text = json.dumps(portfolios, indent=1)
     # A build sequence a line.
     text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
-    (DATA / "portfolio.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "portfolio.json").write_text(text + "\n", encoding="utf-8")
+    note, leads, more = "", dict[str, Any](), dict[str, Any]()
+    try:
+        leads, more = LeadDistribution(chemistry=chemistry).sizes(), lead_libraries(chemistry)
+    except ValueError as error:
+        note = str(error)
+    write_manifest(folder, "lead_frozen.json", leads, lead_tasks.FROZEN_SEED, **more)
+    yield note
+
+
+def made_with() -> dict[str, str]:
+    """The versions that results depend on."""
+    import rdkit
+
+    return {"numpy": np.__version__, "rdkit": rdkit.__version__}
+
+
+def main() -> None:
+    """Write everything that the package has."""
+    np.savez_compressed(DATA / "facts.npz", **facts(real_sequences(), OWN.vocabulary, OWN.groups))  # type: ignore[arg-type]
+    for note in write_lists(OWN):
+        print(note)
     try:
         assays = AssayDistribution().sizes()
     except ImportError as error:
         print(f"assay_frozen.json is left as it is. {error}")
     else:  # hashes and sizes, and nothing that was measured
-        more = {"made_with": made_with, "moleculeace_sha256": SHA256}
-        write_manifest("assay_frozen.json", assays, assay_tasks.FROZEN_SEED, **more)
+        more = {"made_with": made_with(), "moleculeace_sha256": SHA256}
+        write_manifest(DATA, "assay_frozen.json", assays, assay_tasks.FROZEN_SEED, **more)
 
 
 if __name__ == "__main__":

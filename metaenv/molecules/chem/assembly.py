@@ -15,14 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.fragments import (
-    CLOSE,
-    MAX_ACTIONS,
-    MAX_ATTACHMENTS,
-    MAX_HEAVY_ATOMS,
-    Vocabulary,
-    load_vocabulary,
-)
+from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.typing import Bools, Index, Rows
 
 ALL = slice(None)
@@ -32,7 +25,7 @@ closed are the two lowest.)"""
 
 
 class Assembly:
-    """``n`` molecules being built.
+    """``n`` molecules being built, of at most L actions each (9 with the package's vocabulary).
 
     Args:
         n: how many.
@@ -44,26 +37,26 @@ class Assembly:
             raise ValueError(f"expected n of at least 1, got {n}")
         self.n = n
         self.vocabulary = v = vocabulary or load_vocabulary()
-        f = v.action_fragment
+        f, most = v.action_fragment, v.max_actions
         self._extra_open = np.where(f < 0, -1, v.attachments[f] - 1).astype(np.intp)  # that each action adds
         self._closing_atoms = np.where(f < 0, 0, v.methyl[f, v.action_attachment]).astype(np.intp)
         methyls = v.methyl.sum(axis=1)[f] - self._closing_atoms
         self._extra_atoms = np.where(f < 0, 0, v.heavy_atoms[f] + methyls).astype(np.intp)
-        self._fits_actions = self._extra_open <= np.arange(MAX_ACTIONS + 1)[:, None]  # whether it fits what is left
-        self._fits_atoms = self._extra_atoms <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None]
-        self.actions: NDArray[np.int16] = np.full((n, MAX_ACTIONS), -1, np.int16)
-        """(n, 9) what was played, masked actions already replaced by their meaning; -1 after the last."""
+        self._fits_actions = self._extra_open <= np.arange(most + 1)[:, None]  # whether it fits what is left
+        self._fits_atoms = self._extra_atoms <= np.arange(v.max_heavy_atoms + 1)[:, None]
+        self.actions: NDArray[np.int16] = np.full((n, most), -1, np.int16)
+        """(n, L) what was played, masked actions already replaced by their meaning; -1 after the last."""
         self.length: Index = np.zeros(n, np.intp)
         """(n,) actions played."""
-        self.fragment: NDArray[np.int16] = np.full((n, MAX_ACTIONS), -1, np.int16)
-        """(n, 9) fragment put down by each action; -1 for closures and what is not yet played."""
-        self.partner: NDArray[np.int8] = np.full((n, MAX_ACTIONS, MAX_ATTACHMENTS), ABSENT, np.int8)
-        """(n, 9, 3) what each attachment is joined to: ``3 * place + attachment``, or ABSENT, OPEN, CLOSED."""
+        self.fragment: NDArray[np.int16] = np.full((n, most), -1, np.int16)
+        """(n, L) fragment put down by each action; -1 for closures and what is not yet played."""
+        self.partner: NDArray[np.int8] = np.full((n, most, MAX_ATTACHMENTS), ABSENT, np.int8)
+        """(n, L, 3) what each attachment is joined to: ``3 * place + attachment``, or ABSENT, OPEN, CLOSED."""
         self.heavy_atoms: Index = np.zeros(n, np.intp)
         """(n,) heavy atoms if everything open were closed now."""
         self.n_open: Index = np.zeros(n, np.intp)
         """(n,) open attachments."""
-        self._stack = np.zeros((n, MAX_ACTIONS + MAX_ATTACHMENTS), np.int8)  # 3 * place + attachment, top last
+        self._stack = np.zeros((n, most + MAX_ATTACHMENTS), np.int8)  # 3 * place + attachment, top last
 
     def reset(self, rows: Rows = ALL) -> None:
         """Empty the molecules of ``rows``."""
@@ -124,7 +117,7 @@ class Assembly:
         self.length[index] += 1
 
     def rollout(self, rng: np.random.Generator) -> NDArray[np.int16]:
-        """Finish all molecules with uniformly random legal actions; (n, 9) the build sequences."""
+        """Finish all molecules with uniformly random legal actions; (n, L) the build sequences."""
         while not self.done.all():
             rows = np.flatnonzero(~self.done)
             self.place(rows, random_actions(self.mask(rows), rng))
@@ -136,8 +129,8 @@ class Assembly:
         """The top attachment, attachments that may still be added, and heavy atoms that may still be added."""
         top = self.top(rows)
         # One action is spent now and one on every attachment left open; the top one is among n_open unless n_open is 0.
-        spare = MAX_ACTIONS - self.length[rows] - np.maximum(self.n_open[rows], 1)
-        room = MAX_HEAVY_ATOMS - self.heavy_atoms[rows] + self._closing_atoms[top]
+        spare = self.vocabulary.max_actions - self.length[rows] - np.maximum(self.n_open[rows], 1)
+        room = self.vocabulary.max_heavy_atoms - self.heavy_atoms[rows] + self._closing_atoms[top]
         return top, np.maximum(spare, 0), room
 
     def _pop(self, index: Index) -> NDArray[np.int8]:
@@ -175,7 +168,7 @@ def replay(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -
     """The molecules of build sequences.
 
     Args:
-        actions: (n, up to 9) actions, -1 after the last.
+        actions: (n, up to L) actions, -1 after the last.
         vocabulary: by default that of the package.
 
     Raises:

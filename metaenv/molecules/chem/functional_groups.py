@@ -6,6 +6,8 @@ Written for this project; each is part of 3 to 31 % of the real molecules that c
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaenv.molecules.chem.fragmentation import pattern
@@ -14,11 +16,17 @@ from metaenv.molecules.chem.fragments import DATA
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-with open(DATA / "functional_groups.csv", encoding="utf-8", newline="") as _file:
-    GROUPS: dict[str, str] = {row["name"]: row["smarts"] for row in csv.DictReader(_file)}
-"""28 groups; a task names one by its place in this list, so the order must not change."""
+
+def read_groups(path: Path) -> dict[str, str]:
+    """SMARTS by name, from a table with these two columns; a task names a group by its place in it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["name"]: row["smarts"] for row in csv.DictReader(file)}
 
 
-def group_bits(mol: Mol) -> int:
+GROUPS = read_groups(DATA / "functional_groups.csv")
+"""28 groups, whose order must not change."""
+
+
+def group_bits(mol: Mol, groups: Mapping[str, str] = GROUPS) -> int:
     """Bit i is set where group i is part of the molecule."""
-    return sum(1 << i for i, smarts in enumerate(GROUPS.values()) if mol.HasSubstructMatch(pattern(smarts)))
+    return sum(1 << i for i, smarts in enumerate(groups.values()) if mol.HasSubstructMatch(pattern(smarts)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
 from metaenv.molecules.chem.fragmentation import to_mol
-from metaenv.molecules.chem.fragments import MAX_ACTIONS, MAX_ATTACHMENTS
+from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
+from metaenv.molecules.chem.functional_groups import GROUPS, group_bits
 from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, PropertyTables, load_property_tables
 from metaenv.molecules.chem.smiles import write
 from metaenv.typing import Floats, Index, Rows
@@ -43,14 +44,14 @@ CACHE_SIZE = 100_000  # molecules; about 400 bytes each
 _COLUMN = {name: i for i, name in enumerate(UNITS)}
 
 
-def properties_of(actions: NDArray[np.integer]) -> Floats:
-    """(n, 7) the `PROPERTIES` of finished build sequences (n, up to 9); errors as `replay`."""
-    return additive(replay(actions))[:, COLUMNS]
+def properties_of(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> Floats:
+    """(n, 7) the `PROPERTIES` of finished build sequences (n, up to L); arguments and errors as `replay`."""
+    return additive(replay(actions, vocabulary))[:, COLUMNS]
 
 
 def additive(built: Assembly, rows: Rows = ALL) -> Floats:
     """(rows, 10) the properties `ADDITIVE` of the molecules of ``rows``; an empty molecule has zeros."""
-    tables = load_property_tables()
+    tables = load_property_tables(built.vocabulary)
     fragment, partner = built.fragment[rows].astype(np.intp), built.partner[rows].astype(np.intp)
     combination = _combinations(fragment, partner, tables)
     present = fragment >= 0
@@ -126,12 +127,22 @@ class Scores:
         max_size: molecules remembered at most; the one asked for longest ago goes first.
         with_groups: whether to look for functional groups.
         with_fingerprint: whether to make fingerprints.
+        vocabulary: that the sequences are of; by default that of the package.
+        groups: names and SMARTS of the groups; by default those of the package.
     """
 
-    def __init__(self, max_size: int = CACHE_SIZE, with_groups: bool = True, with_fingerprint: bool = True) -> None:
+    def __init__(
+        self,
+        max_size: int = CACHE_SIZE,
+        with_groups: bool = True,
+        with_fingerprint: bool = True,
+        vocabulary: Vocabulary | None = None,
+        groups: Mapping[str, str] = GROUPS,
+    ) -> None:
         if max_size < 1:
             raise ValueError(f"expected max_size of at least 1, got {max_size}")
         self.max_size, self.with_groups, self.with_fingerprint = max_size, with_groups, with_fingerprint
+        self.vocabulary, self.groups = vocabulary or load_vocabulary(), groups
         self.hits = self.misses = 0
         self._known: OrderedDict[bytes, Score] = OrderedDict()
 
@@ -139,9 +150,9 @@ class Scores:
         return len(self._known)
 
     def __call__(self, actions: NDArray[np.integer]) -> list[Score]:
-        """(n,) scores of finished build sequences (n, 9)."""
-        sequences = np.ascontiguousarray(actions, np.int16).reshape(-1, MAX_ACTIONS)
-        return self._look_up(sequences, lambda new: (replay(sequences[new]), ALL))
+        """(n,) scores of finished build sequences (n, L)."""
+        sequences = np.ascontiguousarray(actions, np.int16).reshape(-1, self.vocabulary.max_actions)
+        return self._look_up(sequences, lambda new: (replay(sequences[new], self.vocabulary), ALL))
 
     def look_for(self, groups: bool, fingerprint: bool) -> None:
         """Look for groups, or make fingerprints, from now on; scores that lack them are forgotten."""
@@ -177,14 +188,13 @@ class Scores:
         from rdkit import Chem
 
         from metaenv.molecules.chem.alerts import alert_screen
-        from metaenv.molecules.chem.functional_groups import group_bits
 
-        text = write(fragment, partner)
+        text = write(fragment, partner, self.vocabulary)
         mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
         smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
-        groups = group_bits(mol) if self.with_groups else -1
+        groups = group_bits(mol, self.groups) if self.with_groups else -1
         bits = fingerprint(mol) if self.with_fingerprint else None
-        return Score(smiles, sa, alert_screen()(mol, fragment, partner), groups, bits)
+        return Score(smiles, sa, alert_screen(self.vocabulary)(mol, fragment, partner), groups, bits)
 
 
 # SYNTHETIC ACCESSIBILITY

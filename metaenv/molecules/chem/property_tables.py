@@ -9,18 +9,18 @@ tabulated with RDKit. All values are integers, in the units of `UNITS`: the publ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
-from itertools import compress, product
-from typing import TYPE_CHECKING, Any
+from itertools import combinations, compress, product
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.assembly import CLOSED
+from metaenv.molecules.chem.assembly import CLOSED, OPEN
 from metaenv.molecules.chem.fragmentation import pattern, to_mol
-from metaenv.molecules.chem.fragments import DATA, MAX_ATTACHMENTS, Vocabulary
+from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.smiles import ATOM, write
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ UNITS = {
 }
 """Columns of `PropertyTables.values`, with the unit of one."""
 CLOSED_CLASS = 0
+HYDROGEN = 1.008  # Da, as RDKit has it
 FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
 """Classes of attachment (`fragmentation.attachment_class`) between which neighbours can make a difference to each
 other: aromatic, aliphatic, acyl, amine."""
+SIGHT = 3
+"""Bonds, the one between fragments included, within which a neighbour makes a difference; no pattern reaches as far."""
 CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
 
 
@@ -65,10 +68,10 @@ class PropertyTables:
     """(R,) bit j: attachment j's atom may end a rotatable bond; bit K + j: and it is not part of an amide."""
 
 
-@lru_cache(maxsize=1)
-def load_property_tables() -> PropertyTables:
-    """The tables in ``data/``."""
-    with np.load(DATA / "contexts.npz", allow_pickle=False) as file:
+@lru_cache(maxsize=4)
+def load_property_tables(vocabulary: Vocabulary) -> PropertyTables:
+    """The tables in the vocabulary's folder."""
+    with np.load(vocabulary.folder / "contexts.npz", allow_pickle=False) as file:
         return PropertyTables(**dict(file))
 
 
@@ -97,21 +100,23 @@ def measure(mol: Mol, size: int, attachment_atoms: Sequence[int]) -> tuple[tuple
     from rdkit import Chem
     from rdkit.Chem import rdMolDescriptors
 
-    full = Chem.AddHs(mol)
-    owner = [a.GetIdx() if a.GetAtomicNum() > 1 else a.GetNeighbors()[0].GetIdx() for a in full.GetAtoms()]
-    mine = np.array(owner) < size
-    mass = sum(a.GetMass() for a, m in zip(full.GetAtoms(), mine, strict=True) if m)
-    logp = np.array(rdMolDescriptors._CalcCrippenContribs(full))[mine, 0].sum()
+    atoms = [mol.GetAtomWithIdx(i) for i in range(size)]  # iterating over them is slow in Python
+    hydrogens = [atom.GetTotalNumHs() for atom in atoms]
+    mass = sum(atom.GetMass() for atom in atoms) + sum(hydrogens) * HYDROGEN
+    # AddHs puts hydrogens behind all other atoms, in the order of the atoms that they are on.
+    logp = np.array(rdMolDescriptors._CalcCrippenContribs(Chem.AddHs(mol)))[:, 0]
+    first = mol.GetNumAtoms()
+    logp = logp[:size].sum() + logp[first : first + sum(hydrogens)].sum()
     tpsa = sum(rdMolDescriptors._CalcTPSAContribs(mol)[:size])
     end, no_amide = _matching(mol, END), _matching(mol, NO_AMIDE)
     rotatable = 0
-    for bond in mol.GetBonds():
-        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        inner = max(i, j) < size and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
-        rotatable += inner and i in end and j in end and (i in no_amide or j in no_amide)
+    for i, j in combinations(sorted(i for i in end if i < size), 2):
+        bond = mol.GetBondBetweenAtoms(i, j)
+        inner = bond is not None and not bond.IsInRing() and bond.GetBondTypeAsDouble() == 1
+        rotatable += inner and (i in no_amide or j in no_amide)
     info = mol.GetRingInfo()
     rings = [bonds for atoms, bonds in zip(info.AtomRings(), info.BondRings(), strict=True) if atoms[0] < size]
-    degrees = [a.GetTotalDegree() for a in mol.GetAtoms() if a.GetIdx() < size and a.GetAtomicNum() == 6]
+    degrees = [atom.GetTotalDegree() for atom in atoms if atom.GetAtomicNum() == 6]
     values = (
         *(round(v / UNITS[k]) for k, v in (("mass", mass), ("logp", logp), ("tpsa", tpsa))),
         sum(i < size for i in _matching(mol, DONOR)),
@@ -140,6 +145,17 @@ class State:
     closed: tuple[int, ...]
 
 
+class FragmentTable(NamedTuple):
+    """What one fragment adds."""
+
+    local: NDArray[np.uint8]
+    """(K, S) local class of each state."""
+    sizes: list[int]
+    """How many local classes each attachment has."""
+    rows: list[tuple[tuple[int, ...], int]]
+    """A row of `PropertyTables.values`, and flags, for each combination of them."""
+
+
 class Tabulator:
     """Measures fragments in small molecules that show every context; see the module."""
 
@@ -153,24 +169,30 @@ class Tabulator:
                     self.states.append(State(f, j, tuple(compress(others, closed))))
         self.fillers = [[self._filler(port, kind) for port in range(vocabulary.n_actions)] for kind in FILLERS]
         self.atoms = [attachment_atoms(t) for t in vocabulary.template]
+        self.seen = [self._seen(state) for state in self.states]
+        """What a host can see of each state. It decides the local class, so one state of each kind is measured."""
 
-    def tabulate(self) -> PropertyTables:
-        """All tables. Minutes."""
+    def of(self, f: int) -> FragmentTable:
+        """What fragment ``f`` adds, next to whatever may be joined to it."""
+        local = np.zeros((MAX_ATTACHMENTS, len(self.states)), np.uint8)
+        shown = [self._local_classes(f, j, local[j]) for j in range(self.vocabulary.attachments[f])]
+        # The first attachment's class varies fastest, as the strides say.
+        rows = [self._measure(f, neighbours[::-1]) for neighbours in product(*reversed(shown))]
+        return FragmentTable(local, [len(s) for s in shown], rows)
+
+    def tabulate(self, tables: Iterable[FragmentTable] | None = None) -> PropertyTables:
+        """All tables, from those that `of` gives for all fragments in order; a minute for 128 fragments."""
         v = self.vocabulary
         local = np.zeros((v.n_fragments, MAX_ATTACHMENTS, len(self.states)), np.uint8)
         stride = np.zeros((v.n_fragments, MAX_ATTACHMENTS), np.int32)
         base = np.zeros(v.n_fragments, np.int32)
         values: list[tuple[int, ...]] = []
         flags: list[int] = []
-        for f in range(v.n_fragments):
-            shown = [self._local_classes(f, j, local[f, j]) for j in range(v.attachments[f])]
-            base[f] = len(values)
-            stride[f, : len(shown)] = np.cumprod([1] + [len(s) for s in shown[:-1]])
-            # The first attachment's class varies fastest, as the strides say.
-            for neighbours in product(*reversed(shown)):
-                row, bits = self._measure(f, neighbours[::-1])
-                values.append(row)
-                flags.append(bits)
+        for f, table in enumerate(tables or map(self.of, range(v.n_fragments))):
+            local[f], base[f] = table.local, len(values)
+            stride[f, : len(table.sizes)] = np.cumprod([1, *table.sizes[:-1]])
+            values += [row for row, _ in table.rows]
+            flags += [bits for _, bits in table.rows]
         state = np.zeros((v.n_fragments, MAX_ATTACHMENTS, CLOSED_SUBSETS), np.int16)
         for s, (f, j, closed) in enumerate(map(astuple, self.states)):
             state[f, j, sum(1 << i for i in closed)] = s
@@ -178,17 +200,38 @@ class Tabulator:
 
     def _local_classes(self, f: int, j: int, local: NDArray[np.uint8]) -> list[State | None]:
         """Fill in the class of every state as neighbour of attachment ``j`` of ``f``; one example of each class."""
-        v, seen = self.vocabulary, dict[Any, int]()
+        v, seen, known = self.vocabulary, dict[Any, int](), dict[str, int]()
         examples: list[State | None] = [None]
         for s, state in enumerate(self.states):
             if not v.allowed[v.action[f, j], v.action[state.fragment, state.attachment]]:
                 continue
-            key = tuple(self._measure(f, around) for around in self._surroundings(f, j, state))
-            if key not in seen:
-                seen[key] = len(examples)
-                examples.append(state)
-            local[s] = seen[key]
+            if self.seen[s] not in known:
+                key = tuple(self._measure(f, around) for around in self._surroundings(f, j, state))
+                if key not in seen:
+                    seen[key] = len(examples)
+                    examples.append(state)
+                known[self.seen[s]] = seen[key]
+            local[s] = known[self.seen[s]]
         return examples
+
+    def _seen(self, state: State) -> str:
+        """The atoms within `SIGHT` bonds of the one that the state is joined by, with what matters of each."""
+        from rdkit import Chem
+
+        fragments, bonds = [state.fragment], dict[int, int]()
+        self._fill(fragments, bonds, 0, state)
+        partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(len(fragments))]
+        partner[0][state.attachment] = OPEN
+        mol = to_mol(write(fragments, partner, self.vocabulary, open_as="*"))
+        start = next(a.GetIdx() for a in mol.GetAtoms() if not a.GetAtomicNum())
+        near = list(Chem.FindAtomEnvironmentOfRadiusN(mol, SIGHT, start, enforceSize=False))
+        ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in map(mol.GetBondWithIdx, near)]
+        names = [
+            f"[{a.GetSmarts()};H{a.GetTotalNumHs()};D{a.GetDegree()};R{int(a.IsInRing())}]" for a in mol.GetAtoms()
+        ]
+        return Chem.MolFragmentToSmiles(
+            mol, sorted({i for pair in ends for i in pair}), near, atomSymbols=names, rootedAtAtom=start
+        )
 
     def _surroundings(self, f: int, j: int, state: State) -> list[list[State | None]]:
         """``state`` at ``j``, with the other attachments all closed, and all joined to each kind of filler."""
@@ -209,13 +252,16 @@ class Tabulator:
         fragments, bonds = [f], dict[int, int]()
         for j, state in enumerate(neighbours):
             if state is not None:
-                place = _add(fragments, bonds, j, state)
-                for i in range(self.vocabulary.attachments[state.fragment]):
-                    filler = self.fillers[0][self.vocabulary.action[state.fragment, i]]
-                    if i != state.attachment and i not in state.closed and filler is not None:
-                        _add(fragments, bonds, MAX_ATTACHMENTS * place + i, filler)
+                self._fill(fragments, bonds, _add(fragments, bonds, j, state), state)
         partner = [[bonds.get(MAX_ATTACHMENTS * p + j, CLOSED) for j in range(3)] for p in range(len(fragments))]
         return write(fragments, partner, self.vocabulary)
+
+    def _fill(self, fragments: list[int], bonds: dict[int, int], place: int, state: State) -> None:
+        """Put fillers on the attachments of ``state``, which is at ``place``, that it says are not closed."""
+        for i in range(self.vocabulary.attachments[state.fragment]):
+            filler = self.fillers[0][self.vocabulary.action[state.fragment, i]]
+            if i != state.attachment and i not in state.closed and filler is not None:
+                _add(fragments, bonds, MAX_ATTACHMENTS * place + i, filler)
 
     def _filler(self, port: int, kind: tuple[str, ...]) -> State | None:
         """The commonest fragment with one attachment that may be joined to ``port``, of ``kind`` if there is one."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +30,11 @@ from metaenv.molecules.chem.fragmentation import (
     symmetries,
     to_mol,
 )
-from metaenv.molecules.chem.fragments import (
-    CLOSE,
-    MAX_ACTIONS,
-    MAX_ATTACHMENTS,
-    MAX_HEAVY_ATOMS,
-    Vocabulary,
-    load_vocabulary,
-)
+from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.typing import Rows
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
 
 FIRST_BOND = 10  # two-digit ring-bond numbers; the fragments' own rings use one digit
 ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]")
@@ -86,12 +83,12 @@ def notations(built: Assembly, rows: Rows = ALL) -> list[str]:
 
 
 def fragment_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
-    """(n,) fragment notation of build sequences (n, up to 9). Raises ValueError as `assembly.replay`."""
+    """(n,) fragment notation of build sequences (n, up to L). Raises ValueError as `assembly.replay`."""
     return notations(replay(actions, vocabulary))
 
 
 def to_smiles(actions: NDArray[np.integer], vocabulary: Vocabulary | None = None) -> list[str]:
-    """(n,) RDKit's canonical SMILES of build sequences (n, up to 9)."""
+    """(n,) RDKit's canonical SMILES of build sequences (n, up to L)."""
     from rdkit import Chem
 
     return [Chem.MolToSmiles(to_mol(text)) for text in fragment_smiles(actions, vocabulary)]
@@ -144,7 +141,8 @@ def parse(smiles: str, vocabulary: Vocabulary | None = None, warn: bool = True) 
         warn: whether a UserWarning says what was removed.
 
     Returns:
-        (9,) actions, -1 after the last. `to_smiles` gives the canonical SMILES of the standardised molecule.
+        (L,) actions (9 with the package's vocabulary), -1 after the last. `to_smiles` gives the canonical SMILES of the
+        standardised molecule.
 
     Raises:
         MoleculeError: the SMILES does not parse, or the molecule cannot be built; the message says why.
@@ -153,17 +151,22 @@ def parse(smiles: str, vocabulary: Vocabulary | None = None, warn: bool = True) 
     mol = standardise(smiles)
     if warn and (lost := lost_features(smiles)):
         warnings.warn(f"{smiles!r} is read without its {', '.join(lost)}, which the vocabulary lacks", stacklevel=2)
-    pieces = cut(mol)
+    return joined(smiles, mol, cut(mol, vocabulary.cuts), vocabulary)
+
+
+def joined(smiles: str, mol: Mol, pieces: list[Piece], vocabulary: Vocabulary) -> NDArray[np.int16]:
+    """The build sequence of the pieces of a standardised molecule; errors as `parse`."""
     known = readings(vocabulary)
     missing = sorted({p.smiles for p in pieces if p.smiles not in known})
     if missing:
         raise MoleculeError(f"{smiles!r} needs fragments that are not in the vocabulary: {', '.join(missing)}")
     actions = _sequence(pieces, [known[p.smiles] for p in pieces], vocabulary)
-    if len(actions) > MAX_ACTIONS:
-        raise MoleculeError(f"{smiles!r} takes {len(actions)} actions, expected at most {MAX_ACTIONS}")
-    if mol.GetNumHeavyAtoms() > MAX_HEAVY_ATOMS:
-        raise MoleculeError(f"{smiles!r} has {mol.GetNumHeavyAtoms()} heavy atoms, expected at most {MAX_HEAVY_ATOMS}")
-    padded = np.full(MAX_ACTIONS, -1, np.int16)
+    most, heaviest = vocabulary.max_actions, vocabulary.max_heavy_atoms
+    if len(actions) > most:
+        raise MoleculeError(f"{smiles!r} takes {len(actions)} actions, expected at most {most}")
+    if mol.GetNumHeavyAtoms() > heaviest:
+        raise MoleculeError(f"{smiles!r} has {mol.GetNumHeavyAtoms()} heavy atoms, expected at most {heaviest}")
+    padded = np.full(most, -1, np.int16)
     padded[: len(actions)] = actions
     try:
         replay(padded, vocabulary)
@@ -198,19 +201,14 @@ def _sequence(pieces: list[Piece], read: list[Reading], vocabulary: Vocabulary) 
     return actions
 
 
+@lru_cache(maxsize=4)
 def readings(vocabulary: Vocabulary) -> dict[str, Reading]:
     """Every piece that is a fragment of the vocabulary with none, some or all attachments closed."""
-    return _readings(vocabulary.smiles, tuple(tuple(m) for m in vocabulary.methyl.tolist()))
-
-
-@lru_cache(maxsize=4)
-def _readings(smiles: tuple[str, ...], methyl: tuple[tuple[bool, ...], ...]) -> dict[str, Reading]:
     found: dict[str, Reading] = {}
-    sizes = [text.count("*") for text in smiles]
     for closed in range(MAX_ATTACHMENTS + 1):
-        for f, text in enumerate(smiles):
-            for which in combinations(range(sizes[f]), closed):
-                piece, order = _closed(text, which, methyl[f])
+        for f, text in enumerate(vocabulary.smiles):
+            for which in combinations(range(text.count("*")), closed):
+                piece, order = _closed(text, which, tuple(vocabulary.methyl[f].tolist()))
                 found.setdefault(piece, Reading(f, order))
     return found
 

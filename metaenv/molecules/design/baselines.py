@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import replay
-from metaenv.molecules.chem.fragments import MAX_ACTIONS
-from metaenv.molecules.design.graph_ga import Genome, crossover, genome, legal, mutation, padded
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
+from metaenv.molecules.design.graph_ga import Genome, Trees, genome
 from metaenv.molecules.design.tasks import Variant, objectives_of
 from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
@@ -25,7 +25,7 @@ from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
 Sequences = NDArray[np.int16]
-"""(n, 9) build sequences, -1 after the last action."""
+"""(n, L) build sequences, -1 after the last action."""
 LITTER, LITTERS = 4, 4  # children born at once, and how often, until one is legal and new (chosen)
 
 
@@ -36,12 +36,15 @@ class SequencePolicy(ABC):
     next trial of the row begins by itself. Observations are not read.
     """
 
+    chemistry: Chemistry = OWN
+    """The environment's."""
+
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         n = env.num_envs
         self.episodes = env.episodes
         self.made: Index = np.zeros(n, np.intp)
         """(n,) molecules finished in each row's trial."""
-        self._plan: Sequences = np.full((n, MAX_ACTIONS), -1, np.int16)
+        self._plan: Sequences = np.full((n, self.chemistry.vocabulary.max_actions), -1, np.int16)
         self._at: Index = np.zeros(n, np.intp)
         self.prepare(n, rng)
         self.restart(np.arange(n))
@@ -68,8 +71,9 @@ class SequencePolicy(ABC):
                 f"expected the actions that act() chose, got {action}; this policy gives no advice to others"
             )
         self._at += 1
-        ends = np.take_along_axis(self._plan, np.minimum(self._at, MAX_ACTIONS - 1)[:, None], axis=1)[:, 0] < 0
-        finished = np.flatnonzero(ends | (self._at == MAX_ACTIONS))
+        most = self._plan.shape[1]
+        ends = np.take_along_axis(self._plan, np.minimum(self._at, most - 1)[:, None], axis=1)[:, 0] < 0
+        finished = np.flatnonzero(ends | (self._at == most))
         if len(finished) == 0:
             return
         self.learn(finished, self._plan[finished], reward[finished])
@@ -95,8 +99,8 @@ class SequencePolicy(ABC):
     def prepare(self, n: int, rng: np.random.Generator) -> None:
         """Make room for ``n`` rows."""
         self.rng = rng
-        self.best: Sequences = np.full((n, MAX_ACTIONS), -1, np.int16)
-        """(n, 9) the molecule of each row's trial that had the highest reward."""
+        self.best: Sequences = np.full((n, self.chemistry.vocabulary.max_actions), -1, np.int16)
+        """(n, L) the molecule of each row's trial that had the highest reward."""
         self.best_score: Floats = np.full(n, -np.inf)
 
 
@@ -104,14 +108,16 @@ class FixedMolecules(SequencePolicy):
     """Makes the same molecules in the same order for every task, and starts again when they run out.
 
     Args:
-        sequences: (k, 9) build sequences.
+        sequences: (k, L) build sequences.
+        chemistry: of the sequences.
 
     Raises:
         ValueError: one is not the build sequence of a finished molecule.
     """
 
-    def __init__(self, sequences: Sequences) -> None:
-        replay(sequences)
+    def __init__(self, sequences: Sequences, chemistry: Chemistry = OWN) -> None:
+        replay(sequences, chemistry.vocabulary)
+        self.chemistry = chemistry
         self.sequences = np.array(sequences, np.int16)
 
     def choose(self, rows: Index) -> Sequences:
@@ -124,12 +130,13 @@ class ScreenAndKeep(FixedMolecules):
     This is the simplest policy that adapts: it chooses among the set, and knows nothing of chemistry.
 
     Args:
-        sequences: (k, 9) build sequences.
+        sequences: (k, L) build sequences.
         good_enough: score worth keeping (0.2 is best of 0.05 to 0.9 on the validation tasks of every variant).
+        chemistry: of the sequences.
     """
 
-    def __init__(self, sequences: Sequences, good_enough: float = 0.2) -> None:
-        super().__init__(sequences)
+    def __init__(self, sequences: Sequences, good_enough: float = 0.2, chemistry: Chemistry = OWN) -> None:
+        super().__init__(sequences, chemistry)
         self.good_enough = good_enough
 
     def choose(self, rows: Index) -> Sequences:
@@ -153,6 +160,7 @@ class GraphGA(SequencePolicy):
         population: scored molecules that are kept (Jensen's 20).
         mutation_rate: share of children that mutate.
         assay_data: measurements of variant ``assay``, as the environment takes them.
+        chemistry: the environment's.
     """
 
     def __init__(
@@ -162,19 +170,22 @@ class GraphGA(SequencePolicy):
         population: int = 20,
         mutation_rate: float = 0.5,
         assay_data: Any = None,
+        chemistry: Chemistry = OWN,
     ) -> None:
         if founders < 1 or population < 1:
             raise ValueError(f"expected founders and population of at least 1, got {founders} and {population}")
         if not 0 <= mutation_rate <= 1:
             raise ValueError(f"expected mutation_rate from 0 to 1, got {mutation_rate}")
         self.variant: Variant = variant
-        self.assay_data = assay_data
+        self.assay_data, self.chemistry = assay_data, chemistry
         self.founders, self.population, self.mutation_rate = founders, population, mutation_rate
 
     def prepare(self, n: int, rng: np.random.Generator) -> None:
         super().prepare(n, rng)
-        self._fixed = [genome(s) for s in objectives_of(self.variant, self.assay_data).portfolio().sequences]
-        self._real = real_molecules().actions[in_split(scaffold_tenths(), "train")]
+        portfolio = objectives_of(self.variant, self.assay_data, self.chemistry).portfolio()
+        self._fixed = [genome(s) for s in portfolio.sequences]
+        self._real = real_molecules(self.chemistry).actions[in_split(scaffold_tenths(self.chemistry), "train")]
+        self._trees = Trees(self.chemistry.vocabulary)
         self._genomes: list[list[Genome]] = [[] for _ in range(n)]
         self._fitness: list[list[float]] = [[] for _ in range(n)]
         self._tried: list[set[tuple[int, ...]]] = [set() for _ in range(n)]
@@ -192,7 +203,7 @@ class GraphGA(SequencePolicy):
             if tried < self.founders:
                 chosen[row] = self._fixed[tried] if tried < len(self._fixed) else self._stranger()
         chosen |= self._children([row for row in rows.tolist() if row not in chosen])
-        return padded([chosen[row] for row in rows.tolist()])
+        return self._trees.padded([chosen[row] for row in rows.tolist()])
 
     def learn(self, rows: Index, sequences: Sequences, scores: Floats) -> None:
         """The best survive, of equals the younger."""
@@ -217,14 +228,14 @@ class GraphGA(SequencePolicy):
         found: dict[int, Genome] = {}
         for _ in range(LITTERS):
             born = [(row, self._child(row)) for row in rows if row not in found for _ in range(LITTER)]
-            for (row, child), viable in zip(born, legal([child for _, child in born]), strict=True):
+            for (row, child), viable in zip(born, self._trees.legal([child for _, child in born]), strict=True):
                 if viable and row not in found and tuple(child) not in self._tried[row]:
                     found[row] = child
         return {row: found.get(row) or self._stranger() for row in rows}
 
     def _child(self, row: int) -> Genome:
-        child = crossover(self._parent(row), self._parent(row), self.rng)
-        return mutation(child, self.rng) if self.rng.random() < self.mutation_rate else child
+        child = self._trees.crossover(self._parent(row), self._parent(row), self.rng)
+        return self._trees.mutation(child, self.rng) if self.rng.random() < self.mutation_rate else child
 
     def _parent(self, row: int) -> Genome:
         """Roulette wheel: with a probability proportional to the score, all alike where all are 0."""
@@ -233,17 +244,17 @@ class GraphGA(SequencePolicy):
         return self._genomes[row][int(self.rng.choice(len(fitness), p=chance))]
 
 
-def baselines(variant: Variant = "windows-3", assay_data: Any = None) -> dict[str, Policy]:
-    """The baselines of a variant, by name; ``assay_data`` as the environment takes them.
+def baselines(variant: Variant = "windows-3", assay_data: Any = None, chemistry: Chemistry = OWN) -> dict[str, Policy]:
+    """The baselines of a variant, by name; ``assay_data`` and ``chemistry`` as the environment has them.
 
     The best fixed molecule has the highest mean score over training tasks, and is made again and again. The best fixed
     set are ten real molecules, each of which adds most to the mean, over training tasks, of the best score so far. The
     score of its k-th molecule falls with k: as a set it shows its worth in the best score so far only.
     """
-    sequences = objectives_of(variant, assay_data).portfolio().sequences
+    sequences = objectives_of(variant, assay_data, chemistry).portfolio().sequences
     return {
-        "best fixed molecule": FixedMolecules(sequences[:1]),
-        "best fixed set": FixedMolecules(sequences),
-        "screen and keep": ScreenAndKeep(sequences),
-        "graph GA": GraphGA(variant, assay_data=assay_data),
+        "best fixed molecule": FixedMolecules(sequences[:1], chemistry),
+        "best fixed set": FixedMolecules(sequences, chemistry),
+        "screen and keep": ScreenAndKeep(sequences, chemistry=chemistry),
+        "graph GA": GraphGA(variant, assay_data=assay_data, chemistry=chemistry),
     }

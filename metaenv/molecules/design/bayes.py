@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.fragments import MAX_ACTIONS
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import properties_of
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.objective_splits import all_objectives
 from metaenv.molecules.design.tasks import MoleculeTask, Variant
-from metaenv.molecules.objectives import in_split
+from metaenv.molecules.objectives import in_split, task_type_of
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
 from metaenv.policies import NO_ADVICE
 from metaenv.tasks import TaskBatch
@@ -36,19 +36,19 @@ class Hypotheses:
     tasks: TaskBatch
     """H objectives, equally likely."""
     actions: NDArray[np.int16]
-    """(M, 9) build sequences of the candidates."""
+    """(M, L) build sequences of the candidates."""
     scores: NDArray[np.float32]
     """(H, M) score of each candidate for each objective."""
 
 
 @lru_cache(maxsize=4)
-def hypotheses(variant: Variant) -> Hypotheses:
+def hypotheses(variant: Variant, chemistry: Chemistry = OWN) -> Hypotheses:
     """All objectives of a variant (a sample of the large variants), and real molecules with scaffolds of training."""
     rng = np.random.default_rng(SEED)
-    tasks = TaskBatch(MoleculeTask, all_objectives(variant))
+    tasks = TaskBatch(task_type_of(MoleculeTask, chemistry), all_objectives(variant, chemistry))
     tasks = tasks.take(np.sort(rng.permutation(len(tasks))[:N_HYPOTHESES]))
-    known = np.flatnonzero(in_split(scaffold_tenths(), "train"))
-    candidates = real_molecules().take(np.sort(rng.permutation(known)[:N_CANDIDATES]))
+    known = np.flatnonzero(in_split(scaffold_tenths(chemistry), "train"))
+    candidates = real_molecules(chemistry).take(np.sort(rng.permutation(known)[:N_CANDIDATES]))
     return Hypotheses(tasks, candidates.actions, scores_of(candidates, tasks).astype(np.float32))
 
 
@@ -61,22 +61,23 @@ class BayesAdapter:
     or -1 if there is none.
 
     Args:
-        variant: the environment's.
+        variant, chemistry: the environment's.
     """
 
-    def __init__(self, variant: Variant = "windows-3") -> None:
+    def __init__(self, variant: Variant = "windows-3", chemistry: Chemistry = OWN) -> None:
         self.variant: Variant = variant
+        self.chemistry = chemistry
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         self._design: Any = env.innermost
-        self._known = hypotheses(self.variant)
+        self._known = hypotheses(self.variant, self.chemistry)
         n, (h, m) = env.num_envs, self._known.scores.shape
         self._tolerance = float(np.hypot(TOLERANCE, self._design.noise_std))
         self._log_posterior = np.zeros((n, h), np.float32)
         self._expected = np.zeros((n, m), np.float32)
         self._fits = np.ones((n, m), bool)  # which candidates begin as the present molecule does
         self._goal = np.zeros(n, np.intp)
-        self._played = np.full((n, MAX_ACTIONS), -1, np.int16)
+        self._played = np.full((n, self._known.actions.shape[1]), -1, np.int16)
         self._length = np.zeros(n, np.intp)
         self._choose(np.arange(n))
 
@@ -109,7 +110,8 @@ class BayesAdapter:
     def _learn(self, rows: Index, scores: Floats) -> None:
         """Bayes' rule for the molecules just finished in ``rows``."""
         if self.variant.startswith("windows"):
-            predicted = score_table(properties_of(self._played[rows]), self._known.tasks).T.astype(np.float32)
+            values = properties_of(self._played[rows], self.chemistry.vocabulary)
+            predicted = score_table(values, self._known.tasks).T.astype(np.float32)
             known = np.ones(len(rows), bool)
         else:
             predicted = self._known.scores[:, self._goal[rows]].T

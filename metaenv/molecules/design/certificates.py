@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError
 from metaenv.molecules.chem.alerts import alert_names
+from metaenv.molecules.chem.chemistry import Chemistry
 from metaenv.molecules.chem.fragmentation import MoleculeError, to_mol
-from metaenv.molecules.chem.fragments import MAX_ACTIONS
-from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores, properties_of
 from metaenv.molecules.chem.scoring import (
     MAX_SA,
@@ -27,7 +26,7 @@ from metaenv.molecules.chem.scoring import (
 )
 from metaenv.molecules.chem.smiles import fragment_smiles, parse, to_smiles
 from metaenv.molecules.design.terms import Term, terms_of
-from metaenv.molecules.objectives import counts_inside, inside
+from metaenv.molecules.objectives import chemistry_of, counts_inside, inside
 from metaenv.molecules.reference_molecules import Molecules, fingerprints, real_molecules
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats
@@ -45,7 +44,7 @@ def scores_of(molecules: Molecules, tasks: TaskBatch, without_terms: bool = Fals
     with_lead = np.flatnonzero(tasks.lead[:, 0] >= 0)
     if len(with_lead):
         known, which = np.unique(tasks.lead[with_lead], axis=0, return_inverse=True)
-        for i, lead in enumerate(fingerprints(known.astype(np.int16))):
+        for i, lead in enumerate(fingerprints(known.astype(np.int16), molecules.chemistry)):
             rows = with_lead[which.ravel() == i]
             table[rows] *= similarity_factor(molecules.fingerprints(), lead)
     for i in [] if without_terms else np.flatnonzero(tasks.terms.any(axis=1)):
@@ -56,19 +55,20 @@ def scores_of(molecules: Molecules, tasks: TaskBatch, without_terms: bool = Fals
 
 def term_values(molecules: Molecules, term: Term) -> Floats:
     """(m,) the values of a term for molecules, by RDKit; remembered, because QED takes milliseconds a molecule."""
-    return _term_values(molecules.actions.tobytes(), term.kind, term.what)
+    return _term_values(molecules.actions.tobytes(), molecules.chemistry, term.kind, term.what)
 
 
 @lru_cache(maxsize=64)
-def _term_values(actions: bytes, kind: Any, what: str) -> Floats:
+def _term_values(actions: bytes, chemistry: Chemistry, kind: Any, what: str) -> Floats:
     term = Term(kind, what, low=1.0)  # values do not depend on the ends
-    return np.array([term.value(mol) for mol in _mols(actions)])
+    return np.array([term.value(mol) for mol in _mols(actions, chemistry)])
 
 
 @lru_cache(maxsize=64)
-def _mols(actions: bytes) -> list[Any]:
-    sequences = np.frombuffer(actions, np.int16).reshape(-1, MAX_ACTIONS)
-    return [to_mol(text) for text in fragment_smiles(sequences)]
+def _mols(actions: bytes, chemistry: Chemistry) -> list[Any]:
+    vocabulary = chemistry.vocabulary
+    sequences = np.frombuffer(actions, np.int16).reshape(-1, vocabulary.max_actions)
+    return [to_mol(text) for text in fragment_smiles(sequences, vocabulary)]
 
 
 # CERTIFICATES
@@ -79,7 +79,8 @@ def check_certificates(tasks: TaskBatch) -> None:
 
     RDKit is asked only where the certificate is none of the real molecules, or has more to show than is known of them.
     """
-    real, place = real_molecules(), _places()
+    chemistry = chemistry_of(tasks)
+    real, place = real_molecules(chemistry), _places(chemistry)
     rows = np.array([place.get(row.tobytes(), -1) for row in tasks.certificate.astype(np.int16)], np.intp)
     met = desirabilities(real.values[rows], tasks.low, tasks.high, tasks.wanted).prod(axis=1)
     met *= group_factor(real.groups[rows], tasks.required, tasks.forbidden)
@@ -87,8 +88,9 @@ def check_certificates(tasks: TaskBatch) -> None:
     known = (rows >= 0) & real.feasible[rows] & own_lead & ~tasks.terms.any(axis=1) & (met >= CERTAIN)
     for i in np.flatnonzero(~known):
         if faults := _faults(tasks.take(np.array([i]))):
+            smiles = to_smiles(tasks.certificate[[i]].astype(np.int16), chemistry.vocabulary)[0]
             raise TaskError(
-                f"the certificate {to_smiles(tasks.certificate[[i]].astype(np.int16))[0]!r} does not score 1: "
+                f"the certificate {smiles!r} does not score 1: "
                 f"{'; '.join(faults)}; give a molecule that meets all that the task asks for"
             )
 
@@ -102,13 +104,14 @@ def infeasibility(score: Score) -> str:
 
 def _faults(task: TaskBatch) -> list[str]:
     """The demands of one task that its certificate fails."""
-    scores = Scores()
+    chemistry = chemistry_of(task)
+    scores = Scores(vocabulary=chemistry.vocabulary, groups=chemistry.groups)
     score = scores(task.certificate.astype(np.int16))[0]
     faults = [infeasibility(score)]
-    values = properties_of(task.certificate.astype(np.int16))
+    values = properties_of(task.certificate.astype(np.int16), chemistry.vocabulary)
     for j in np.flatnonzero(desirabilities(values, task.low, task.high, task.wanted)[0] < CERTAIN):
         faults.append(f"{PROPERTIES[j]} is {values[0, j]:.4g}, asked for {task.low[0, j]:.4g} to {task.high[0, j]:.4g}")
-    bits, names = score.groups, list(GROUPS)
+    bits, names = score.groups, list(chemistry.groups)
     if task.required[0] >= 0 and not bits >> int(task.required[0]) & 1:
         faults.append(f"it lacks the required group {names[int(task.required[0])]!r}")
     if task.forbidden[0] >= 0 and bits >> int(task.forbidden[0]) & 1:
@@ -126,9 +129,9 @@ def _faults(task: TaskBatch) -> list[str]:
     return [fault for fault in faults if fault]
 
 
-@lru_cache(maxsize=1)
-def _places() -> dict[bytes, int]:
-    return {row.tobytes(): i for i, row in enumerate(real_molecules().actions)}
+@lru_cache(maxsize=4)
+def _places(chemistry: Chemistry) -> dict[bytes, int]:
+    return {row.tobytes(): i for i, row in enumerate(real_molecules(chemistry).actions)}
 
 
 def parsed_certificate(smiles: str) -> tuple[float, ...]:
@@ -150,7 +153,8 @@ def found_certificate(task: TaskBatch, leads: Sequence[str] = ()) -> tuple[float
     Raises:
         TaskError: there is none; the message says how many meet each demand.
     """
-    real = real_molecules()
+    chemistry = chemistry_of(task)
+    real = real_molecules(chemistry)
     terms = sorted(terms_of(task.terms[0]), key=lambda term: term.what == "qed")  # which takes milliseconds
     met, closest = [0] * len(terms), [0.0] * len(terms)
     fits = np.flatnonzero(scores_of(real, task, without_terms=True)[0] == 1)
@@ -168,7 +172,7 @@ def found_certificate(task: TaskBatch, leads: Sequence[str] = ()) -> tuple[float
     ]
     for lead in leads:
         try:
-            actions = parse(lead, warn=False)
+            actions = parse(lead, chemistry.vocabulary, warn=False)
         except MoleculeError:
             continue
         if not _faults(TaskBatch(task.task_type, {**task.columns, "certificate": actions[None]})):
@@ -179,7 +183,7 @@ def found_certificate(task: TaskBatch, leads: Sequence[str] = ()) -> tuple[float
     for what, group in (("required", int(task.required[0])), ("forbidden", int(task.forbidden[0]))):
         if group >= 0:
             there = (real.groups >> group & 1).astype(bool)
-            alone.append(f"{what} {list(GROUPS)[group]}: {(there if what == 'required' else ~there).sum()}")
+            alone.append(f"{what} {list(chemistry.groups)[group]}: {(there if what == 'required' else ~there).sum()}")
     each = f"each range on its own: {', '.join(alone)}; " if alone else ""
     raise TaskError(
         f"none of {len(real):,} known molecules meets this objective ({each}all ranges together: "

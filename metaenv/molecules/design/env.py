@@ -16,14 +16,13 @@ from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.assembly import Assembly
-from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
+from metaenv.molecules.chem.chemistry import OWN, Chemistry, load_chemistry
+from metaenv.molecules.chem.fragments import CLOSE, Vocabulary
 from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
 from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
-from metaenv.molecules.design.objective_splits import BINS, N_BINS
 from metaenv.molecules.design.own_score import OwnScore, ScoredTasks, ScoreFunction, warn_of_large
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
-from metaenv.molecules.objectives import CENTRE, SPREAD
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
@@ -62,6 +61,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         score: ScoreFunction | None = None,
         max_oracle_calls: int | None = None,
         score_reference: tuple[float, float] | None = None,
+        chemistry: str | Chemistry | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if feedback not in FEEDBACKS:
@@ -79,8 +79,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.own_score = None if score is None else OwnScore(score, num_envs, max_oracle_calls)
         """What scores the molecules instead of the hidden objective, and counts."""
         self._looks_deeper = False  # whether a task so far asks for more than properties
-        layout, actions = Layout(), gym.spaces.Discrete(load_vocabulary().n_actions)
-        self.assay_data, distribution = assay_data, objectives_of(variant, assay_data)
+        self.chemistry = load_chemistry(chemistry)
+        vocabulary = self.chemistry.vocabulary
+        layout, actions = Layout(self.chemistry), gym.spaces.Discrete(vocabulary.n_actions)
+        self.assay_data, distribution = assay_data, objectives_of(variant, assay_data, self.chemistry)
         super().__init__(num_envs, distribution, layout, actions, **options)
         self.layout = layout
         self.variant: Variant = variant
@@ -91,12 +93,13 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             self.distribution = ScoredTasks(self.distribution, score_reference)
         elif not noise_std:
             self.reward_range = (-self.duplicate_penalty, 1.0)
-        self.assembly = Assembly(num_envs)
-        self.scores = Scores(cache_size, with_groups=False, with_fingerprint=False)
+        self.assembly = Assembly(num_envs, vocabulary)
+        own: dict[str, Any] = {"vocabulary": vocabulary, "groups": self.chemistry.groups}
+        self.scores = Scores(cache_size, with_groups=False, with_fingerprint=False, **own)
         """RDKit's scores of the molecules made so far, remembered by build sequence."""
         self._warned = False
-        self._lead_scores = Scores(cache_size, with_groups=False)
-        self._counts = np.zeros((num_envs, load_vocabulary().n_fragments), np.float32)
+        self._lead_scores = Scores(cache_size, with_groups=False, **own)
+        self._counts = np.zeros((num_envs, vocabulary.n_fragments), np.float32)
         self._properties = np.zeros((num_envs, len(PROPERTIES)))
         self._score = np.zeros(num_envs)
         self._reading = np.zeros(num_envs)
@@ -110,9 +113,9 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         from metaenv.molecules.design.baselines import baselines
         from metaenv.molecules.design.bayes import BayesAdapter
 
-        found: dict[str, Policy] = dict(baselines(self.variant, self.assay_data))
+        found: dict[str, Policy] = dict(baselines(self.variant, self.assay_data, self.chemistry))
         if self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
-            found["Bayes adapter"] = BayesAdapter(self.variant)
+            found["Bayes adapter"] = BayesAdapter(self.variant, self.chemistry)
         return found
 
     def pictures(
@@ -225,10 +228,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         top, here = built.top(rows), np.arange(len(index))
         seen[here, layout.port_class[top] * (built.n_open[rows] > 0)] = 1
         begun = built.length[rows] > 0
-        seen[:, layout.properties] = (self._properties[rows] - CENTRE) / SPREAD * begun[:, None]
-        seen[:, layout.fits] = fits(self._properties[rows]) * begun[:, None]
+        seen[:, layout.properties] = self.chemistry.scaled(self._properties[rows]) * begun[:, None]
+        seen[:, layout.fits] = layout.fit(self._properties[rows]) * begun[:, None]
         sizes = np.stack([built.length[rows], built.n_open[rows], built.heavy_atoms[rows]], axis=1)
-        seen[:, layout.sizes] = sizes / [MAX_ACTIONS, MAX_ACTIONS, MAX_HEAVY_ATOMS]
+        seen[:, layout.sizes] = sizes / layout.most
         seen[:, layout.counts] = self._counts[rows]
         seen[:, layout.finished] = built.done[rows]
         seen[:, layout.reading] = self._reading[rows]
@@ -250,7 +253,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.molecules.render import text
 
-        v = load_vocabulary()
+        v = self.chemistry.vocabulary
         legal = [int(action) for action in np.flatnonzero(self.mask(np.array([row]))[0])]
         named = (_named(v, a) for a in legal if a != CLOSE)
         close = ["0 close it with hydrogen (or methyl)"] if CLOSE in legal else []
@@ -266,10 +269,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
     def _where(self, row: int) -> str:
         made = len(self._made[row]) + (not self.assembly.done[row])
-        length, atoms = self.assembly.length[row], self.assembly.heavy_atoms[row]
+        length, atoms, v = self.assembly.length[row], self.assembly.heavy_atoms[row], self.assembly.vocabulary
         return (
-            f"molecule {made} for this objective, action {length} of at most {MAX_ACTIONS}, {atoms} heavy atoms of at "
-            f"most {MAX_HEAVY_ATOMS}"
+            f"molecule {made} for this objective, action {length} of at most {v.max_actions}, {atoms} heavy atoms of "
+            f"at most {v.max_heavy_atoms}"
         )
 
     def _drawn(self, row: int) -> tuple[str, list[Bar], list[Made]]:
@@ -288,35 +291,28 @@ def _named(v: Vocabulary, action: int) -> str:
     return f"{action} {v.smiles[fragment]}" + (f" by {attachment + 1}" if v.attachments[fragment] > 1 else "")
 
 
-def fits(values: Floats) -> Floats:
-    """(n, 31) the desirability of molecules, properties (n, 7), for each of the ranges that objectives are made of."""
-    outside = np.maximum(np.maximum(_BIN_LOW - values[:, _BIN_OF], values[:, _BIN_OF] - _BIN_HIGH), 0.0)
-    return np.exp(-0.5 * np.square(outside / SOFTNESS[_BIN_OF]))
-
-
 def magnitude(reading: Floats) -> Floats:
     """The order of magnitude of rewards, from 0 (for 0.0001 or less) to 1 (for 1): most scores are close to 0."""
     return np.clip(1.0 + np.log10(np.maximum(reading, 1e-9)) / 4.0, 0.0, 1.0)
 
 
-_BIN_OF = np.repeat(np.arange(len(BINS)), [len(b) for b in BINS])
-_BIN_LOW, _BIN_HIGH = np.array([ends for bins in BINS for ends in bins], np.float64).T
-
-
 class Layout(ObservationLayout):
     """The observation of a molecule that is being built."""
 
-    def __init__(self) -> None:
-        v = load_vocabulary()
+    def __init__(self, chemistry: Chemistry = OWN) -> None:
+        v, bins = chemistry.vocabulary, chemistry.bins
+        self.most = np.array([v.max_actions, v.max_actions, v.max_heavy_atoms])
+        self._bin_of = np.repeat(np.arange(len(bins)), [len(b) for b in bins])
+        self._low, self._high = np.array([ends for of_one in bins for ends in of_one], np.float64).T
         classes = sorted({c for cs in v.attachment_class for c in cs})
         self.port_class = np.array([1 + classes.index(c) if c else 0 for c in v.action_class], np.intp)
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
         blocks = [
             Block("open attachment", OPEN_ATTACHMENT, width=1 + len(classes)),
             Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
-            Block("fits", "desirability for each range that objectives are made of", width=N_BINS),
+            Block("fits", "desirability for each range that objectives are made of", width=len(self._bin_of)),
             Block("sizes", "actions played, attachments open, heavy atoms, as shares of the most", width=3),
-            Block("fragments", "how often each is there", high=MAX_ACTIONS, width=v.n_fragments),
+            Block("fragments", "how often each is there", high=v.max_actions, width=v.n_fragments),
             Block("finished", "1 once the molecule is finished"),
             Block("reading", "the reward", -LIMIT, LIMIT),
             Block("magnitude", "of the reward, from 0 for at most 0.0001 to 1 for 1"),
@@ -326,6 +322,12 @@ class Layout(ObservationLayout):
         self.properties, self.fits, self.sizes = self.slice("properties"), self.slice("fits"), self.slice("sizes")
         self.counts, self.panel = self.slice("fragments"), self.slice("panel")
         self.finished, self.reading, self.magnitude = map(self.column, ("finished", "reading", "magnitude"))
+
+    def fit(self, values: Floats) -> Floats:
+        """(n, 31) the desirability of molecules, properties (n, 7), for each range that objectives are made of."""
+        of, asked = self._bin_of, values[:, self._bin_of]
+        outside = np.maximum(np.maximum(self._low - asked, asked - self._high), 0.0)
+        return np.exp(-0.5 * np.square(outside / SOFTNESS[of]))
 
 
 class MoleculeDesignEnv(MetaEnv):
@@ -337,7 +339,7 @@ class MoleculeDesignEnv(MetaEnv):
     Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
     exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
     H-bond donors, rotatable bonds, aromatic rings, sp3 share); its desirability for each of the 31 ranges that
-    objectives are made of (`metaenv.molecules.design.objective_splits.BINS`), whether or not this objective has it;
+    objectives are made of (`metaenv.molecules.chem.chemistry.Chemistry.bins`), whether or not this objective has it;
     actions played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is
     there (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
 
@@ -378,6 +380,9 @@ class MoleculeDesignEnv(MetaEnv):
       columns smiles, assay and value, or what `metaenv.molecules.assay.measurements.read_measurements` made of one.
       Tasks then name your assays, a fifth of which is kept for the split ood-target
       (`metaenv.molecules.assay.own.OwnAssayDistribution`).
+    * ``chemistry``: a folder that ``metaenv molecules mine`` has made of molecules of one's own. Fragments, ranges,
+      objectives and evaluation lists are then its own, and so are the sizes that are told here. Variant ``assay``
+      takes none.
     * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
       property, and one for groups, similarity or activity), in an order that differs from task to task.
     * ``noise_std``: standard deviation of the noise on the reward (0).

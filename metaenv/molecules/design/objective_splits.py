@@ -1,6 +1,7 @@
 """All objectives of MoleculeDesign that real molecules certify, and how they are divided into splits.
 
-Every property has a few *bins*: fifths of the distribution of 6,000 real molecules, or single values of counts. An
+Every property has a few *bins* (`Chemistry.bins`): fifths of the distribution of real molecules, or single values of
+counts. An
 objective is a choice of bins; it exists if some real molecule lies in all of them.
 """
 
@@ -11,67 +12,49 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.molecules.chem.fragments import MAX_ACTIONS
-from metaenv.molecules.chem.functional_groups import GROUPS
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.objectives import SPLIT_TENTHS, bins_of, columns_of, in_split, pack, tenth_of, unpack
 from metaenv.molecules.reference_molecules import Molecules, real_molecules, scaffold_tenths
 from metaenv.typing import Bools, Floats, Index
 
-BINS: tuple[tuple[tuple[float, float], ...], ...] = (
-    ((190, 283), (283, 320), (320, 347), (347, 374), (374, 453)),
-    ((0.3, 2.04), (2.04, 2.73), (2.73, 3.29), (3.29, 3.92), (3.92, 5.13)),
-    ((16, 42), (42, 55), (55, 66), (66, 78), (78, 110)),
-    ((0, 0), (1, 1), (2, 2)),
-    ((0, 2), (3, 3), (4, 4), (5, 5), (6, 8)),
-    ((1, 1), (2, 2), (3, 3)),
-    ((0, 0.18), (0.18, 0.31), (0.31, 0.41), (0.41, 0.55), (0.55, 0.94)),
-)
-"""The ranges of each of `PROPERTIES`, in its unit. Their ends are the outermost 1 %, 20, 40, 60, 80 % and the outermost
-1 % of the 6,000 real molecules, rounded; of counts, the values that at least 5 % of them have."""
-RADIX = np.array([len(bins) + 1 for bins in BINS])
-EDGES = np.array([[(0, 0), *bins, *[(np.nan, np.nan)] * (RADIX.max() - 1 - len(bins))] for bins in BINS], np.float64)
-"""(7, 6, 2) ends of the bins 1, 2, … of each property; bin 0 is none, and those that a property lacks are NaN."""
-N_BINS = int((RADIX - 1).sum())
 HELD_OUT_PAIR = (PROPERTIES.index("hbd"), PROPERTIES.index("fsp3"))
 """Objectives that ask for both are kept for ``ood-combination`` (chosen)."""
-HELD_OUT_GROUPS = (1, 6, 13, 18, 24)
-"""Groups that only tasks of ``ood-group`` require (chosen: urea, ester, thioether, furan and more); see `GROUPS`."""
 N_RANGES = {"windows-3": 3, "windows-4": 4, "windows-5": 5, "groups": 3, "scaffold-hop": 2}
 """How many properties the objectives of a variant ask for."""
 GROUP_STRIDE = 64  # of codes: ranges, then the required group, then the forbidden one
 
 
-def objectives(variant: str, split: str) -> dict[str, Floats]:
+def objectives(variant: str, split: str, chemistry: Chemistry = OWN) -> dict[str, Floats]:
     """The fields of `MoleculeTask` for all objectives of a variant and split, in the order of their codes."""
-    codes, owners = _certified(variant, split, np.flatnonzero(in_split(scaffold_tenths(), split)))
+    codes, owners = _certified(variant, split, np.flatnonzero(in_split(scaffold_tenths(chemistry), split)), chemistry)
     if split in SPLIT_TENTHS:
         kept = in_split(tenth_of(codes), split)
         codes, owners = codes[kept], owners[kept]
-    return _columns(codes, owners, variant)
+    return _columns(codes, owners, variant, chemistry)
 
 
-def all_objectives(variant: str) -> dict[str, Floats]:
+def all_objectives(variant: str, chemistry: Chemistry = OWN) -> dict[str, Floats]:
     """The same for all objectives that any of the real molecules meets, whatever their split."""
-    rows = np.arange(len(real_molecules()))
-    parts = [_certified(variant, split, rows) for split in ("train", "ood-combination", "ood-group")]
+    rows = np.arange(len(real_molecules(chemistry)))
+    parts = [_certified(variant, split, rows, chemistry) for split in ("train", "ood-combination", "ood-group")]
     codes, owners = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return _columns(codes, owners, variant)
+    return _columns(codes, owners, variant, chemistry)
 
 
-def range_pairs(least: int) -> tuple[NDArray[np.int64], Bools]:
+def range_pairs(least: int, chemistry: Chemistry = OWN) -> tuple[NDArray[np.int64], Bools]:
     """All pairs of ranges in which at least ``least`` feasible real molecules lie.
 
     Returns:
         (p,) codes, for `ranges_of`, and (p, 6000) which real molecules lie in both and keep the constraints.
     """
-    real = real_molecules()
-    bins = bins_of(real.values, EDGES)
+    real = real_molecules(chemistry)
+    bins = bins_of(real.values, chemistry.edges)
     codes: list[int] = []
     members: list[Bools] = []
     for chosen in combinations(range(len(PROPERTIES)), 2):
         good = (bins[:, chosen] > 0).all(axis=1) & real.feasible
-        code = pack(np.where(np.isin(np.arange(len(PROPERTIES)), chosen), bins, 0), RADIX)
+        code = pack(np.where(np.isin(np.arange(len(PROPERTIES)), chosen), bins, 0), chemistry.radix)
         for known in np.unique(code[good]):
             within = good & (code == known)
             if within.sum() >= least:
@@ -80,25 +63,20 @@ def range_pairs(least: int) -> tuple[NDArray[np.int64], Bools]:
     return np.array(codes), np.array(members)
 
 
-def ranges_of(codes: NDArray[np.int64]) -> dict[str, Floats]:
+def ranges_of(codes: NDArray[np.int64], chemistry: Chemistry = OWN) -> dict[str, Floats]:
     """``wanted``, ``low`` and ``high``, each (n, 7), of codes of ranges."""
-    return columns_of(unpack(codes, RADIX), EDGES)
-
-
-def covered_bins(low: Floats, high: Floats, wanted: Floats) -> Bools:
-    """(n, 31) which bins' middles lie in the ranges (n, 7)."""
-    middle = EDGES[:, 1:].mean(axis=2)  # NaN lies in no range
-    covered = (low[..., None] <= middle) & (middle <= high[..., None]) & (wanted[..., None] > 0)
-    return covered[:, ~np.isnan(middle)]
+    return columns_of(unpack(codes, chemistry.radix), chemistry.edges)
 
 
 # PRIVATE
 
 
-def _certified(variant: str, split: str, rows: Index) -> tuple[NDArray[np.int64], Index]:
-    """Codes of all objectives that the real molecules ``rows`` meet, and which molecule, one after the other."""
-    real = real_molecules()
-    bins = bins_of(real.values[rows], EDGES)
+def _certified(variant: str, split: str, rows: Index, chemistry: Chemistry) -> tuple[NDArray[np.int64], Index]:
+    """Codes of all objectives that the feasible ones of the real molecules ``rows`` meet, and which molecule, one after
+    the other."""
+    real = real_molecules(chemistry)
+    rows = rows[real.feasible[rows]]
+    bins = bins_of(real.values[rows], chemistry.edges)
     found: list[tuple[NDArray[np.int64], Index]] = []
     for chosen in map(list, combinations(range(len(PROPERTIES)), N_RANGES[variant])):
         if (set(HELD_OUT_PAIR) <= set(chosen)) != (split == "ood-combination"):
@@ -106,11 +84,12 @@ def _certified(variant: str, split: str, rows: Index) -> tuple[NDArray[np.int64]
         good = (bins[:, chosen] > 0).all(axis=1) & real.feasible[rows]
         asked = np.zeros((int(good.sum()), len(PROPERTIES)), np.intp)
         asked[:, chosen] = bins[good][:, chosen]
-        known, owners = pack(asked, RADIX), rows[good]
+        known, owners = pack(asked, chemistry.radix), rows[good]
         if variant == "scaffold-hop":
             found.append((known * len(real) + owners, owners))
         elif variant == "groups":
-            required = [g for g in range(len(GROUPS)) if (g in HELD_OUT_GROUPS) == (split == "ood-group")]
+            held_out = chemistry.held_out_groups
+            required = [g for g in range(len(chemistry.groups)) if (g in held_out) == (split == "ood-group")]
             found += [_with_groups(known, owners, real, group) for group in required]
         else:
             found.append((known, owners))
@@ -122,26 +101,26 @@ def _with_groups(
     codes: NDArray[np.int64], owners: Index, real: Molecules, required: int
 ) -> tuple[NDArray[np.int64], Index]:
     """Each objective forbids one group, which follows from its ranges and the required group."""
-    forbidden = (tenth_of(codes * GROUP_STRIDE + required) + 3 * codes) % len(GROUPS)
-    forbidden = np.where(forbidden == required, (forbidden + 1) % len(GROUPS), forbidden)
+    forbidden = (tenth_of(codes * GROUP_STRIDE + required) + 3 * codes) % len(real.chemistry.groups)
+    forbidden = np.where(forbidden == required, (forbidden + 1) % len(real.chemistry.groups), forbidden)
     bits = real.groups[owners].astype(np.int64)
     fits = ((bits >> required) & 1).astype(bool) & ~((bits >> forbidden) & 1).astype(bool)
     return (codes[fits] * GROUP_STRIDE + required) * GROUP_STRIDE + forbidden[fits], owners[fits]
 
 
-def _columns(codes: NDArray[np.int64], owners: Index, variant: str) -> dict[str, Floats]:
+def _columns(codes: NDArray[np.int64], owners: Index, variant: str, chemistry: Chemistry) -> dict[str, Floats]:
     """The fields of the tasks, each objective once, certified by the first molecule that meets it."""
     known, first = np.unique(codes, return_index=True)
-    certificate = real_molecules().actions[owners[first]].astype(np.float64)
+    certificate = real_molecules(chemistry).actions[owners[first]].astype(np.float64)
     required = forbidden = np.full(len(known), -1)
-    lead = np.full((len(known), MAX_ACTIONS), -1.0)
+    lead = np.full(certificate.shape, -1.0)
     if variant == "groups":
         known, forbidden = np.divmod(known, GROUP_STRIDE)
         known, required = np.divmod(known, GROUP_STRIDE)
     elif variant == "scaffold-hop":
-        known, lead = known // len(real_molecules()), certificate
+        known, lead = known // len(real_molecules(chemistry)), certificate
     return {
-        **ranges_of(known),
+        **ranges_of(known, chemistry),
         "required": required.astype(np.float64),
         "forbidden": forbidden.astype(np.float64),
         "lead": lead,

@@ -15,15 +15,9 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
-from metaenv.molecules.chem.fragments import MAX_ACTIONS, load_vocabulary
-from metaenv.molecules.chem.functional_groups import GROUPS
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores
-from metaenv.molecules.chem.scoring import (
-    SIMILAR,
-    group_factor,
-    packed,
-    similarity_factor,
-)
+from metaenv.molecules.chem.scoring import SIMILAR, group_factor, packed, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
 from metaenv.molecules.design.certificates import check_certificates, found_certificate, scores_of, sequence_numbers
@@ -43,10 +37,9 @@ from metaenv.molecules.objectives import (
     Range,
     TabulatedDistribution,
     range_columns,
-    read_json,
     read_ranges,
     replayed,
-    scaled,
+    task_type_of,
 )
 from metaenv.molecules.reference_molecules import Portfolio, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Reference, Task, TaskBatch
@@ -75,24 +68,25 @@ class MoleculeTask(PropertyRanges, Task):
     low: tuple[float, ...]
     high: tuple[float, ...]
     required: float
-    """A group that must be part of the molecule, by its place in `functional_groups.GROUPS`; -1 for none."""
+    """A group that must be part of the molecule, by its place in `Chemistry.groups`; -1 for none."""
     forbidden: float
     """A group that must not be part of it; -1 for none."""
     lead: tuple[float, ...]
-    """(9,) build sequence of a hidden lead that the molecule must resemble; all -1 for none."""
+    """(L,) build sequence of a hidden lead that the molecule must resemble; all -1 for none."""
     certificate: tuple[float, ...]
-    """(9,) build sequence of a molecule of score 1, -1 after the last action."""
+    """(L,) build sequence of a molecule of score 1, -1 after the last action."""
     terms: tuple[float, ...] = ()
     """What else is asked for, as `terms.packed_terms` makes it into numbers; tasks of the splits have none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check(lead=MAX_ACTIONS, certificate=MAX_ACTIONS)
+        most, groups = self.chemistry.vocabulary.max_actions, self.chemistry.groups
+        self.check(lead=most, certificate=most)
         for name in ("required", "forbidden"):
-            if getattr(self, name) not in range(-1, len(GROUPS)):
-                raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(GROUPS) - 1}")
-        if self.lead != (NOTHING,) * MAX_ACTIONS:
-            replayed(self.lead, "MoleculeTask.lead")
+            if getattr(self, name) not in range(-1, len(groups)):
+                raise TaskError(f"MoleculeTask.{name} must be -1 or a group from 0 to {len(groups) - 1}")
+        if self.lead != (NOTHING,) * most:
+            replayed(self.lead, "MoleculeTask.lead", self.chemistry)
         asked = (*self.wanted, self.required + 1, self.forbidden + 1, self.lead[0] + 1, len(self.further_terms()))
         if not any(asked):
             raise TaskError("the objective asks for nothing: expected a range, a group, a lead or a SMARTS")
@@ -119,9 +113,8 @@ class MoleculeTask(PropertyRanges, Task):
             ranges: lowest and highest value that is asked for of `properties.PROPERTIES` and of `terms.QUANTITIES`;
                 None for an open end.
             required, forbidden: functional groups that must or must not be there, each the name of one of
-                `functional_groups.GROUPS` or a SMARTS; each fault multiplies the score by `scoring.GROUP_PENALTY`.
-            certificate: SMILES of a molecule that meets it all; by default one of the 6,000 real molecules, or the
-                lead.
+                `Chemistry.groups` or a SMARTS; each fault multiplies the score by `scoring.GROUP_PENALTY`.
+            certificate: SMILES of a molecule that meets it all; by default one of the real molecules, or the lead.
             weights: of ranges (1): exponents of their desirabilities, so that 2 counts twice.
             softness: standard deviation of the flanks of ranges, in the unit of the property; by default
                 `scoring.SOFTNESS` and `terms.QUANTITIES`.
@@ -134,21 +127,22 @@ class MoleculeTask(PropertyRanges, Task):
                 or none is known.
             MoleculeError: a SMILES does not parse, or the certificate cannot be built from the vocabulary.
         """
-        known = (*PROPERTIES, *QUANTITIES)
+        known, chemistry = (*PROPERTIES, *QUANTITIES), cls.chemistry
         asked = read_ranges(ranges, known)
         exponents = range_weights(asked, weights, softness)
         columns = range_columns({n: ends for n, ends in asked.items() if n in PROPERTIES}, exponents)
         terms = [Term("range", n, *asked[n], QUANTITIES[n] / math.sqrt(exponents[n])) for n in QUANTITIES if n in asked]
         groups: dict[str, float] = {}
         for kind, given in (("required", required), ("forbidden", forbidden)):
-            groups[kind], patterns = patterns_of(given, kind)
+            groups[kind], patterns = patterns_of(given, kind, chemistry.groups)
             terms += [Term(kind, smarts) for smarts in patterns]  # type: ignore[arg-type]
         if lead is not None:
             terms.append(Term("similar", lead_smiles(lead), float(similarity)))
-        first = sequence_numbers(real_molecules().actions[0] if certificate is None else parse(certificate))
+        vocabulary = chemistry.vocabulary
+        first = real_molecules(chemistry).actions[0] if certificate is None else parse(certificate, vocabulary)
         wanted, low, high = (tuple(column.tolist()) for column in columns)
         fields: dict[str, Any] = {"wanted": wanted, "low": low, "high": high, **groups}
-        fields |= {"lead": (NOTHING,) * MAX_ACTIONS, "certificate": first}
+        fields |= {"lead": (NOTHING,) * vocabulary.max_actions, "certificate": sequence_numbers(first)}
         if terms:
             fields["terms"] = packed_terms(terms)
         batch = TaskBatch(cls, {name: [value] for name, value in fields.items()})
@@ -209,18 +203,22 @@ class ObjectiveDistribution(TabulatedDistribution):
         return Reference(random=self.score_random(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
 
 
-def objectives_of(variant: Variant, source: Any = None) -> ObjectiveDistribution:
+def objectives_of(variant: Variant, source: Any = None, chemistry: Chemistry = OWN) -> ObjectiveDistribution:
     """The distribution of a variant of the environment; ``source`` is that of the measurements of variant ``assay``.
 
     Raises:
-        ValueError: there is no such variant, or a source for one that needs none.
+        ValueError: there is no such variant, or not with this chemistry, or a source for one that needs none.
         ImportError: the measurements of variant ``assay`` are not there.
     """
     if variant == "assay":
+        if chemistry != OWN:
+            raise ValueError(
+                "variant 'assay' has the package's own chemistry: leave out chemistry or take another variant"
+            )
         return import_module("metaenv.molecules.assay.own").assay_objectives(source)  # which imports this module
     if source is not None:
         raise ValueError(f"measurements are for variant 'assay'; variant {variant!r} takes no assay_data")
-    return MoleculeDistribution(variant)
+    return MoleculeDistribution(variant, chemistry=chemistry)
 
 
 @dataclass(frozen=True)
@@ -239,7 +237,8 @@ class MoleculeDistribution(ObjectiveDistribution):
     variant: Variant = "windows-3"
     features: Features = "properties"
     """What `labelled` describes molecules by: seven scaled properties, or 1,024 fingerprint bits (needs RDKit)."""
-    task_type: ClassVar[type[Task]] = MoleculeTask
+    chemistry: Chemistry = OWN
+    """What molecules and objectives are made of."""
     frozen_file: ClassVar[str] = "frozen.json"
     frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
 
@@ -248,13 +247,18 @@ class MoleculeDistribution(ObjectiveDistribution):
             raise ValueError(f"there is no variant {self.variant!r}.{nearest(self.variant, EPISODES)}")
 
     @property
+    def task_type(self) -> type[MoleculeTask]:  # type: ignore[override]
+        """`MoleculeTask`, of its chemistry."""
+        return task_type_of(MoleculeTask, self.chemistry)
+
+    @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the splits of this variant."""
         common = ("train", "validation", "test", "ood-combination")
         return (*common, "ood-group") if self.variant == "groups" else common
 
     def enumerate_tasks(self, split: str) -> TaskBatch:
-        return TaskBatch(MoleculeTask, objective_splits.objectives(self.variant, split))
+        return TaskBatch(self.task_type, objective_splits.objectives(self.variant, split, self.chemistry))
 
     def frozen_seed(self, split: str) -> list[int]:
         return [FROZEN_SEED, VARIANTS.index(self.variant), list(FROZEN_SIZES).index(split)]
@@ -285,40 +289,41 @@ class MoleculeDistribution(ObjectiveDistribution):
         return groups, led, groups or led or bool(tasks.terms.any())
 
     def score_random(self, tasks: TaskBatch) -> Floats:
-        return scores_of(random_molecules(), tasks)
+        return scores_of(random_molecules(self.chemistry), tasks)
 
     def portfolio(self) -> Portfolio:
-        return _portfolio(self.variant)
+        return _portfolio(self.variant, self.chemistry)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Molecules and scores: one in three from the best 5 % of real molecules for the task, the rest at random.
 
         ``x`` (tasks, n, 7 or 1024) as `features` says; ``y`` the score.
         """
-        real = real_molecules()
+        real = real_molecules(self.chemistry)
         table = scores_of(real, tasks)
         chosen = rng.integers(len(real), size=(len(tasks), n))
         ranked = np.argsort(-table, axis=1, kind="stable")[:, : len(real) // 20]
         good = np.take_along_axis(ranked, rng.integers(ranked.shape[1], size=(len(tasks), n)), axis=1)
         chosen = np.where(rng.random((len(tasks), n)) < 1 / 3, good, chosen)
-        described = real.bits() if self.features == "fingerprint" else scaled(real.values)
+        described = real.bits() if self.features == "fingerprint" else self.chemistry.scaled(real.values)
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, c) zeros and ones: which bins the ranges cover; in variant ``groups`` also the two groups (one-hot); in
         ``scaffold-hop`` which fragments the lead has."""
-        parts = [objective_splits.covered_bins(tasks.low, tasks.high, tasks.wanted)]
+        known = self.chemistry
+        parts = [known.covered_bins(tasks.low, tasks.high, tasks.wanted)]
         if self.variant == "groups":
-            parts += [group[:, None] == np.arange(len(GROUPS)) for group in (tasks.required, tasks.forbidden)]
+            parts += [group[:, None] == np.arange(len(known.groups)) for group in (tasks.required, tasks.forbidden)]
         if self.variant == "scaffold-hop":
-            fragment = replay(tasks.lead.astype(np.int16)).fragment
-            parts.append((fragment[:, :, None] == np.arange(load_vocabulary().n_fragments)).any(axis=1))
+            fragment = replay(tasks.lead.astype(np.int16), known.vocabulary).fragment
+            parts.append((fragment[:, :, None] == np.arange(known.vocabulary.n_fragments)).any(axis=1))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
-def _portfolio(variant: Variant) -> Portfolio:
-    entry = read_json("portfolio.json")[variant]
+def _portfolio(variant: Variant, chemistry: Chemistry) -> Portfolio:
+    entry = chemistry.json("portfolio.json")[variant]
     found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
     found.sequences.flags.writeable = False
     return found

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.fragmentation import neutral, pattern, to_mol
-from metaenv.molecules.chem.functional_groups import GROUPS
 from metaenv.molecules.chem.properties import ADDITIVE, PROPERTIES, by_rdkit, fingerprint, synthetic_accessibility
 from metaenv.molecules.chem.scoring import GROUP_PENALTY, SOFTNESS, similarity
 from metaenv.typing import Floats
@@ -172,8 +171,8 @@ def lead_smiles(smiles: str) -> str:
     return Chem.MolToSmiles(neutral(smiles))
 
 
-def patterns_of(given: str | Sequence[str] | None, kind: str) -> tuple[float, list[str]]:
-    """The number of the first group that is named in `GROUPS`, -1 for none, and the SMARTS of the others.
+def patterns_of(given: str | Sequence[str] | None, kind: str, groups: Mapping[str, str]) -> tuple[float, list[str]]:
+    """The number of the first group that is named in ``groups``, -1 for none, and the SMARTS of the others.
 
     Raises:
         TaskError: neither the name of a group nor a SMARTS.
@@ -186,12 +185,12 @@ def patterns_of(given: str | Sequence[str] | None, kind: str) -> tuple[float, li
     for text in texts:
         if not isinstance(text, str):
             raise TaskError(f"expected {kind} to be names of groups or SMARTS, got {text!r}")
-        if text in GROUPS and number < 0:
-            number = float(list(GROUPS).index(text))
+        if text in groups and number < 0:
+            number = float(list(groups).index(text))
             continue
         try:
-            read_smarts(GROUPS.get(text, text))
+            read_smarts(groups.get(text, text))
         except TaskError as error:
-            raise TaskError(f"there is no group {text!r}, and {error}.{nearest(text, GROUPS)}") from None
-        patterns.append(GROUPS.get(text, text))
+            raise TaskError(f"there is no group {text!r}, and {error}.{nearest(text, groups)}") from None
+        patterns.append(groups.get(text, text))
     return number, patterns

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from metaenv.actions import listed
 from metaenv.env import MetaEnv
 from metaenv.layout import Block, ObservationLayout
+from metaenv.molecules.chem.chemistry import OWN, Chemistry, load_chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.lead.library import SITES, Libraries, libraries
 from metaenv.molecules.lead.series import RGroups, lead_series
 from metaenv.molecules.lead.series_tasks import SeriesDistribution, check_series_tasks
 from metaenv.molecules.lead.tasks import LeadDistribution
-from metaenv.molecules.objectives import scaled
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
@@ -43,20 +43,29 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         steps: int | None = None,
         scaffold: str | None = None,
         r_groups: RGroups | None = None,
+        chemistry: str | Chemistry | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if (scaffold is None) != (r_groups is None):
             raise ValueError("a series of your own needs both: give scaffold and r_groups")
         self.series = None if scaffold is None or r_groups is None else lead_series(scaffold, r_groups)
-        self.library = known = self.series or libraries()
+        self.chemistry = load_chemistry(chemistry)
+        if self.series is not None and self.chemistry != OWN:
+            raise ValueError(
+                "a series of your own has no fragments: give scaffold and r_groups or chemistry, expected not both"
+            )
+        self.library = known = self.series or libraries(self.chemistry)
         """The molecules there are; for a series of one's own, its ``notes`` say what was assumed."""
         steps = known.sites + 1 if steps is None else steps
         if steps < known.sites:
             raise ValueError(f"expected steps of at least {known.sites}, which reach any molecule, got {steps}")
         layout, actions = Layout(known), gym.spaces.Discrete(known.sites * known.n_groups)
-        distribution = LeadDistribution() if self.series is None else SeriesDistribution(self.series)
+        distribution = (
+            LeadDistribution(chemistry=self.chemistry) if self.series is None else SeriesDistribution(self.series)
+        )
         super().__init__(num_envs, distribution, layout, actions, **options)
         self.layout = layout
+        self._clips = self.series is not None or self.chemistry != OWN  # the package's stay within LIMIT
         self.episode_length = self.steps = int(steps)
         self.choice = np.zeros((num_envs, known.sites), np.intp)
         """(n, 3) the present R-groups."""
@@ -132,8 +141,8 @@ class LeadOptimizationVectorEnv(BatchedEnv):
         seen = np.zeros((len(choice), layout.width), np.float32)
         seen[here, self._scaffold[rows]] = 1
         seen[here[:, None], layout.first_group + choice] = 1
-        properties = scaled(self._properties[rows])
-        seen[:, layout.properties] = properties if self.series is None else np.clip(properties, -LIMIT, LIMIT)
+        properties = self.chemistry.scaled(self._properties[rows])
+        seen[:, layout.properties] = np.clip(properties, -LIMIT, LIMIT) if self._clips else properties
         seen[:, layout.score] = self._score[rows]
         seen[:, layout.left] = 1 - self._steps[rows] / self.steps
         return seen
@@ -263,6 +272,8 @@ class LeadOptimizationEnv(MetaEnv):
       many sites and R-groups as the series. RDKit makes and describes its molecules, the limit of heavy atoms does not
       hold, and tasks are `metaenv.molecules.lead.series_tasks.SeriesTask`. What was assumed of the SMILES is in
       ``env.unwrapped.batch.library.notes``.
+    * ``chemistry``: a folder that ``metaenv molecules mine`` has made of molecules of one's own; scaffolds and R-groups
+      are then its commonest ones. A series of one's own takes none.
     * ``draw_hidden``: whether pictures show the hidden ranges.
     * ``split``: where tasks come from.
 

@@ -7,14 +7,15 @@ vocabulary allows (real molecules have such bonds) within its limit of heavy ato
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.fragmentation import to_mol
-from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, MAX_HEAVY_ATOMS, Vocabulary, load_vocabulary
+from metaenv.molecules.chem.fragments import CLOSE, MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.properties import properties_of
 from metaenv.molecules.chem.smiles import fragment_smiles
 from metaenv.typing import Floats, Index
@@ -22,9 +23,7 @@ from metaenv.typing import Floats, Index
 SITES = MAX_ATTACHMENTS
 N_GROUPS = 32
 """R: CLOSE and 31 fragments (chosen: all-carbon scaffolds then have 29,791 molecules)."""
-HELD_OUT = ("[1*]c1nc([2*])c([3*])s1", "[1*]c1cc([2*])nc([3*])n1", "[1*]C1CN([2*])CC([3*])O1")
-"""Scaffolds that no training task has: thiazole, pyrimidine and morpholine, the only one that is not aromatic (chosen:
-the others are three benzenes, two pyrazoles of one pattern and one of another, a triazole and an isoxazole)."""
+MOST_SCAFFOLDS = 16  # the commonest (chosen: bounds the memory that libraries of a large vocabulary take)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +50,7 @@ class Libraries:
     """(S, 3, R) heavy atoms of an R-group at a site."""
     room: Index
     """(S,) heavy atoms that the three R-groups together may have."""
+    chemistry: Chemistry = field(default=OWN, kw_only=True)
 
     @property
     def sites(self) -> int:
@@ -90,24 +90,33 @@ class Libraries:
 
     def drawn(self, scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
         """(n,) the same in the notation that pictures are made from: a SMILES of the fragments, with dots."""
-        return notation(scaffold, choice)
+        return notation(scaffold, choice, self.chemistry)
 
     def group_names(self, site: int) -> tuple[str, ...]:
         """(R,) names of the R-groups of a site."""
-        return ("hydrogen or methyl", *group_names()[1:])
+        return ("hydrogen or methyl", *group_names(self.chemistry)[1:])
 
 
-@lru_cache(maxsize=1)
-def libraries() -> Libraries:
-    """All libraries, built by the package's own assembly and scored without RDKit; a second the first time."""
-    v = load_vocabulary()
-    scaffold = np.flatnonzero(v.ring & (v.attachments == SITES))
+@lru_cache(maxsize=4)
+def libraries(chemistry: Chemistry = OWN) -> Libraries:
+    """All libraries, built by the package's own assembly and scored without RDKit; a second the first time.
+
+    Raises:
+        ValueError: a chemistry with too few scaffolds or R-groups.
+    """
+    v = chemistry.vocabulary
+    scaffold = np.flatnonzero(v.ring & (v.attachments == SITES))[:MOST_SCAFFOLDS]
     single = np.flatnonzero(v.attachments == 1)[: N_GROUPS - 1]  # fragments are in order of how common they are
+    if len(scaffold) < 2 or len(single) < N_GROUPS - 1 or v.max_actions < SITES + 1:
+        raise ValueError(
+            f"lead optimisation needs 2 rings with {SITES} attachments and {N_GROUPS - 1} fragments with one, and the "
+            f"chemistry {chemistry} has {len(scaffold)} and {len(single)}; mine it with more --fragments"
+        )
     group = np.concatenate([[CLOSE], v.action[single, 0]]).astype(np.intp)
     closes = group == CLOSE
     atoms = np.where(closes, 0, v.heavy_atoms[v.action_fragment[group]])
     atoms = atoms + v.methyl[scaffold].astype(np.intp)[:, :, None] * closes
-    room = MAX_HEAVY_ATOMS - v.heavy_atoms[scaffold].astype(np.intp)
+    room = v.max_heavy_atoms - v.heavy_atoms[scaffold].astype(np.intp)
     bonds = v.allowed[v.action[scaffold]][:, :, group]
     number = np.full((len(scaffold), *[N_GROUPS] * SITES), -1, np.int32)
     start, choices, values = [0], [], []
@@ -119,7 +128,7 @@ def libraries() -> Libraries:
         number[s][tuple(choice.T)] = start[s] + np.arange(len(choice))
         start.append(start[s] + len(choice))
         choices.append(choice)
-        values.append(properties_of(np.concatenate([begin, group[choice]], axis=1)))
+        values.append(properties_of(np.concatenate([begin, group[choice]], axis=1), v))
     arrays = {
         "scaffold": scaffold,
         "group": group,
@@ -127,7 +136,7 @@ def libraries() -> Libraries:
         "choice": np.concatenate(choices).astype(np.int8),
         "values": np.concatenate(values),
         "number": number,
-        "fits": (bonds[:, :, None] & (atoms[:, :, None] <= np.arange(MAX_HEAVY_ATOMS + 1)[:, None])).astype(np.int8),
+        "fits": (bonds[:, :, None] & (atoms[:, :, None] <= np.arange(v.max_heavy_atoms + 1)[:, None])).astype(np.int8),
         "atoms": atoms,
         "room": room,
     }
@@ -135,17 +144,17 @@ def libraries() -> Libraries:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     for array in arrays.values():
         array.flags.writeable = False
-    return Libraries(tuple(v.smiles[f] for f in scaffold), **arrays)
+    return Libraries(tuple(v.smiles[f] for f in scaffold), **arrays, chemistry=chemistry)
 
 
-def sequences(scaffold: Index, choice: NDArray[np.integer]) -> NDArray[np.int16]:
+def sequences(scaffold: Index, choice: NDArray[np.integer], chemistry: Chemistry = OWN) -> NDArray[np.int16]:
     """(n, 4) build sequences of molecules ``choice`` (n, 3) of ``scaffold`` (n,)."""
-    known, v = libraries(), load_vocabulary()
+    known, v = libraries(chemistry), chemistry.vocabulary
     begin = np.array([_start_action(v, f) for f in known.scaffold])
     return np.column_stack([begin[scaffold], known.group[np.asarray(choice, np.intp)]]).astype(np.int16)
 
 
-def notation(scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
+def notation(scaffold: Index, choice: NDArray[np.integer], chemistry: Chemistry = OWN) -> list[str]:
     """(n,) molecules as their fragments, joined by ring-bond numbers across dots (`metaenv.molecules.chem.smiles`).
 
     That is a valid SMILES, made without RDKit, but neither canonical nor free of dots: `Libraries.canonical` is.
@@ -153,14 +162,14 @@ def notation(scaffold: Index, choice: NDArray[np.integer]) -> list[str]:
     Raises:
         ValueError: R-groups that the vocabulary does not allow.
     """
-    return fragment_smiles(sequences(scaffold, choice))
+    return fragment_smiles(sequences(scaffold, choice, chemistry), chemistry.vocabulary)
 
 
-@lru_cache(maxsize=1)
-def group_names() -> tuple[str, ...]:
+@lru_cache(maxsize=4)
+def group_names(chemistry: Chemistry = OWN) -> tuple[str, ...]:
     """(R,) fragment SMILES of the R-groups; ``[1*]`` alone is CLOSE."""
-    v = load_vocabulary()
-    return tuple("[1*]" if a == CLOSE else v.smiles[v.action_fragment[a]] for a in libraries().group)
+    v = chemistry.vocabulary
+    return tuple("[1*]" if a == CLOSE else v.smiles[v.action_fragment[a]] for a in libraries(chemistry).group)
 
 
 @lru_cache(maxsize=100_000)

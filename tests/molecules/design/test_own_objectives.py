@@ -220,7 +220,7 @@ def test_real_molecules_are_no_certificates_for_what_they_lack():
 def test_molecules_that_break_the_constraints_certify_nothing(monkeypatch):
     real = real_molecules()
     half = np.arange(len(real)) % 2 == 0
-    monkeypatch.setattr(objective_splits, "real_molecules", lambda: dataclasses.replace(real, feasible=half))
+    monkeypatch.setattr(objective_splits, "real_molecules", lambda chemistry: dataclasses.replace(real, feasible=half))
     found = objective_splits.objectives("windows-3", "test")["certificate"].astype(np.int16)
     allowed = {row.tobytes() for row in real.actions[half]}
     assert len(found) > 100 and {row.tobytes() for row in found} <= allowed

@@ -7,17 +7,17 @@ import pytest
 
 from metaenv.errors import TaskError
 from metaenv.molecules.build.build_data import lead_libraries
+from metaenv.molecules.chem.chemistry import OWN
 from metaenv.molecules.chem.fragmentation import to_mol
 from metaenv.molecules.chem.fragments import MAX_HEAVY_ATOMS
 from metaenv.molecules.chem.properties import COLUMNS, PROPERTIES, by_rdkit
-from metaenv.molecules.lead.library import HELD_OUT, SITES, group_names, libraries, notation, sequences
+from metaenv.molecules.lead.library import SITES, group_names, libraries, notation, sequences
 from metaenv.molecules.lead.tasks import (
     LeadDistribution,
     LeadTask,
     range_ends,
     tables,
 )
-from metaenv.molecules.objectives import read_json
 from metaenv.tasks import TaskBatch
 
 LIBRARIES = libraries()
@@ -76,7 +76,7 @@ def test_the_mask_allows_exactly_what_the_library_has():
 
 def test_frozen_lists_and_libraries_are_those_of_the_manifest():
     assert DISTRIBUTION.sizes() == DISTRIBUTION.manifest()
-    assert lead_libraries().items() <= read_json("lead_frozen.json").items()
+    assert lead_libraries().items() <= OWN.json("lead_frozen.json").items()
     assert len(DISTRIBUTION.frozen("test")) == 500
 
 
@@ -121,7 +121,7 @@ def test_splits_share_no_objective_and_hold_out_scaffolds():
         ("validation", "test"),
     ):
         assert not codes[first] & codes[second]
-    held_out = {LIBRARIES.smiles.index(smiles) for smiles in HELD_OUT}
+    held_out = {LIBRARIES.smiles.index(smiles) for smiles in OWN.held_out_scaffolds}
     assert set(lists["ood-scaffold"].scaffold) == held_out
     seen = {*DISTRIBUTION.all_tasks("train").scaffold, *lists["test"].scaffold}
     assert seen == set(range(len(LIBRARIES.smiles))) - held_out

