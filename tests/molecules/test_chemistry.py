@@ -389,19 +389,8 @@ def test_leads_of_another_chemistry_are_its_own(tmp_path):
 
 def test_an_agent_learns_on_it(folder, tmp_path):
     run = tmp_path / "run"
-    args = [
-        "--steps",
-        "40",
-        "--num-envs",
-        "4",
-        "--agent.network.hidden-size",
-        "8",
-        "--settings",
-        "chemistry",
-        str(folder),
-        "--out",
-        str(run),
-    ]
+    args = ["--steps", "40", "--num-envs", "4", "--agent.network.hidden-size", "8", "--verbose", "1"]
+    args += ["--settings", "chemistry", str(folder), "--out", str(run)]
     assert main(["train", "rl2", "MoleculeDesign", *args]) == 0
     assert str(folder) in (run / "config.json").read_text()
 
