@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from metaenv.vector import BatchedEnv, EnvOptions
 if TYPE_CHECKING:
     from metaenv.telescope.render import Scene
 
+Own = TypeVar("Own", bound=TargetSelectionTask)
 Where = Any  # a name, a Site, (latitude, longitude[, elevation]) or Astropy's EarthLocation
 Sky = Literal["nominal", "drawn"]
 
@@ -208,11 +209,7 @@ def custom_task(site: Site, day: float, nights: int, assumptions: Mapping[str, f
     instrument."""
     if isinstance(nights, bool) or not isinstance(nights, numbers.Integral) or nights < 1:
         raise TaskError(f"expected at least one night, a whole number, got {nights!r}")
-    for name, value in assumptions.items():
-        if name not in ASSUMPTIONS:
-            raise TaskError(f"assumptions have no {name!r}.{nearest(name, ASSUMPTIONS)}")
-        if isinstance(value, bool | str) or not isinstance(value, numbers.Real):
-            raise TaskError(f"expected a number for {name!r} of the assumptions, got {value!r}")
+    values = read_assumptions(assumptions)
     evening = day - (nights - 1)
     for day in (evening, evening + nights - 1):
         if (hours := dark_hours(np.array([day - MJD]), *coordinates_rad([site]))[0]) < SHORTEST_NIGHT_H:
@@ -220,7 +217,22 @@ def custom_task(site: Site, day: float, nights: int, assumptions: Mapping[str, f
                 f"the night of {iso(day)[:10]} at {site.name} has {hours:.1f} h in which the sun is 18 deg below the "
                 f"horizon; expected at least {SHORTEST_NIGHT_H:g} h: choose another date or site"
             )
-    return TargetSelectionTask(
+    return own_task(TargetSelectionTask, site, evening, {**ASSUMPTIONS, **values})
+
+
+def read_assumptions(assumptions: Mapping[str, float]) -> dict[str, float]:
+    """What a user states about sky and instrument. Raises TaskError for an unknown key or a value that is no number."""
+    for name, value in assumptions.items():
+        if name not in ASSUMPTIONS:
+            raise TaskError(f"assumptions have no {name!r}.{nearest(name, ASSUMPTIONS)}")
+        if isinstance(value, bool | str) or not isinstance(value, numbers.Real):
+            raise TaskError(f"expected a number for {name!r} of the assumptions, got {value!r}")
+    return {name: float(value) for name, value in assumptions.items()}
+
+
+def own_task(kind: type[Own], site: Site, evening: float, values: Mapping[str, float]) -> Own:
+    """The task of a site and of the nights from an evening on (JD at 0 h); ``values`` are those of `ASSUMPTIONS`."""
+    return kind(
         latitude_deg=site.latitude_deg,
         longitude_deg=site.longitude_deg,
         evening_mjd=evening - MJD,
@@ -229,8 +241,20 @@ def custom_task(site: Site, day: float, nights: int, assumptions: Mapping[str, f
         purity=1.0,
         cadence_hours=24.0,
         cadence_weight=0.0,
-        **{**ASSUMPTIONS, **{k: float(v) for k, v in assumptions.items()}},
+        **values,
     )
+
+
+def variant_setup(variant: Variant, count: int | None) -> NightSetup:
+    """The setup of an agent's variant. Raises TaskError if it plans no single night, or has not ``count`` slots."""
+    if variant not in NIGHT_SETUPS:
+        raise TaskError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
+    setup = NIGHT_SETUPS[variant]
+    if setup.revisits:
+        raise TaskError(f"variant {variant!r} plans visits over several nights; one night is planned by the others")
+    if count not in (None, setup.slots):
+        raise TaskError(f"variant {variant!r} has {setup.slots} slots, got slots={count}; leave one of them out")
+    return setup
 
 
 def _setup(targets: TargetList, count: int | None, variant: Variant | None, nights: int) -> NightSetup:
@@ -241,14 +265,7 @@ def _setup(targets: TargetList, count: int | None, variant: Variant | None, nigh
             raise TaskError(f"expected at least one slot, got {count!r}; it must be a whole number")
         magnitude = (float(targets.magnitude.mean()), float(targets.magnitude.std()))
         return NightSetup(SLOTS if count is None else int(count), len(targets), nights, (1,), False, magnitude, 1.0)
-    if variant not in NIGHT_SETUPS:
-        raise TaskError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
-    setup = NIGHT_SETUPS[variant]
-    if setup.revisits:
-        raise TaskError(f"variant {variant!r} plans visits over several nights; one night is planned by the others")
-    if count not in (None, setup.slots):
-        raise TaskError(f"variant {variant!r} has {setup.slots} slots, got slots={count}; leave one of them out")
-    return setup
+    return variant_setup(variant, count)
 
 
 def _night(targets: TargetList, task: TargetSelectionTask, nights: int, setup: NightSetup) -> Night:

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import TaskError, nearest
+from metaenv.errors import TaskError
 from metaenv.parameters import ParameterTask
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.planner.catalogue import UNKNOWN_CLASS, TargetList
@@ -22,6 +22,9 @@ from metaenv.telescope.planner.custom_targets import (
     SHOWN_MAGNITUDES,
     SLOTS,
     Where,
+    own_task,
+    read_assumptions,
+    variant_setup,
 )
 from metaenv.telescope.planner.instruments import Instrument
 from metaenv.telescope.planner.own_nights import Day, evening
@@ -177,17 +180,7 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         dusk, dawn = self._limits(0)
         seconds = float(dawn[0] - dusk[0]) * 86_400
         if variant is not None:
-            if variant not in NIGHT_SETUPS:
-                raise TaskError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
-            setup = NIGHT_SETUPS[variant]
-            if setup.revisits:
-                raise TaskError(
-                    f"variant {variant!r} plans visits over several nights; one night is planned by the others"
-                )
-            if asked not in (None, setup.slots):
-                raise TaskError(
-                    f"variant {variant!r} has {setup.slots} slots, got slots={asked}; leave one of them out"
-                )
+            setup = variant_setup(variant, asked)
             if setup.lengths != (1,) and (np.isfinite(requests.exposure_s).any() or (requests.repeats > 1).any()):
                 raise TaskError(f"an agent of variant {variant!r} chooses exposure times itself: ask for none")
             return setup.slots
@@ -256,18 +249,5 @@ class RunVectorEnv(TargetSelectionVectorEnv):
 
 def _task(site: Site, day: float, nights: int, assumptions: Mapping[str, float], instrument: Instrument) -> RunTask:
     """The task of a site, of the last of ``nights`` (JD at 0 h of its day), of an instrument and of the sky."""
-    for name in assumptions:
-        if name not in ASSUMPTIONS:
-            raise TaskError(f"assumptions have no {name!r}.{nearest(name, ASSUMPTIONS)}")
     own = {k: getattr(instrument, k) for k in ("zero_point_mag", "slew_deg_s", "settle_s")}
-    return RunTask(
-        latitude_deg=site.latitude_deg,
-        longitude_deg=site.longitude_deg,
-        evening_mjd=day - (nights - 1) - MJD,
-        class_value=(1.0,) * N_CLASSES,
-        feature_weight=(0.0,) * N_FEATURES,
-        purity=1.0,
-        cadence_hours=24.0,
-        cadence_weight=0.0,
-        **{**ASSUMPTIONS, **own, **{k: float(v) for k, v in assumptions.items()}},
-    )
+    return own_task(RunTask, site, day - (nights - 1), {**ASSUMPTIONS, **own, **read_assumptions(assumptions)})
