@@ -10,7 +10,7 @@ import csv
 import gzip
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import IO, Any, NoReturn
@@ -125,7 +125,7 @@ def _carefully(path: str | os.PathLike[str], about: dict[str, tuple[str, float]]
     known: dict[str, int] = {}  # the same by what stands in the file; -1 for an object that has no class
     bands: dict[str, int] = {}
     columns = Columns()
-    for row, (texts, mjd, band, flux, error) in _pieces(path, VISIT):
+    for row, (texts, mjd, band, flux, error) in _pieces(path, lambda _: VISIT):
         for text in dict.fromkeys(texts):
             if text not in known:
                 name = _identity(text)
@@ -153,12 +153,15 @@ def _notes(without_curve: int, without_class: int, without_redshift: int, long: 
 # TABLES
 
 
-def _pieces(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[tuple[int, list[list[str]]]]:
-    """The number of the first row of each piece (the heading is row 1), and its cells by column."""
+def _pieces(
+    path: str | os.PathLike[str], choose: Callable[[list[str]], Sequence[str]]
+) -> Iterator[tuple[int, list[list[str]]]]:
+    """The number of the first row of each piece (the heading is row 1), and its cells by the columns chosen."""
     with _opened(path) as file:
         reader = csv.reader(file, skipinitialspace=True)
         try:
             heading = [name.strip().lower() for name in next(reader, [])]
+            columns = choose(heading)
             if missing := [c for c in columns if c not in heading]:
                 found = ", ".join(heading)[:200] or "an empty file"
                 raise ValueError(
@@ -176,9 +179,7 @@ def _pieces(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[tu
                     yield row + first, [[cells[place] for cells in part] for place in places]
                 row += len(rows)
         except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
-            raise ValueError(
-                f"expected {path} to be a table of text in UTF-8, commas between cells: {error}"
-            ) from error
+            raise ValueError(f"expected {path} to be a table in UTF-8 with commas between cells: {error}") from error
 
 
 def _without_empty(rows: list[list[str]]) -> Iterator[tuple[int, list[list[str]]]]:
@@ -195,23 +196,22 @@ def _opened(path: str | os.PathLike[str]) -> IO[str]:
     return open(path, newline="", encoding="utf-8-sig")
 
 
+def _of_objects(heading: list[str]) -> list[str]:
+    """The columns of a table of objects that are read."""
+    target = next((name for name in TARGETS if name in heading), TARGETS[0])
+    return ["object_id", target, *([REDSHIFT] if REDSHIFT in heading else [])]
+
+
 def _read_objects(path: str | os.PathLike[str]) -> dict[str, tuple[str, float]]:
     """Class and redshift (NaN if there is none) by object_id."""
-    with _opened(path) as file:
-        try:
-            heading = [name.strip().lower() for name in next(csv.reader(file), [])]
-        except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
-            raise ValueError(f"expected {path} to be a table in UTF-8 with commas between cells: {error}") from error
-    target = next((name for name in TARGETS if name in heading), TARGETS[0])
-    wanted = ["object_id", target, *([REDSHIFT] if REDSHIFT in heading else [])]
     about: dict[str, tuple[str, float]] = {}
-    for row, (ids, classes, *redshifts) in _pieces(path, wanted):
+    for row, (ids, classes, *redshifts) in _pieces(path, _of_objects):
         for at, (text, one) in enumerate(zip(ids, classes, strict=True)):
             name, label = _identity(text), _identity(one)
             if name in about:
                 _refuse(path, row + at, text, "expected one row an object, got a second one")
             if not label:
-                _refuse(path, row + at, text, f"expected a {target}, got an empty cell")
+                _refuse(path, row + at, text, f"expected a {TARGETS[0]}, got an empty cell")
             about[name] = label, _redshift(path, row + at, text, redshifts[0][at]) if redshifts else np.nan
     return about
 
