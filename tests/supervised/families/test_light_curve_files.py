@@ -141,6 +141,12 @@ def test_bad_visits_are_refused_with_row_and_object(tmp_path: Path, visits: str,
     assert "curves.csv" in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_rows_are_counted_over_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(light_curve_files, "PIECE", 2)
+    with pytest.raises(ValueError, match="got 'abc' in row 7 of"):
+        read_plasticc(*write(tmp_path, f"{VISITS}\n{TWO}{TWO[:26]}1,abc,1,2,3,1\n"))
+
+
 @pytest.mark.parametrize(
     ("objects", "message"),
     [
