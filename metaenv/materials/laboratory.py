@@ -8,9 +8,11 @@ temperature P5-P95 873-1823 K, time at that temperature P1-P99 0.34-120 h, two h
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -160,7 +162,7 @@ _NOT_ZERO = ("grain_tolerance", "long_h", "short_h", "hot_K", "fast_K_per_min", 
 
 @dataclass(frozen=True)
 class Instruments:
-    """What is measured of a sample, and how well. A number is the noise; None means that there is no such instrument.
+    """What is measured of a sample, and how well: the noise, or None (or "none") where there is no such instrument.
 
     The reading, which is the reward, is always there, with the noise that it has by default where an instrument is
     missing: it stands for the test of the product that a laboratory cannot do without.
@@ -178,7 +180,8 @@ class Instruments:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is None and f.name != "detection_limit":
+            if value in (None, "none") and f.name != "detection_limit":
+                object.__setattr__(self, f.name, None)
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 none = "" if f.name == "detection_limit" else ", or None where there is none"
@@ -283,14 +286,41 @@ DEFAULT = Laboratory()
 """The laboratory of the frozen lists."""
 
 
-def laboratory_of(given: Laboratory | Mapping[str, Any] | None) -> Laboratory:
-    """A laboratory, the default one for None, or one made of the arguments that a dictionary holds."""
+def laboratory_of(given: Laboratory | Mapping[str, Any] | str | Path | None) -> Laboratory:
+    """A laboratory: the default one for None, or one made of the arguments that a dictionary or a TOML file holds."""
     if given is None or isinstance(given, Laboratory):
         return given or DEFAULT
-    names = {"bounds", "costs", "goal", "instruments"}
-    if not isinstance(given, Mapping) or set(given) - names:
-        got = ", ".join(sorted(map(str, set(given) - names))) if isinstance(given, Mapping) else repr(given)
+    if isinstance(given, str | Path):
+        try:
+            return laboratory_of(read_laboratory(given))
+        except ValueError as error:
+            raise ValueError(f"{given}: {error}") from None
+    names = ("bounds", "costs", "goal", "instruments")
+    other = [str(name) for name in given if name not in names] if isinstance(given, Mapping) else [repr(given)]
+    if other:
+        inner = [*(q.name for q in QUANTITIES.values()), *INSTRUMENTS, *(f.name for f in fields(Costs))]
+        where = "; write it under [bounds], [costs] or [instruments]" if other[0] in inner else ""
         raise ValueError(
-            f"expected laboratory=Laboratory(…) or a dictionary of bounds, costs, goal, instruments; got {got}"
+            f"expected laboratory=Laboratory(…), or a dictionary or file of {', '.join(names)}; got "
+            f"{', '.join(other)}{where}"
         )
     return Laboratory(**given)
+
+
+def read_laboratory(path: str | Path) -> dict[str, Any]:
+    """The arguments of `Laboratory` that a TOML file holds, unchecked."""
+    if not Path(path).is_file():
+        raise ValueError("there is no such file; laboratory= takes Laboratory(…), a dictionary or a TOML file")
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError("expected text in UTF-8; save the file as that") from None
+
+
+def check_laboratory(distribution: Any, laboratory: Laboratory) -> None:
+    """Raise ValueError if a distribution that an environment is given is one of another laboratory."""
+    if getattr(distribution, "laboratory", laboratory) != laboratory:
+        raise ValueError(
+            "expected a distribution of the environment's own laboratory, got one of another; give both the same: "
+            "SolidStateDistribution(laboratory=…) and laboratory=…"
+        )

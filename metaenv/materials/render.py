@@ -148,17 +148,20 @@ def furnace_text(
     Args:
         goal_um: grain size that is wanted.
         now: a line on the furnace.
-        trace: (steps + 1, 3) hours, K and mass loss of the present run.
+        trace: (steps + 1, 3) hours, K and mass loss of the present run; (steps + 1, 2) where there is no balance.
         results: of the finished runs.
         actions: those allowed, with their numbers.
         hidden: whether to tell true utilities.
     """
-    course = listed("course of the run (h, K, mass loss)", (f"{h:.2f} {k:.0f} {m:.3f}" for h, k, m in trace))
+    course = listed(
+        f"course of the run (h, K{', mass loss' * (trace.shape[1] > 2)})",
+        (f"{h:.2f} {k:.0f}{''.join(f' {m:.3f}' for m in loss)}" for h, k, *loss in trace),
+    )
     return "\n".join([_results_text(goal_um, results, "run", hidden), now, course, listed("actions", actions)])
 
 
 def furnace_frame(
-    goal_um: float, now: str, trace: Floats, results: Sequence[Result], hidden: bool
+    goal_um: float, now: str, trace: Floats, results: Sequence[Result], hidden: bool, top_K: float
 ) -> NDArray[np.uint8]:
     """Temperature and mass loss of the present run and of those before, and what the runs gave.
 
@@ -169,12 +172,13 @@ def furnace_frame(
     canvas.words(56, 54, now, 13, GREY)
     runs = [*(result.trace for result in results if result.trace is not None), trace]
     ends = (0.0, max(6.0, *(float(run[-1, 0]) for run in runs)))
-    low, high = (f(0.0, *(float(f(run[:, 2])) for run in runs)) for f in (min, max))
-    temperature = Chart(canvas, (56, 88, 440, 140), ends, (300, 1800))
-    loss = Chart(canvas, (56, 278, 440, 110), ends, (low, max(high, 0.05)))
-    temperature.axes("", "temperature of the furnace in K")
-    loss.axes("hours", "mass loss of the sample, relative")
-    for chart, column in ((temperature, 1), (loss, 2)):
+    charts = [(Chart(canvas, (56, 88, 440, 140), ends, (300, top_K)), "temperature of the furnace in K")]
+    if trace.shape[1] > 2:
+        low, high = (f(0.0, *(float(f(run[:, 2])) for run in runs)) for f in (min, max))
+        frame = (56, 278, 440, 110)
+        charts.append((Chart(canvas, frame, ends, (low, max(high, 0.05))), "mass loss of the sample, relative"))
+    for column, (chart, title) in enumerate(charts, 1):
+        chart.axes("hours" * (column == len(charts)), title)
         for run in runs[:-1]:
             canvas.trail([chart.at(*point) for point in run[:, [0, column]]], EARLIER)
         canvas.trail([chart.at(*point) for point in trace[:, [0, column]]], BLUE, 2)

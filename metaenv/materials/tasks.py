@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.errors import TaskError
 from metaenv.frozen import FrozenStore
 from metaenv.materials.kinetics import PHASES
-from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory
+from metaenv.materials.laboratory import DEFAULT, GOAL, QUANTITIES, Laboratory
 from metaenv.materials.oracle import even_cover, oracle, true_utility, utility_table
 from metaenv.materials.rates import GAS_J_MOL_K, GROWTH_ABOVE_K, START_GRAIN
 from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, one_step
@@ -276,9 +277,72 @@ def _reaches(tasks: TaskBatch, recipe: Recipe, laboratory: Laboratory) -> NDArra
     return true_utility(tasks, recipe, SCREEN_SUBSTEPS, laboratory) >= SOLVABLE + SCREEN_MARGIN
 
 
+OWN_SEED = 20_250_601  # of the draws and lists of a laboratory of one's own; chosen
+PROBED, FEWEST = 1024, 0.01  # draws, and how many of them must be solvable (chosen)
+
+
+@lru_cache(maxsize=64)
+def check_possible(laboratory: Laboratory, split: str) -> None:
+    """Raise TaskError if fewer than 1 % of a split's draws are solvable in a laboratory.
+
+    The message names what alone is the reason, or else what would mend it by its default, or else all that was changed.
+    """
+    share = _solvable_share(laboratory, split, PROBED)
+    if share >= FEWEST:
+        return
+    changed = _changes(laboratory)
+    alone = [told for told, only, _ in changed if _solvable_share(only, split) < FEWEST]
+    mending = [] if alone else [told for told, _, without in changed if _solvable_share(without, split) >= FEWEST]
+    if alone:
+        why = f"{'Each of these alone is' * (len(alone) > 1) or 'It is'} the reason: {'; '.join(alone)}"
+    elif mending:
+        why = f"One of these has to be nearer to its default: {'; '.join(mending)}"
+    else:
+        why = f"These together are the reason: {'; '.join(told for told, *_ in changed)}"
+    made = f"{share:.1%}" if share else "none"
+    raise TaskError(
+        f"informed recipes make {made} of the materials of {split!r} to a utility of {SOLVABLE} in this laboratory. {why}. "
+        "Change it, or give tasks=[…] of your own"
+    )
+
+
+def _solvable_share(laboratory: Laboratory, split: str, n: int = 128) -> float:
+    unit = np.random.default_rng(OWN_SEED).random((n, PARAMETERS.unit_dim))
+    return float(solvable(draw(unit, split, laboratory), laboratory).mean())
+
+
+def _changes(laboratory: Laboratory) -> list[tuple[str, Laboratory, Laboratory]]:
+    """What differs from the default laboratory, in words; the default with only this, and the given one without it."""
+    found: list[tuple[str, Laboratory, Laboratory]] = []
+
+    def add(told: str, part: str, own: Any, default: Any) -> None:
+        found.append((told, replace(DEFAULT, **{part: own}), replace(laboratory, **{part: default})))
+
+    if laboratory.goal != DEFAULT.goal:
+        add(
+            f"goal {GOAL.text(laboratory.goal)} (by default {GOAL.text(DEFAULT.goal)})",
+            "goal",
+            laboratory.goal,
+            DEFAULT.goal,
+        )
+    for part in ("bounds", "costs"):
+        mine, default = getattr(laboratory, part), getattr(DEFAULT, part)
+        for f in fields(mine):
+            own, usual = getattr(mine, f.name), getattr(default, f.name)
+            if own != usual:
+                q = QUANTITIES.get(f.name)
+                told = (
+                    f"{q.name} {q.text(own)} (by default {q.text(usual)})"
+                    if q
+                    else f"costs {f.name} {own:g} (by default {usual:g})"
+                )
+                add(told, part, replace(default, **{f.name: own}), replace(mine, **{f.name: usual}))
+    return found
+
+
 # THE DISTRIBUTION
 
-OWN_SEED = 20_250_601  # of the lists of a laboratory of one's own; chosen
+
 N_RANDOM = 256  # recipes whose mean utility is a task's random score (chosen)
 RANDOM_SEED, ORACLE_SEED = 20_240_501, 20_240_502  # chosen; any fixed pair does
 
@@ -311,7 +375,9 @@ class SolidStateDistribution(TaskDistribution):
     splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points of the unit cube."""
+        """Tasks for points of the unit cube. Raises TaskError if hardly any of them can be solved."""
+        if self.laboratory != DEFAULT:
+            check_possible(self.laboratory, split)
         return draw(unit, split, self.laboratory)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
