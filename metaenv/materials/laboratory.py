@@ -60,7 +60,7 @@ class Quantity(NamedTuple):
         if not self.limits[0] <= low < high <= self.limits[1]:
             raise ValueError(
                 f"{self.name}: expected a range within {self.text(self.limits)}, the lower end first, got {value!r}"
-                f"{self.celsius(low, self.limits)}"
+                f"{'' if 'K' in str(value) else self.celsius(low, self.limits)}"
             )
         return low, high
 
@@ -244,6 +244,25 @@ class Laboratory:
         object.__setattr__(self, "goal", GOAL.range(goal))
         object.__setattr__(self, "instruments", _changed("instruments", Instruments(), instruments))
 
+    def changes(self) -> list[tuple[str, Laboratory, Laboratory]]:
+        """What differs from the default laboratory, in words; the default one with only this, and this one without."""
+        found: list[tuple[str, Laboratory, Laboratory]] = []
+        if self.goal != DEFAULT.goal:
+            told = f"goal {GOAL.text(self.goal)} (by default {GOAL.text(DEFAULT.goal)})"
+            found.append((told, replace(DEFAULT, goal=self.goal), replace(self, goal=DEFAULT.goal)))
+        for part in ("bounds", "costs", "instruments"):
+            mine, default = getattr(self, part), getattr(DEFAULT, part)
+            for f in fields(mine):
+                own, usual = getattr(mine, f.name), getattr(default, f.name)
+                if own != usual:
+                    told = "{} {} (by default {})".format(*_words(part, f.name, own, usual))
+                    only, without = replace(default, **{f.name: own}), replace(mine, **{f.name: usual})
+                    found.append((told, replace(DEFAULT, **{part: only}), replace(self, **{part: without})))
+        return found
+
+    def __str__(self) -> str:
+        return "; ".join(told for told, *_ in self.changes()) or "the default laboratory"
+
     def inside(self, name: str, values: Floats) -> Floats:
         """The values of a field of a recipe, if they lie within the bounds.
 
@@ -267,6 +286,14 @@ class Laboratory:
                 f"{quantity.celsius(value, (low, high))}"
             )
         return values
+
+
+def _words(part: str, name: str, own: Any, usual: Any) -> tuple[str, str, str]:
+    """A field of a part of a laboratory, and two values of it."""
+    if part == "bounds":
+        quantity = QUANTITIES[name]
+        return quantity.name, quantity.text(own), quantity.text(usual)
+    return f"{'cost of ' * (part == 'costs')}{name}", "none" if own is None else f"{own:g}", f"{usual:g}"
 
 
 def _changed(what: str, default: P, given: Any, names: Mapping[str, str] | None = None) -> P:
@@ -309,8 +336,8 @@ def laboratory_of(given: Laboratory | Mapping[str, Any] | str | Path | None) -> 
 
 def read_laboratory(path: str | Path) -> dict[str, Any]:
     """The arguments of `Laboratory` that a TOML file holds, unchecked."""
-    if not Path(path).is_file():
-        raise ValueError("there is no such file; laboratory= takes Laboratory(…), a dictionary or a TOML file")
+    if not (Path(path).suffix == ".toml" and Path(path).is_file()):
+        raise ValueError("no such file; laboratory= takes Laboratory(…), a dictionary or a file NAME.toml")
     try:
         return tomllib.loads(Path(path).read_text("utf-8-sig"))
     except UnicodeDecodeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metaenv.errors import TaskError
 from metaenv.frozen import FrozenStore
 from metaenv.materials.kinetics import PHASES
-from metaenv.materials.laboratory import DEFAULT, GOAL, QUANTITIES, Laboratory
+from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory
 from metaenv.materials.oracle import even_cover, oracle, true_utility, utility_table
 from metaenv.materials.rates import GAS_J_MOL_K, GROWTH_ABOVE_K, START_GRAIN
 from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, one_step
@@ -26,7 +26,7 @@ from metaenv.tasks import (
     TaskBatch,
     TaskDistribution,
 )
-from metaenv.typing import Floats
+from metaenv.typing import Floats, Index
 
 OOD_SPLITS = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
 FROZEN_SIZES = {"validation": 200, "test": 1_000, **dict.fromkeys(OOD_SPLITS, 256)}
@@ -290,7 +290,7 @@ def check_possible(laboratory: Laboratory, split: str) -> None:
     share = _solvable_share(laboratory, split, PROBED)
     if share >= FEWEST:
         return
-    changed = _changes(laboratory)
+    changed = [change for change in laboratory.changes() if change[1].instruments == DEFAULT.instruments]
     alone = [told for told, only, _ in changed if _solvable_share(only, split) < FEWEST]
     mending = [] if alone else [told for told, _, without in changed if _solvable_share(without, split) >= FEWEST]
     if alone:
@@ -301,8 +301,8 @@ def check_possible(laboratory: Laboratory, split: str) -> None:
         why = f"These together are the reason: {'; '.join(told for told, *_ in changed)}"
     made = f"{share:.1%}" if share else "none"
     raise TaskError(
-        f"informed recipes make {made} of the materials of {split!r} to a utility of {SOLVABLE} in this laboratory. {why}. "
-        "Change it, or give tasks=[…] of your own"
+        f"in this laboratory informed recipes make {made} of the materials of {split!r} to a utility of {SOLVABLE}. "
+        f"{why}. Change it, or give tasks=[…] of your own"
     )
 
 
@@ -311,39 +311,11 @@ def _solvable_share(laboratory: Laboratory, split: str, n: int = 128) -> float:
     return float(solvable(draw(unit, split, laboratory), laboratory).mean())
 
 
-def _changes(laboratory: Laboratory) -> list[tuple[str, Laboratory, Laboratory]]:
-    """What differs from the default laboratory, in words; the default with only this, and the given one without it."""
-    found: list[tuple[str, Laboratory, Laboratory]] = []
-
-    def add(told: str, part: str, own: Any, default: Any) -> None:
-        found.append((told, replace(DEFAULT, **{part: own}), replace(laboratory, **{part: default})))
-
-    if laboratory.goal != DEFAULT.goal:
-        add(
-            f"goal {GOAL.text(laboratory.goal)} (by default {GOAL.text(DEFAULT.goal)})",
-            "goal",
-            laboratory.goal,
-            DEFAULT.goal,
-        )
-    for part in ("bounds", "costs"):
-        mine, default = getattr(laboratory, part), getattr(DEFAULT, part)
-        for f in fields(mine):
-            own, usual = getattr(mine, f.name), getattr(default, f.name)
-            if own != usual:
-                q = QUANTITIES.get(f.name)
-                told = (
-                    f"{q.name} {q.text(own)} (by default {q.text(usual)})"
-                    if q
-                    else f"costs {f.name} {own:g} (by default {usual:g})"
-                )
-                add(told, part, replace(default, **{f.name: own}), replace(mine, **{f.name: usual}))
-    return found
-
-
 # THE DISTRIBUTION
 
 
 N_RANDOM = 256  # recipes whose mean utility is a task's random score (chosen)
+BLOCK = 25  # tasks of a laboratory of one's own whose references are searched together (chosen)
 RANDOM_SEED, ORACLE_SEED = 20_240_501, 20_240_502  # chosen; any fixed pair does
 
 
@@ -361,9 +333,9 @@ class SolidStateDistribution(TaskDistribution):
 
     Every task, training ones too, passed `solvable`. Tasks do not depend on the variant; references do.
 
-    In a laboratory of one's own all splits are drawn anew, of materials that are solvable there, and their references
-    are computed when they are first asked for, as an evaluation does: a minute or two for the 1,000 of ``test`` on one
-    core, and several in the full variant.
+    In a laboratory of one's own all splits are drawn anew, of materials that are solvable there, and the references of
+    the tasks that are played are computed when an evaluation first asks for them: a minute or two for the 1,000 of
+    ``test`` on one core, and several in the full variant.
     """
 
     variant: Variant = "default"
@@ -425,7 +397,36 @@ def _own_tasks(laboratory: Laboratory, split: str) -> TaskBatch:
 @lru_cache(maxsize=8)
 def _own_frozen(distribution: SolidStateDistribution, split: str) -> FrozenTasks:
     tasks = _own_tasks(distribution.laboratory, split)
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+    return FrozenTasks(split, tasks, _OwnReference(distribution, split, np.arange(len(tasks))), tasks.sha256)
+
+
+class _OwnReference(Reference):
+    """Of rows of a frozen list of one's own laboratory: computed when it is read, in blocks that do not depend on them.
+
+    So a few tasks take little time, and have the same references as in the whole list.
+    """
+
+    def __init__(self, distribution: SolidStateDistribution, split: str, rows: Index) -> None:
+        vars(self).update(distribution=distribution, split=split, rows=rows)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("random", "oracle") or "rows" not in vars(self):
+            raise AttributeError(name)
+        blocks, places = np.unique(self.rows // BLOCK, return_inverse=True)
+        found = [_own_reference(self.distribution, self.split, int(block)) for block in blocks]
+        for kind in ("random", "oracle"):
+            of_block = [getattr(reference, kind) for reference in found]
+            vars(self)[kind] = np.array([of_block[k][i] for k, i in zip(places, self.rows % BLOCK, strict=True)])
+        return vars(self)[name]
+
+    def take(self, rows: Index) -> Reference:
+        return _OwnReference(self.distribution, self.split, self.rows[rows])
+
+
+@lru_cache(maxsize=256)
+def _own_reference(distribution: SolidStateDistribution, split: str, block: int) -> Reference:
+    tasks = _own_tasks(distribution.laboratory, split)
+    return distribution.reference(tasks.take(np.arange(len(tasks))[block * BLOCK : (block + 1) * BLOCK]))
 
 
 def random_score(tasks: TaskBatch, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:

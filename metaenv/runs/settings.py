@@ -13,6 +13,8 @@ import tyro
 from metaenv.agents.base import Agent
 from metaenv.agents.registry import agent_class, agent_of
 from metaenv.errors import nearest
+from metaenv.materials.laboratory import laboratory_of, read_laboratory
+from metaenv.registry import parsed
 from metaenv.runs.folder import RunError
 from metaenv.trial import VectorTrial, make_trials
 
@@ -57,6 +59,7 @@ class TrainConfig:
             object.__setattr__(self, "algorithm", "rl2" if self.agent is None else agent_of(self.agent))
         if self.agent is None:
             object.__setattr__(self, "agent", self.agent_class.config_class())
+        object.__setattr__(self, "settings", with_laboratory(self.settings))
 
     @property
     def agent_class(self) -> type[Agent]:
@@ -182,14 +185,14 @@ def told(differing: Mapping[str, tuple[Any, Any]]) -> str:
     return "; ".join(f"{name} is {a!r} and not {b!r}" for name, (a, b) in differing.items())
 
 
-def parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings typed on a command line: ``2`` is a number, ``[64,64]`` a tuple, ``true`` a truth value, others text."""
+def with_laboratory(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with what a laboratory's file holds in place of its name: a run does not depend on the file.
 
-    def value(text: Any) -> Any:
-        try:
-            found = json.loads(text) if isinstance(text, str) else text
-        except json.JSONDecodeError:
-            return text
-        return tuple(found) if isinstance(found, list) else found
-
-    return {name.replace("-", "_"): value(text) for name, text in settings.items()}
+    Raises:
+        ValueError: the file holds no laboratory; the message begins with its name.
+    """
+    path = settings.get("laboratory")
+    if not (isinstance(path, str) and path.endswith(".toml")):
+        return dict(settings)
+    laboratory_of(path)
+    return {**settings, "laboratory": json.dumps(read_laboratory(path), ensure_ascii=False)}
