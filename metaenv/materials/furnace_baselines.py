@@ -77,7 +77,7 @@ def programme(temperature: float | str, hold: float | str, laboratory: Laborator
     top = laboratory.bounds.temperature_K[1]
     kelvin = float(laboratory.inside("temperature_K", np.array([QUANTITIES["temperature_K"].read(temperature)]))[0])
     hours = QUANTITIES["hold_h"].read(hold)
-    heat, held = int(np.ceil((kelvin - ROOM_K) / HEAT_K - 1e-9)), round(hours / HOLD_STEP_H)
+    heat, held = int(np.ceil((kelvin - ROOM_K) / HEAT_K - 1e-9)), float(np.rint(hours / HOLD_STEP_H))
     ends = [min(ROOM_K + HEAT_K * k, top) for k in (heat - 1, heat)]
     if abs(kelvin - ends[1]) > 1e-6:
         raise ValueError(f"temperature {kelvin:g} K lies between two steps of heat, {ends[0]:g} and {ends[1]:g} K")
@@ -86,7 +86,7 @@ def programme(temperature: float | str, hold: float | str, laboratory: Laborator
         raise ValueError(
             f"hold {hours:g} h: expected whole hours from 0 to {most}, which are left after {heat} of heat"
         )
-    return heat, held
+    return heat, int(held)
 
 
 @lru_cache(maxsize=8)

@@ -347,14 +347,19 @@ class SolidStateDistribution(TaskDistribution):
     splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
-        """Tasks for points of the unit cube. Raises TaskError if hardly any of them can be solved."""
-        if self.laboratory != DEFAULT:
-            check_possible(self.laboratory, split)
+        """Tasks for points of the unit cube."""
         return draw(unit, split, self.laboratory)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
-        """(n,) which tasks are `solvable`; all of a frozen list."""
-        return solvable(tasks, self.laboratory)
+        """(n,) which tasks are `solvable`; all of a frozen list.
+
+        Raises:
+            TaskError: none of these, and hardly any of training: a laboratory in which nothing can be made.
+        """
+        found = solvable(tasks, self.laboratory)
+        if self.laboratory != DEFAULT and not found.any():
+            check_possible(self.laboratory, "train")
+        return found
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
@@ -390,6 +395,7 @@ class SolidStateDistribution(TaskDistribution):
 @lru_cache(maxsize=16)
 def _own_tasks(laboratory: Laboratory, split: str) -> TaskBatch:
     """The tasks of a split in a laboratory of one's own; they do not depend on the variant."""
+    check_possible(laboratory, split)
     d, rng = SolidStateDistribution(laboratory=laboratory), np.random.default_rng([OWN_SEED, *split.encode()])
     return d._accepted(FROZEN_SIZES[split], rng, lambda unit: d.draw(unit, split))
 
