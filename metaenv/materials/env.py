@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import gymnasium as gym
@@ -14,7 +13,7 @@ from metaenv.env import MetaEnv
 from metaenv.errors import check_number, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.laboratory import INSTRUMENTS, Laboratory, check_laboratory, laboratory_of
+from metaenv.materials.laboratory import INSTRUMENTS, Given, Laboratory, check_laboratory, laboratory_of
 from metaenv.materials.measurement import DRAWS, Measurement, measure
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.schedule import ROOM_K
@@ -72,7 +71,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         variant: Variant = "default",
         feedback: Feedback = "phases",
         noise_factor: float = 1.0,
-        laboratory: Laboratory | Mapping[str, Any] | str | Path | None = None,
+        laboratory: Given = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if variant not in tuple(ACTION_DIM):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -28,6 +27,7 @@ from metaenv.materials.laboratory import (
     DEFAULT,
     INSTRUMENTS,
     QUANTITIES,
+    Given,
     Laboratory,
     check_laboratory,
     laboratory_of,
@@ -135,7 +135,7 @@ class FurnaceControlVectorEnv(BatchedEnv):
         num_envs: int = 1,
         noise_factor: float = 1.0,
         max_steps: int = EPISODE_STEPS,
-        laboratory: Laboratory | Mapping[str, Any] | str | Path | None = None,
+        laboratory: Given = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         check_number("noise_factor", noise_factor, 0, 10)

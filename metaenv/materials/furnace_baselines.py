@@ -19,7 +19,7 @@ from metaenv.materials.furnace import (
     STOP,
     FurnaceControlVectorEnv,
 )
-from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory
+from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Given, Laboratory, laboratory_of
 from metaenv.materials.schedule import ROOM_K
 from metaenv.policies import Policy
 from metaenv.stats import greedy_portfolio
@@ -68,12 +68,13 @@ class FixedProgrammes:
         """Nothing is learned."""
 
 
-def programme(temperature: float | str, hold: float | str, laboratory: Laboratory = DEFAULT) -> Programme:
+def programme(temperature: float | str, hold: float | str, laboratory: Given = DEFAULT) -> Programme:
     """The programme that heats to a temperature and holds it: numbers in K and h, or text such as "1275 K", "10 h".
 
     Raises:
         ValueError: out of the laboratory's bounds, or between two steps.
     """
+    laboratory = laboratory_of(laboratory)
     top = laboratory.bounds.temperature_K[1]
     kelvin = float(laboratory.inside("temperature_K", np.array([QUANTITIES["temperature_K"].read(temperature)]))[0])
     hours = QUANTITIES["hold_h"].read(hold)

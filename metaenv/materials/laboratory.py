@@ -313,7 +313,11 @@ DEFAULT = Laboratory()
 """The laboratory of the frozen lists."""
 
 
-def laboratory_of(given: Laboratory | Mapping[str, Any] | str | Path | None) -> Laboratory:
+Given = Laboratory | Mapping[str, Any] | str | Path | None
+"""What `laboratory_of` takes."""
+
+
+def laboratory_of(given: Given) -> Laboratory:
     """A laboratory: the default one for None, or one made of the arguments that a dictionary or a TOML file holds."""
     if given is None or isinstance(given, Laboratory):
         return given or DEFAULT
