@@ -339,11 +339,12 @@ class FurnaceControlVectorEnv(BatchedEnv):
     def text(self, row: int) -> str:
         from metaenv.materials.render import furnace_text
 
+        own = self.laboratory != DEFAULT
         meaning = (
-            f"heat: {HEAT_K:g} K more, to at most {self._top:g} K, at {self._ramp:g} K/min",
+            f"heat: {HEAT_K:g} K more, at {self._ramp:g} K/min" + f", to at most {self._top:g} K" * own,
             f"cool: {COOL_K:g} K less, at {1 / (60 * self._h_per_K[COOL]):g} K/min",
             f"hold: {HOLD_STEP_H:g} h at this temperature",
-            f"regrind: halve the particles, to at least {self._finest:g} um, {REGRIND_H:g} h",
+            f"regrind: halve the particles, {REGRIND_H:g} h" + f", to at least {self._finest:g} um" * own,
             "stop: take the sample out and measure it, which gives the reading",
         )
         actions = [f"{a} {meaning[a]}" for a in np.flatnonzero(self._allowed_now[row])]

@@ -68,16 +68,21 @@ def recipe_text(recipe: Recipe, row: int = 0) -> str:
     """A recipe in words, such as ``1210 K for 5.2 h (6 K/min), oxide A +8 %, powders of 0.70 um``."""
     r = recipe
     text = (
-        f"{r.temperature_K[row]:.0f} K for {r.hold_h[row]:.1f} h ({r.ramp_K_per_min[row]:.0f} K/min), "
-        f"oxide A {100 * r.excess_a[row]:+.0f} %, powders of {r.particle_um[row]:.2f} um"
+        f"{r.temperature_K[row]:.0f} K for {_number(r.hold_h[row], 1)} h ({_number(r.ramp_K_per_min[row], 0)} K/min), "
+        f"oxide A {100 * r.excess_a[row]:+.0f} %, powders of {_number(r.particle_um[row], 2)} um"
     )
     if r.second_hold_h[row] > 0:
-        text += f", then {r.second_temperature_K[row]:.0f} K for {r.second_hold_h[row]:.1f} h"
+        text += f", then {r.second_temperature_K[row]:.0f} K for {_number(r.second_hold_h[row], 1)} h"
     if r.precursor[row] != 0:
         text += f", B from its {PRECURSORS[r.precursor[row]]}"
     if r.log10_pco2_bar[row] != AIR_LOG10_PCO2_BAR:
         text += f", CO2 at 10^{r.log10_pco2_bar[row]:.1f} bar"
     return text
+
+
+def _number(value: float, places: int) -> str:
+    """With so many decimal places, or with two digits where it is smaller than the last of them."""
+    return f"{value:.{places}f}" if value >= 10.0**-places else f"{value:.2g}"
 
 
 def synthesis_text(

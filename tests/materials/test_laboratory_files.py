@@ -173,9 +173,11 @@ def test_the_references_of_a_few_tasks_are_those_of_the_whole_list_and_searched_
 
     monkeypatch.setattr("metaenv.materials.tasks.oracle", counted)
     monkeypatch.setattr("metaenv.materials.tasks.BLOCK", 4)
-    frozen = SolidStateDistribution(laboratory=Laboratory(goal=(1, 3.125))).frozen("validation")
+    distribution = SolidStateDistribution(laboratory=Laboratory(goal=(1, 3.125)))
+    frozen = distribution.frozen("validation")
     assert len(frozen) == 200 and not searched
     few, others = first_tasks(frozen, 3).reference, frozen.take(np.array([9, 2])).reference
     assert len(few.oracle) == len(few.random) == 3 and searched == [4]
     assert others.oracle[1] == few.oracle[2] and others.random[1] == few.random[2] and searched == [4, 4]
+    assert others.oracle[0] == distribution.reference(frozen.tasks.take(np.arange(8, 12))).oracle[1]
     assert (few.oracle > 0.5).all() and (few.random < few.oracle).all()

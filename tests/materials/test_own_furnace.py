@@ -61,7 +61,9 @@ def test_the_bounds_reach_the_furnace():
     assert (env._kelvin == 525).all() and not env.action_masks()[:, STOP].any()
     push(env, COOL)
     assert env._hours == pytest.approx((225 + 150) / 2.5 / 60)
-    push(env, *[HEAT] * 5)
+    push(env, *[HEAT] * 4)
+    assert (env._kelvin == 675).all() and not env.action_masks()[:, STOP].any()
+    push(env, HEAT)
     assert (env._kelvin == 750).all() and env.action_masks()[:, STOP].all(), "it was hot: 100 K below 800 K"
     observation, *_ = push(env, *[HEAT] * 9)
     assert (env._kelvin == 1310).all() and not env.action_masks()[:, HEAT].any()
@@ -102,7 +104,8 @@ def test_a_slow_furnace_counts_its_hours():
 
 def test_what_is_not_measured_stays_zero_and_is_said():
     env = made()
-    push(env, *[HEAT] * 14, HOLD)
+    observation, *_ = push(env, *[HEAT] * 14, HOLD)
+    assert (observation[:, 4:6] == 0).all()
     observation, reward, *_ = push(env, STOP)
     assert env.single_observation_space.shape == (18,)
     assert [*env.layout.names[-3:]] == ["has XRD", "has SEM", "has balance"]
@@ -113,6 +116,15 @@ def test_what_is_not_measured_stays_zero_and_is_said():
     observation, reward, *_ = push(blind, *[HEAT] * 14, HOLD, STOP)
     assert (observation[:, PHASES] == 0).all() and (observation[:, GRAIN] == 0).all()
     assert (observation[:, 4] != 0).any() and (reward != 0).all()
+
+
+def test_the_noise_of_the_balance_is_what_was_said():
+    spread = {}
+    for noise in (0.0, 0.03):
+        env = FurnaceControlVectorEnv(200, laboratory={"instruments": {"balance": noise}}, tasks=[TASKS.task(0)])
+        env.reset(seed=0)
+        spread[noise] = env.step(np.full(200, HEAT))[0][:, LAYOUT.column("mass loss")].std()
+    assert spread[0.0] == 0 and spread[0.03] == pytest.approx(0.03, rel=0.2)
 
 
 def test_the_default_laboratory_said_aloud_changes_nothing():
@@ -189,6 +201,7 @@ def test_baselines_are_chosen_for_it(monkeypatch: pytest.MonkeyPatch):
     chosen_programmes.cache_clear()
     assert set(FurnaceControlVectorEnv(laboratory=OWN).baselines()) == set(baselines())
     policies = {"random": RandomPolicy(), **baselines(OWN)}
+    assert policies["greedy portfolio"]._programmes() == chosen_programmes(OWN)  # type: ignore[attr-defined]
     score = {
         r.name: r.fraction
         for r in evaluate(policies, ID, tasks=TASKS.take(np.arange(6)), laboratory=OWN, shots=(1, 5)).rows
@@ -212,6 +225,6 @@ def test_texts_and_pictures_are_in_its_units():
             env.step(action)
         pictures.append(env.render())
     text, picture = pictures
-    assert "0 heat: 75 K more, to at most 1310 K, at 2.5 K/min" in text and "cool: 150 K less, at 2.5 K/min" in text
+    assert "0 heat: 75 K more, at 2.5 K/min, to at most 1310 K" in text and "cool: 150 K less, at 2.5 K/min" in text
     assert "course of the run (h, K): 0.00 300; 0.50 375" in text and "mass loss" not in text
     assert "to at least 0.3 um" in text and picture.shape == (500, 920, 3)
