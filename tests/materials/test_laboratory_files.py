@@ -181,3 +181,13 @@ def test_the_references_of_a_few_tasks_are_those_of_the_whole_list_and_searched_
     assert others.oracle[1] == few.oracle[2] and others.random[1] == few.random[2] and searched == [4, 4]
     assert others.oracle[0] == distribution.reference(frozen.tasks.take(np.arange(8, 12))).oracle[1]
     assert (few.oracle > 0.5).all() and (few.random < few.oracle).all()
+
+
+def test_a_list_of_ones_own_is_accepted_whole_and_other_materials_as_before():
+    distribution = SolidStateDistribution()
+    drawn = distribution.draw(np.random.default_rng(0).random((30, distribution.unit_dim)), "train")
+    good = distribution.accept(drawn)
+    bad = int(np.flatnonzero(~good)[3])
+    expected = good | (np.arange(30) == bad)
+    listed = distribution.with_split("mine", drawn.take(np.array([bad])))
+    assert np.array_equal(listed.accept(drawn), expected) and not good.all() and good.any()
