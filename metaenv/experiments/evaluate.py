@@ -18,7 +18,7 @@ from metaenv.plots import curves
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy, Progress
 from metaenv.registry import parsed
-from metaenv.runs.settings import with_laboratory
+from metaenv.runs.settings import with_files
 from metaenv.runs.training import TrainConfig, load_run
 
 AGENT = "RL²"
@@ -52,7 +52,8 @@ def evaluate_run(
     name = f"{config.title}, best on validation" if best else config.title
     policy = AgentPolicy(agent, deterministic=not sample, trial_options=config.trial_options())
     policies: dict[str, Policy | Sequence[Policy]] = {name: policy}
-    given = parsed(with_laboratory({**config.settings, **(settings or {})}))
+    typed = {**config.settings, **(settings or {})}
+    given = parsed(with_files(typed, lambda changed: config.make_env(num_envs=1, **changed)))
     evaluation = compare(config, policies, split, tasks, seed, bayesopt, given)
     show(evaluation, name)
     folder = run / "best" if best else run

@@ -8,7 +8,6 @@ temperature P5-P95 873-1823 K, time at that temperature P1-P99 0.34-120 h, two h
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from metaenv.errors import nearest
+from metaenv.files import read_toml
 from metaenv.typing import Floats
 
 Range = tuple[float, float]
@@ -323,7 +323,9 @@ def laboratory_of(given: Given) -> Laboratory:
         return given or DEFAULT
     if isinstance(given, str | Path):
         try:
-            return laboratory_of(read_laboratory(given))
+            if not (Path(given).suffix == ".toml" and Path(given).is_file()):
+                raise ValueError("no such file; laboratory= takes Laboratory(…), a dictionary or a file NAME.toml")
+            return laboratory_of(read_toml(given))
         except ValueError as error:
             raise ValueError(f"{given}: {error}") from None
     names = ("bounds", "costs", "goal", "instruments")
@@ -336,16 +338,6 @@ def laboratory_of(given: Given) -> Laboratory:
             f"{', '.join(other)}{where}"
         )
     return Laboratory(**given)
-
-
-def read_laboratory(path: str | Path) -> dict[str, Any]:
-    """The arguments of `Laboratory` that a TOML file holds, unchecked."""
-    if not (Path(path).suffix == ".toml" and Path(path).is_file()):
-        raise ValueError("no such file; laboratory= takes Laboratory(…), a dictionary or a file NAME.toml")
-    try:
-        return tomllib.loads(Path(path).read_text("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise ValueError("expected text in UTF-8; save the file as that") from None
 
 
 def check_laboratory(distribution: Any, laboratory: Laboratory) -> None:

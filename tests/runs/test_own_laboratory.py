@@ -9,7 +9,7 @@ pytest.importorskip("tyro", reason="runs need tyro")
 
 from metaenv.cli import main
 from metaenv.materials.laboratory import Laboratory
-from metaenv.runs.settings import TrainConfig, with_laboratory
+from metaenv.runs.settings import TrainConfig, with_files
 from metaenv.runs.training import read_config
 
 TUBE = """
@@ -95,5 +95,5 @@ def test_a_bad_file_is_told_by_every_command(here, capsys, args, message):
 
 def test_settings_without_a_file_stay_as_they_are(here):
     for settings in ({}, {"variant": "full"}, {"laboratory": '{"goal": [1, 2]}'}):
-        assert with_laboratory(settings) == settings == TrainConfig(settings=settings).settings
+        assert with_files(settings, lambda given: 1 / 0) == settings == TrainConfig(settings=settings).settings
     assert json.loads(TrainConfig(settings={"laboratory": "tube.toml"}).settings["laboratory"])["goal"][0] == "1"
