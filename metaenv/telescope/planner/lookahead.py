@@ -8,6 +8,7 @@ the schedule before had, and the schedule that is worth most when it is played i
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,9 @@ def pack(rewards: Floats, units: Index) -> Index:
     count, n = rewards.shape
     padded = np.where((np.arange(count)[:, None] + units) <= count, rewards, 0.0)
     price, best, most = np.zeros(n), np.full(count, NO_TARGET), -1.0
-    scale, ratio = float(padded.max(initial=0.0)) or 1.0, padded / units
+    scale, ratio, takes = float(padded.max(initial=0.0)) or 1.0, -padded / units, units.tolist()
+    order = [row[: np.count_nonzero(paid)] for row, paid in zip(np.argsort(ratio, axis=1, kind="stable"), padded > 0)]
+    ranked = [list(zip(r[k].tolist(), k.tolist(), strict=True)) for r, k in zip(ratio, order, strict=True)]
     lengths = [(int(u), np.flatnonzero(units == u)) for u in np.unique(units)]
     tables = [np.where(padded[:, same] > 0, padded[:, same], -np.inf) for _, same in lengths]
     for step in range(PRICE_STEPS):
@@ -110,8 +113,8 @@ def pack(rewards: Floats, units: Index) -> Index:
                 continue
             begun.append((float(padded[t, k]), t, k))
             taken[k] += 1
-            t += int(units[k])
-        schedule = _repaired(ratio, units, begun)
+            t += takes[k]
+        schedule = _repaired(ranked, takes, begun)
         total = float(sum(padded[t, schedule[t]] for t in np.flatnonzero(schedule >= 0)))
         if total > most:
             best, most = schedule, total
@@ -121,35 +124,42 @@ def pack(rewards: Floats, units: Index) -> Index:
     return best
 
 
-def _repaired(ratio: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
-    """Each target once, where it earns most, and gaps filled with what earns most a slot."""
-    count = len(ratio)
-    schedule, free, used = np.full(count, NO_TARGET), np.ones(count, bool), np.zeros(len(units), bool)
+def _repaired(best: list[list[tuple[float, int]]], units: list[int], begun: list[tuple[float, int, int]]) -> Index:
+    """(T,) each target once, where it earns most, and gaps filled with what earns most a slot.
+
+    Args:
+        best: of each slot, the rewards a slot of its targets, below 0, with their numbers; the highest come first.
+        units: slots that each target takes.
+        begun: reward, first slot and target of visits that may repeat a target.
+    """
+    count = len(best)
+    schedule, run, used = np.full(count, NO_TARGET), [1] * count, [False] * len(units)
     for _, t, k in sorted(begun, reverse=True):
         if not used[k]:
             schedule[t], used[k] = k, True
-            free[t : t + units[k]] = False
-    run = np.zeros(count + 1, int)  # free slots from here on
-    for t in range(count - 1, -1, -1):
-        run[t] = (run[t + 1] + 1) * free[t]
-    most, choice = np.zeros(count), np.zeros(count, int)
-    changed = np.flatnonzero(free).tolist()
-    while True:
-        for t in changed:
-            gain = np.where((units <= run[t]) & ~used, ratio[t], 0.0)
-            choice[t] = np.argmax(gain)
-            most[t] = gain[choice[t]]
-        t = int(np.argmax(most))
-        if most[t] <= 0:
-            return schedule
-        k = int(choice[t])
+            run[t : t + units[k]] = [0] * units[k]
+    for t in range(count - 2, -1, -1):
+        run[t] *= run[t + 1] + 1  # free slots from here on
+    rank, offers = [0] * count, [(-np.inf, t) for t in range(count)]
+    while offers:  # offers only become worse, so that the first that still holds is the best
+        told, t = heappop(offers)
+        ranked, room, i = best[t], run[t], rank[t]
+        while room and i < len(ranked) and (used[ranked[i][1]] or units[ranked[i][1]] > room):
+            i += 1
+        rank[t] = i
+        if not room or i == len(ranked):
+            continue
+        reward, k = ranked[i]
+        if reward > told:
+            heappush(offers, (reward, t))
+            continue
         schedule[t], used[k] = k, True
-        before = t
-        while before > 0 and run[before - 1]:
+        run[t : t + units[k]] = [0] * units[k]
+        before = t - 1
+        while before >= 0 and run[before]:
+            run[before] = t - before
             before -= 1
-        run[before:t] = np.arange(t - before, 0, -1)
-        run[t : t + units[k]], most[t : t + units[k]] = 0, 0.0
-        changed = sorted({*range(before, t), *np.flatnonzero((choice == k) & (most > 0)).tolist()})
+    return schedule
 
 
 class _KnowsTheList(Queue):
