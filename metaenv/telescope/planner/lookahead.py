@@ -267,8 +267,8 @@ def improved(schedule: Index, units: Index, rewards_of: Callable[[Index], Floats
 
 
 def _effort(n: int, least: int, most: int) -> int:
-    """Steps for ``n`` targets: ``most`` up to 200, and fewer the more there are."""
-    return max(most * 200 // max(n, 200), least)
+    """Steps for ``n`` targets: ``most`` up to 100, and fewer the more there are."""
+    return max(most * 100 // max(n, 100), least)
 
 
 def _total(rewards: Floats, schedule: Index) -> float:
