@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.telescope.sim.ephemeris import illuminated_fraction
@@ -178,6 +178,14 @@ def _number(name: str, key: str, given: Any) -> float:
 # WHERE AND WHEN
 
 
+def slots_left(begin: Bools, units: ArrayLike = 1) -> NDArray[np.int16]:
+    """(T, N) slots, this one included, for which an exposure may ever begin again; at least those of a visit."""
+    left = begin.astype(np.int16)
+    for t in range(len(left) - 2, -1, -1):
+        left[t] += begin[t] * left[t + 1]
+    return np.where(begin, np.maximum(left, units), 0).astype(np.int16)
+
+
 def reasons_against(
     night: Night, limits: Constraints, asked: Requests, units: ArrayLike
 ) -> tuple[Bools, list[tuple[str, Bools]]]:
@@ -202,7 +210,10 @@ def reasons_against(
     second = 1 / 86_400
     forbidden = [
         (f"below {limits.min_altitude_deg:g} deg", sin_alt <= np.sin(np.radians(limits.min_altitude_deg))),
-        (f"above {limits.max_altitude_deg:g} deg", sin_alt > np.sin(np.radians(limits.max_altitude_deg))),
+        (
+            f"above {limits.max_altitude_deg:g} deg",
+            (sin_alt > np.sin(np.radians(limits.max_altitude_deg))) & (limits.max_altitude_deg < 90),
+        ),
         ("at too high an airmass", mass > np.minimum(limits.max_airmass, asked.max_airmass)),
         ("too near to the moon", up[:, None] & (separation < nearest_moon)),
         ("in the light of too bright a moon", np.broadcast_to((up & bright)[:, None], sin_alt.shape)),
