@@ -102,6 +102,8 @@ def _read(role: str, column: Column, problems: Problems) -> Floats:
     for i, cell in enumerate(cells):
         if empty(cell):
             continue
+        if role not in _TIMED and re.fullmatch(r"\d{1,3}(,\d{3})+", column.cells[i].strip()):
+            _refuse(column, np.arange(len(cells)) == i, "a number whose comma cannot part thousands", problems)
         try:
             found[i] = _time(cell.strip(), unit) if role in _TIMED else _quantity(cell.strip(), unit, units)
         except (TaskError, ValueError):

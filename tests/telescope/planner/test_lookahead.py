@@ -83,3 +83,5 @@ def test_moves_of_single_visits():
     # After a slew from target 1, target 2 would earn nothing, so that it does not follow.
     then = lambda schedule: rewards * np.where((np.arange(3) == 2) & (1 in schedule), 0.0, 1.0)  # noqa: E731
     assert improved(np.array([-1, -1, 2, -1, -1, -1]), units, then).tolist() == [-1, 1, -1, 0, -1, -1]
+    rewards[5, 2] = 5.0
+    assert improved(np.array([-1, -1, -1, -1, -1, 2]), units, then).tolist() == [-1, -1, -1, 0, -1, 2]

@@ -37,6 +37,7 @@ REFUSED = {  # heading, cells, what the message says
     "Exptime": ("0", "row 1 ('a'): column 'Exptime': expected from 0.001 to 86400, got '0'"),
     "exptime (pixel)": ("3", "column 'exptime (pixel)' is in 'pixel': expected h, hour"),
     "texp": ("5 apples", "column 'texp': expected a number, got '5 apples'"),
+    "exposure time": ('"1,200"', "column 'exposure time': expected a number whose comma cannot part thousands, got"),
     "nexp": ("2.5", "column 'nexp': expected a whole number from 1 to 10000, got '2.5'"),
     "repeats": ("-1", "column 'repeats': expected a whole number"),
     "start_time": ("22:30", "column 'start_time': expected a time such as 2027-03-14T02:30 (UTC)"),
