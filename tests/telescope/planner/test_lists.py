@@ -129,7 +129,8 @@ READ = {
     "pole and turn": (csv("a,0,-90,1", "b,360,90,1"), {}, [(0, -90), (0, 90)], ""),
     "near others": (csv("M 31,10.6847,41.269,3", "M31,10.6847,41.269,3"), {}, [(10.6847, 41.269)] * 2,
                     "which may be one: 'M 31' and 'M31'"),
-    "not used": (csv("a,100,2,3,60", heading="name,ra,dec,vmag,exptime"), {}, [(100, 2)], "columns not used: exptime"),
+    "requests": (csv("a,100,2,3,60", heading="name,ra,dec,vmag,texp"), {}, [(100, 2)], "exposure_s from 'texp'"),
+    "not used": (csv("a,100,2,3,60", heading="name,ra,dec,vmag,rot"), {}, [(100, 2)], "columns not used: rot"),
     "short rows": (csv("a,100,2", "b,100,3,4"), {"default_magnitude": 5}, [(100, 2), (100, 3)], "short rows"),
 }  # fmt: skip
 
