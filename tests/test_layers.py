@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("version", "errors", "files", "typing", "imports", "interrupts", "stats", "markdown", "ids"),
+    ("version", "errors", "files", "delimited", "typing", "imports", "interrupts", "stats", "markdown", "ids"),
     ("rng", "parameters", "tasks", "task_sets", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
     ("trial", "gym_trials", "wrappers", "policies", "sb3"),
