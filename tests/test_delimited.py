@@ -37,7 +37,7 @@ def written(folder: Path, content: str | bytes) -> Path:
         ("sep=,\n" + PLAIN, None),
         ("# made by an instrument\n\n" + PLAIN, "2 lines before the header are left out"),
         ("#name,y\nä,1.5\nb,2.5\n", None),
-        (PLAIN.replace("b", '"b"').replace(",", ", "), None),
+        ('"name", "y"\n"ä", "1.5"\n"b", "2.5"\n', None),
         (PLAIN + "\n,\n", "2 empty rows are left out"),
         (PLAIN + "name,y\n", "the header comes again in row 4"),
         (" name , y \n ä , 1.5\nb,2.5 ,\n", None),
@@ -67,6 +67,7 @@ def test_one_table_in_many_forms(tmp_path: Path, content: str | bytes, note: str
         (b"\xff\xfea\x00,", "cut short or damaged"),
         (b"a,b\n\x81,2\n", "row 2: .*neither UTF-8 nor Windows-1252"),
         ("a,b\n1,2\n3\n", r"row 3: expected 2 cells as in the header \(row 1\), got 1"),
+        ("# x\n#a,b\n1,2\n3\n", r"row 4: expected 2 cells as in the header \(row 2\)"),
         ("a,b\n1,2,3\n", "row 2: expected 2 cells .*got 3; put quotation marks"),
         ("# x\na,b\n1,2,3\n", r"row 3: expected 2 cells as in the header \(row 2\)"),
         ('a,b\n"x\ny",2\n3\n', "row 4: expected 2 cells"),
@@ -90,6 +91,10 @@ def test_a_file_that_is_none(tmp_path: Path):
         read_sheet(tmp_path)
     with pytest.raises(TableError, match=r"t\.csv has no column z; it has name, y"):
         read_sheet(written(tmp_path, PLAIN)).column("z")
+
+
+def test_decimal_commas_of_a_single_column_divide_no_cells(tmp_path: Path):
+    assert numbers_of(read_sheet(written(tmp_path, "y\n1,5\n2,5\n")).column("y"), "y")[0] == [1.5, 2.5]
 
 
 def cells(*texts: str) -> list[Cell]:
@@ -133,6 +138,7 @@ def test_numbers_of_cells(texts: tuple[str, ...], numbers: list[float] | None, n
         (("2.1 +/- 0.1", "3.0 +/- 0.1"), "row 2, .*its uncertainty in another column"),
         (("2.1(3)", "3.2(1)"), "row 2, .*its uncertainty in another column"),
         (("<0.1", "3"), "row 2, .*a bound is no value"),
+        (("=0.1", "3"), "row 2, .*a bound is no value"),
         (("1-2", "3-4"), "row 2, .*got '1-2'; write a plain number"),
         (("1_000", "2"), "row 2, .*got '1_000'"),
         (("2020-01-01", "2020-01-02"), "row 2, .*got '2020-01-01'"),
