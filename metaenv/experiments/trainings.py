@@ -137,6 +137,8 @@ def training_section(runs: Trainings) -> list[str]:
         "",
         *table(head, rows, text=(0, 4, 5, 6, 7, 8)),
     ]
+    if once := [r.title for r in runs.values() if len(r.folders) == 1]:
+        remarks.append(f"- One training seed: {', '.join(once)}. These rows have intervals over tasks only.")
     return [*lines, "", *remarks] if remarks else lines
 
 
