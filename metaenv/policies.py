@@ -73,6 +73,8 @@ class AgentPolicy:
         deterministic: take the most likely action instead of a sample.
         cut_memory: clear the agent's state before every step: a control that shows what its memory is worth.
         trial_options: how the agent's trials differ from the others', such as ``{"hide_history": True}``.
+
+    In trials that show the present episode only, ``{"shows": "episode"}``, the state is cleared before each episode.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class AgentPolicy:
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """The agent's actions."""
+        state = self._env.trial_state
+        self._first = self._first | (state.boundary & (state.shows == "episode"))
         masks = {"action_masks": self._env.action_masks()} if hasattr(self._env.single_action_space, "n") else {}
         action, self._state = self.agent.predict(
             observation, self._state, self._first, deterministic=self.deterministic, **masks
