@@ -120,7 +120,7 @@ class Watched(AgentPolicy):
 
 
 class OtherFeedback(AgentPolicy):
-    """An agent that is shown what came of its trial of another task, the next one in the list.
+    """An agent that is shown what came of its trial of another task, drawn at random.
 
     Columns that stayed as they were throughout each of its own trials, such as a goal, are known before the first step:
     these it is shown as they are. Play it on the tasks of the record, in their order, as `play_trials` does.
@@ -133,6 +133,9 @@ class OtherFeedback(AgentPolicy):
     def __init__(self, played: Watched, record: TrialRecord) -> None:
         super().__init__(played.agent, played.deterministic, trial_options=played.trial_options)
         shown = record.observations
+        order = np.random.default_rng(0).permutation(len(shown))
+        self.others = order[(np.argsort(order) + 1) % len(shown)]
+        """(n,) whose trial each task is shown: all in one circle, so that nobody is shown its own."""
         self._shown, self._tasks = shown, 0
         self._lengths = (shown != 0).any(axis=2).cumsum(axis=1).argmax(axis=1) + 1
         over = np.arange(shown.shape[1]) >= self._lengths[:, None]
@@ -143,7 +146,7 @@ class OtherFeedback(AgentPolicy):
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """The next tasks of the list begin."""
         super().start(env, rng)
-        self._others = (self._tasks + 1 + np.arange(env.num_envs)) % len(self._shown)
+        self._others = self.others[(self._tasks + np.arange(env.num_envs)) % len(self._shown)]
         self._tasks, self._step = self._tasks + env.num_envs, 0
 
     def act(self, observation: Observations) -> NDArray[Any]:

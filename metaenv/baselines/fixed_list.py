@@ -51,21 +51,22 @@ def best_fixed_list(
         seed: of random lists and of noise.
     """
     rng = np.random.default_rng(seed)
+    env.reset(seed=seed)
     space, length = env.single_action_space, max(lists.shape[1] for lists in played)
     if isinstance(space, gym.spaces.Discrete) and int(space.n) ** length <= ALL_LISTS:
         lists = np.indices([int(space.n)] * length).reshape(length, -1).T + space.start
-        best = lists[np.argmax(_worth(env, tasks, lists, seed))]
+        best = lists[np.argmax(_worth(env, tasks, lists))]
         return FixedList(best, f"the best of all {len(lists):,} lists")
     lists = np.concatenate([_constant(space, length, rng), _random(space, RANDOM_LISTS * length, length, rng)])
     lists = np.unique(np.concatenate([lists, *(_lengthened(x, length).astype(lists.dtype) for x in played)]), axis=0)
-    sieve = _worth(env, tasks.take(np.arange(min(SIEVE_TASKS, len(tasks)))), lists, seed)
+    sieve = _worth(env, tasks.take(np.arange(min(SIEVE_TASKS, len(tasks)))), lists)
     pool = lists[np.argsort(-sieve)[:KEPT]]
-    worth = _worth(env, tasks, pool, seed)
+    worth = _worth(env, tasks, pool)
     best, best_worth = pool[np.argmax(worth)], float(worth.max())
     generations = steps // (KEPT * len(tasks) * length)
     for _ in range(generations):
         children = np.stack([_changed(best, pool, space, rng) for _ in range(KEPT)])
-        worth = _worth(env, tasks, children, seed)
+        worth = _worth(env, tasks, children)
         if worth.max() > best_worth:
             best, best_worth = children[np.argmax(worth)], float(worth.max())
     tried = len(lists) + KEPT * generations
@@ -74,14 +75,14 @@ def best_fixed_list(
     )
 
 
-def _worth(env: VectorTrial, tasks: TaskBatch, lists: NDArray[Any], seed: int) -> Floats:
+def _worth(env: VectorTrial, tasks: TaskBatch, lists: NDArray[Any]) -> Floats:
     """(lists,) what each earns in the mean over the tasks, by the trial's objective."""
     found: list[Floats] = []
     at_once = max(1, PLAYED_AT_ONCE // len(tasks))
     for start in range(0, len(lists), at_once):
         some = lists[start : start + at_once]
         every = tasks.take(np.tile(np.arange(len(tasks)), len(some)))
-        record = play_trials(FixedLists(some, len(tasks)), env, every, seed)
+        record = play_trials(FixedLists(some, len(tasks)), env, every, seed=None)
         earned = record.best_so_far()[:, -1] if env.trial_state.objective == "best" else record.scores.sum(axis=1)
         found.append(earned.reshape(len(some), len(tasks)).mean(axis=1))
     return np.concatenate(found)

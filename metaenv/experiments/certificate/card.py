@@ -55,20 +55,22 @@ def normalised(ladder: Ladder, rung: Rung, episode: int) -> Interval:
 @lru_cache(maxsize=64)
 def gap(ladder: Ladder, name: str) -> Interval | None:
     """One of the four numbers, on the scale of the table; None where its rung is not there."""
-    other = ladder.rungs.get(GAPS[name][0])
-    if other is None:
-        return None
-    full, less = ladder.rungs[FULL].values[:, :, -1], other.values[:, :, -1]
+    return _difference(ladder, FULL, GAPS[name][0]) if GAPS[name][0] in ladder.rungs else None
+
+
+def _difference(ladder: Ladder, name: str, other: str) -> Interval:
+    """One rung minus another at the last episode, paired by task."""
+    more, less = (ladder.rungs[each].values[:, :, -1] for each in (name, other))
     rng, reference = np.random.default_rng(0), ladder.test.reference
-    span = reference.oracle - reference.random if ladder.referenced else np.ones(full.shape[1])
+    span = reference.oracle - reference.random if ladder.referenced else np.ones(more.shape[1])
     nothing = np.zeros_like(span)
-    if other.name == OTHER:  # the same agents twice: paired by seed, too
-        return bootstrap_interval(full - less, ratio_of_means, rng=rng, paired=(nothing, span))
-    return paired_difference(full, less, ratio_of_means, rng=rng, paired=(nothing, span))
+    if (name, other) == (FULL, OTHER):  # the same agents twice: paired by seed, too
+        return bootstrap_interval(more - less, ratio_of_means, rng=rng, paired=(nothing, span))
+    return paired_difference(more, less, ratio_of_means, rng=rng, paired=(nothing, span))
 
 
 def checks(ladder: Ladder) -> list[tuple[str, float, str, bool]]:
-    """What a family that needs memory shows: what, how much, the bar, and whether it is passed; raw scores have none."""
+    """What a family that needs memory shows: what, how much, the bar, and if it is passed; none for raw scores."""
     if not ladder.referenced:
         return []
     last = {name: normalised(ladder, rung, ladder.episodes - 1).estimate for name, rung in ladder.rungs.items()}
@@ -77,8 +79,8 @@ def checks(ladder: Ladder) -> list[tuple[str, float, str, bool]]:
         if (interval := gap(ladder, name)) is not None:
             passed = interval.estimate >= bar and interval.low > 0
             found.append((name, interval.estimate, f"at least {bar:.2f}, interval above 0", passed))
-    over_list = last[OTHER] - last[FIXED_LIST]
-    found.append((f"{OTHER} minus {FIXED_LIST}", over_list, "at most 0", over_list <= 0))
+    over_list = _difference(ladder, OTHER, FIXED_LIST)
+    found.append((f"{OTHER} minus {FIXED_LIST}", over_list.estimate, "not above 0", over_list.low <= 0))
     if TOLD in last:
         share = last[FIXED_LIST] / last[TOLD] if last[TOLD] > 0 else np.inf
         found.append((f"{FIXED_LIST} over {TOLD}", share, "at most 0.60", share <= 0.6))

@@ -122,7 +122,7 @@ def climb(
     if not referenced:
         notes.append("The environment has no references of random play and an oracle, so that scores are as they are.")
     runs = train(kinds, seeds, folder, engine, workers)
-    stage = Stage(config, split, test, say)
+    stage = Stage(config, split if referenced else "train", test, say)  # other splits need references
     rungs = [*stage.rungs(runs, notes)]
     if referenced:
         oracle = np.repeat(test.reference.oracle[None, :, None], rungs[0].values.shape[2], axis=2)
