@@ -80,6 +80,8 @@ def description(config: TrainConfig) -> dict[str, str]:
     observes = "the whole trial"
     if config.hide_history:
         observes = "the current step only"
+    elif config.shows != "trial":
+        observes = "the present episode" if config.shows == "episode" else "the trial's first observation only"
     if config.observe_task:
         observes += ", and the true task"
     dense = agent.critic_reward if isinstance(agent, PEARLConfig) else None

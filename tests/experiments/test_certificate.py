@@ -11,6 +11,7 @@ import pytest
 
 from metaenv.cli import main
 from metaenv.experiments.certificate.command import certify_command
+from metaenv.experiments.certificate.ladder import still_learned
 
 STEPS = 32_000
 
@@ -106,6 +107,22 @@ def test_nothing_is_worth_remembering_where_the_optimum_is_shown(tmp_path):
     assert set(last.values()) == {1} and len(last) == 10
     assert not any(name.startswith(("best fixed rule", "strongest")) for name in rungs)
     assert "declares no baselines that adapt" in " ".join(found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("returns", "share"),
+    [
+        ([0, 1, 2, 3, 4], 0.25),
+        ([0, 3, 4, 4, 4], 0),
+        ([0, 0, 2, 2, 4, 4, 7, 7, 8, 8], 1 / 8),
+        ([5, 4, 3, 2, 1], 0),
+        ([3], 0),
+    ],
+)
+def test_a_training_that_still_learned(tmp_path, returns, share):
+    lines = [json.dumps({"rollout/return": value, "time/total_timesteps": k}) for k, value in enumerate(returns)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
+    assert still_learned([tmp_path, tmp_path]) == pytest.approx(share)
 
 
 def test_raw_scores_where_no_references_are_known(tmp_path):

@@ -34,6 +34,7 @@ from metaenv.typing import Floats
 
 SHOWN = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
 """The episodes of the table, beside the last one."""
+MOST_INTERVALS = 20  # episodes of a picture with an interval at each (chosen)
 GAPS = {
     "adaptation gap": (BLIND, "what all that happens in a trial is worth"),
     "memory gap": (NO_MEMORY, "what is worth remembering beyond the last transition"),
@@ -186,9 +187,9 @@ def figure(ladder: Ladder, title: str) -> Any:
         y = _curve(ladder, rung.values)
         if rung.name in strong:
             axes.plot(x, y, color=strong[rung.name], lw=2, label=rung.name)
-            k = episodes_shown(ladder)
+            k = range(ladder.episodes) if ladder.episodes <= MOST_INTERVALS else episodes_shown(ladder)
             low, high = np.array([normalised(ladder, rung, i)[1:] for i in k]).T
-            axes.fill_between(x[k], low, high, color=strong[rung.name], alpha=0.15, lw=0)
+            axes.fill_between(x[list(k)], low, high, color=strong[rung.name], alpha=0.15, lw=0)
         elif rung.name in (RANDOM, ORACLE):
             axes.plot(x, y, "--", color="#444444", lw=1, label=rung.name)
         else:

@@ -17,14 +17,17 @@ from metaenv.controls import FixedLists, LastEpisodes, OtherFeedback, Watched
 from metaenv.evaluation import CHUNK, first_tasks, recommended, trainings_of
 from metaenv.experiments.trainings import Training, train
 from metaenv.policies import AgentPolicy, Policy, RandomPolicy, TrialRecord, play_trials
+from metaenv.runs.folder import RunFolder
 from metaenv.runs.parallel import Engine
-from metaenv.runs.training import TrainConfig, parsed
+from metaenv.runs.training import COUNTER, TrainConfig, parsed
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch, TaskDistribution
 from metaenv.trial import VectorTrial, make_trials
 from metaenv.typing import Floats
 
 BLIND, NO_MEMORY, FORGETS, FULL, TOLD = "blind", "no memory", "forgets each episode", "full memory", "told the task"
 RANDOM, FIXED_LIST, OTHER, ORACLE = "random", "best fixed list", "feedback of another task", "oracle"
+STRONGEST = "strongest baseline"
+STILL_LEARNING = 0.1  # a rise in the last fifth of a training, of the whole, that is worth telling (chosen)
 LAST = (1, 2, 3)
 """How many episodes the agent with full memory is left with."""
 CHOICE_TASKS = 64  # training tasks on which the fixed list and the strongest baseline are chosen (chosen)
@@ -99,6 +102,20 @@ def trainings(config: TrainConfig) -> tuple[dict[str, Training], list[str]]:
     return found, notes
 
 
+def still_learned(folders: Sequence[Path]) -> float:
+    """How much of its rise from the first fifth of the training the mean return has gained in the last one."""
+    logs = [RunFolder(folder).read_log(COUNTER) for folder in folders]
+    fifths = np.array([[np.mean(part) for part in np.array_split(_returns(log), 5)] for log in logs]).mean(axis=0)
+    rise = fifths[4] - fifths[0]
+    return float((fifths[4] - fifths[3]) / rise) if rise > 0 else 0.0
+
+
+def _returns(log: Sequence[Mapping[str, Any]]) -> Floats:
+    """Of each iteration, five at least."""
+    found = np.array([line["rollout/return"] for line in log])
+    return np.repeat(found, 5) if len(found) < 5 else found
+
+
 def untaught(config: TrainConfig) -> TrainConfig:
     """The settings of a plain RL²: nobody teaches it, and it does not learn to predict the task."""
     assert isinstance(config.agent, RL2Config), "the ladder is one of RL²"
@@ -122,8 +139,16 @@ def climb(
     if not referenced:
         notes.append("The environment has no references of random play and an oracle, so that scores are as they are.")
     runs = train(kinds, seeds, folder, engine, workers)
+    if (share := still_learned(runs["full"].folders)) > STILL_LEARNING:
+        notes.append(
+            f"In the last fifth of its training, the return of full memory still rose by {100 * share:.0f} % of its "
+            "whole gain: **more steps would help it**."
+        )
     stage = Stage(config, split if referenced else "train", test, say)  # other splits need references
     rungs = [*stage.rungs(runs, notes)]
+    best = {rung.name: float(rung.values[:, :, -1].mean()) for rung in rungs}
+    if above := [name for name in best if name.startswith(STRONGEST) and best[name] > best[FULL]]:
+        notes.append(f"The agent with full memory is below the {above[0]}: it has not learned all that it could.")
     if referenced:
         oracle = np.repeat(test.reference.oracle[None, :, None], rungs[0].values.shape[2], axis=2)
         rungs.append(Rung(ORACLE, oracle))
@@ -174,7 +199,7 @@ class Stage:
         }
         if earned:
             strongest = max(earned, key=lambda name: earned[name])
-            yield self._rung(f"strongest baseline: {strongest}", [rules[strongest]])
+            yield self._rung(f"{STRONGEST}: {strongest}", [rules[strongest]])
             notes.append(f"The strongest of {len(earned)} baselines was chosen on {CHOICE_TASKS} training tasks.")
         else:
             notes.append("The environment declares no baselines that adapt.")
