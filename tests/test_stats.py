@@ -155,7 +155,7 @@ def test_differences_of_agents_cover(first, second, variances):
 
 def test_the_interval_of_a_table_is_what_the_simulations_are_of():
     rng = generator(4)
-    x = rng.normal(0, 0.2, (3, 1)) + rng.normal(0, 0.5, 400) + rng.normal(0, 0.5, (3, 400))
+    x = rng.normal(0, 0.2, (3, 1)) + rng.normal(0, 0.5, 400) + rng.normal(0, 2.0, (3, 400))
     residual = (x - x.mean(axis=0) - x.mean(axis=1, keepdims=True) + x.mean()) ** 2
     seeds = seeds_half_width([(x.mean(axis=1), residual.sum() / (2 * 399) / 400)])
     half = np.hypot(1.96 * x.mean(axis=0).std() / 20, seeds)

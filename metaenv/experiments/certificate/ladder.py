@@ -135,7 +135,7 @@ def climb(
     """Train what is not trained yet in ``folder``, and let everyone play the test tasks."""
     kinds, notes = trainings(config)
     distribution = config.make_env(num_envs=1, split=split).distribution
-    test, referenced = test_list(distribution, split, n_tasks)
+    test, referenced = tasks_of(distribution, split, n_tasks)
     if not referenced:
         notes.append("The environment has no references of random play and an oracle, so that scores are as they are.")
     runs = train(kinds, seeds, folder, engine, workers)
@@ -155,7 +155,7 @@ def climb(
     return Ladder(config, test, {rung.name: rung for rung in rungs}, notes, stage.objective)
 
 
-def test_list(distribution: TaskDistribution, split: str, n: int | None) -> tuple[FrozenTasks, bool]:
+def tasks_of(distribution: TaskDistribution, split: str, n: int | None) -> tuple[FrozenTasks, bool]:
     """The first ``n`` test tasks, and whether they have references that tell an oracle from random play."""
     try:
         frozen = first_tasks(distribution.frozen(split), n)
