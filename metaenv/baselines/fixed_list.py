@@ -19,6 +19,7 @@ from metaenv.typing import Floats
 ALL_LISTS = 1024  # as many lists are tried one and all (chosen)
 CONSTANTS = 64  # actions tried throughout a trial: all, or so many random ones (chosen)
 RANDOM_LISTS = 32  # chosen
+PLAYED = 16  # lists of each agent and baseline that are tried, at random where it has played more (chosen)
 SIEVE_TASKS = 16  # on which all candidates are tried first (chosen)
 KEPT = 16  # candidates that pass, and changed lists that are tried at once (chosen)
 PLAYED_AT_ONCE = 2048  # trials (chosen)
@@ -58,7 +59,8 @@ def best_fixed_list(
         best = lists[np.argmax(_worth(env, tasks, lists))]
         return FixedList(best, f"the best of all {len(lists):,} lists")
     lists = np.concatenate([_constant(space, length, rng), _random(space, RANDOM_LISTS * length, length, rng)])
-    lists = np.unique(np.concatenate([lists, *(_lengthened(x, length).astype(lists.dtype) for x in played)]), axis=0)
+    some = [rng.permutation(np.unique(_lengthened(x, length).astype(lists.dtype), axis=0))[:PLAYED] for x in played]
+    lists = np.unique(np.concatenate([lists, *some]), axis=0)
     sieve = _worth(env, tasks.take(np.arange(min(SIEVE_TASKS, len(tasks)))), lists)
     pool = lists[np.argsort(-sieve)[:KEPT]]
     worth = _worth(env, tasks, pool)

@@ -136,6 +136,8 @@ def climb(
     kinds, notes = trainings(config)
     distribution = config.make_env(num_envs=1, split=split).distribution
     test, referenced = tasks_of(distribution, split, n_tasks)
+    if distribution.closed:
+        notes.append("The family is closed: the test tasks are those of the training, and nothing is held out.")
     if not referenced:
         notes.append("The environment has no references of random play and an oracle, so that scores are as they are.")
     runs = train(kinds, seeds, folder, engine, workers)
