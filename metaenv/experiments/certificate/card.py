@@ -195,6 +195,7 @@ def figure(ladder: Ladder, title: str) -> Any:
         else:
             axes.plot(x, y, color="#999999", lw=0.9, marker=next(marks), ms=4, label=rung.name)
     axes.set_xlabel("episodes of the trial")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("score: 0 random, 1 oracle" if ladder.referenced else "score")
     axes.set_title(f"{title}: {len(ladder.test)} tasks ({ladder.test.split})", fontsize=10)
     axes.grid(alpha=0.3)
