@@ -85,6 +85,8 @@ def resolve_dims(
             "with metaenv.trial.make_trials(env_id, num_envs)."
         )
     _check_env(env)
+    if replays and cast(VectorTrial, env).trial_state.shows != "trial":
+        raise ValueError("Expected trials that show all of themselves, as steps are replayed; leave out `shows`.")
     state = cast(VectorTrial, env).trial_state if replays else None
     found = EnvDims(
         observation_size=int(np.prod(cast(tuple[int, ...], env.single_observation_space.shape))),

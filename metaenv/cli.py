@@ -16,6 +16,7 @@ metaenv: meta-reinforcement learning on distributions of scientific problems
   metaenv resume RUN              go on with an interrupted run, to the same result
   metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the baselines; `fewshot all`
   metaenv evaluate RUN            play a run's agent on held-out tasks, beside the classical methods
+  metaenv certify ENV             show whether an environment needs memory, by agents that have it and that lack it
   metaenv envs [ENV|MODULE]       list the environments, ours or a module's, or print the page of one
   metaenv molecules mine|coverage make a chemistry of your own from a file of molecules, or count what one can build
   metaenv bench WHAT              measure speed: envs, rl2, fewshot and more
@@ -90,6 +91,7 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "resume": _at("metaenv.runs.command:resume_command"),
         "fewshot": _fewshot,
         "evaluate": _evaluate,
+        "certify": _at("metaenv.experiments.certificate.command:certify_command"),
         "envs": _envs,
         "molecules": _at("metaenv.molecules.build.command:molecules_command"),
         "bench": _at("metaenv.experiments.speed.command:bench_command"),

@@ -19,7 +19,7 @@ import numpy as np
 
 from metaenv.files import write_text
 from metaenv.markdown import interval_cell, table
-from metaenv.policies import Policy, Progress, RandomPolicy, TrialRecord, play_trials
+from metaenv.policies import AgentPolicy, Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
 from metaenv.task_sets import task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
@@ -43,6 +43,7 @@ class Row:
         adaptation: (score - fixed) / (oracle - fixed) against the best fixed rule, where one was given.
         iqm: of the tasks' scores over seeds and tasks, for each shot.
         trial_return: mean over seeds and tasks of the whole trial's reward, as the policy saw it.
+        trainings: how many training seeds the values are of; None for a policy that is not trained.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Row:
     adaptation: list[Interval] | None
     iqm: list[float]
     trial_return: Interval | None = None
+    trainings: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The name in tables; with a mark where there is one training seed, so that intervals are over tasks only."""
+        return f"{self.name} (1 seed)" if self.trainings == 1 else self.name
 
     def to_dict(self) -> dict[str, Any]:
         """Curves with intervals, without the values of single tasks."""
@@ -59,7 +66,8 @@ class Row:
         seeds = self.values.mean(axis=1)
         return {
             "name": self.name,
-            "seeds": len(self.values),
+            "trainings": self.trainings,
+            "intervals_over": "tasks and training seeds" if (self.trainings or 0) > 1 else "tasks",
             **{k: None if v is None else [i._asdict() for i in v] for k, v in curves.items()},
             "iqm": self.iqm,
             "trial_return": None if self.trial_return is None else self.trial_return._asdict(),
@@ -82,6 +90,7 @@ class Row:
             curve("adaptation") or None,
             given["iqm"],
             None if total is None else Interval(**total),
+            given["trainings"],
         )
 
 
@@ -128,7 +137,7 @@ class Evaluation:
         rows = []
         for row in self.rows:
             cells = [interval_cell(interval) for interval in getattr(row, curve) or []]
-            rows.append([row.name, *cells, *[""] * (len(self.shots) - len(cells))])
+            rows.append([row.label, *cells, *[""] * (len(self.shots) - len(cells))])
         return "\n".join(table(["policy", *[f"@{k}" for k in self.shots]], rows, aligned=True))
 
 
@@ -184,7 +193,7 @@ def evaluate(
         values[name] = np.stack([recommended(r, kept, env.trial_state.objective) for r in records])
         returns[name] = np.stack([trial_returns(r, env.trial_state.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
-    rows = [make_row(name, v, frozen, fixed, returns[name]) for name, v in values.items()]
+    rows = [make_row(name, v, frozen, fixed, returns[name], trainings_of(groups[name])) for name, v in values.items()]
     return Evaluation(env_id, frozen.split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
 
 
@@ -198,8 +207,18 @@ def _listed(env: VectorTrial, split: str, tasks: FrozenTasks | TaskBatch | Seque
     return FrozenTasks("given", batch, env.distribution.reference(batch), batch.sha256)
 
 
+def trainings_of(group: Sequence[Policy]) -> int | None:
+    """How many trained agents there are among policies of one name; None where there is none."""
+    return sum(isinstance(policy, AgentPolicy) for policy in group) or None
+
+
 def make_row(
-    name: str, values: Floats, frozen: FrozenTasks, fixed: Floats | None = None, returns: Floats | None = None
+    name: str,
+    values: Floats,
+    frozen: FrozenTasks,
+    fixed: Floats | None = None,
+    returns: Floats | None = None,
+    trainings: int | None = None,
 ) -> Row:
     """Curves with intervals.
 
@@ -209,6 +228,7 @@ def make_row(
         frozen: the tasks, with their references.
         fixed: (tasks, shots) the best fixed rule's values.
         returns: (seeds, tasks) of the whole trials.
+        trainings: how many training seeds the values are of; None for a policy that is not trained.
     """
     random, oracle = frozen.reference.random, frozen.reference.oracle
     nothing = np.zeros_like(oracle)
@@ -220,7 +240,7 @@ def make_row(
         adaptation = [ratio_interval(values[:, :, k], fixed[:, k], oracle) for k in shots]
     iqm = [interquartile_mean(values[:, :, k]) for k in shots]
     total = None if returns is None else bootstrap_interval(returns, rng=np.random.default_rng(0), n_resamples=1000)
-    return Row(name, values, fraction, normalised, adaptation, iqm, total)
+    return Row(name, values, fraction, normalised, adaptation, iqm, total, trainings)
 
 
 def oracle_row(frozen: FrozenTasks, shots: int) -> Row:

@@ -46,7 +46,7 @@ def curves(evaluation: Evaluation, curve: str = "fraction", title: str | None = 
         oracle = row.name.endswith("oracle")
         colour = "#444444" if oracle else COLOURS[i % len(COLOURS)]
         style = "--" if oracle else STYLES[i // len(COLOURS) % len(STYLES)]
-        axes.plot(evaluation.shots, mean, style, color=colour, label=row.name, lw=1.5, ms=3.5)
+        axes.plot(evaluation.shots, mean, style, color=colour, label=row.label, lw=1.5, ms=3.5)
         axes.fill_between(evaluation.shots, low, high, color=colour, alpha=0.2, lw=0)
     axes.set_xticks(evaluation.shots)
     axes.set_xlabel("episodes played on the task")

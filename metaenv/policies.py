@@ -73,6 +73,8 @@ class AgentPolicy:
         deterministic: take the most likely action instead of a sample.
         cut_memory: clear the agent's state before every step: a control that shows what its memory is worth.
         trial_options: how the agent's trials differ from the others', such as ``{"hide_history": True}``.
+
+    In trials that show the present episode only, ``{"shows": "episode"}``, the state is cleared before each episode.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class AgentPolicy:
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """The agent's actions."""
+        state = self._env.trial_state
+        self._first = self._first | (state.boundary & (state.shows == "episode"))
         masks = {"action_masks": self._env.action_masks()} if hasattr(self._env.single_action_space, "n") else {}
         action, self._state = self.agent.predict(
             observation, self._state, self._first, deterministic=self.deterministic, **masks
@@ -132,7 +136,7 @@ def play_trials(
     policy: Policy,
     env: VectorTrial,
     tasks: TaskBatch,
-    seed: int = 0,
+    seed: int | None = 0,
     progress: Progress | None = None,
 ) -> TrialRecord:
     """Let ``policy`` play one trial of each task.
@@ -145,7 +149,8 @@ def play_trials(
         policy: an agent or a classical method.
         env: trials; its own split and sampler are not used. It resets in the same step from then on.
         tasks: what to play, n of them.
-        seed: of the environment's noise and of the policy's own draws.
+        seed: of the environment's noise and of the policy's own draws; None lets the environment's noise go on, which
+            is faster where trials are short.
         progress: called with (tasks done, tasks in all).
     """
     n, chunk = len(tasks), env.num_envs
@@ -153,8 +158,9 @@ def play_trials(
     env.use_autoreset_mode(AutoresetMode.SAME_STEP)  # final reports then come with the step that ends a trial
     for start in range(0, n, chunk):
         index = np.arange(start, start + chunk)
-        rng = np.random.default_rng([seed, start])
-        record = _play_chunk(policy, env, tasks.take(index % n), [seed * n + int(i) for i in index], rng)
+        rng = np.random.default_rng([seed or 0, start])
+        seeds = None if seed is None else [seed * n + int(i) for i in index]
+        record = _play_chunk(policy, env, tasks.take(index % n), seeds, rng)
         keep = slice(0, min(chunk, n - start))
         parts.append(TrialRecord(*(getattr(record, name)[keep] for name in record.__dataclass_fields__)))
         if progress:
@@ -171,7 +177,7 @@ def _stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _play_chunk(
-    policy: Policy, env: VectorTrial, tasks: TaskBatch, seeds: list[int], rng: np.random.Generator
+    policy: Policy, env: VectorTrial, tasks: TaskBatch, seeds: list[int] | None, rng: np.random.Generator
 ) -> TrialRecord:
     observation, _ = env.reset(seed=seeds, options={"tasks": tasks})
     policy.start(env, rng)

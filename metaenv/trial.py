@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Objective = Literal["sum", "best"]
 OBJECTIVES = ("sum", "best")
+Shows = Literal["trial", "episode", "start"]
+SHOWS = ("trial", "episode", "start")
 TRIAL_OVER = "trial_over"
 """In what an environment reports: whether nothing more can be played of its task, so that a trial ends early."""
 
@@ -53,19 +55,22 @@ class TrialState:
         objective: str,
         reports_at_end: bool,
         hide_history: bool = False,
+        shows: str = "trial",
         layout: ObservationLayout | None = None,
         reward_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> None:
         check_count("episodes", episodes)
         if objective not in OBJECTIVES:
             raise ValueError(f"no objective {objective!r}.{nearest(objective, OBJECTIVES)}")
+        if shows not in SHOWS:
+            raise ValueError(f"a trial cannot show {shows!r}.{nearest(shows, SHOWS)}")
         if not isinstance(observation_space, gym.spaces.Box) or len(observation_space.shape) != 1:
             raise ValueError(
                 f"a trial needs a one-dimensional Box observation, got {observation_space}; use FlattenObservation"
             )
         self.episodes = episodes
         self.objective = objective
-        self.hide_history = hide_history
+        self.hide_history, self.shows = hide_history, shows
         self.action_space = action_space
         self.episode_size = int(observation_space.shape[0])
         self.reports_at_end = reports_at_end
@@ -76,6 +81,7 @@ class TrialState:
         """The trial's observation, block by block, around that of an episode."""
         self.space = self.layout.box()
         self._extra = np.zeros((n, self._report_size + self._action_size + 3), np.float32)
+        self._start = np.zeros((n, self.episode_size), np.float32)  # of the trial, where no more is shown
         self.finished = np.zeros(n, np.int64)  # episodes finished in this trial
         self.episode_return = np.zeros(n)
         self.best = np.full(n, -np.inf)
@@ -155,6 +161,11 @@ class TrialState:
         old = np.where(np.isfinite(best), best, 0.0)
         return np.where(done, np.where(np.isfinite(best), new_best - old, result), 0.0)
 
+    @property
+    def boundary(self) -> Bools:
+        """(n,) whether the last step ended an episode, and the next one has begun."""
+        return self._extra[:, -2] > 0
+
     def end_episodes(self, rows: Rows) -> None:
         """The episodes of ``rows`` are over; their returns have been read."""
         self.episode_return[rows] = 0
@@ -164,13 +175,21 @@ class TrialState:
         done, paid = f"{self.finished[row]} of {self.episodes} episodes finished", f"{self.total[row]:.2f}"
         return f"trial: {done}, return {paid} so far (the {self.objective} of its episodes' returns)\n{inner}"
 
+    def show_start(self, rows: Rows, inner: Observations) -> None:
+        """The trials of ``rows`` have begun with ``inner`` (m, d)."""
+        self._start[rows] = inner
+
     def observation(self, rows: Rows, inner: Observations) -> Observations:
         """The trial's observation (m, size) around the inner one (m, d)."""
-        extra = self._extra[rows]
-        if self.hide_history:
-            extra = np.zeros_like(extra)
-            extra[:, -1] = self._extra[rows, -1]
-        return np.concatenate([inner, extra], axis=1)
+        whole = np.concatenate([self._start[rows] if self.shows == "start" else inner, self._extra[rows]], axis=1)
+        hidden = np.full(len(whole), self.hide_history or self.shows == "start")
+        return self.without_history(whole, hidden | (self.boundary[rows] & (self.shows == "episode")))
+
+    def without_history(self, observation: Observations, where: Bools) -> Observations:
+        """Observations (m, size) which, ``where`` this says (m,), show of what came before but the progress nothing."""
+        kept = np.ones(observation.shape[1], bool)
+        kept[self.episode_size : -1] = False
+        return np.where(where[:, None] & ~kept, np.float32(0), observation) if where.any() else observation
 
 
 @dataclass(frozen=True)
@@ -203,7 +222,10 @@ class VectorTrial(BatchedWrapper):
         objective: ``"sum"``: the trial's return is the sum of its episodes' rewards. ``"best"``: it is the best
             episode's return, paid out as the improvement at each episode's end. Default: the environment's own.
         autoreset_mode: of the trials; by default the environment's.
-        hide_history: hide what the trial remembers, all but the progress: the control that cannot adapt.
+        hide_history: hide what the trial remembers, all but the progress: the control that sees the present only.
+        shows: controls of memory. ``"episode"`` hides, in the first observation of each episode, all that came before
+            it but the progress. ``"start"`` shows the trial's first observation at every step, and the progress:
+            nothing that happens after it. The masks of actions stay.
 
     The observation is laid out in `TrialState`. ``info`` of the step that ends an episode carries that episode's
     report (its ``score``, for example) as the environment gave it. ``info["episode_end"]`` says where an episode ended,
@@ -217,6 +239,7 @@ class VectorTrial(BatchedWrapper):
         objective: Objective | None = None,
         autoreset_mode: AutoresetMode | str | None = None,
         hide_history: bool = False,
+        shows: Shows = "trial",
     ) -> None:
         self.trial_state = TrialState(
             env.num_envs,
@@ -226,6 +249,7 @@ class VectorTrial(BatchedWrapper):
             objective or env.trial_objective,
             env.reports_at_end,
             hide_history,
+            shows,
             env.layout,
             env.reward_range,
         )
@@ -291,6 +315,8 @@ class VectorTrial(BatchedWrapper):
     def begin(self, rows: Rows) -> None:
         self.trial_state.begin(rows)
         self.env.start(rows)
+        if self.trial_state.shows == "start":
+            self.trial_state.show_start(rows, self.env.observe(rows))
         if self._end_report is not None:
             for name, values in {**self.env.report(rows), "episode_return": 0.0, "episode_end": False}.items():
                 self._end_report[name][rows] = values
@@ -432,6 +458,7 @@ def make_trials(
     objective: Objective | None = None,
     observe_task: bool = False,
     hide_history: bool = False,
+    shows: Shows = "trial",
     **settings: Any,
 ) -> VectorTrial:
     """Trials of a registered environment, ready for an agent.
@@ -443,6 +470,7 @@ def make_trials(
         objective: ``"sum"`` or ``"best"``, by default the environment's own.
         observe_task: show the true task to the policy (an oracle, not a meta-learner).
         hide_history: hide what the trial remembers (a control, not a meta-learner).
+        shows: ``"episode"`` or ``"start"``: further controls, see `VectorTrial`.
         **settings: of the environment, e.g. ``split="test"``.
     """
     from metaenv.registry import full_id
@@ -454,13 +482,14 @@ def make_trials(
             "task, metaenv.VectorTrial.from_gym makes trials of it."
         )
     inner = VectorObserveTask(env) if observe_task else env
-    trials = VectorTrial(inner, episodes, objective, hide_history=hide_history)
+    trials = VectorTrial(inner, episodes, objective, hide_history=hide_history, shows=shows)
     if env.spec is not None:  # with which gymnasium.make_vec makes the same trials again
         chosen = {
             "episodes": episodes,
             "objective": objective,
             "observe_task": observe_task,
             "hide_history": hide_history,
+            "shows": shows,
         }
         kwargs = {"env_id": env_id, "num_envs": num_envs, **chosen, **settings}
         trials.spec = EnvSpec(env.spec.id, vector_entry_point="metaenv.trial:make_trials", kwargs=kwargs)

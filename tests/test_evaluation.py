@@ -150,6 +150,22 @@ def test_table_has_a_row_a_policy_and_a_column_a_shot():
     assert lines[0].count("|") == 4 and "first" in lines[3]
 
 
+def test_a_row_of_one_training_seed_says_so(tmp_path):
+    class Zero:
+        def predict(self, observation, state, episode_start, deterministic, action_masks):
+            return np.zeros(len(observation), int), np.zeros(len(observation))
+
+    policies = {"agent": [AgentPolicy(Zero())], "two": [AgentPolicy(Zero())] * 2, "rule": Always(0)}
+    evaluation = evaluate(policies, "BernoulliBandit", "test", 20)
+    labels = [line.split("|")[1].strip() for line in evaluation.table().splitlines()[2:]]
+    assert labels == ["agent (1 seed)", "two", "rule"]
+    rows = json.loads(evaluation.save(tmp_path / "e.json").read_text())["rows"]
+    assert [(row["trainings"], row["intervals_over"]) for row in rows] == [
+        (1, "tasks"), (2, "tasks and training seeds"), (None, "tasks"),
+    ]  # fmt: skip
+    assert [row.label for row in Evaluation.load(tmp_path / "e.json").rows] == labels
+
+
 def test_cut_memory_clears_the_state_before_every_step():
     class Counter:
         """Its action is how often it was called since its state was cleared."""

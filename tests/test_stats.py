@@ -14,6 +14,8 @@ from metaenv.stats import (
     mean_score,
     paired_difference,
     ratio_of_means,
+    seeds_half_width,
+    t_quantile,
 )
 
 
@@ -114,22 +116,70 @@ def test_interval_of_a_mean_covers_it():
     assert 0.90 <= np.mean(covered) <= 0.98  # 95 %, a little less for 40 tasks; three standard errors
 
 
-def test_interval_covers_when_seeds_and_tasks_both_vary():
+VARIANCES = [  # tasks, standard deviations of seeds, of tasks and of the rest
+    (200, 0.02, 0.3, 0.2),
+    (200, 0.005, 0.3, 0.2),
+    (1000, 0.01, 0.1, 0.1),
+    (1000, 0.03, 0.1, 0.1),
+    (10_000, 0.02, 0.05, 0.05),
+    (200, 0.0, 0.3, 0.2),
+]
+
+
+def simulated(n, seeds, tasks, between_seeds, between_tasks, rest, rng):
+    """n times an agent's error, what its seeds score, and the variances that its tasks give."""
+    by_seed = rng.normal(0, between_seeds, (n, seeds)) + rng.normal(0, rest / np.sqrt(tasks), (n, seeds))
+    by_task = rng.normal(0, between_tasks / np.sqrt(tasks), n)
+    residual = rest**2 / tasks * rng.chisquare((seeds - 1) * (tasks - 1), n) / ((seeds - 1) * (tasks - 1))
+    of_tasks = (between_tasks**2 + rest**2 / seeds) / tasks * rng.chisquare(tasks - 1, n) / (tasks - 1)
+    return by_seed.mean(axis=1) + by_task, by_seed, residual, of_tasks
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("variances", VARIANCES)
+def test_intervals_cover_whether_seeds_or_tasks_vary_more(seeds, variances):
+    error, by_seed, residual, of_tasks = simulated(20_000, seeds, *variances, generator(seeds))
+    half = np.hypot(1.96 * np.sqrt(of_tasks), seeds_half_width([(by_seed, residual)]))
+    assert 0.93 <= np.mean(np.abs(error) <= half) <= 0.97
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 3), (3, 10), (5, 5), (10, 10)])
+@pytest.mark.parametrize("variances", VARIANCES)
+def test_differences_of_agents_cover(first, second, variances):
+    rng, (tasks, between_seeds, _, rest) = generator(first + second), variances
+    # The agents' tasks are the same, and what they have in common cancels.
+    groups = [simulated(1000, n, tasks, between_seeds, 0.0, rest, rng) for n in (first, second)]
+    half = np.hypot(1.96 * np.sqrt(sum(g[3] for g in groups)), seeds_half_width([(g[1], g[2]) for g in groups]))
+    assert 0.92 <= np.mean(np.abs(groups[0][0] - groups[1][0]) <= half) <= 0.985
+
+
+def test_the_interval_of_a_table_is_what_the_simulations_are_of():
     rng = generator(4)
-    covered = []
+    x = rng.normal(0, 0.2, (3, 1)) + rng.normal(0, 0.5, 400) + rng.normal(0, 2.0, (3, 400))
+    residual = (x - x.mean(axis=0) - x.mean(axis=1, keepdims=True) + x.mean()) ** 2
+    seeds = seeds_half_width([(x.mean(axis=1), residual.sum() / (2 * 399) / 400)])
+    half = np.hypot(1.96 * x.mean(axis=0).std() / 20, seeds)
+    interval = bootstrap_interval(x, rng=rng, n_resamples=8000)
+    np.testing.assert_allclose((interval.high - interval.low) / 2, half, rtol=0.02)
+    assert seeds > 1.96 * x.mean(axis=0).std() / 20, "otherwise the tasks alone would do"
+
+
+def test_interval_of_a_table_covers():
+    rng, covered = generator(4), []
     for _ in range(300):
-        x = rng.normal(size=(12, 1)) + rng.normal(size=30) + rng.normal(size=(12, 30))
-        _, low, high = bootstrap_interval(x, rng=rng, n_resamples=300)
+        x = rng.normal(size=(4, 1)) + rng.normal(size=30) + rng.normal(size=(4, 30))
+        _, low, high = bootstrap_interval(x, rng=rng, n_resamples=200)
         covered.append(low <= 0 <= high)
-    assert 0.88 <= np.mean(covered) <= 0.99
+    assert 0.92 <= np.mean(covered) <= 0.98
 
 
-def test_width_is_that_of_crossed_factors():
-    # The variance of the bootstrapped mean of an additive table a_i + b_j is var(a) / S + var(b) / M, exactly.
-    seeds, tasks = np.array([0.0, 3.0, 4.0, 9.0]), generator().normal(size=50)
-    interval = bootstrap_interval(seeds[:, None] + tasks, rng=generator(1), n_resamples=40_000)
-    deviation = np.sqrt(seeds.var() / 4 + tasks.var() / 50)
-    assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * deviation, rel=0.05)
+# W. S. Gosset's table as handbooks print it: 97.5 % points by degrees of freedom.
+@pytest.mark.parametrize(
+    ("freedom", "t"), [(1, 12.706), (2, 4.303), (4, 2.776), (9, 2.262), (30, 2.042), (120, 1.980), (1e7, 1.960)]
+)
+def test_students_t(freedom, t):
+    assert t_quantile(freedom) == pytest.approx(t, abs=6e-4)
+    assert t_quantile(freedom + 0.37) == pytest.approx(scipy.stats.t.ppf(0.975, freedom + 0.37), rel=1e-7)
 
 
 def test_tasks_alone_and_seeds_alone():
@@ -137,8 +187,15 @@ def test_tasks_alone_and_seeds_alone():
     same_seeds = bootstrap_interval(np.tile(tasks, (5, 1)), rng=generator(1))
     one_seed = bootstrap_interval(tasks, rng=generator(2))
     assert same_seeds.high - same_seeds.low == pytest.approx(one_seed.high - one_seed.low, rel=0.1)
-    two_seeds = bootstrap_interval([[0.0] * 9, [1.0] * 9], rng=generator())
-    assert two_seeds == Interval(0.5, 0.0, 1.0)  # both draws the same seed in a quarter of the resamples each
+    # The mean of three numbers with Student's interval, as a handbook has it: 2 +- 4.303 / sqrt(3).
+    three_seeds = bootstrap_interval([[1.0] * 9, [2.0] * 9, [3.0] * 9], rng=generator())
+    np.testing.assert_allclose(three_seeds, (2, 2 - 4.3027 / np.sqrt(3), 2 + 4.3027 / np.sqrt(3)), atol=1e-4)
+
+
+def test_a_single_seed_adds_nothing_to_a_difference():
+    several, one = np.array([[1.0], [2.0], [3.0]]) + np.zeros((3, 9)), np.zeros(9)
+    interval = paired_difference(several, one, rng=generator())
+    np.testing.assert_allclose(interval, (2, 2 - 4.3027 / np.sqrt(3), 2 + 4.3027 / np.sqrt(3)), atol=1e-4)
 
 
 def test_paired_columns_follow_their_tasks():
@@ -179,10 +236,11 @@ def test_difference_of_ratios():
     np.testing.assert_allclose(interval, (0.5, 0.5, 0.5))
 
 
-def test_difference_draws_the_seeds_of_each_agent_on_their_own():
+def test_difference_adds_the_variances_of_both_agents_seeds():
     seeds = np.array([[0.0], [1.0]]) + np.zeros((2, 10))
     interval = paired_difference(seeds, seeds, rng=generator())
-    assert interval == Interval(0.0, -1.0, 1.0)  # each extreme has probability 1/16
+    half = 4.3027 * np.sqrt(0.25 + 0.25)  # Welch: two degrees of freedom
+    np.testing.assert_allclose(interval, (0, -half, half), atol=1e-4)
 
 
 def test_same_generator_same_interval():

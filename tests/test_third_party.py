@@ -147,7 +147,7 @@ def test_training_starts_from_its_settings_and_keeps_its_id_whole(run):
 def test_its_evaluation_has_its_baselines_its_best_fixed_rule_and_its_picture(run, folder):
     told = metaenv(folder, "evaluate", "run")
     rows = [line.split("|")[1].strip() for line in told.splitlines() if line.startswith("| ")]
-    assert rows == ["policy", "---", "random", "always dose 5", "dose ladder", "RL²", "task oracle"]
+    assert rows == ["policy", "---", "random", "always dose 5", "dose ladder", "RL² (1 seed)", "task oracle"]
     saved = {row["name"]: row for row in json.loads((run / "evaluation-test.json").read_text())["rows"]}
     assert saved["always dose 5"]["adaptation"][0]["estimate"] == 0 and "Adaptation score of RL²" in told
     # With doses 4, 6, 2, 8 and 5 tried, the best of them is at most one from any patient's.

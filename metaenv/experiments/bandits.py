@@ -42,7 +42,7 @@ class BanditRL2(AgentExperiment):
         for row in evaluation.rows:
             if row.trial_return is not None:
                 estimate, low, high = row.trial_return
-                rows.append([row.name, f"{estimate:.3f}", f"[{low:.3f}, {high:.3f}]"])
+                rows.append([row.label, f"{estimate:.3f}", f"[{low:.3f}, {high:.3f}]"])
         rows.append(["exact Bayes optimum (dynamic programming)", f"{bayes_optimal_value(10, 5):.4f}", "exact"])
         yield [
             f"{evaluation.n_tasks:,} frozen bandits, final policies, {len(runs['rl2'].folders)} training seeds.",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from metaenv.baselines import baselines_of
-from metaenv.evaluation import CHUNK, Evaluation, first_tasks, make_row, oracle_row
+from metaenv.evaluation import CHUNK, Evaluation, first_tasks, make_row, oracle_row, trainings_of
 from metaenv.experiments.runner import Policies
 from metaenv.experiments.trainings import Trainings
 from metaenv.markdown import interval_cell
@@ -45,6 +45,8 @@ class Comparison:
     """Whether the distribution has no other tasks."""
     steps: int | None
     """Length of an episode; None where episodes differ."""
+    trainings: dict[str, int | None]
+    """By policy, of how many training seeds; None for one that is not trained."""
 
     @property
     def episodes(self) -> int:
@@ -79,7 +81,10 @@ class Comparison:
         index = np.array(shots) - 1
         kept = {name: v[:, :, index] for name, v in values.items()}
         fixed = None if self.best_fixed is None else kept[self.best_fixed].mean(axis=0)
-        rows = [make_row(n, v, judged, fixed, self.readings[n].mean(axis=axis).sum(axis=2)) for n, v in kept.items()]
+        rows = [
+            make_row(n, v, judged, fixed, self.readings[n].mean(axis=axis).sum(axis=2), self.trainings[n])
+            for n, v in kept.items()
+        ]
         return Evaluation(
             self.config.env, self.test.split, self.test.sha256, len(self.test), tuple(shots),
             parsed(self.config.settings), 0, [*rows, oracle_row(judged, len(shots))],
@@ -105,15 +110,16 @@ def play_repeatedly(config: TrainConfig, agents: Policies, tasks: int | None, re
     test = first_tasks(env.distribution.frozen("test"), tasks)
     classical, best_fixed = baselines_of(env)
     repeated = test.tasks.take(np.tile(np.arange(len(test)), repetitions))
-    scores, readings = {}, {}
+    scores, readings, trainings = {}, {}, {}
     for name, policy in {**classical, **agents}.items():
         group = policy if isinstance(policy, Sequence) else [policy]
+        trainings[name] = trainings_of(group)
         records = [play_trials(p, _trials(config, p, min(CHUNK, len(repeated))), repeated) for p in group]
         shape = len(group), repetitions, len(test), -1
         scores[name] = np.stack([r.scores for r in records]).reshape(shape)
         readings[name] = np.stack([r.readings for r in records]).reshape(shape)
     length = None if env.trial_length is None else env.trial_length // env.episodes
-    return Comparison(config, test, scores, readings, best_fixed, env.distribution.closed, length)
+    return Comparison(config, test, scores, readings, best_fixed, env.distribution.closed, length, trainings)
 
 
 def _trials(config: TrainConfig, policy: Policy, num_envs: int) -> VectorTrial:

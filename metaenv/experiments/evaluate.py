@@ -101,7 +101,7 @@ def show(evaluation: Evaluation, agent: str = AGENT) -> None:
     """Print the tables; ``agent`` is the row whose adaptation score is told."""
     seen = "never seen in training" if evaluation.notes.get("held_out", True) else "all there are: none is held out"
     print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks, {seen}")
-    print("\nFraction of the oracle's score after k episodes, mean [95 % interval]:\n")
+    print("\nFraction of the oracle's score after k episodes, mean [95 % interval; of 1 seed, over tasks only]:\n")
     print(evaluation.table("fraction"))
     adaptation = evaluation.row(agent).adaptation
     if adaptation:
@@ -111,7 +111,7 @@ def show(evaluation: Evaluation, agent: str = AGENT) -> None:
     for row in evaluation.rows:
         if row.trial_return is not None:
             estimate, low, high = row.trial_return
-            print(f"  {row.name:24s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
+            print(f"  {row.label:24s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
 
 
 def save(evaluation: Evaluation, folder: Path, title: str | None = None, x_label: str | None = None) -> list[Path]:

@@ -62,4 +62,4 @@ def by_trajectory(evaluation: Evaluation) -> list[str]:
     """A table of fractions with the policies as columns; trajectories are counted from 0, as in the paper."""
     policies = [row for row in evaluation.rows if row.name != "task oracle"]
     rows = [[str(k - 1), *(cell(row.fraction[i]) for row in policies)] for i, k in enumerate(evaluation.shots)]
-    return table(["trajectory", *(row.name for row in policies)], rows)
+    return table(["trajectory", *(row.label for row in policies)], rows)

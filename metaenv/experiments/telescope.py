@@ -103,7 +103,7 @@ def nightly_table(evaluation: Evaluation) -> str:
         each, whole = nightly(evaluation, row)
         gained = nightly(evaluation, row, BEST_FIXED)[1]
         cells = [f"{i.estimate:.2f}" for i in each]
-        rows.append([row.name, *cells, *_two_cells(whole), *_two_cells(gained)])
+        rows.append([row.label, *cells, *_two_cells(whole), *_two_cells(gained)])
     head = ["policy", *nights, "all nights", "95 % interval", "adaptation", "95 % interval"]
     note = (
         f"{evaluation.n_tasks} tasks; 0 is random play and 1 is the task oracle on the same nights. In the adaptation "

@@ -80,6 +80,8 @@ def description(config: TrainConfig) -> dict[str, str]:
     observes = "the whole trial"
     if config.hide_history:
         observes = "the current step only"
+    elif config.shows != "trial":
+        observes = "the present episode" if config.shows == "episode" else "the trial's first observation only"
     if config.observe_task:
         observes += ", and the true task"
     dense = agent.critic_reward if isinstance(agent, PEARLConfig) else None
@@ -137,6 +139,8 @@ def training_section(runs: Trainings) -> list[str]:
         "",
         *table(head, rows, text=(0, 4, 5, 6, 7, 8)),
     ]
+    if once := [r.title for r in runs.values() if len(r.folders) == 1]:
+        remarks.append(f"- One training seed: {', '.join(once)}. These rows have intervals over tasks only.")
     return [*lines, "", *remarks] if remarks else lines
 
 

@@ -12,11 +12,12 @@ import tyro
 
 from metaenv.agents.base import Agent
 from metaenv.agents.registry import agent_class, agent_of
+from metaenv.controls import EpisodesAsTrials
 from metaenv.errors import nearest
 from metaenv.files import read_toml
 from metaenv.registry import parsed
 from metaenv.runs.folder import RunError
-from metaenv.trial import VectorTrial, make_trials
+from metaenv.trial import Shows, VectorTrial, make_trials
 
 T = TypeVar("T")
 
@@ -39,6 +40,9 @@ class TrainConfig:
     """Episodes of a trial; the environment's own number by default."""
     hide_history: bool = False
     """Hide what the trial remembers: the control that cannot adapt."""
+    shows: Shows = "trial"
+    """What the trial shows of what came before: "episode" forgets all at each episode's end, and the agent learns as if
+    each episode were a trial of its own; "start" shows nothing after the first observation."""
     eval_every: int = 0
     """Steps between evaluations on tasks of the split "validation", which also keep the best policy beside the final
     one, in best.pt; 0 for none. The training is the same with and without."""
@@ -73,7 +77,7 @@ class TrainConfig:
         """The agent's name in tables."""
         return self.agent_class.title
 
-    def make_agent(self, env: VectorTrial) -> Agent:
+    def make_agent(self, env: VectorTrial | EpisodesAsTrials) -> Agent:
         """A new agent for the training trials."""
         make: Any = self.agent_class
         return make(env, self.agent, seed=self.seed)
@@ -87,9 +91,13 @@ class TrainConfig:
             self.env, given.pop("num_envs", self.num_envs), self.episodes, **self.trial_options(), **given
         )
 
-    def trial_options(self) -> dict[str, bool]:
+    def make_training_env(self) -> VectorTrial | EpisodesAsTrials:
+        """What the agent learns on: the training trials, or their episodes where it forgets between them."""
+        return EpisodesAsTrials(self.make_env()) if self.shows == "episode" else self.make_env()
+
+    def trial_options(self) -> dict[str, Any]:
         """How the agent's trials differ from those of the baselines."""
-        return {"hide_history": self.hide_history, "observe_task": self.observe_task}
+        return {"hide_history": self.hide_history, "observe_task": self.observe_task, "shows": self.shows}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values, as JSON has them."""

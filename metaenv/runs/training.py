@@ -42,7 +42,7 @@ def train(
         raise RunError(
             f"{folder} exists and is not empty; go on with `metaenv resume {folder}`, or give another folder with --out"
         )
-    agent = config.make_agent(config.make_env())
+    agent = config.make_agent(config.make_training_env())
     with place.locked():
         if place.config.exists():
             raise RunError(f"another process has begun a run in {folder} just now; give another folder with --out")
@@ -65,7 +65,7 @@ def resume_locked(folder: str | Path, progress_bar: bool = False, verbose: int =
     """`resume` for a caller that has locked the folder."""
     place, config = RunFolder(folder), read_config(folder)
     try:
-        env = config.make_env()
+        env = config.make_training_env()
         if not place.checkpoint.exists():
             agent = config.make_agent(env)
         else:

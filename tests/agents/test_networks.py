@@ -51,14 +51,17 @@ def test_the_state_is_that_of_torch_gru_and_the_step_count() -> None:
     assert state[:, 16].tolist() == [10, 10, 10]
 
 
-def test_without_memory_a_step_depends_on_itself_alone() -> None:
-    network, x = RecurrentActorCritic(DISCRETE, Network(recurrent=False)), observations()
+@pytest.mark.parametrize("cell", ["lstm", "gru", "attention"])
+def test_without_memory_a_step_depends_on_itself_alone(cell: Cell) -> None:
+    network, x = RecurrentActorCritic(DISCRETE, Network(cell=cell, recurrent=False)), observations()
     shuffled = x.flip(0)
     _, values, _, _ = network(x)
     _, flipped, _, state = network(shuffled)
     torch.testing.assert_close(values.flip(0), flipped)
     assert (state[:, :-1] == 0).all()
-    with_memory = RecurrentActorCritic(DISCRETE, Network())
+    last, forged = network(x[-1:], torch.rand(3, network.state_size)), network(x)
+    torch.testing.assert_close(last[0].log_probs[0], forged[0].log_probs[-1])
+    with_memory = RecurrentActorCritic(DISCRETE, Network(cell=cell))
     assert not torch.allclose(with_memory(x)[1].flip(0), with_memory(shuffled)[1])
     count = [sum(p.numel() for p in net.parameters()) for net in (network, with_memory)]
     assert count[0] == count[1]

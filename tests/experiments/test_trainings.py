@@ -27,6 +27,8 @@ def test_a_plain_training_has_no_help():
         "critics' reward": "the environment's",
     }
     assert description(replace(config, hide_history=True))["observes"] == "the current step only"
+    assert description(replace(config, shows="episode"))["observes"] == "the present episode"
+    assert description(replace(config, shows="start"))["observes"] == "the trial's first observation only"
     assert description(replace(config, observe_task=True))["observes"] == "the whole trial, and the true task"
 
 

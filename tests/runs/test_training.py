@@ -33,13 +33,17 @@ def interrupted_at(steps):
     return Interrupts
 
 
-def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(tmp_path, monkeypatch):
-    whole = train(CONFIG, tmp_path / "whole", progress_bar=False)
+@pytest.mark.parametrize("shows", ["trial", "episode"])
+def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(tmp_path, monkeypatch, shows):
+    agent = training.replace(CONFIG.agent, trials_per_env=10 if shows == "episode" else 1)
+    config = training.replace(CONFIG, shows=shows, agent=agent)
+    whole = train(config, tmp_path / "whole", progress_bar=False)
+    assert whole.dims.trial_length == (1 if shows == "episode" else 10)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "Checkpoints", interrupted_at(1530))  # in the middle of an iteration
         with pytest.raises(KeyboardInterrupt):
-            train(CONFIG, tmp_path / "cut", progress_bar=False)
+            train(config, tmp_path / "cut", progress_bar=False)
     assert RL2.load(tmp_path / "cut" / "checkpoint.pt").num_timesteps == 1500
     resumed = resume(tmp_path / "cut", progress_bar=False)
     np.testing.assert_array_equal(weights(resumed), weights(whole))
