@@ -309,8 +309,7 @@ class FrozenTasks:
 
     def take(self, rows: Index) -> FrozenTasks:
         """Some of the tasks, under a hash of their own."""
-        tasks = self.tasks.take(rows)
-        return FrozenTasks(self.split, tasks, self.reference.take(rows), tasks.sha256)
+        return FrozenTasks(self.split, tasks := self.tasks.take(rows), self.reference.take(rows), tasks.sha256)
 
 
 @dataclass(frozen=True)

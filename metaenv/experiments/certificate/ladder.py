@@ -17,9 +17,10 @@ from metaenv.controls import FixedLists, LastEpisodes, OtherFeedback, Watched
 from metaenv.evaluation import CHUNK, first_tasks, recommended, trainings_of
 from metaenv.experiments.trainings import Training, train
 from metaenv.policies import AgentPolicy, Policy, RandomPolicy, TrialRecord, play_trials
+from metaenv.registry import parsed
 from metaenv.runs.folder import RunFolder
 from metaenv.runs.parallel import Engine
-from metaenv.runs.training import COUNTER, TrainConfig, parsed
+from metaenv.runs.training import COUNTER, TrainConfig
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch, TaskDistribution
 from metaenv.trial import VectorTrial, make_trials
 from metaenv.typing import Floats
