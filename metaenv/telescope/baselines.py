@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from metaenv.policies import Policy
 from metaenv.telescope.sim.exposure import OVERHEAD_S, SNR_NEEDED, exposure_seconds, quality
+from metaenv.telescope.sim.layout import LOG
 from metaenv.telescope.sim.reward import revisit_worth
-from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD
+from metaenv.telescope.sim.targets import CLASSES, N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD
 from metaenv.telescope.tasks import (
     CADENCE_HOURS,
     CADENCE_WEIGHT,
@@ -57,6 +58,10 @@ class ParsedObservation:
         self.features = targets[:, start + N_CLASSES : start + N_CLASSES + N_FEATURES].astype(np.float64)
         self.visited = get["visits"] > 0
         self.gap_hours = 24.0 * get["days since last visit"].astype(np.float64) if env.setup.revisits else None
+        self.night_ended = observation[:, -2] > 0
+        reported = observation[:, layout.width : layout.width + len(LOG) * layout.log_slots]
+        self.log = reported.reshape(len(observation), len(LOG), layout.log_slots).astype(np.float64)
+        """(n, 16, T) what the trial reports of the night before; (n, 16, 0) where values are known at once."""
 
     def light(self, units: int) -> Floats:
         """Share of the time of an exposure of ``units`` slots that the slew leaves, (n, N)."""
@@ -71,6 +76,11 @@ class ParsedObservation:
         """(n, 11) class (one-hot) and features of the target exposed last."""
         start = self._names.index("SN Ia")
         return self.globals[:, start : start + N_CLASSES + N_FEATURES].astype(np.float64)
+
+    def logged(self, name: str, width: int = 1) -> Floats:
+        """(n, T, width) the reduced log of the night before, from the column called ``name`` on."""
+        start = LOG.index(name)
+        return self.log[:, start : start + width].transpose(0, 2, 1)
 
 
 class GreedyPolicy(ABC):
@@ -193,10 +203,10 @@ def prior() -> tuple[Floats, Floats]:
 class BayesLinear(GreedyPolicy):
     """A linear model of ln value with a Gaussian posterior, and a grid of what SNR is needed.
 
-    The reward of an exposure is the value times a quality that depends on the measured SNR and on the SNR needed. For
-    each value of the latter the model is a Bayesian linear regression on class and features; their weights follow from
-    how well they predicted. It knows the priors of the family. The mean loss of light measured so far corrects the
-    nominal SNR.
+    It learns from each exposure when its worth is known. The reward of an exposure is the value times a quality that
+    depends on the measured SNR and on the SNR needed. For each value of the latter the model is a Bayesian linear
+    regression on class and features; their weights follow from how well they predicted. It knows the priors of the
+    family. The mean loss of light measured so far corrects the nominal SNR.
 
     Args:
         optimism: 0 ranks by the posterior mean of the value; otherwise by exp(mean + optimism sd) of ln value.
@@ -259,16 +269,35 @@ class BayesLinear(GreedyPolicy):
             self._was_first = ~self.seen.visited[np.arange(len(target)), target]
 
     def _learn(self, seen: ParsedObservation) -> None:
-        """Condition the posterior on the last exposure, where there was one."""
+        """Condition the posterior on the last exposure, where there was one, or on the log of the night before."""
         exposed = seen.number("exposed") > 0
-        rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
-        if not len(rows):
+        if self.env.at_dawn:
+            self._add_loss(np.flatnonzero(exposed), seen.number("loss of light"))
+            self._read_log(seen)
             return
-        self._loss_sum[rows] += seen.number("loss of light")[rows]
+        rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
+        if len(rows):
+            self._add_loss(rows, seen.number("loss of light"))
+            self._condition(rows, seen.last_target()[rows], seen.number("ln(1 + SNR)")[rows], self._paid[rows])
+
+    def _add_loss(self, rows: Index, loss: Floats) -> None:
+        self._loss_sum[rows] += loss[rows]
         self._loss_count[rows] += 1
-        x, snr = seen.last_target()[rows], np.expm1(seen.number("ln(1 + SNR)")[rows])
-        good = np.maximum(quality(snr[:, None], NEEDED_GRID), 1e-12)
-        y = np.log(self._paid[rows] * self.setup.unit)[:, None] - np.log(good)
+
+    def _read_log(self, seen: ParsedObservation) -> None:
+        """Condition on the exposures of the night before, which the trial reports once."""
+        if not (seen.log[:, 0] > 0).any():
+            return
+        told = np.concatenate([seen.logged(name) for name in ("ln(1 + SNR)", "reward")], axis=2)
+        x, useful = seen.logged(CLASSES[0], _X), (seen.log[:, 0] > 0) & (told[:, :, 1] > 0)
+        for t in np.flatnonzero(useful.any(axis=0)):
+            rows = np.flatnonzero(useful[:, t])
+            self._condition(rows, x[rows, t], *told[rows, t].T)
+
+    def _condition(self, rows: Index, x: Floats, log_snr: Floats, paid: Floats) -> None:
+        """Condition on an exposure in each of ``rows``: the target (m, 11), ln(1 + SNR), and the reward."""
+        good = np.maximum(quality(np.expm1(log_snr)[:, None], NEEDED_GRID), 1e-12)
+        y = np.log(paid * self.setup.unit)[:, None] - np.log(good)
         spread = np.einsum("nij,nj->ni", self._covariance[rows], x)
         variance = np.einsum("ni,ni->n", spread, x) + LABEL_SD**2
         error = y - np.einsum("ngi,ni->ng", self._mean[rows], x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
 Variant = Literal["default", "depth", "cadence", "full"]
+ValuesKnown = Literal["at once", "dawn"]
+"""When it is known what an exposure was worth: after it, or the next morning."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ class NightSetup:
     unit: float
     """The value that gives a reward of 1: about what the task oracle earns in a night, measured on training tasks. It
     is one number for all tasks, so that it tells nothing about any of them."""
+
+    def check_single_visits(self, what: str) -> None:
+        """Raise ValueError where targets may be visited again, or exposures take several slots."""
+        if self.revisits or self.lengths != (1,):
+            raise ValueError(
+                f"{what} is for nights in which each target is visited once, for one slot, as in the variants "
+                f"'default' and 'full'; here exposures take {self.lengths} slots"
+                f"{' and targets are visited again' if self.revisits else ''}"
+            )
 
 
 NIGHT_SETUPS: dict[Variant, NightSetup] = {
@@ -305,6 +316,7 @@ class TargetSelectionDistribution(TaskDistribution):
     """
 
     variant: Variant = "default"
+    values: ValuesKnown = "at once"
     task_type: ClassVar[type[Task]] = TargetSelectionTask
     unit_dim: int = UNIT_DIM
     splits: tuple[str, ...] = SPLITS
@@ -312,6 +324,10 @@ class TargetSelectionDistribution(TaskDistribution):
     def __post_init__(self) -> None:
         if self.variant not in NIGHT_SETUPS:
             raise ValueError(f"no variant {self.variant!r}.{nearest(self.variant, NIGHT_SETUPS)}")
+        if self.values not in (known := get_args(ValuesKnown)):
+            raise ValueError(f"values cannot be known {self.values!r}.{nearest(self.values, known)}")
+        if self.values == "dawn":
+            NIGHT_SETUPS[self.variant].check_single_visits("values='dawn'")
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""

@@ -20,6 +20,7 @@ from metaenv.telescope.sim.layout import (
     GLOBALS,
     LAST_SLOT,
     LIMIT,
+    LOG,
     LOSS_RANGE,
     NIGHT_GLOBALS,
     REVISIT_STATUS,
@@ -27,6 +28,7 @@ from metaenv.telescope.sim.layout import (
     SKY,
     STATUS,
     TIMELINE,
+    WORTH,
     Layout,
 )
 from metaenv.telescope.sim.nights import (
@@ -46,7 +48,7 @@ from metaenv.telescope.sim.state import NightState
 from metaenv.telescope.sim.targets import N_CLASSES, NORMALS, UNIFORMS, Targets, values
 from metaenv.telescope.sim.visibility import Night, conditions, prepare, slots
 from metaenv.telescope.sim.weather import Weather
-from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, Variant
+from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, ValuesKnown, Variant
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
 
 LEFT_AT_END = 10_000  # slots: nothing is open after the last one
 _SKY_END, _FACTS_END = len(SKY), len(SKY) + len(FACTS)
+_TOLD = GLOBALS[LAST_SLOT]
+_AT_ONCE = [i for i, name in enumerate(_TOLD) if name not in WORTH]
+_IN_LOG = [_TOLD.index(name) for name in LOG]
 
 
 class TargetSelectionVectorEnv(BatchedEnv):
@@ -72,12 +77,16 @@ class TargetSelectionVectorEnv(BatchedEnv):
         num_envs: int = 1,
         variant: Variant = "default",
         setup: NightSetup | None = None,
+        values: ValuesKnown = "at once",
         **options: Unpack[EnvOptions],
     ) -> None:
-        distribution = TargetSelectionDistribution(variant)
+        distribution = TargetSelectionDistribution(variant, values)
         setup = setup or NIGHT_SETUPS[variant]
+        if at_dawn := values == "dawn":
+            setup.check_single_visits("values='dawn'")
         status = (*STATUS, *REVISIT_STATUS) if setup.revisits else STATUS
-        layout = Layout(setup.targets, (*SKY, *FACTS, *status))
+        told = tuple(name for name in GLOBALS if not (at_dawn and name in WORTH))
+        layout = Layout(setup.targets, (*SKY, *FACTS, *status), told, setup.slots * at_dawn)
         super().__init__(
             num_envs,
             distribution,
@@ -87,6 +96,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         )
         self.variant: Variant = variant
         self.setup: NightSetup = setup
+        self.values: ValuesKnown = values
+        self.at_dawn = at_dawn
+        self.reports_at_end, self.report_columns = at_dawn, layout.log if at_dawn else None  # type: ignore[misc]
         self.layout = layout
         self.trial_episodes = setup.nights  # type: ignore[misc]
         if setup.lengths == (1,):
@@ -108,6 +120,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def entity_layout(self) -> tuple[int, int]:
         """Features of a target and number of targets: the observation begins with them, a feature after the other."""
         return self.layout.rows, self.layout.targets
+
+    @property
+    def report_layout(self) -> tuple[int, int] | None:
+        """Features of a slot of the reduced log and number of slots, where a trial reports it."""
+        return (len(LOG), self.layout.log_slots) if self.at_dawn else None
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.telescope.baselines import baselines
@@ -217,6 +234,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
         state, targets = self.state, self.state.targets
         state.slot[rows] = 0
         state.score[rows] = 0
+        if self.at_dawn:
+            state.log[rows], state.globals_[rows, LAST_SLOT] = 0, 0
         state.pointing[rows] = np.stack([c[rows] for c in state.night.zenith], axis=1)
         facts = state.facts
         facts[rows, 0] = targets.magnitude[rows] - SHOWN_MAG
@@ -255,8 +274,13 @@ class TargetSelectionVectorEnv(BatchedEnv):
         state.slot[index] = slot + units
         state.score[index] += reward
         self._write_slot(rows)
-        done = state.slot[rows] >= setup.slots
-        return np.atleast_1d(reward), done, np.zeros(done.shape, bool)
+        done = self._over(rows)
+        paid = state.score[rows] * done if self.at_dawn else np.atleast_1d(reward)
+        return paid, done, np.zeros(done.shape, bool)
+
+    def _over(self, rows: Rows) -> Bools:
+        """(m,) whether the night is over."""
+        return self.state.slot[rows] >= self.setup.slots
 
     def _point(self, cell: Cell, exposed: Any, reward: Any) -> None:
         """Point the telescopes at what they exposed, and count the visits."""
@@ -273,8 +297,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
             state.status[index, len(STATUS) + 1, target] = np.minimum(reward, LIMIT)
 
     def _write_last_slot(self, cell: Cell, legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
-        """Write the globals that tell of the last slot."""
-        state, (index, _, target) = self.state, cell
+        """Write the globals that tell of the last slot, and the log."""
+        state, (index, slot, target) = self.state, cell
         numbers = np.zeros((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
         shut_and_seeing = state.shut_and_seeing[cell[:2]]
         numbers[..., 0], numbers[..., 1], numbers[..., 2] = legal, exposed, shut_and_seeing[..., 0]
@@ -290,6 +314,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
             numbers[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
             numbers[..., 9:] = state.facts[index, 1:, target]
             numbers[..., 3:] *= exposed[..., None]
+        if self.at_dawn:
+            state.log[index, :, slot] = numbers[..., _IN_LOG]
+            numbers = numbers[..., _AT_ONCE]
         state.globals_[index, LAST_SLOT] = numbers
 
     def _write_slot(self, rows: Rows) -> None:
@@ -327,6 +354,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         targets[:, _SKY_END:_FACTS_END] = state.facts[rows]
         targets[:, _FACTS_END:] = state.status[rows]
         globals_[:] = state.globals_[rows]
+        if self.at_dawn:
+            log = state.log[rows] * self._over(rows)[:, None, None]
+            seen[:, layout.log] = log.reshape(len(index), -1)
         return seen
 
     def mask(self, rows: Rows) -> NDArray[np.int8]:
@@ -342,12 +372,13 @@ class TargetSelectionVectorEnv(BatchedEnv):
         return mask
 
     def report(self, rows: Rows) -> Info:
-        return {"score": self.state.score[rows].copy()}
+        score = self.state.score[rows].copy()
+        return {"score": score * self._over(rows) if self.at_dawn else score}
 
     def text(self, row: int) -> str:
-        from metaenv.telescope.render import candidates, text
+        from metaenv.telescope.render import candidates, exposures, text
 
-        return f"{text(self._scene(row), self._log[row])}\n{candidates(self, row)}"
+        return f"{text(self._scene(row), exposures(self, row))}\n{candidates(self, row)}"
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.telescope.render import frame
@@ -417,6 +448,18 @@ class TargetSelectionEnv(MetaEnv):
     ``cadence_weight * exp(-ln(gap / cadence_hours)^2 / (2 * 0.6^2))`` of a first visit. ``info["score"]`` is the sum of
     the night's rewards so far.
 
+    With ``values="dawn"`` an exposure's worth is known when the data have been reduced, the next morning. The numbers
+    16 and 17 are left out, the reward of all slots but the last is 0, and so is ``info["score"]``. The last slot pays
+    the sum of the night, and the observation after it holds the reduced log, which a trial reports once, before the
+    next night, whose numbers 9 and on begin at 0. A night that is truncated earlier pays and tells nothing.
+
+    | row | of each slot, behind the numbers of the night; 0 until the night is over | range |
+    |---|---|---|
+    | 0 | a target was exposed; else the column is 0 | 0 or 1 |
+    | 1-11 | class (one-hot) and features of the target | -4 to 4 |
+    | 12, 13 | loss of light, mag; ln(1 + measured SNR) | -2 to 16 |
+    | 14, 15 | reward of the exposure, and its logarithm to base 10 plus 2 | 0 to 16, -2 to 4 |
+
     Episode end: terminated when the slots of the night are used up. Slots are equal parts of the time between the ends
     of astronomical twilight. The nights of a trial follow each other; clouds and seeing carry over.
 
@@ -438,8 +481,10 @@ class TargetSelectionEnv(MetaEnv):
         split: of the tasks.
         setup: slots, targets, nights and exposures of the user's own, instead of the variant's. For the user's own
             targets see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`.
+        values: when it is known what an exposure was worth, ``"at once"`` or at ``"dawn"``, for variants in which each
+            target is visited once, for one slot.
 
-    Version history: v0, first release.
+    Version history: v0, first release. In v1 ``values="dawn"`` will be the default.
     """
 
     batched: ClassVar[type[BatchedEnv]] = TargetSelectionVectorEnv

@@ -27,8 +27,12 @@ TIMELINE = 6
 """The first so many globals depend on the night and the slot only."""
 NIGHT_GLOBALS = slice(GLOBALS.index("night"), GLOBALS.index("action was legal"))
 """The globals that are written once a night."""
-LAST_SLOT = slice(GLOBALS.index("action was legal"), len(GLOBALS))
+LAST_SLOT = slice(GLOBALS.index("action was legal"), None)
 """The globals that tell of the last slot."""
+WORTH = ("reward", "log10(reward)")
+"""The globals that are not shown where values are known at dawn only."""
+LOG = ("exposed", *CLASSES, *FEATURES, "loss of light", "ln(1 + SNR)", *WORTH)
+"""What the reduced log of a night tells of each slot, 0 where nothing was exposed."""
 
 
 OF_TARGETS = {
@@ -51,17 +55,23 @@ OF_THE_NIGHT = {
 class Layout(ObservationLayout):
     """Where things stand in an observation: ``per_target`` rows of ``targets`` numbers, then ``globals_``.
 
+    Where values are known at dawn, the rows of `LOG` follow, of ``log_slots`` numbers each.
+
     ``observation[:, : rows * targets].reshape(n, rows, targets)`` is a picture of the targets, a feature a row.
     """
 
-    def __init__(self, targets: int, per_target: tuple[str, ...], globals_: tuple[str, ...] = GLOBALS) -> None:
-        self.targets, self.per_target, self.globals_ = targets, per_target, globals_
+    def __init__(
+        self, targets: int, per_target: tuple[str, ...], globals_: tuple[str, ...] = GLOBALS, log_slots: int = 0
+    ) -> None:
+        self.targets, self.per_target, self.globals_, self.log_slots = targets, per_target, globals_, log_slots
         blocks = [Block(name, OF_TARGETS[name], -LIMIT, LIMIT, targets) for name in per_target]
         told = globals_.index("action was legal")
         for i, name in enumerate(globals_):
             meaning = OF_THE_NIGHT.get(name, "of the sky now" if i < told else "of the last slot")
             twin = f"{name} (last slot)" if name in per_target else name
             blocks.append(Block(twin, meaning, -LIMIT, LIMIT))
+        for name in LOG if log_slots else ():
+            blocks.append(Block(f"{name} (log)", "of each slot, once the night is over", -LIMIT, LIMIT, log_slots))
         super().__init__(blocks)
 
     @property
@@ -74,6 +84,11 @@ class Layout(ObservationLayout):
         end = self.rows * self.targets
         targets = observation[:, :end].reshape(len(observation), self.rows, self.targets)
         return targets, observation[:, end : end + len(self.globals_)]
+
+    @property
+    def log(self) -> slice:
+        """The columns of the reduced log."""
+        return slice(self.width - len(LOG) * self.log_slots, self.width)
 
     def row(self, name: str) -> int:
         """Which feature of a target is called ``name``."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.telescope.sim.layout import FACTS, GLOBALS, SKY, TIMELINE, Layout
+from metaenv.telescope.sim.layout import FACTS, LOG, SKY, TIMELINE, Layout
 from metaenv.telescope.sim.tables import Table
 from metaenv.telescope.sim.targets import Targets
 from metaenv.telescope.sim.visibility import Conditions, Night, Singles
@@ -59,7 +59,10 @@ class NightState(Table):
     status: Singles
     """(n, 3 or 5, N) slew, openness and visits of the targets, which change with the actions, as observed."""
     globals_: Singles
-    """(n, 29) the numbers of an observation that are not of a target."""
+    """(n, 27 or 29) the numbers of an observation that are not of a target."""
+    log: Singles
+    """(n, 16, T) of each of tonight's slots, what the reduced log will tell; (n, 16, 0) where values are known at
+    once."""
     night: Night = UNWRITTEN
     weather: Weather = UNWRITTEN
     targets: Targets = UNWRITTEN
@@ -102,7 +105,8 @@ class NightState(Table):
             shut_and_seeing=zeros(t, 2),
             facts=zeros(len(FACTS), k),
             status=zeros(layout.rows - len(SKY) - len(FACTS), k),
-            globals_=zeros(len(GLOBALS)),
+            globals_=zeros(len(layout.globals_)),
+            log=zeros(len(LOG), layout.log_slots),
         )
 
     @property
