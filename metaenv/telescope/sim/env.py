@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from metaenv.env import MetaEnv
 from metaenv.rng import Stream
 from metaenv.tasks import TaskBatch
+from metaenv.telescope.sim.almanac import almanac as almanac_of
 from metaenv.telescope.sim.ephemeris import Vector, dot, illuminated_fraction
-from metaenv.telescope.sim.exposure import ZERO_POINT_MAG, electrons_per_second
+from metaenv.telescope.sim.exposure import electrons_per_second
 from metaenv.telescope.sim.layout import (
+    ALMANAC,
     FACTS,
-    FAINTEST_REWARD,
     GLOBALS,
     LAST_SLOT,
     LIMIT,
     LOG,
-    LOSS_RANGE,
     NIGHT_GLOBALS,
     REVISIT_STATUS,
     SHOWN_MAG,
@@ -43,10 +43,10 @@ from metaenv.telescope.sim.nights import (
 )
 from metaenv.telescope.sim.nominal import nominal_conditions, nominal_snr
 from metaenv.telescope.sim.prefetch import NightPrefetcher, PeekableStream
-from metaenv.telescope.sim.reward import Cell, expose
+from metaenv.telescope.sim.reward import Cell, expose, told_of_slot
 from metaenv.telescope.sim.state import NightState
 from metaenv.telescope.sim.targets import N_CLASSES, NORMALS, UNIFORMS, Targets, values
-from metaenv.telescope.sim.visibility import Night, conditions, prepare, slots
+from metaenv.telescope.sim.visibility import Night, Singles, conditions, prepare, slots
 from metaenv.telescope.sim.weather import Weather
 from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, ValuesKnown, Variant
 from metaenv.typing import Bools, Floats, Index, Rows
@@ -78,6 +78,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         variant: Variant = "default",
         setup: NightSetup | None = None,
         values: ValuesKnown = "at once",
+        almanac: bool | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         distribution = TargetSelectionDistribution(variant, values)
@@ -86,7 +87,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
             setup.check_single_visits("values='dawn'")
         status = (*STATUS, *REVISIT_STATUS) if setup.revisits else STATUS
         told = tuple(name for name in GLOBALS if not (at_dawn and name in WORTH))
-        layout = Layout(setup.targets, (*SKY, *FACTS, *status), told, setup.slots * at_dawn)
+        almanac = at_dawn if almanac is None else almanac
+        rows = (*SKY, *FACTS, *status, *(ALMANAC if almanac else ()))
+        layout = Layout(setup.targets, rows, told, setup.slots * at_dawn)
         super().__init__(
             num_envs,
             distribution,
@@ -97,7 +100,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         self.variant: Variant = variant
         self.setup: NightSetup = setup
         self.values: ValuesKnown = values
-        self.at_dawn = at_dawn
+        self.at_dawn, self.almanac = at_dawn, almanac
         self.reports_at_end, self.report_columns = at_dawn, layout.log if at_dawn else None  # type: ignore[misc]
         self.layout = layout
         self.trial_episodes = setup.nights  # type: ignore[misc]
@@ -185,6 +188,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
             log_snr=np.log1p(snr, out=snr), slots_left=self._slots_left(night), value=self._values(tasks, targets),
             rate=electrons_per_second(targets.magnitude, tasks.zero_point_mag[:, None]),
         )  # fmt: skip
+        if self.almanac:
+            state.put(rows, almanac=almanac_of(state.log_snr[rows], state.slots_left[rows]))
         write_timeline(state, rows, night, weather)
         self._reset_state(rows, index)
 
@@ -263,7 +268,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
         units = np.maximum(units * allowed, 1)
         cell = (index, slot, target)
         snr, exposed, reward = self._expose(cell, units, allowed)
-        self._write_last_slot(cell, allowed | (kind == len(setup.lengths)), exposed, snr, units, reward)
+        legal = allowed | (kind == len(setup.lengths))
+        self._write_last_slot(cell, told_of_slot(state, self.tasks, cell, legal, exposed, snr, units, reward))
         self._point(cell, exposed, reward)
         if self.render_mode:
             from metaenv.telescope.render import exposure
@@ -296,28 +302,12 @@ class TargetSelectionVectorEnv(BatchedEnv):
             state.last_visit[index, target] = state.night.start[index, slot]
             state.status[index, len(STATUS) + 1, target] = np.minimum(reward, LIMIT)
 
-    def _write_last_slot(self, cell: Cell, legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
+    def _write_last_slot(self, cell: Cell, numbers: Singles) -> None:
         """Write the globals that tell of the last slot, and the log."""
-        state, (index, slot, target) = self.state, cell
-        numbers = np.zeros((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
-        shut_and_seeing = state.shut_and_seeing[cell[:2]]
-        numbers[..., 0], numbers[..., 1], numbers[..., 2] = legal, exposed, shut_and_seeing[..., 0]
-        if exposed.any():
-            numbers[..., 3] = shut_and_seeing[..., 1]
-            arrived = state.air.transmission[cell] / np.maximum(state.nominal.transmission[cell], np.float32(1e-6))
-            zero_point = self.tasks.zero_point_mag[index]
-            loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
-            numbers[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
-            numbers[..., 5] = np.log1p(snr)
-            numbers[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
-            numbers[..., 7] = np.minimum(reward, LIMIT)
-            numbers[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
-            numbers[..., 9:] = state.facts[index, 1:, target]
-            numbers[..., 3:] *= exposed[..., None]
         if self.at_dawn:
-            state.log[index, :, slot] = numbers[..., _IN_LOG]
+            self.state.log[cell[0], :, cell[1]] = numbers[..., _IN_LOG]
             numbers = numbers[..., _AT_ONCE]
-        state.globals_[index, LAST_SLOT] = numbers
+        self.state.globals_[cell[0], LAST_SLOT] = numbers
 
     def _write_slot(self, rows: Rows) -> None:
         """Write the slews, the open targets and the globals of the slot that comes next."""
@@ -352,7 +342,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         targets[:, 4] = state.log_snr[who, t]
         targets[:, 5] = state.slots_left[who, t] * np.float32(1 / self.setup.slots)
         targets[:, _SKY_END:_FACTS_END] = state.facts[rows]
-        targets[:, _FACTS_END:] = state.status[rows]
+        targets[:, _FACTS_END : _FACTS_END + state.status.shape[1]] = state.status[rows]
+        if self.almanac:
+            targets[:, -len(ALMANAC) :] = state.almanac[who, :, t]
         globals_[:] = state.globals_[rows]
         if self.at_dawn:
             log = state.log[rows] * self._over(rows)[:, None, None]
@@ -415,6 +407,8 @@ class TargetSelectionEnv(MetaEnv):
     | 19 | whether it may be chosen | 0 or 1 |
     | 20 | visits | 0 to 16 |
     | 21, 22 | with revisits only: days since the last visit, reward of the last visit | 0 to 16 |
+    | last 3 | with ``almanac=True`` only: best ln(1 + SNR) in the slots still to come, as in row 4; the time until \
+then, and the slots in which it will stand above 27 deg, as shares of the night | 0 to 16, 0 to 1 |
 
     | number | of the night | range |
     |---|---|---|
@@ -483,8 +477,9 @@ class TargetSelectionEnv(MetaEnv):
             targets see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`.
         values: when it is known what an exposure was worth, ``"at once"`` or at ``"dawn"``, for variants in which each
             target is visited once, for one slot.
+        almanac: whether the rows of the almanac are shown; by default where values are known at dawn.
 
-    Version history: v0, first release. In v1 ``values="dawn"`` will be the default.
+    Version history: v0, first release. In v1 ``values="dawn"``, with the almanac, will be the default.
     """
 
     batched: ClassVar[type[BatchedEnv]] = TargetSelectionVectorEnv

@@ -18,6 +18,7 @@ SKY = ("east", "north", "sin(altitude)", "cos(moon separation)", "ln(1 + nominal
 FACTS = ("magnitude - 20", *CLASSES, *FEATURES)
 STATUS = ("slew / min", "open", "visits")
 REVISIT_STATUS = ("days since last visit", "last reward")
+ALMANAC = ("best ln(1 + nominal SNR) to come", "time to the best slot", "slots to come")
 GLOBALS = (
     "slot", "sin(sidereal time)", "cos(sidereal time)", "moon east", "moon north", "moon sin(altitude)",
     "night", "moon phase", "slot hours", "action was legal", "exposed", "dome shut", "seeing - 0.9", "loss of light",
@@ -44,6 +45,8 @@ OF_TARGETS = {
     **dict.fromkeys(FEATURES, "of the host or the light curve, standardised"),
     "slew / min": "minutes to turn the telescope there", "open": "1 if it may be chosen", "visits": "so far this night",
     "days since last visit": "0 before the first", "last reward": "what the last visit earned",
+    ALMANAC[0]: "after this slot", ALMANAC[1]: "as a share of the night",
+    ALMANAC[2]: "in which it may be observed, as a share of the night",
 }  # fmt: skip
 OF_THE_NIGHT = {
     "slot": "share of the night that is over", "night": "which one of the trial",
