@@ -338,15 +338,16 @@ DISCOUNT = 0.98
 """Of a later slot against the one before, because the dome may be shut by then (chosen)."""
 
 
-def first_of_plan(worth: Floats, now: Floats, slots: Index) -> Index:
+def first_of_plan(worth: Floats, now: Floats, slots: Index, discount: float = DISCOUNT) -> Index:
     """(n,) the target of the present slot in the best assignment of targets to all slots that are left, or -1.
 
     Args:
         worth: (n, T, N) of an exposure in the present slot and the next ones, without a slew.
         now: (n, N) of one in the present slot, with the slew to it.
         slots: (n,) how many slots are left.
+        discount: of a later slot against the one before.
     """
-    worth = worth * DISCOUNT ** np.arange(worth.shape[1])[:, None]
+    worth = worth * discount ** np.arange(worth.shape[1])[:, None]
     worth[:, 0] = now
     return np.array([best_assignment(table[:left])[0] for table, left in zip(worth, slots, strict=True)])
 

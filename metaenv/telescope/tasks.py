@@ -300,6 +300,11 @@ def _logarithmic(unit: Floats, ends: tuple[float, float]) -> Floats:
 # THE DISTRIBUTION
 
 
+def stored_name(variant: Variant, values: ValuesKnown) -> str:
+    """Under which the references of a variant are stored."""
+    return variant if values == "at once" else f"{variant}-{values}"
+
+
 @dataclass(frozen=True)
 class TargetSelectionDistribution(TaskDistribution):
     """Observing tasks at real sites.
@@ -312,7 +317,7 @@ class TargetSelectionDistribution(TaskDistribution):
     * ``ood-programme``: the two most valuable classes are a pair that never is in training, and worth twice as much;
     * ``ood-purity``: photometric classes are right with 0.35-0.55 instead of 0.60-0.95.
 
-    Tasks do not depend on the variant; references do.
+    Tasks do not depend on the variant, nor on when values are known; references do.
     """
 
     variant: Variant = "default"
@@ -326,8 +331,8 @@ class TargetSelectionDistribution(TaskDistribution):
             raise ValueError(f"no variant {self.variant!r}.{nearest(self.variant, NIGHT_SETUPS)}")
         if self.values not in (known := get_args(ValuesKnown)):
             raise ValueError(f"values cannot be known {self.values!r}.{nearest(self.values, known)}")
-        if self.values == "dawn":
-            NIGHT_SETUPS[self.variant].check_single_visits("values='dawn'")
+        if self.values == "dawn" and self.variant != "default":
+            raise ValueError(f"values='dawn' is for the variant 'default', not for {self.variant!r}")
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""
@@ -342,12 +347,12 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        return STORE.frozen(split, self.variant)
+        return STORE.frozen(split, stored_name(self.variant, self.values))
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
         # By name: the references are played, so their module stands above the environment, and that above this one.
-        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant)
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.values)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and their values.

@@ -8,8 +8,10 @@ import pytest
 from metaenv.policies import play_trials
 from metaenv.telescope import baselines as module
 from metaenv.telescope.baselines import BayesLinear, ForgetfulBayes, ForgetfulLookAhead, LookAheadBayes, baselines
+from metaenv.telescope.build_data import references_sha256
+from metaenv.telescope.references import planning_policies
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
-from metaenv.telescope.tasks import TargetSelectionDistribution
+from metaenv.telescope.tasks import SPLITS, STORE, TargetSelectionDistribution
 from metaenv.trial import VectorTrial
 
 N = 32
@@ -24,6 +26,26 @@ def scores(policy, values, nights=2):
 def test_looking_ahead_pays():
     myopic, ahead = (scores(policy, "at once", 1)[0] for policy in (BayesLinear(1.0), LookAheadBayes(1.0)))
     assert ahead > 1.08 * myopic
+
+
+def test_references_at_dawn_are_frozen_as_played_and_hold():
+    """Of the task's nights, from below: look-ahead Bayes, the oracle, the planner that knows the weather, the bound."""
+    frozen, few = TargetSelectionDistribution(values="dawn").frozen("ood-all"), np.arange(16)
+    trials = VectorTrial(TargetSelectionVectorEnv(16, values="dawn"))
+    policies = {"bayes": LookAheadBayes(1.0), **planning_policies()}
+    played = {k: play_trials(p, trials, frozen.tasks.take(few), 0).scores.mean(axis=1) for k, p in policies.items()}
+    np.testing.assert_allclose(played["planning oracle"], frozen.reference.oracle[few], rtol=1e-4)
+    bayes, oracle, clairvoyant = (played[k].mean() for k in policies)
+    assert bayes < oracle < clairvoyant
+    plain = TargetSelectionDistribution().frozen("ood-all")
+    assert frozen.reference.oracle.mean() > 1.1 * plain.reference.oracle.mean()
+    np.testing.assert_allclose(frozen.reference.random, plain.reference.random, rtol=1e-6)
+
+
+@pytest.mark.parametrize("split", SPLITS[1:])
+def test_references_have_hashes(split):
+    told = STORE.manifest()["splits"][split]["references_sha256"]
+    assert told == {"default-dawn": references_sha256(STORE.arrays(split), "default-dawn")}
 
 
 def test_at_dawn_the_second_night_needs_the_first():

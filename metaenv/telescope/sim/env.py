@@ -465,7 +465,7 @@ then, and the slots in which it will stand above 27 deg, as shares of the night 
     References: random play is uniform over the allowed actions. The oracle knows the task, but neither the true classes
     nor the weather to come, and takes the exposure with the highest expected value times expected quality. Both play
     the same nights. The oracle looks one exposure ahead, so an agent can beat it by planning, and by learning tonight's
-    weather.
+    weather. With ``values="dawn"`` the oracle plans: it assigns targets to the slots that are left, anew in every slot.
 
     Arguments:
         variant: ``"default"`` (24 slots, 64 targets, five nights), ``"depth"`` (48 slots, fainter targets, exposures of
@@ -475,8 +475,7 @@ then, and the slots in which it will stand above 27 deg, as shares of the night 
         split: of the tasks.
         setup: slots, targets, nights and exposures of the user's own, instead of the variant's. For the user's own
             targets see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`.
-        values: when it is known what an exposure was worth, ``"at once"`` or at ``"dawn"``, for variants in which each
-            target is visited once, for one slot.
+        values: when it is known what an exposure was worth, ``"at once"`` or at ``"dawn"``, in the default variant.
         almanac: whether the rows of the almanac are shown; by default where values are known at dawn.
 
     Version history: v0, first release. In v1 ``values="dawn"``, with the almanac, will be the default.

@@ -1,6 +1,6 @@
 """Values that are known at dawn: nothing is told during the night, and all of it once the night is over."""
 
-import dataclasses
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -12,11 +12,12 @@ from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import quality
 from metaenv.telescope.sim.layout import LOG, WORTH
 from metaenv.telescope.sim.targets import CLASSES, FEATURES
-from metaenv.telescope.tasks import TargetSelectionDistribution
+from metaenv.telescope.tasks import NIGHT_SETUPS, TargetSelectionDistribution
 from metaenv.testing import check_meta_env, check_vector_env
 from metaenv.trial import Trial, VectorTrial
 
-SLOTS = 24
+NIGHTS = NIGHT_SETUPS["default"]
+SLOTS = NIGHTS.slots
 
 
 def dawn(n=2, **options):
@@ -44,7 +45,7 @@ def test_conformance_of_the_environment():
 def test_the_night_tells_nothing_of_values_and_needs():
     """Two programmes, the same sky: all that is seen and paid is the same until dawn, and then it is not."""
     task = TargetSelectionDistribution().frozen("test").tasks.task(0)
-    other = dataclasses.replace(
+    other = replace(
         task, class_value=task.class_value[::-1], feature_weight=(1.0, -1.0, 0.5), snr_needed=3 * task.snr_needed
     )
     env, rng = dawn(autoreset_mode="Disabled"), np.random.default_rng(0)
@@ -168,8 +169,11 @@ def test_text_and_pictures_tell_at_dawn():
 
 
 def test_refusals():
-    for variant in ("depth", "cadence"):
-        with pytest.raises(ValueError, match=r"values='dawn' is for nights.*'default' and 'full'"):
+    for variant in ("depth", "cadence", "full"):
+        with pytest.raises(ValueError, match=f"for the variant 'default', not for '{variant}'"):
             TargetSelectionVectorEnv(1, variant, values="dawn")
+    for setup in (replace(NIGHTS, revisits=True), replace(NIGHTS, lengths=(1, 2))):
+        with pytest.raises(ValueError, match="is for nights in which each target is visited once"):
+            TargetSelectionVectorEnv(1, values="dawn", setup=setup)
     with pytest.raises(ValueError, match=r"known 'dwan'.*'dawn'"):
         TargetSelectionVectorEnv(1, values="dwan")  # type: ignore[arg-type]
