@@ -388,9 +388,10 @@ class LookAheadBayes(BayesLinear):
         """(m, count, N) posterior value times expected quality, in the present slot and in those to come."""
         sidereal = np.arctan2(seen.number("sin(sidereal time)"), seen.number("cos(sidereal time)"))
         moon = np.stack([seen.number(f"moon {name}") for name in ("east", "north", "sin(altitude)")], axis=1)
+        latitude, share = self._latitude.estimate(), seen.number("moon phase")
         snr, high = later_snr(
-            *(x[rows] for x in (seen.directions, moon, seen.number("moon phase"), sidereal)),
-            self._latitude.estimate()[rows], seen.hours[rows], seen.magnitude[rows] + SHOWN_MAG, count,
+            seen.directions[rows], moon[rows], share[rows], sidereal[rows], latitude[rows], seen.hours[rows],
+            seen.magnitude[rows] + SHOWN_MAG, count,
         )  # fmt: skip
         snr = snr * self._brightness()[rows, None, None]
         worth = np.zeros(snr.shape)

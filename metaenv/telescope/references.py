@@ -98,7 +98,8 @@ class InformedPolicy(GreedyPolicy):
         slot = np.minimum(self.env.state.slot[:, None] + np.arange(count), self.setup.slots - 1)
         snr = self._snr[rows[:, None], slot]
         needed = self.env.tasks.snr_needed[:, None, None]
-        worth = (quality(snr, needed) if self.knows_conditions else prior_quality(snr)).astype(np.float64)
+        good = quality(snr, needed) if self.knows_conditions else prior_quality(snr.astype(np.float64))
+        worth = good.astype(np.float64)
         worth *= (self.env.state.slots_left[rows[:, None], slot] > 0) & ~seen.visited[:, None]
         if self.knows_values:
             worth *= self._value[:, None]

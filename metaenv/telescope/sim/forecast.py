@@ -42,7 +42,7 @@ class Latitude:
     @property
     def known(self) -> Bools:
         """(n,) whether any motion was seen."""
-        return self._moments.any(axis=1)
+        return self._moments[:, 0] + self._moments[:, 2] > 0
 
     def estimate(self) -> Floats:
         """(n,) rad."""
