@@ -74,6 +74,11 @@ class ContextSampler(ABC):
     def _counts(self, ended: Tensor) -> Tensor:
         """Which steps count, given which of them ended an episode; both (...) bool."""
 
+    @property
+    def _reported(self) -> slice:
+        """The columns of an episode's last observation that the trial repeats."""
+        return slice(*(self.dims.report_columns or (0, self.dims.episode_size * self.dims.reports_at_end)))
+
     def hindsight(self, replay: TaskReplay, tasks: Index, size: int, rng: np.random.Generator) -> Context:
         """`size` steps of each of `tasks` (b,), drawn from all that were paid for: what hindsight knows."""
         rows = replay.paid(tasks, size, rng)
@@ -90,10 +95,12 @@ class ContextSampler(ABC):
             The steps (..., step_size), which of them count (...), and which ended an episode (...).
         """
         d, k = self.dims.episode_size, self.dims.action_vector_size
-        report = d if self.dims.reports_at_end else 0
+        columns = self._reported
+        report = columns.stop - columns.start
         now, reported, done = observations[..., :d], observations[..., d : d + report], observations[..., d + report :]
         flag = done[..., k + 1 : k + 2]
-        following = now * (1 - flag) + (reported * flag if report else 0)
+        following = now * (1 - flag)
+        following[..., columns] += reported * flag
         ended = flag[..., 0] > 0
         steps = self._features(before, torch.cat([following, done[..., : k + 2]], -1))
         return steps, self._counts(ended) & (not self.dims.hide_history), ended
@@ -101,8 +108,9 @@ class ContextSampler(ABC):
     def _context(self, rows: Steps, counts: NDArray[np.bool_]) -> Context:
         tensors = {name: torch.from_numpy(array) for name, array in rows.items()}
         ended, following = tensors["ended"].unsqueeze(-1), tensors["next_observations"]
-        if not self.dims.reports_at_end:
-            following = following * (1 - ended)
+        hidden = torch.ones(self.dims.episode_size)
+        hidden[self._reported] = 0
+        following = following * (1 - ended * hidden)
         played, paid = action_vector(tensors["actions"], self.dims.n_actions), tensors["context_rewards"].unsqueeze(-1)
         steps = self._features(tensors["observations"], torch.cat([following, played, paid, ended], -1))
         return Context(steps, torch.from_numpy(counts) & (not self.dims.hide_history))

@@ -34,12 +34,17 @@ class EnvDims:
     tell the two apart."""
     reports_at_end: bool = False
     """Whether the trial's observation repeats the last observation of the episode before."""
+    report_columns: tuple[int, int] | None = None
+    """The first column of that observation which is repeated, and the one after the last; None for all."""
+    report: tuple[int, int] | None = None
+    """Features of an entry and number of entries, where what is repeated is a list that is encoded as a set."""
     hide_history: bool = False
     """Whether the trial hides previous actions and rewards."""
 
     def __post_init__(self) -> None:
-        if self.entities is not None:  # a checkpoint holds a list
-            object.__setattr__(self, "entities", tuple(self.entities))
+        for name in ("entities", "report_columns", "report"):
+            if (value := getattr(self, name)) is not None:  # a checkpoint holds a list
+                object.__setattr__(self, name, tuple(value))
 
     @property
     def action_vector_size(self) -> int:
@@ -97,6 +102,8 @@ def resolve_dims(
         entities=_entities(env) if entities else None,
         episode_size=state.episode_size if state else 0,
         reports_at_end=state is not None and state.reports_at_end,
+        report_columns=_columns(state.report_columns) if state else None,
+        report=_report(env) if entities and not replays else None,
         hide_history=state is not None and state.hide_history,
     )
     if expected is not None and found != expected:
@@ -152,6 +159,15 @@ def _task_dim(env: VectorEnv[Any, Any, Any]) -> int:
         )
     env.reset(seed=0)
     return int(task_vector().shape[1])
+
+
+def _columns(kept: slice) -> tuple[int, int] | None:
+    return None if kept == slice(None) else (kept.start, kept.stop)
+
+
+def _report(env: VectorEnv[Any, Any, Any]) -> tuple[int, int] | None:
+    layout = find_attribute(env, "report_layout")
+    return None if layout is None else (int(layout[0]), int(layout[1]))
 
 
 def _entities(env: VectorEnv[Any, Any, Any]) -> tuple[int, int]:

@@ -72,13 +72,20 @@ class SetEncoder(nn.Module):
         layout: of the environment's observation.
         observation_size: length of the trial's observation.
         entity_size: width of an entity's embedding.
+        report: features of an entry and number of entries, where before the previous action the trial reports a list,
+            as it does the entities, which is then encoded as a set of its own.
     """
 
-    def __init__(self, layout: EntityLayout, observation_size: int, entity_size: int) -> None:
+    def __init__(
+        self, layout: EntityLayout, observation_size: int, entity_size: int, report: tuple[int, int] | None = None
+    ) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.report = layout, report
         self.embedding = nn.Linear(layout.features, entity_size)
         self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + entity_size
+        if report is not None:
+            self.report_embedding = nn.Linear(report[0], entity_size)
+            self.summary_size += entity_size - report[0] * report[1]
 
     def forward(self, observations: Tensor) -> EncodedSet:
         """Encode (T, N, o). The summary shows the entity that the previous action chose as it is now."""
@@ -88,8 +95,12 @@ class SetEncoder(nn.Module):
         rest, previous, trial = observations[..., layout.end :].split(
             [action - layout.end, layout.n_actions, TRIAL_NUMBERS], -1
         )
-        summary = torch.cat([rest, trial, layout.choice(entities, previous), embeddings.mean(-2)], -1)
-        return EncodedSet(summary, embeddings)
+        parts = [trial, layout.choice(entities, previous), embeddings.mean(-2)]
+        if self.report is not None:
+            rest, listed = rest.tensor_split([-self.report[0] * self.report[1]], -1)
+            entries = listed.unflatten(-1, self.report).transpose(-1, -2)
+            parts.append(silu(self.report_embedding(entries)).mean(-2))
+        return EncodedSet(torch.cat([rest, *parts], -1), embeddings)
 
 
 class PointerHead(nn.Module):

@@ -237,7 +237,7 @@ class _PointerPolicy(nn.Module):
 def _set_encoder(dims: EnvDims, entity_size: int) -> SetEncoder | None:
     if dims.entities is None or dims.n_actions is None:
         return None
-    return SetEncoder(EntityLayout(dims.entities, dims.n_actions), dims.observation_size, entity_size)
+    return SetEncoder(EntityLayout(dims.entities, dims.n_actions), dims.observation_size, entity_size, dims.report)
 
 
 def _cell(cell: Cell, input_size: int, hidden_size: int, trial_length: int | None) -> nn.Module:

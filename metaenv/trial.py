@@ -41,9 +41,9 @@ class TrialState:
     """What a trial adds to an observation, for ``n`` trials at once; shared by `Trial` and `VectorTrial`.
 
     The trial's observation is the concatenation, in float32, of the observation of the present episode; the final
-    observation of the episode before (if ``reports_at_end``); the previous action, one-hot or as a vector, and the
-    previous reward, both 0 at the trial's start; a flag that is 1 if the previous step ended an episode; and the share
-    of the trial's episodes that are finished. Its `layout` names these blocks.
+    observation of the episode before (if ``reports_at_end``), or some of its columns; the previous action, one-hot or
+    as a vector, and the previous reward, both 0 at the trial's start; a flag that is 1 if the previous step ended an
+    episode; and the share of the trial's episodes that are finished. Its `layout` names these blocks.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class TrialState:
         shows: str = "trial",
         layout: ObservationLayout | None = None,
         reward_range: tuple[float, float] = (-np.inf, np.inf),
+        report_columns: slice | None = None,
     ) -> None:
         check_count("episodes", episodes)
         if objective not in OBJECTIVES:
@@ -74,7 +75,9 @@ class TrialState:
         self.action_space = action_space
         self.episode_size = int(observation_space.shape[0])
         self.reports_at_end = reports_at_end
-        self._report_size = self.episode_size if reports_at_end else 0
+        self.report_columns = report_columns or slice(None)
+        """Of an episode's last observation, what the next episode is told of it."""
+        self._report_size = len(range(self.episode_size)[self.report_columns]) if reports_at_end else 0
         self._reward_range = reward_range
         self._action_size = int(gym.spaces.flatdim(action_space))
         self.layout = self._layout(layout or ObservationLayout.of(observation_space))
@@ -92,7 +95,8 @@ class TrialState:
         blocks, episode = list(inner.blocks), inner.box()
         if self._report_size:
             meaning = "the final observation of the episode before, after its last step; else 0"
-            ends = np.minimum(episode.low, 0), np.maximum(episode.high, 0)
+            low, high = episode.low[self.report_columns], episode.high[self.report_columns]
+            ends = np.minimum(low, 0), np.maximum(high, 0)
             blocks.append(Block("last report", meaning, *ends, self._report_size))
         action = self.action_space
         if isinstance(action, gym.spaces.Box):
@@ -134,7 +138,7 @@ class TrialState:
         index = np.arange(len(self._extra))[rows]
         extra = self._extra
         if self._report_size:
-            extra[rows, : self._report_size] = 0 if final is None else final * done[:, None]
+            extra[rows, : self._report_size] = 0 if final is None else final[:, self.report_columns] * done[:, None]
         start = self._report_size
         if isinstance(self.action_space, gym.spaces.Discrete):
             extra[rows, start : start + self._action_size] = 0
@@ -252,6 +256,7 @@ class VectorTrial(BatchedWrapper):
             shows,
             env.layout,
             env.reward_range,
+            env.report_columns,
         )
         super().__init__(env, self.trial_state.layout, autoreset_mode)
         self.episodes = self.trial_state.episodes
@@ -397,6 +402,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             objective or batched.trial_objective,
             batched.reports_at_end,
             reward_range=batched.reward_range,
+            report_columns=batched.report_columns,
         )
         self.episodes = self.trial_state.episodes
         self.observation_space = self.trial_state.space

@@ -107,6 +107,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
     reports_at_end: ClassVar[bool] = False
     """Whether an episode's last observation carries information that the policy needs in the next episode."""
+    report_columns: slice | None = None
+    """The columns of that observation which carry it; None for all."""
     best_fixed: ClassVar[str | None] = None
     """Name of the baseline that is the best rule which does not adapt; None where there is none."""
     episode_length: int | None = None

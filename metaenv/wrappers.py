@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DECLARATIONS = (
     *("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings"),
-    *("episode_length", "reward_range"),
+    *("report_columns", "episode_length", "reward_range"),
 )
 """What an environment declares and its wrappers copy."""
 

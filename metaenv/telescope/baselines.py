@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.policies import Policy
+from metaenv.telescope.assignment import best_assignment
 from metaenv.telescope.sim.exposure import OVERHEAD_S, SNR_NEEDED, exposure_seconds, quality
+from metaenv.telescope.sim.forecast import Latitude, later_snr
+from metaenv.telescope.sim.layout import LAST_SLOT, LOG, SHOWN_MAG
 from metaenv.telescope.sim.reward import revisit_worth
-from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD
+from metaenv.telescope.sim.targets import CLASSES, N_CLASSES, N_FEATURES, SHARES, VALUE_SD, WEIGHT_SD
 from metaenv.telescope.tasks import (
     CADENCE_HOURS,
     CADENCE_WEIGHT,
@@ -42,10 +45,13 @@ class ParsedObservation:
 
     def __init__(self, env: TargetSelectionVectorEnv, observation: Observations) -> None:
         layout = env.layout
-        targets, self.globals = layout.split(observation)
+        targets, globals_ = layout.split(observation)
+        self.globals = globals_.copy()
         self._names = layout.globals_
         self.hours = self.number("slot hours")
+        self.slot = np.rint(self.number("slot") * env.setup.slots).astype(np.intp)
         get = {name: targets[:, i] for i, name in enumerate(layout.per_target)}
+        self.directions = targets[:, :3].astype(np.float64)
         self.sin_alt = get["sin(altitude)"].astype(np.float64)
         self.magnitude = get["magnitude - 20"].astype(np.float64)
         self.slew_s = get["slew / min"].astype(np.float64) * 60.0
@@ -57,6 +63,11 @@ class ParsedObservation:
         self.features = targets[:, start + N_CLASSES : start + N_CLASSES + N_FEATURES].astype(np.float64)
         self.visited = get["visits"] > 0
         self.gap_hours = 24.0 * get["days since last visit"].astype(np.float64) if env.setup.revisits else None
+        self.night_ended = observation[:, -2] > 0
+        """(n,) whether the last step ended a night."""
+        reported = observation[:, layout.width : layout.width + len(LOG) * layout.log_slots]
+        self.log = reported.reshape(len(observation), len(LOG), layout.log_slots).astype(np.float64)
+        """(n, 16, T) what the trial reports of the night before; (n, 16, 0) where values are known at once."""
 
     def light(self, units: int) -> Floats:
         """Share of the time of an exposure of ``units`` slots that the slew leaves, (n, N)."""
@@ -71,6 +82,15 @@ class ParsedObservation:
         """(n, 11) class (one-hot) and features of the target exposed last."""
         start = self._names.index("SN Ia")
         return self.globals[:, start : start + N_CLASSES + N_FEATURES].astype(np.float64)
+
+    def forget(self, rows: Index) -> None:
+        """Be told nothing of the last slot and of the night before in ``rows``."""
+        self.globals[rows, LAST_SLOT], self.log[rows] = 0, 0
+
+    def logged(self, name: str, width: int = 1) -> Floats:
+        """(n, T, width) the reduced log of the night before, from the column called ``name`` on."""
+        start = LOG.index(name)
+        return self.log[:, start : start + width].transpose(0, 2, 1)
 
 
 class GreedyPolicy(ABC):
@@ -193,10 +213,10 @@ def prior() -> tuple[Floats, Floats]:
 class BayesLinear(GreedyPolicy):
     """A linear model of ln value with a Gaussian posterior, and a grid of what SNR is needed.
 
-    The reward of an exposure is the value times a quality that depends on the measured SNR and on the SNR needed. For
-    each value of the latter the model is a Bayesian linear regression on class and features; their weights follow from
-    how well they predicted. It knows the priors of the family. The mean loss of light measured so far corrects the
-    nominal SNR.
+    It learns from each exposure when its worth is known. The reward of an exposure is the value times a quality that
+    depends on the measured SNR and on the SNR needed. For each value of the latter the model is a Bayesian linear
+    regression on class and features; their weights follow from how well they predicted. It knows the priors of the
+    family. The mean loss of light measured so far corrects the nominal SNR.
 
     Args:
         optimism: 0 ranks by the posterior mean of the value; otherwise by exp(mean + optimism sd) of ln value.
@@ -242,13 +262,16 @@ class BayesLinear(GreedyPolicy):
 
     def index(self, seen: ParsedObservation, units: int) -> Floats:
         """Posterior value times expected quality."""
-        loss = self._loss_sum / (self._loss_count + 2.0)
-        scale = 10 ** (-0.4 * 0.75 * loss)  # sky and target are both fainter: between the powers 1/2 and 1
-        snr = seen.nominal_snr * np.sqrt(units * seen.light(units)) * scale[:, None]
+        snr = seen.nominal_snr * np.sqrt(units * seen.light(units)) * self._brightness()[:, None]
         total = np.zeros(snr.shape)
         for g, needed in enumerate(NEEDED_GRID):
             total += self._weight[:, g, None] * self._value[:, g] * quality(snr, needed)
         return total * novelty(self, seen)
+
+    def _brightness(self) -> Floats:
+        """(n,) the SNR over the nominal one, by the loss of light measured so far."""
+        loss = self._loss_sum / (self._loss_count + 2.0)
+        return 10 ** (-0.4 * 0.75 * loss)  # sky and target are both fainter: between the powers 1/2 and 1
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """Remember the reward; the next observation tells what the exposure measured."""
@@ -259,16 +282,35 @@ class BayesLinear(GreedyPolicy):
             self._was_first = ~self.seen.visited[np.arange(len(target)), target]
 
     def _learn(self, seen: ParsedObservation) -> None:
-        """Condition the posterior on the last exposure, where there was one."""
+        """Condition the posterior on the last exposure, where there was one, or on the log of the night before."""
         exposed = seen.number("exposed") > 0
-        rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
-        if not len(rows):
+        if self.env.at_dawn:
+            self._add_loss(np.flatnonzero(exposed), seen.number("loss of light"))
+            self._read_log(seen)
             return
-        self._loss_sum[rows] += seen.number("loss of light")[rows]
+        rows = np.flatnonzero(exposed & (self._paid > 0) & self._was_first)
+        if len(rows):
+            self._add_loss(rows, seen.number("loss of light"))
+            self._condition(rows, seen.last_target()[rows], seen.number("ln(1 + SNR)")[rows], self._paid[rows])
+
+    def _add_loss(self, rows: Index, loss: Floats) -> None:
+        self._loss_sum[rows] += loss[rows]
         self._loss_count[rows] += 1
-        x, snr = seen.last_target()[rows], np.expm1(seen.number("ln(1 + SNR)")[rows])
-        good = np.maximum(quality(snr[:, None], NEEDED_GRID), 1e-12)
-        y = np.log(self._paid[rows] * self.setup.unit)[:, None] - np.log(good)
+
+    def _read_log(self, seen: ParsedObservation) -> None:
+        """Condition on the exposures of the night before, which the trial reports once."""
+        if not (seen.log[:, 0] > 0).any():
+            return
+        told = np.concatenate([seen.logged(name) for name in ("ln(1 + SNR)", "reward")], axis=2)
+        x, useful = seen.logged(CLASSES[0], _X), (seen.log[:, 0] > 0) & (told[:, :, 1] > 0)
+        for t in np.flatnonzero(useful.any(axis=0)):
+            rows = np.flatnonzero(useful[:, t])
+            self._condition(rows, x[rows, t], *told[rows, t].T)
+
+    def _condition(self, rows: Index, x: Floats, log_snr: Floats, paid: Floats) -> None:
+        """Condition on an exposure in each of ``rows``: the target (m, 11), ln(1 + SNR), and the reward."""
+        good = np.maximum(quality(np.expm1(log_snr)[:, None], NEEDED_GRID), 1e-12)
+        y = np.log(paid * self.setup.unit)[:, None] - np.log(good)
         spread = np.einsum("nij,nj->ni", self._covariance[rows], x)
         variance = np.einsum("ni,ni->n", spread, x) + LABEL_SD**2
         error = y - np.einsum("ngi,ni->ng", self._mean[rows], x)
@@ -276,6 +318,90 @@ class BayesLinear(GreedyPolicy):
         gain = spread / variance[:, None]
         self._mean[rows] += error[:, :, None] * gain[:, None, :]
         self._covariance[rows] -= gain[:, :, None] * spread[:, None, :]
+
+
+class ForgetfulBayes(BayesLinear):
+    """Begins every night from the prior: a control that shows what memory across nights is worth.
+
+    It reads nothing of what the trial's observation tells of the night before.
+    """
+
+    def _learn(self, seen: ParsedObservation) -> None:
+        new = np.flatnonzero(seen.night_ended)
+        if len(new):
+            self.restart(new)
+            seen.forget(new)
+        super()._learn(seen)
+
+
+DISCOUNT = 0.98
+"""Of a later slot against the one before, because the dome may be shut by then (chosen)."""
+
+
+def first_of_plan(worth: Floats, now: Floats, slots: Index, discount: float = DISCOUNT) -> Index:
+    """(n,) the target of the present slot in the best assignment of targets to all slots that are left, or -1.
+
+    Args:
+        worth: (n, T, N) of an exposure in the present slot and the next ones, without a slew.
+        now: (n, N) of one in the present slot, with the slew to it.
+        slots: (n,) how many slots are left.
+        discount: of a later slot against the one before.
+    """
+    worth = worth * discount ** np.arange(worth.shape[1])[:, None]
+    worth[:, 0] = now
+    return np.array([best_assignment(table[:left])[0] for table, left in zip(worth, slots, strict=True)])
+
+
+class LookAheadBayes(BayesLinear):
+    """The same posterior, but each slot is given the target that it has in the best plan of the rest of the night.
+
+    What a target will yield later it works out from the observation, see `metaenv.telescope.sim.forecast`, under the
+    loss of light measured so far. In the first slot of a trial, in which nothing has moved yet, and in variants in
+    which targets are visited again or exposures take several slots, it does not look ahead.
+    """
+
+    def begin(self) -> None:
+        """Know neither the programme nor the latitude."""
+        self._latitude = Latitude(self.env.num_envs)
+        super().begin()
+
+    def restart(self, rows: Index) -> None:
+        """Forget the site, too."""
+        super().restart(rows)
+        self._latitude.forget(rows)
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """(n,) actions."""
+        action = super().act(observation)
+        if self.setup.revisits or self.setup.lengths != (1,):
+            return action
+        seen, left = self.seen, self.setup.slots - self.seen.slot
+        self._latitude.watch(seen.directions, seen.slot)
+        known = np.flatnonzero(self._latitude.known & (left > 0))
+        if len(known):
+            now = np.where(seen.open, self.index(seen, 1), 0.0)
+            chosen = first_of_plan(self._worth(seen, known, int(left[known].max())), now[known], left[known])
+            action[known] = np.where(chosen < 0, self.setup.targets, chosen)
+        return action
+
+    def _worth(self, seen: ParsedObservation, rows: Index, count: int) -> Floats:
+        """(m, count, N) posterior value times expected quality, in the present slot and in those to come."""
+        sidereal = np.arctan2(seen.number("sin(sidereal time)"), seen.number("cos(sidereal time)"))
+        moon = np.stack([seen.number(f"moon {name}") for name in ("east", "north", "sin(altitude)")], axis=1)
+        latitude, share = self._latitude.estimate(), seen.number("moon phase")
+        snr, high = later_snr(
+            seen.directions[rows], moon[rows], share[rows], sidereal[rows], latitude[rows], seen.hours[rows],
+            seen.magnitude[rows] + SHOWN_MAG, count,
+        )  # fmt: skip
+        snr = snr * self._brightness()[rows, None, None]
+        worth = np.zeros(snr.shape)
+        for g, needed in enumerate(NEEDED_GRID):
+            worth += (self._weight[rows, g, None] * self._value[rows, g])[:, None] * quality(snr, needed)
+        return worth * (high & ~seen.visited[rows, None])
+
+
+class ForgetfulLookAhead(ForgetfulBayes, LookAheadBayes):
+    """`LookAheadBayes` that begins every night from the prior, as `ForgetfulBayes` does."""
 
 
 BEST_FIXED = "best fixed rule"
@@ -291,4 +417,6 @@ def baselines() -> dict[str, Policy]:
         "Bayes-linear mean": BayesLinear(),
         "Bayes-UCB": BayesLinear(optimism=1.0),
         "Bayes-Thompson": BayesLinear(thompson=True),
+        "look-ahead Bayes": LookAheadBayes(optimism=1.0),
+        "look-ahead Bayes, forgets each night": ForgetfulLookAhead(optimism=1.0),
     }

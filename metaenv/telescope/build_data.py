@@ -6,6 +6,8 @@ delete the files to make everything anew. Anything that changes them is a new ve
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -22,13 +24,17 @@ from metaenv.telescope.tasks import (
     UNIT_DIM,
     TargetSelectionDistribution,
     TargetSelectionTask,
+    ValuesKnown,
     Variant,
     draw,
+    stored_name,
 )
 
 SEED = 20_250_901  # chosen; any fixed number does
 VERSION = 0  # of the environment that these files belong to
 
+KINDS: list[tuple[Variant, ValuesKnown]] = [*((variant, "at once") for variant in NIGHT_SETUPS), ("default", "dawn")]
+"""What references are made for."""
 Stored = dict[str, NDArray[Any]]
 
 
@@ -40,8 +46,9 @@ def frozen_tasks(split: str) -> TaskBatch:
     return drawn.with_matrix(drawn.take(good).matrix().astype(np.float32).astype(np.float64))
 
 
-def add_references(split: str, variant: Variant) -> dict[str, Any]:
+def add_references(split: str, variant: Variant, values: ValuesKnown) -> dict[str, Any]:
     """Write the tasks and the references of a variant to ``split.npz``; returns its entry of the manifest."""
+    name = stored_name(variant, values)
     tasks, path = frozen_tasks(split), STORE.folder / f"{split}.npz"
     stored: Stored = {f.name: tasks.columns[f.name].astype(np.float32) for f in fields(TargetSelectionTask)}
     if path.exists():
@@ -49,26 +56,31 @@ def add_references(split: str, variant: Variant) -> dict[str, Any]:
             known = dict(file)
         if all(np.array_equal(known[name], stored[name]) for name in stored):
             stored = known
-    if f"oracle_{variant}" not in stored:
-        found = play_references(tasks, variant)
-        stored[f"random_{variant}"], stored[f"oracle_{variant}"] = found.random, found.oracle
+    if f"oracle_{name}" not in stored:
+        found = play_references(tasks, variant, values)
+        stored[f"random_{name}"], stored[f"oracle_{name}"] = found.random, found.oracle
         np.savez_compressed(path, **stored)  # type: ignore[arg-type]
-    return {"n": len(tasks), "sha256": tasks.sha256, "mean_random_and_oracle": _means(stored)}
+    ready = [known for known in map(lambda kind: stored_name(*kind), KINDS) if f"oracle_{known}" in stored]
+    means = {p: [round(float(stored[f"{kind}_{p}"].mean()), 4) for kind in ("random", "oracle")] for p in ready}
+    played = {p: references_sha256(stored, p) for p in ready if p not in NIGHT_SETUPS}
+    return {"n": len(tasks), "sha256": tasks.sha256, "mean_random_and_oracle": means, "references_sha256": played}
 
 
-def _means(stored: Stored) -> dict[str, list[float]]:
-    ready = [variant for variant in NIGHT_SETUPS if f"oracle_{variant}" in stored]
-    return {p: [round(float(stored[f"{kind}_{p}"].mean()), 4) for kind in ("random", "oracle")] for p in ready}
+def references_sha256(stored: Mapping[str, NDArray[Any]], name: str) -> str:
+    """Of the scores of random play and of the oracle, to four digits, which other machines reproduce."""
+    both = np.stack([stored[f"{kind}_{name}"] for kind in ("random", "oracle")])
+    return hashlib.sha256(np.round(both, 4).astype("<f4").tobytes()).hexdigest()
 
 
 def main() -> None:
     """Write all lists, one variant after the other."""
     STORE.folder.mkdir(exist_ok=True)
     known: dict[str, Any] = {}
-    for variant in NIGHT_SETUPS:
+    for variant, values in KINDS:
+        name = stored_name(variant, values)
         for split in SPLITS[1:]:
-            known[split] = add_references(split, variant)
-            print(variant, split, known[split]["mean_random_and_oracle"][variant], flush=True)
+            known[split] = add_references(split, variant, values)
+            print(name, split, known[split]["mean_random_and_oracle"][name], flush=True)
         STORE.write_manifest(VERSION, SEED, known)
 
 

@@ -7,13 +7,21 @@ and the oracle comes from.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.policies import Policy, RandomPolicy, play_trials
 from metaenv.tasks import Reference, TaskBatch
-from metaenv.telescope.baselines import GreedyPolicy, ParsedObservation, novelty, prior_quality
+from metaenv.telescope.baselines import (
+    DISCOUNT,
+    GreedyPolicy,
+    ParsedObservation,
+    first_of_plan,
+    novelty,
+    prior_quality,
+)
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import OVERHEAD_S, exposure_seconds, quality
 from metaenv.telescope.sim.nominal import nominal_conditions, nominal_snr
@@ -21,9 +29,10 @@ from metaenv.telescope.sim.reward import revisit_worth
 from metaenv.telescope.sim.targets import expected_values
 from metaenv.telescope.sim.visibility import conditions, expected_snr
 from metaenv.telescope.sim.weather import Weather, bank_path, clear_weather
-from metaenv.telescope.tasks import Variant
+from metaenv.telescope.tasks import ValuesKnown, Variant
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
+from metaenv.vector import Observations
 
 REFERENCE_CHUNK = 256  # trials played at once
 EARLIEST = 0.8
@@ -31,20 +40,28 @@ EARLIEST = 0.8
 
 
 class InformedPolicy(GreedyPolicy):
-    """A greedy policy that knows the task, wholly or in part; by default the task oracle.
+    """A policy that knows the task, wholly or in part; by default the task oracle where values are known at once.
 
     Args:
         knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
         knows_conditions: what decides on quality: the SNR needed, extinction, median seeing, dark sky, zero point and
             cloud bank; otherwise the nominal sky and instrument, and the prior of the SNR needed.
         clairvoyant: also each target's true class and all the weather to come.
+        plans: give each slot the target that it has in the best assignment of targets to the slots that are left, made
+            anew in every slot, instead of the one with the highest index. For variants in which each target is visited
+            once, for one slot. That is the task oracle where values are known at dawn.
     """
 
-    def __init__(self, knows_values: bool = True, knows_conditions: bool = True, clairvoyant: bool = False) -> None:
+    def __init__(
+        self, knows_values: bool = True, knows_conditions: bool = True, clairvoyant: bool = False, plans: bool = False
+    ) -> None:
         self.knows_values, self.knows_conditions, self.clairvoyant = knows_values, knows_conditions, clairvoyant
+        self.plans = plans
 
     def begin(self) -> None:
         """Compute the tables with the first observation."""
+        if self.plans:
+            self.setup.check_single_visits("a plan by assignment")
         self._night = np.full(self.env.num_envs, -1)
 
     def look(self, seen: ParsedObservation) -> None:
@@ -70,6 +87,26 @@ class InformedPolicy(GreedyPolicy):
         else:
             good = prior_quality(snr)
         return good * novelty(self, seen) * (self._value if self.knows_values else 1.0)
+
+    def act(self, observation: Observations) -> NDArray[Any]:
+        """(n,) actions."""
+        action = super().act(observation)
+        if not self.plans:
+            return action
+        seen, left = self.seen, self.setup.slots - self.env.state.slot
+        rows, count = np.arange(len(left)), max(int(left.max()), 1)
+        slot = np.minimum(self.env.state.slot[:, None] + np.arange(count), self.setup.slots - 1)
+        snr = self._snr[rows[:, None], slot]
+        needed = self.env.tasks.snr_needed[:, None, None]
+        good = quality(snr, needed) if self.knows_conditions else prior_quality(snr.astype(np.float64))
+        worth = good.astype(np.float64)
+        worth *= (self.env.state.slots_left[rows[:, None], slot] > 0) & ~seen.visited[:, None]
+        if self.knows_values:
+            worth *= self._value[:, None]
+        now = np.where(seen.open, self.index(seen, 1), 0.0)
+        discount = 1.0 if self.clairvoyant else DISCOUNT
+        chosen = first_of_plan(worth, now, np.maximum(left, 1), discount)
+        return np.where(chosen < 0, self.setup.targets, chosen)
 
     def worth_again(self, seen: ParsedObservation) -> Floats:
         """Known with the programme. A visit before its time counts as 0, because it would spoil the later one."""
@@ -97,12 +134,17 @@ class InformedPolicy(GreedyPolicy):
         return expected_snr(night, air, magnitude, tasks.zero_point_mag, seconds)
 
 
-def play_references(tasks: TaskBatch, variant: Variant = "default", seed: int = 0) -> Reference:
-    """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
+def play_references(
+    tasks: TaskBatch, variant: Variant = "default", values: ValuesKnown = "at once", seed: int = 0
+) -> Reference:
+    """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives.
+
+    Where values are known at dawn the oracle plans; otherwise, in the first version, it looks one exposure ahead.
+    """
     n = min(REFERENCE_CHUNK, len(tasks))
     scores = []
-    for policy in (RandomPolicy(), InformedPolicy()):
-        trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
+    for policy in (RandomPolicy(), InformedPolicy(plans=values == "dawn")):
+        trials = VectorTrial(TargetSelectionVectorEnv(n, variant, values=values))
         scores.append(play_trials(policy, trials, tasks, seed).scores.mean(axis=1))
     return Reference(*scores)
 
@@ -121,4 +163,12 @@ def informed_policies() -> dict[str, Policy]:
         "values known": InformedPolicy(knows_conditions=False),
         "task oracle": InformedPolicy(),
         "clairvoyant": InformedPolicy(clairvoyant=True),
+    }
+
+
+def planning_policies() -> dict[str, Policy]:
+    """The same with a plan; "planning oracle" is the reference that scores 1 where values are known at dawn."""
+    return {
+        "planning oracle": InformedPolicy(plans=True),
+        "clairvoyant planner": InformedPolicy(clairvoyant=True, plans=True),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import pi
 from typing import TYPE_CHECKING
@@ -77,8 +77,8 @@ class Scene:
     """In words."""
     last: str
     """The last exposure, in words."""
-    score: float
-    """Of tonight so far."""
+    score: float | None
+    """Of tonight so far; None until dawn, where it is known then."""
     scores: Sequence[float]
     """Of the nights before."""
     class_value: Sequence[float] | None
@@ -95,7 +95,8 @@ class Exposure:
     """-1 for none, and where the dome was shut."""
     units: int
     """Slots taken."""
-    reward: float
+    reward: float | None
+    """None until dawn, where it is known then."""
     what: str
     """The target, in words."""
     measured: str = ""
@@ -103,7 +104,8 @@ class Exposure:
 
     def text(self) -> str:
         """Such as ``TDE of 18.3 mag, 1 slot: 0.027``."""
-        return f"{self.what}, {self.units} slot{'s' * (self.units > 1)}: {self.reward:.3f}"
+        worth = "known at dawn" if self.reward is None else f"{self.reward:.3f}"
+        return f"{self.what}, {self.units} slot{'s' * (self.units > 1)}: {worth}"
 
 
 def exposure(env: TargetSelectionVectorEnv, row: int, slot: int, target: int, units: int, reward: float) -> Exposure:
@@ -121,11 +123,23 @@ def _name(env: TargetSelectionVectorEnv, row: int, target: int) -> str:
     return env.names[target] if env.names else CLASSES[env.state.targets.label[row, target]]
 
 
+def exposures(env: TargetSelectionVectorEnv, row: int) -> list[Exposure]:
+    """What was done on the task, as far as an observer is told: where values are known at dawn, tonight's exposures
+    without them, and before the first slot, the reduced log of the night before."""
+    log, night, over = env._log[row], int(env.state.night_number[row]), bool(env._over(np.array([row]))[0])
+    if not env.at_dawn or env.draw_hidden:
+        return log
+    if not env.state.slot[row]:
+        return [x for x in log if x.night == night - 1]
+    return [x if over else replace(x, reward=None) for x in log if x.night == night]
+
+
 def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
     """What sub-environment ``row`` looks like now, without what is hidden unless that is to be drawn."""
     t, targets, night = min(int(env.state.slot[row]), env.setup.slots - 1), env.state.targets, env.state.night
     weather, hidden = env.state.weather, not env.draw_hidden
-    tonight = [done for done in env._log[row] if done.night == env.state.night_number[row]]
+    tonight = [done for done in exposures(env, row) if done.night == env.state.night_number[row]]
+    known = not any(done.reward is None for done in tonight)
     cloud, bank, told = CLEAR, (0.0, 0.0), "weather: shown by exposures"
     if not hidden:
         cloud = int(weather.cloud[row, t])
@@ -152,7 +166,7 @@ def scene(env: TargetSelectionVectorEnv, row: int) -> Scene:
         iso(float(night.start[row, t])),
         told,
         tonight[-1].text() if tonight else "parked at the zenith",
-        float(env.state.score[row]),
+        float(env.state.score[row]) if known else None,
         list(env._scores[row]),
         None if hidden else env.tasks.class_value[row].tolist(),
     )
@@ -165,7 +179,7 @@ def text(s: Scene, log: Sequence[Exposure] = ()) -> str:
     lines = [
         f"{s.utc} UTC, slot {s.slot} of {s.slots}, {s.weather}, moon {s.moon_share:.0%} lit"
         f"{'' if s.moon[2] > 0 else ' and down'}, {int(s.is_open.sum())} targets open",
-        f"last: {s.last}; reward of tonight {s.score:.3f}{before}",
+        f"last: {s.last}; reward of tonight {'known at dawn' if s.score is None else f'{s.score:.3f}'}{before}",
     ]
     if s.class_value is not None:
         lines.append(listed("true values", (f"{n} {v:.2f}" for n, v in zip(CLASSES, s.class_value, strict=True))))
@@ -348,8 +362,9 @@ def _draw_strip(canvas: Pixels, s: Scene) -> None:
 
 def _draw_nights(canvas: Pixels, s: Scene, top: int, width: int) -> None:
     """A bar for each night of the trial, the present one last."""
-    nights = [*s.scores, s.score][-12:]
-    canvas.words(STRIP + width, top, f"tonight {s.score:.2f}", 13, INK, "right")
+    nights = [*s.scores, s.score or 0.0][-12:]
+    tonight = "known at dawn" if s.score is None else f"{s.score:.2f}"
+    canvas.words(STRIP + width, top, f"tonight {tonight}", 13, INK, "right")
     most, pitch = max(1.0, *nights), width // max(len(nights), 6)
     for i, value in enumerate(nights):
         height = round(104 * value / most)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
 Variant = Literal["default", "depth", "cadence", "full"]
+ValuesKnown = Literal["at once", "dawn"]
+"""When it is known what an exposure was worth: after it, or the next morning."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ class NightSetup:
     unit: float
     """The value that gives a reward of 1: about what the task oracle earns in a night, measured on training tasks. It
     is one number for all tasks, so that it tells nothing about any of them."""
+
+    def check_single_visits(self, what: str) -> None:
+        """Raise ValueError where targets may be visited again, or exposures take several slots."""
+        if self.revisits or self.lengths != (1,):
+            raise ValueError(
+                f"{what} is for nights in which each target is visited once, for one slot, as in the variants "
+                f"'default' and 'full'; here exposures take {self.lengths} slots"
+                f"{' and targets are visited again' if self.revisits else ''}"
+            )
 
 
 NIGHT_SETUPS: dict[Variant, NightSetup] = {
@@ -289,6 +300,11 @@ def _logarithmic(unit: Floats, ends: tuple[float, float]) -> Floats:
 # THE DISTRIBUTION
 
 
+def stored_name(variant: Variant, values: ValuesKnown) -> str:
+    """Under which the references of a variant are stored."""
+    return variant if values == "at once" else f"{variant}-{values}"
+
+
 @dataclass(frozen=True)
 class TargetSelectionDistribution(TaskDistribution):
     """Observing tasks at real sites.
@@ -301,10 +317,11 @@ class TargetSelectionDistribution(TaskDistribution):
     * ``ood-programme``: the two most valuable classes are a pair that never is in training, and worth twice as much;
     * ``ood-purity``: photometric classes are right with 0.35-0.55 instead of 0.60-0.95.
 
-    Tasks do not depend on the variant; references do.
+    Tasks do not depend on the variant, nor on when values are known; references do.
     """
 
     variant: Variant = "default"
+    values: ValuesKnown = "at once"
     task_type: ClassVar[type[Task]] = TargetSelectionTask
     unit_dim: int = UNIT_DIM
     splits: tuple[str, ...] = SPLITS
@@ -312,6 +329,10 @@ class TargetSelectionDistribution(TaskDistribution):
     def __post_init__(self) -> None:
         if self.variant not in NIGHT_SETUPS:
             raise ValueError(f"no variant {self.variant!r}.{nearest(self.variant, NIGHT_SETUPS)}")
+        if self.values not in (known := get_args(ValuesKnown)):
+            raise ValueError(f"values cannot be known {self.values!r}.{nearest(self.values, known)}")
+        if self.values == "dawn" and self.variant != "default":
+            raise ValueError(f"values='dawn' is for the variant 'default', not for {self.variant!r}")
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""
@@ -326,12 +347,12 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        return STORE.frozen(split, self.variant)
+        return STORE.frozen(split, stored_name(self.variant, self.values))
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
         # By name: the references are played, so their module stands above the environment, and that above this one.
-        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant)
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.values)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and their values.

@@ -11,7 +11,7 @@ from toy_pearl import ENDS, MIXED, SMALL, STEPS, TRIALS, bandit, grid, played, p
 
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.pearl_config import ContextConfig, PEARLConfig
-from metaenv.trial import VectorTrial
+from metaenv.trial import VectorTrial, make_trials
 
 
 def assert_training_contexts_are_what_acting_sees(env: VectorTrial, steps: int) -> None:
@@ -38,6 +38,11 @@ def test_contexts_in_training_are_what_acting_sees(make: Callable[..., VectorTri
 
 def test_a_context_blind_agent_trains_on_what_it_will_see() -> None:
     assert_training_contexts_are_what_acting_sees(bandit(hide_history=True), 10)
+
+
+def test_some_columns_of_the_last_observation_are_reported() -> None:
+    env = make_trials("TargetSelection", 3, episodes=2, values="dawn", autoreset_mode="SameStep")
+    assert_training_contexts_are_what_acting_sees(env, 48)
 
 
 @pytest.mark.parametrize("config", [replace(SMALL, context=ENDS), replace(MIXED, context=ENDS)])

@@ -1,5 +1,6 @@
 """Policies over entities: what they see, and that they treat a list as a set."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,18 @@ def test_the_summary_holds_all_but_the_list() -> None:
     assert seen.embeddings.shape == (1, 1, N, 8)
     assert seen.summary.shape == (1, 1, encoder.summary_size)
     assert seen.summary[0, 0, : REST + 3 + 5].tolist() == [7, 7, 7, 7, 0.5, 0, 0.25, 2, 20, 0, 1, 0]
+
+
+def test_a_reported_list_is_a_set() -> None:
+    torch.manual_seed(0)
+    dims, network = replace(DIMS, observation_size=SIZE + 6, report=(2, 3)), Network((16,), 16, entities=True)
+    policy = RecurrentActorCritic(dims, network)
+    seen, start = observation([[1, 10], [2, 20], [3, 30]], 4), FEATURES * N + REST
+    reported = [[0.5, 1, 2], [3, 4, 5]], [[2, 0.5, 1], [5, 3, 4]], [[3, 4, 5], [0.5, 1, 2]]
+    listed = [torch.tensor(rows, dtype=torch.float32).reshape(1, 1, 6) for rows in reported]
+    values = [policy(torch.cat([seen[..., :start], told, seen[..., start:]], -1))[1] for told in listed]
+    torch.testing.assert_close(values[0], values[1])
+    assert abs(float((values[0] - values[2]).detach())) > 1e-4
 
 
 def test_reordering_entities_reorders_actions_and_nothing_else() -> None:

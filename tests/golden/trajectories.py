@@ -36,6 +36,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("MoleculeDesign-v0", {"variant": "groups", "duplicate_penalty": 0.5, "split": "ood-group"}),
     ("MoleculeDesign-v0", {"variant": "scaffold-hop", "draw_hidden": True}),
     ("LeadOptimization-v0", {"draw_hidden": True, "split": "ood-scaffold"}),
+    ("TargetSelection-v0", {"values": "dawn"}),
     ("TargetSelection-v0", {"variant": "depth"}),
     ("TargetSelection-v0", {"variant": "cadence"}),
     ("TargetSelection-v0", {"variant": "full", "draw_hidden": True, "split": "ood-purity"}),

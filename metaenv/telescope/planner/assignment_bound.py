@@ -1,14 +1,14 @@
 """An upper bound of the score of a night: the best assignment of targets to slots if slews took no time.
 
 The bound holds for policies that visit a target once a night, for one slot each. It uses the true classes and the
-weather to come, so it may stand beside scores but never normalises them. It needs SciPy.
+weather to come, so it may stand beside scores but never normalises them.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from metaenv.telescope.planner.schedulers import NO_TARGET
+from metaenv.telescope.assignment import NO_TARGET, best_assignment
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.exposure import exposure_seconds, quality
 from metaenv.telescope.sim.visibility import expected_snr
@@ -27,16 +27,8 @@ def rewards_without_slews(env: TargetSelectionVectorEnv) -> Floats:
     return env.state.value[:, None, :] * good * (env.state.slots_left > 0) / env.setup.unit
 
 
-def best_assignment(rewards: Floats) -> tuple[Index, Floats]:
+def best_assignments(rewards: Floats) -> tuple[Index, Floats]:
     """(n, T) targets, -1 for none, and (n,) sums of the best assignment for ``rewards`` (n, T, N)."""
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise ImportError("the assignment bound needs SciPy: pip install scipy") from error
-    schedule, total = np.full(rewards.shape[:2], NO_TARGET), np.zeros(len(rewards))
-    for i, table in enumerate(rewards):
-        slot, target = linear_sum_assignment(table, maximize=True)
-        paid = table[slot, target]
-        schedule[i, slot[paid > 0]] = target[paid > 0]
-        total[i] = paid.sum()
-    return schedule, total
+    schedule = np.stack([best_assignment(table) for table in rewards])
+    paid = np.take_along_axis(rewards, np.maximum(schedule, 0)[:, :, None], axis=2)[:, :, 0]
+    return schedule, (paid * (schedule != NO_TARGET)).sum(axis=1)

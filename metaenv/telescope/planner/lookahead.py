@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.telescope.planner.schedulers import NO_TARGET, Queue
+from metaenv.telescope.assignment import NO_TARGET, best_assignment
+from metaenv.telescope.planner.schedulers import Queue
 from metaenv.telescope.planner.yields import Yields, promising
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
@@ -23,62 +24,6 @@ from metaenv.typing import Floats, Index
 LEAST_STEPS, MOST_STEPS = 40, 240  # of the prices, on long and on short lists (chosen)
 LEAST_MOVES, MOST_MOVES = 15, 100  # that are tried on a schedule (chosen)
 SLEW_ROUNDS = 2  # of schedules that know each other's slews (chosen)
-
-
-def assign(rewards: Floats) -> Index:
-    """(T,) the column of each row, or -1, of the assignment with the highest sum of ``rewards`` (T, N), at least 0.
-
-    Shortest augmenting paths (R. Jonker and A. Volgenant 1987, Computing 38, 325), a row at a time.
-    """
-    count, n = rewards.shape
-    cost = np.concatenate([-rewards, np.zeros((count, count))], axis=1)  # a row may stay without a target
-    columns = n + count
-    owner, price, duals = np.full(columns, -1), np.zeros(columns), np.zeros(count)
-    for row in range(count):
-        distance, before = np.full(columns, np.inf), np.full(columns, -1)
-        open_ = np.zeros(columns)  # inf where a column is done
-        at, here, column = row, 0.0, -1
-        order: list[int] = []
-        while True:
-            reduced = cost[at] - price
-            reduced += here - duals[at]
-            better = reduced < distance
-            better &= open_ == 0
-            distance[better] = reduced[better]
-            before[better] = column
-            column = int(np.argmin(distance + open_))
-            here = float(distance[column])
-            order.append(column)
-            open_[column] = np.inf
-            if owner[column] < 0:
-                break
-            at = int(owner[column])
-        done = np.array(order[:-1], np.intp)
-        duals[row] += here
-        duals[owner[done]] += here - distance[done]
-        price[done] -= here - distance[done]
-        while column >= 0:
-            previous = int(before[column])
-            owner[column] = row if previous < 0 else owner[previous]
-            column = previous
-    schedule = np.full(count, NO_TARGET)
-    for column in np.flatnonzero(owner[:n] >= 0):
-        if rewards[owner[column], column] > 0:
-            schedule[owner[column]] = column
-    return schedule
-
-
-def _assigned(rewards: Floats) -> Index:
-    """`assign`, by SciPy where it is installed: ten times as fast, and as good."""
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError:
-        return assign(rewards)
-    schedule = np.full(len(rewards), NO_TARGET)
-    slot, target = linear_sum_assignment(rewards, maximize=True)
-    paid = rewards[slot, target] > 0
-    schedule[slot[paid]] = target[paid]
-    return schedule
 
 
 def pack(rewards: Floats, units: Index) -> Index:
@@ -221,7 +166,7 @@ class LookAheadPolicy(_KnowsTheList):
         units, best, most = yields.units[kept], np.full(len(table), NO_TARGET), -1.0
         rewards, alike = table[:, kept], bool((units == 1).all())
         for _ in range(SLEW_ROUNDS):
-            schedule = _assigned(rewards) if alike else improved(pack(rewards, units), units, after_slews)
+            schedule = best_assignment(rewards) if alike else improved(pack(rewards, units), units, after_slews)
             rewards = after_slews(schedule)
             worth = _total(rewards, schedule)
             if worth <= most:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.telescope.assignment import NO_TARGET
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.sim.ephemeris import DEGREE, SIDEREAL_PER_SOLAR, Vector, dot, horizon_axes
 from metaenv.telescope.sim.visibility import LOWEST_DEG
@@ -22,8 +23,6 @@ from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
 
-NO_TARGET = -1
-"""A slot without a target."""
 LEAST_SCORE = 1e-5  # below which astroplan's PriorityScheduler takes a score for none
 MOST_AIRMASS = 1.0 / np.sin(LOWEST_DEG * DEGREE)  # secant of the zenith distance, as astroplan has it
 

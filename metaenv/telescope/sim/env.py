@@ -12,21 +12,23 @@ from numpy.typing import NDArray
 from metaenv.env import MetaEnv
 from metaenv.rng import Stream
 from metaenv.tasks import TaskBatch
+from metaenv.telescope.sim.almanac import almanac as almanac_of
 from metaenv.telescope.sim.ephemeris import Vector, dot, illuminated_fraction
-from metaenv.telescope.sim.exposure import ZERO_POINT_MAG, electrons_per_second
+from metaenv.telescope.sim.exposure import electrons_per_second
 from metaenv.telescope.sim.layout import (
+    ALMANAC,
     FACTS,
-    FAINTEST_REWARD,
     GLOBALS,
     LAST_SLOT,
     LIMIT,
-    LOSS_RANGE,
+    LOG,
     NIGHT_GLOBALS,
     REVISIT_STATUS,
     SHOWN_MAG,
     SKY,
     STATUS,
     TIMELINE,
+    WORTH,
     Layout,
 )
 from metaenv.telescope.sim.nights import (
@@ -41,12 +43,12 @@ from metaenv.telescope.sim.nights import (
 )
 from metaenv.telescope.sim.nominal import nominal_conditions, nominal_snr
 from metaenv.telescope.sim.prefetch import NightPrefetcher, PeekableStream
-from metaenv.telescope.sim.reward import Cell, expose
+from metaenv.telescope.sim.reward import Cell, expose, told_of_slot
 from metaenv.telescope.sim.state import NightState
 from metaenv.telescope.sim.targets import N_CLASSES, NORMALS, UNIFORMS, Targets, values
-from metaenv.telescope.sim.visibility import Night, conditions, prepare, slots
+from metaenv.telescope.sim.visibility import Night, Singles, conditions, prepare, slots
 from metaenv.telescope.sim.weather import Weather
-from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, Variant
+from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, ValuesKnown, Variant
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
 
 LEFT_AT_END = 10_000  # slots: nothing is open after the last one
 _SKY_END, _FACTS_END = len(SKY), len(SKY) + len(FACTS)
+_TOLD = GLOBALS[LAST_SLOT]
+_AT_ONCE = [i for i, name in enumerate(_TOLD) if name not in WORTH]
+_IN_LOG = [_TOLD.index(name) for name in LOG]
 
 
 class TargetSelectionVectorEnv(BatchedEnv):
@@ -72,12 +77,19 @@ class TargetSelectionVectorEnv(BatchedEnv):
         num_envs: int = 1,
         variant: Variant = "default",
         setup: NightSetup | None = None,
+        values: ValuesKnown = "at once",
+        almanac: bool | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        distribution = TargetSelectionDistribution(variant)
+        distribution = TargetSelectionDistribution(variant, values)
         setup = setup or NIGHT_SETUPS[variant]
+        if at_dawn := values == "dawn":
+            setup.check_single_visits("values='dawn'")
         status = (*STATUS, *REVISIT_STATUS) if setup.revisits else STATUS
-        layout = Layout(setup.targets, (*SKY, *FACTS, *status))
+        told = tuple(name for name in GLOBALS if not (at_dawn and name in WORTH))
+        almanac = at_dawn if almanac is None else almanac
+        rows = (*SKY, *FACTS, *status, *(ALMANAC if almanac else ()))
+        layout = Layout(setup.targets, rows, told, setup.slots * at_dawn)
         super().__init__(
             num_envs,
             distribution,
@@ -87,6 +99,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         )
         self.variant: Variant = variant
         self.setup: NightSetup = setup
+        self.values: ValuesKnown = values
+        self.at_dawn, self.almanac = at_dawn, almanac
+        self.reports_at_end, self.report_columns = at_dawn, layout.log if at_dawn else None  # type: ignore[misc]
         self.layout = layout
         self.trial_episodes = setup.nights  # type: ignore[misc]
         if setup.lengths == (1,):
@@ -108,6 +123,11 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def entity_layout(self) -> tuple[int, int]:
         """Features of a target and number of targets: the observation begins with them, a feature after the other."""
         return self.layout.rows, self.layout.targets
+
+    @property
+    def report_layout(self) -> tuple[int, int] | None:
+        """Features of a slot of the reduced log and number of slots, where a trial reports it."""
+        return (len(LOG), self.layout.log_slots) if self.at_dawn else None
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.telescope.baselines import baselines
@@ -168,6 +188,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
             log_snr=np.log1p(snr, out=snr), slots_left=self._slots_left(night), value=self._values(tasks, targets),
             rate=electrons_per_second(targets.magnitude, tasks.zero_point_mag[:, None]),
         )  # fmt: skip
+        if self.almanac:
+            state.put(rows, almanac=almanac_of(state.log_snr[rows], state.slots_left[rows]))
         write_timeline(state, rows, night, weather)
         self._reset_state(rows, index)
 
@@ -217,6 +239,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
         state, targets = self.state, self.state.targets
         state.slot[rows] = 0
         state.score[rows] = 0
+        if self.at_dawn:
+            state.log[rows], state.globals_[rows, LAST_SLOT] = 0, 0
         state.pointing[rows] = np.stack([c[rows] for c in state.night.zenith], axis=1)
         facts = state.facts
         facts[rows, 0] = targets.magnitude[rows] - SHOWN_MAG
@@ -244,7 +268,8 @@ class TargetSelectionVectorEnv(BatchedEnv):
         units = np.maximum(units * allowed, 1)
         cell = (index, slot, target)
         snr, exposed, reward = self._expose(cell, units, allowed)
-        self._write_last_slot(cell, allowed | (kind == len(setup.lengths)), exposed, snr, units, reward)
+        legal = allowed | (kind == len(setup.lengths))
+        self._write_last_slot(cell, told_of_slot(state, self.tasks, cell, legal, exposed, snr, units, reward))
         self._point(cell, exposed, reward)
         if self.render_mode:
             from metaenv.telescope.render import exposure
@@ -255,8 +280,13 @@ class TargetSelectionVectorEnv(BatchedEnv):
         state.slot[index] = slot + units
         state.score[index] += reward
         self._write_slot(rows)
-        done = state.slot[rows] >= setup.slots
-        return np.atleast_1d(reward), done, np.zeros(done.shape, bool)
+        done = self._over(rows)
+        paid = state.score[rows] * done if self.at_dawn else np.atleast_1d(reward)
+        return paid, done, np.zeros(done.shape, bool)
+
+    def _over(self, rows: Rows) -> Bools:
+        """(m,) whether the night is over."""
+        return self.state.slot[rows] >= self.setup.slots
 
     def _point(self, cell: Cell, exposed: Any, reward: Any) -> None:
         """Point the telescopes at what they exposed, and count the visits."""
@@ -272,25 +302,12 @@ class TargetSelectionVectorEnv(BatchedEnv):
             state.last_visit[index, target] = state.night.start[index, slot]
             state.status[index, len(STATUS) + 1, target] = np.minimum(reward, LIMIT)
 
-    def _write_last_slot(self, cell: Cell, legal: Any, exposed: Any, snr: Any, units: Any, reward: Any) -> None:
-        """Write the globals that tell of the last slot."""
-        state, (index, _, target) = self.state, cell
-        numbers = np.zeros((*np.shape(index), len(GLOBALS) - LAST_SLOT.start), np.float32)
-        shut_and_seeing = state.shut_and_seeing[cell[:2]]
-        numbers[..., 0], numbers[..., 1], numbers[..., 2] = legal, exposed, shut_and_seeing[..., 0]
-        if exposed.any():
-            numbers[..., 3] = shut_and_seeing[..., 1]
-            arrived = state.air.transmission[cell] / np.maximum(state.nominal.transmission[cell], np.float32(1e-6))
-            zero_point = self.tasks.zero_point_mag[index]
-            loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
-            numbers[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
-            numbers[..., 5] = np.log1p(snr)
-            numbers[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
-            numbers[..., 7] = np.minimum(reward, LIMIT)
-            numbers[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
-            numbers[..., 9:] = state.facts[index, 1:, target]
-            numbers[..., 3:] *= exposed[..., None]
-        state.globals_[index, LAST_SLOT] = numbers
+    def _write_last_slot(self, cell: Cell, numbers: Singles) -> None:
+        """Write the globals that tell of the last slot, and the log."""
+        if self.at_dawn:
+            self.state.log[cell[0], :, cell[1]] = numbers[..., _IN_LOG]
+            numbers = numbers[..., _AT_ONCE]
+        self.state.globals_[cell[0], LAST_SLOT] = numbers
 
     def _write_slot(self, rows: Rows) -> None:
         """Write the slews, the open targets and the globals of the slot that comes next."""
@@ -325,8 +342,13 @@ class TargetSelectionVectorEnv(BatchedEnv):
         targets[:, 4] = state.log_snr[who, t]
         targets[:, 5] = state.slots_left[who, t] * np.float32(1 / self.setup.slots)
         targets[:, _SKY_END:_FACTS_END] = state.facts[rows]
-        targets[:, _FACTS_END:] = state.status[rows]
+        targets[:, _FACTS_END : _FACTS_END + state.status.shape[1]] = state.status[rows]
+        if self.almanac:
+            targets[:, -len(ALMANAC) :] = state.almanac[who, :, t]
         globals_[:] = state.globals_[rows]
+        if self.at_dawn:
+            log = state.log[rows] * self._over(rows)[:, None, None]
+            seen[:, layout.log] = log.reshape(len(index), -1)
         return seen
 
     def mask(self, rows: Rows) -> NDArray[np.int8]:
@@ -342,12 +364,13 @@ class TargetSelectionVectorEnv(BatchedEnv):
         return mask
 
     def report(self, rows: Rows) -> Info:
-        return {"score": self.state.score[rows].copy()}
+        score = self.state.score[rows].copy()
+        return {"score": score * self._over(rows) if self.at_dawn else score}
 
     def text(self, row: int) -> str:
-        from metaenv.telescope.render import candidates, text
+        from metaenv.telescope.render import candidates, exposures, text
 
-        return f"{text(self._scene(row), self._log[row])}\n{candidates(self, row)}"
+        return f"{text(self._scene(row), exposures(self, row))}\n{candidates(self, row)}"
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.telescope.render import frame
@@ -384,6 +407,8 @@ class TargetSelectionEnv(MetaEnv):
     | 19 | whether it may be chosen | 0 or 1 |
     | 20 | visits | 0 to 16 |
     | 21, 22 | with revisits only: days since the last visit, reward of the last visit | 0 to 16 |
+    | last 3 | with ``almanac=True`` only: best ln(1 + SNR) in the slots still to come, as in row 4; the time until \
+then, and the slots in which it will stand above 27 deg, as shares of the night | 0 to 16, 0 to 1 |
 
     | number | of the night | range |
     |---|---|---|
@@ -417,6 +442,18 @@ class TargetSelectionEnv(MetaEnv):
     ``cadence_weight * exp(-ln(gap / cadence_hours)^2 / (2 * 0.6^2))`` of a first visit. ``info["score"]`` is the sum of
     the night's rewards so far.
 
+    With ``values="dawn"`` an exposure's worth is known when the data have been reduced, the next morning. The numbers
+    16 and 17 are left out, the reward of all slots but the last is 0, and so is ``info["score"]``. The last slot pays
+    the sum of the night, and the observation after it holds the reduced log, which a trial reports once, before the
+    next night, whose numbers 9 and on begin at 0. A night that is truncated earlier pays and tells nothing.
+
+    | row | of each slot, behind the numbers of the night; 0 until the night is over | range |
+    |---|---|---|
+    | 0 | a target was exposed; else the column is 0 | 0 or 1 |
+    | 1-11 | class (one-hot) and features of the target | -4 to 4 |
+    | 12, 13 | loss of light, mag; ln(1 + measured SNR) | -2 to 16 |
+    | 14, 15 | reward of the exposure, and its logarithm to base 10 plus 2 | 0 to 16, -2 to 4 |
+
     Episode end: terminated when the slots of the night are used up. Slots are equal parts of the time between the ends
     of astronomical twilight. The nights of a trial follow each other; clouds and seeing carry over.
 
@@ -428,7 +465,7 @@ class TargetSelectionEnv(MetaEnv):
     References: random play is uniform over the allowed actions. The oracle knows the task, but neither the true classes
     nor the weather to come, and takes the exposure with the highest expected value times expected quality. Both play
     the same nights. The oracle looks one exposure ahead, so an agent can beat it by planning, and by learning tonight's
-    weather.
+    weather. With ``values="dawn"`` the oracle plans: it assigns targets to the slots that are left, anew in every slot.
 
     Arguments:
         variant: ``"default"`` (24 slots, 64 targets, five nights), ``"depth"`` (48 slots, fainter targets, exposures of
@@ -438,8 +475,10 @@ class TargetSelectionEnv(MetaEnv):
         split: of the tasks.
         setup: slots, targets, nights and exposures of the user's own, instead of the variant's. For the user's own
             targets see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`.
+        values: when it is known what an exposure was worth, ``"at once"`` or at ``"dawn"``, in the default variant.
+        almanac: whether the rows of the almanac are shown; by default where values are known at dawn.
 
-    Version history: v0, first release.
+    Version history: v0, first release. In v1 ``values="dawn"``, with the almanac, will be the default.
     """
 
     batched: ClassVar[type[BatchedEnv]] = TargetSelectionVectorEnv

@@ -102,7 +102,7 @@ class NightPrefetcher:
         if count < 2:
             return
         if self._batch is None or self._rows != count:
-            self._batch = type(env)(count, env.variant, split=env.split, setup=env.setup)
+            self._batch = type(env)(count, env.variant, env.setup, env.values, env.almanac, split=env.split)
         batch, self._rows, self._next = self._batch, count, 0
         batch.noise, batch.dynamics = _Replay(env.noise.peek(count)), _Replay(env.dynamics.peek(count))  # type: ignore[assignment]
         batch.set_tasks(slice(None), task.joined(following.take(np.arange(count - 1))))

@@ -1,4 +1,4 @@
-"""The reward of a night: the value of each exposed target times the quality of its exposure.
+"""The reward of a night: the value of each exposed target times the quality of its exposure; and what is told of it.
 
 Index arguments are (m,) arrays, or plain numbers for a single telescope; results have their shape.
 """
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from metaenv.tasks import TaskBatch
-from metaenv.telescope.sim.exposure import exposure_seconds, quality
+from metaenv.telescope.sim.exposure import ZERO_POINT_MAG, exposure_seconds, quality
+from metaenv.telescope.sim.layout import FAINTEST_REWARD, GLOBALS, LAST_SLOT, LIMIT, LOSS_RANGE
 from metaenv.telescope.sim.state import NightState
-from metaenv.telescope.sim.visibility import cell_snr
+from metaenv.telescope.sim.visibility import Singles, cell_snr
 from metaenv.telescope.tasks import NightSetup
 
 REVISIT_SD = 0.6  # of ln(time since the last visit) about the best one (chosen)
@@ -63,6 +64,29 @@ def exposure_snr(state: NightState, tasks: TaskBatch, setup: NightSetup, cell: C
         added = cell_snr(state.night, state.air, later, rate, zero_point, seconds * (part < units))
         squared += np.square(added)
     return np.sqrt(squared)
+
+
+def told_of_slot(
+    state: NightState, tasks: TaskBatch, cell: Cell, legal: Any, exposed: Any, snr: Any, units: Any, reward: Any
+) -> Singles:
+    """(..., 20) what is told of slots that were played: `metaenv.telescope.sim.layout.GLOBALS` from "legal" on."""
+    index, _, target = cell
+    numbers = np.zeros((*np.shape(index), len(GLOBALS[LAST_SLOT])), np.float32)
+    shut_and_seeing = state.shut_and_seeing[cell[:2]]
+    numbers[..., 0], numbers[..., 1], numbers[..., 2] = legal, exposed, shut_and_seeing[..., 0]
+    if exposed.any():
+        numbers[..., 3] = shut_and_seeing[..., 1]
+        arrived = state.air.transmission[cell] / np.maximum(state.nominal.transmission[cell], np.float32(1e-6))
+        zero_point = tasks.zero_point_mag[index]
+        loss = ZERO_POINT_MAG - zero_point - 2.5 * np.log10(np.maximum(arrived, np.float32(1e-9)))
+        numbers[..., 4] = np.minimum(np.maximum(loss, LOSS_RANGE[0]), LOSS_RANGE[1])
+        numbers[..., 5] = np.log1p(snr)
+        numbers[..., 6] = np.log1p(np.sqrt(units) * np.expm1(state.log_snr[cell]))
+        numbers[..., 7] = np.minimum(reward, LIMIT)
+        numbers[..., 8] = np.log10(np.maximum(reward, FAINTEST_REWARD)) + 2.0
+        numbers[..., 9:] = state.facts[index, 1:, target]
+        numbers[..., 3:] *= exposed[..., None]
+    return numbers
 
 
 def visit_factor(state: NightState, tasks: TaskBatch, cell: Cell) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.telescope.sim.layout import FACTS, GLOBALS, SKY, TIMELINE, Layout
+from metaenv.telescope.sim.layout import FACTS, LOG, REVISIT_STATUS, STATUS, TIMELINE, Layout
 from metaenv.telescope.sim.tables import Table
 from metaenv.telescope.sim.targets import Targets
 from metaenv.telescope.sim.visibility import Conditions, Night, Singles
@@ -59,7 +59,10 @@ class NightState(Table):
     status: Singles
     """(n, 3 or 5, N) slew, openness and visits of the targets, which change with the actions, as observed."""
     globals_: Singles
-    """(n, 29) the numbers of an observation that are not of a target."""
+    """(n, 27 or 29) the numbers of an observation that are not of a target."""
+    log: Singles
+    """(n, 16, T) of each of tonight's slots, what the reduced log will tell; (n, 16, 0) where values are known at
+    once."""
     night: Night = UNWRITTEN
     weather: Weather = UNWRITTEN
     targets: Targets = UNWRITTEN
@@ -75,6 +78,8 @@ class NightState(Table):
     """(n, N) value of a target: that of a perfect exposure."""
     rate: Floats = UNWRITTEN
     """(n, N) electrons/s of a target above the atmosphere."""
+    almanac: Singles = UNWRITTEN
+    """(n, 3, T, N) see `metaenv.telescope.sim.almanac`, or (n, 0) where it is not shown."""
 
     @classmethod
     def zeros(cls, n: int, setup: NightSetup, layout: Layout) -> Self:
@@ -101,8 +106,10 @@ class NightState(Table):
             timeline=zeros(t + 1, TIMELINE),
             shut_and_seeing=zeros(t, 2),
             facts=zeros(len(FACTS), k),
-            status=zeros(layout.rows - len(SKY) - len(FACTS), k),
-            globals_=zeros(len(GLOBALS)),
+            status=zeros(sum(name in (*STATUS, *REVISIT_STATUS) for name in layout.per_target), k),
+            globals_=zeros(len(layout.globals_)),
+            log=zeros(len(LOG), layout.log_slots),
+            almanac=zeros(0),
         )
 
     @property

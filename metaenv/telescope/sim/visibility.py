@@ -185,7 +185,7 @@ def prepare(
         start, hours, lst,
         horizontal(moon_seen, lst, latitude), phase, targets,
         Vector(*(c[:, 0].copy() for c in axes[2])),
-        *_tables((*axes, moon_seen), targets, out),
+        *direction_tables((*axes, moon_seen), targets, out),
     )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def _moon(jd: Floats) -> tuple[Vector, Floats]:
     return Vector(*(sum(w * k[:, None] for w, k in zip(weights, c, strict=True)) for c in moons)), phase
 
 
-def _tables(towards: tuple[Vector, ...], targets: Vector, out: Night | None) -> list[Singles]:
+def direction_tables(towards: tuple[Vector, ...], targets: Vector, out: Night | None = None) -> list[Singles]:
     """`Night.directions`, airmass, seeing_area_factor and scatter.
 
     They follow from the directions east, north, up and to the moon, each (n, T), and to the targets, (n, N).

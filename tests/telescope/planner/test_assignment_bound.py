@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from metaenv.policies import play_trials
-from metaenv.telescope.planner.assignment_bound import best_assignment, rewards_without_slews
+from metaenv.telescope.planner.assignment_bound import best_assignments, rewards_without_slews
 from metaenv.telescope.planner.schedulers import PriorityPolicy
 from metaenv.telescope.references import InformedPolicy
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.tasks import TargetSelectionDistribution
 from metaenv.trial import VectorTrial
-
-pytest.importorskip("scipy.optimize", reason="the bound needs scipy, which is not installed")
 
 
 class Bounds:
@@ -29,7 +27,7 @@ class Bounds:
     def act(self, observation):
         if not self.env.state.slot.any():
             night = int(self.env.state.night_number[0])
-            self.found[-1][:, night] = best_assignment(rewards_without_slews(self.env))[1]
+            self.found[-1][:, night] = best_assignments(rewards_without_slews(self.env))[1]
         return np.full(self.env.num_envs, self.env.setup.targets)
 
     def observe(self, action, reward):
@@ -45,7 +43,7 @@ def bounds_of(tasks):
 
 def test_best_of_all_permutations():
     rewards = np.random.default_rng(0).random((5, 3, 5)) * (np.random.default_rng(1).random((5, 3, 5)) > 0.4)
-    schedule, total = best_assignment(rewards)
+    schedule, total = best_assignments(rewards)
     for table, slots, best in zip(rewards, schedule, total, strict=True):
         tried = max(sum(table[t, k] for t, k in enumerate(order)) for order in permutations(range(5), 3))
         assert best == pytest.approx(tried)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from metaenv.telescope.planner.lookahead import assign, improved, pack
+from metaenv.telescope.assignment import assign
+from metaenv.telescope.planner.lookahead import improved, pack
 from metaenv.telescope.planner.yields import promising
 
 
