@@ -36,10 +36,13 @@ class EnvDims:
     """Whether the trial's observation repeats the last observation of the episode before."""
     hide_history: bool = False
     """Whether the trial hides previous actions and rewards."""
+    choices: tuple[int, ...] = ()
+    """Sizes of the groups of the last coordinates of a continuous action that are drawn as one choice each."""
 
     def __post_init__(self) -> None:
         if self.entities is not None:  # a checkpoint holds a list
             object.__setattr__(self, "entities", tuple(self.entities))
+        object.__setattr__(self, "choices", tuple(self.choices))
 
     @property
     def action_vector_size(self) -> int:
@@ -96,6 +99,7 @@ def resolve_dims(
         episode_size=state.episode_size if state else 0,
         reports_at_end=state is not None and state.reports_at_end,
         hide_history=state is not None and state.hide_history,
+        choices=() if replays else tuple(find_attribute(env, "action_choices") or ()),
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")
