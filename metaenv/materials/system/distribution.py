@@ -20,7 +20,7 @@ from metaenv.parameters import Ranges
 from metaenv.tasks import FrozenTasks, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
-FROZEN_SIZES = {"validation": 64, "test": 256, "ood-hot": 64, "ood-options": 64, "ood-mechanism": 64}
+FROZEN_SIZES = {"validation": 50, "test": 200, "ood-hot": 50, "ood-options": 50, "ood-mechanism": 50}
 STORE = FrozenStore(Path(__file__).parent / "data", SystemTask)
 """What `metaenv.materials.system.build_data` wrote; ``best_K`` are the oracle's scores of compound K + 1."""
 SPLIT_RANGES: dict[str, Ranges] = {
@@ -44,8 +44,8 @@ LARGEST_AFFINITY = 4.0  # which the task vector shows as 1 (chosen)
 class SystemDistribution(TaskDistribution):
     """Chemical systems each of whose compounds somebody who knows it could make.
 
-    Splits: ``train`` is endless; ``validation`` (64) and ``test`` (256) are frozen draws of the same; the rest are
-    frozen lists of 64 that differ from training in one thing:
+    Splits: ``train`` is endless; ``validation`` (50) and ``test`` (200) are frozen draws of the same; the rest are
+    frozen lists of 50 that differ from training in one thing:
 
     * ``ood-hot``: the onsets of the compounds have 1200-1300 K in common instead of 900-1150 K;
     * ``ood-options``: the first property that the compounds have in common is 0.6 to 1.5, where training knows only

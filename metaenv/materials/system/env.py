@@ -49,8 +49,8 @@ class SystemSynthesisVectorEnv(BatchedEnv):
     Reward and episode end: as in the other variants. A trial is twelve experiments, four of each compound, and its
     return the sum of their readings. ``info["compound"]`` says which one was made, 0 to 2.
 
-    Task: `metaenv.materials.system.tasks.SystemTask`. Splits: train (endless), validation (64), test (256), ood-hot,
-    ood-options, ood-mechanism (64 each); see `metaenv.materials.system.distribution.SystemDistribution`. References
+    Task: `metaenv.materials.system.tasks.SystemTask`. Splits: train (endless), validation (50), test (200), ood-hot,
+    ood-options, ood-mechanism (50 each); see `metaenv.materials.system.distribution.SystemDistribution`. References
     are means over the three compounds.
 
     Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), and those of every environment. It is made in the

@@ -27,12 +27,12 @@ TWO_BEST = np.array(list(product((0, 1), repeat=len(SIZES))))
 class Search:
     """How hard to look; chosen, for two searches to agree within 0.005 on average."""
 
-    cover: int = 24
+    cover: int = 32
     """Recipes tried with each of the 16 combinations of the two best options of a group."""
-    chains: int = 6
-    proposals: int = 10
+    chains: int = 8
+    proposals: int = 14
     """A round and chain."""
-    rounds: int = 14
+    rounds: int = 18
     widest: float = 0.4
     narrowest: float = 0.01
     """Standard deviations of the first and last proposals, in units of actions in [-1, 1]."""
