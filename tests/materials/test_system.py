@@ -196,10 +196,9 @@ def test_stored_references_are_those_that_are_computed(split):
     frozen, stored = D.frozen(split), STORE.arrays(split)
     assert len(frozen) == FROZEN_SIZES[split]
     np.testing.assert_allclose(frozen.reference.oracle, stored["oracle_compounds"].mean(axis=1))
-    few = frozen.tasks.take(np.array([1, 17]))
-    random, best = references(few)
-    np.testing.assert_allclose(random, stored["random_compounds"][[1, 17]], atol=1e-6)
-    assert abs(best - stored["oracle_compounds"][[1, 17]]).mean() < 0.01
+    random, best = references(frozen.tasks.take(np.array([17])))
+    np.testing.assert_allclose(random[0], stored["random_compounds"][17], atol=1e-6)
+    assert abs(best[0] - stored["oracle_compounds"][17]).mean() < 0.01
 
 
 def test_ood_lists_hold_out_what_they_say():
@@ -259,12 +258,12 @@ def test_no_frozen_system_is_reachable_from_a_baseline(monkeypatch):
 def test_particles_come_to_fit_what_was_seen(monkeypatch):
     from metaenv.materials.system.particle_bayes import _log_likelihood
 
-    monkeypatch.setattr("metaenv.materials.system.particle_bayes.PARTICLES", 64)
-    env = make_trials("MaterialsSynthesis", 1, episodes=4, variant="system")
+    monkeypatch.setattr("metaenv.materials.system.particle_bayes.PARTICLES", 48)
+    env = make_trials("MaterialsSynthesis", 1, episodes=3, variant="system")
     policy = ParticleBayes()
     play_trials(policy, env, TASKS.take(np.array([2])))
-    campaign, prior = policy._campaigns[0], D.sample(64, "train", np.random.default_rng(1))
-    assert len(campaign._seen) == 3
+    campaign, prior = policy._campaigns[0], D.sample(48, "train", np.random.default_rng(1))
+    assert len(campaign._seen) == 2
     fit = np.median(campaign._fit(campaign._tasks))
     assert fit > np.median(np.sum([_log_likelihood(prior, seen) for seen in campaign._seen], axis=0)) + 10
 

@@ -126,7 +126,7 @@ class SystemSynthesisVectorEnv(BatchedEnv):
             from metaenv.materials.system.render import result
 
             for k, row in enumerate(index):
-                done = result(int(self._compound[row]), recipe, choice, k, self._seen[row], self._score[row])
+                done = result(int(self._compound[row]), recipe, choice, k, self._seen[row], float(self._score[row]))
                 self._results[row].append(done)
         return seen.reading, np.ones(len(index), bool), np.zeros(len(index), bool)
 

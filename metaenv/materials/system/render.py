@@ -24,7 +24,7 @@ def result(
     chosen = (f"{group} {list(names)[i]}" for (group, names), i in zip(OPTIONS.items(), choice[k], strict=True))
     done = f"compound {compound + 1}, {recipe_text(recipe, k)}, {', '.join(chosen)}"
     instruments = tuple(name for name, column in MEASURED.items() if seen[column])
-    return Result(done, seen[SHOWN].copy(), float(score), instruments)
+    return Result(done, seen[SHOWN].copy(), score, instruments)
 
 
 def system_text(compound: int, goal_um: Floats, results: Sequence[Result], hidden: bool) -> str:

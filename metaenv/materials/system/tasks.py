@@ -41,9 +41,9 @@ def _shared(
     half = 0.5 * (high - low) if scale == "linear" else float(np.sqrt(high / low))
     middle, least = (low + half, 0.0) if scale == "linear" else (low * half, 1.0)
     common = Parameter(f"{meaning}: what the compounds have in common.", low, middle, unit, scale, limits=limits)
-    relation = {"above": name} if scale == "linear" else {"times": name}
+    above, times = (name, "") if scale == "linear" else ("", name)
     own = (f"{meaning}, of compound {e + 1}." for e in range(COMPOUNDS))
-    return common, [Parameter(each, least, half, unit, scale, limits=limits, **relation) for each in own]
+    return common, [Parameter(each, least, half, unit, scale, 0, above, "", times, limits) for each in own]
 
 
 ONSET, ONSETS = _shared(
