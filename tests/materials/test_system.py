@@ -76,7 +76,7 @@ def test_contact_speeds_up_avrami_s_law_as_the_source_of_b_says():
         onset_target_K=[1200.0] * 3, trap_above_K=[900.0] * 3, transform_above_K=[900.0] * 3, loss_above_K=[900.0] * 3,
         decomposition_above_K=[900.0] * 3, precursor_below_K=600.0, carbonate_above_K=-300.0, avrami_target=2.0,
         energy_target_kJ_mol=420.0, formation_enthalpy_kJ_mol=-300.0, formation_entropy_J_mol_K=0.0,
-        furnace_offset_K=0.0, traits_of_compounds=[0.0] * 9, own_affinity=[0.8] * 5 + [0.8, 0.5, 0.8, 0.8, 0.8] + [0.8] * 8,
+        furnace_offset_K=0.0, traits_of_compounds=[0.0] * 9, own_affinity=[0.8] * 6 + [0.5] + [0.8] * 11,
     )  # fmt: skip
     for option, affinity in ((0, 0.8), (1, 0.5)):
         batch = TaskBatch.from_tasks([task])
