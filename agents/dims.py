@@ -40,11 +40,14 @@ class EnvDims:
     """Features of an entry and number of entries, where what is repeated is a list that is encoded as a set."""
     hide_history: bool = False
     """Whether the trial hides previous actions and rewards."""
+    choices: tuple[int, ...] = ()
+    """Sizes of the groups of the last coordinates of a continuous action that are drawn as one choice each."""
 
     def __post_init__(self) -> None:
         for name in ("entities", "report_columns", "report"):
             if (value := getattr(self, name)) is not None:  # a checkpoint holds a list
                 object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "choices", tuple(self.choices))
 
     @property
     def action_vector_size(self) -> int:
@@ -105,6 +108,7 @@ def resolve_dims(
         report_columns=_columns(state.report_columns) if state else None,
         report=_report(env) if entities and not replays else None,
         hide_history=state is not None and state.hide_history,
+        choices=() if replays else tuple(find_attribute(env, "action_choices") or ()),
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")

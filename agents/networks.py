@@ -75,6 +75,44 @@ class SquashedGaussian:
         return sample.tanh()
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Distribution over numbers in (-1, 1) and, behind them, choices, each of which is a group of coordinates.
+
+    Samples hold the numbers as `SquashedGaussian` has them, and each choice one-hot; in actions the chosen coordinate
+    of a group is 1 and the others are -1.
+    """
+
+    numbers: SquashedGaussian
+    choices: tuple[Categorical, ...]
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        return self._joined(self.numbers.sample(generator), [choice.sample(generator) for choice in self.choices])
+
+    def mode(self) -> Tensor:
+        return self._joined(self.numbers.mode(), [choice.mode() for choice in self.choices])
+
+    def log_prob(self, sample: Tensor) -> Tensor:
+        numbers, *chosen = sample.split([self._n_numbers, *(choice.log_probs.shape[-1] for choice in self.choices)], -1)
+        of_choices = ((c.log_probs * one).sum(-1) for c, one in zip(self.choices, chosen, strict=True))
+        return self.numbers.log_prob(numbers) + sum(of_choices)
+
+    def entropy(self) -> Tensor:
+        return self.numbers.entropy() + sum(choice.entropy() for choice in self.choices)
+
+    def action(self, sample: Tensor) -> Tensor:
+        return torch.cat([sample[..., : self._n_numbers].tanh(), 2 * sample[..., self._n_numbers :] - 1], -1)
+
+    @property
+    def _n_numbers(self) -> int:
+        return self.numbers.mean.shape[-1]
+
+    def _joined(self, numbers: Tensor, chosen: Sequence[Tensor]) -> Tensor:
+        sizes = (choice.log_probs.shape[-1] for choice in self.choices)
+        one_hot = [nn.functional.one_hot(c, size).to(numbers) for c, size in zip(chosen, sizes, strict=True)]
+        return torch.cat([numbers, *one_hot], -1)
+
+
 class Trunk(nn.Module):
     """Embedding and recurrent cell. Features are [cell's output, embedding], or the former alone without `skip`."""
 
@@ -154,13 +192,15 @@ class RecurrentActorCritic(nn.Module):
         self.value_head = _head(head_sizes, 1)
         self.task_head = None if prediction is None else TaskHead(feature_size, dims.task_dim, prediction.loss)
         stages = min(dims.trial_length or 1, MAX_LOG_STD_STAGES)
-        log_std = torch.full((stages, 0 if self.discrete else dims.action_size), settings.log_std_init)
+        self.choices = dims.choices
+        n_numbers = 0 if self.discrete else dims.action_size - sum(dims.choices)
+        log_std = torch.full((stages, n_numbers), settings.log_std_init)
         self.log_std = nn.Parameter(log_std, requires_grad=not self.discrete)
         self._initialise()
 
     def forward(
         self, observations: Tensor, state: Tensor | None = None, masks: Tensor | None = None, keep_state: bool = True
-    ) -> tuple[Categorical | SquashedGaussian, Tensor, Tensor, Tensor]:
+    ) -> tuple[Categorical | SquashedGaussian | Mixed, Tensor, Tensor, Tensor]:
         """Play observations (T, N, o) through the network.
 
         Args:
@@ -194,10 +234,16 @@ class RecurrentActorCritic(nn.Module):
             return state
         return torch.cat([*parts, played.expand(len(parts[0])).unsqueeze(-1)], -1)
 
-    def _distribution(self, output: Tensor, steps: Tensor, masks: Tensor | None) -> Categorical | SquashedGaussian:
+    def _distribution(
+        self, output: Tensor, steps: Tensor, masks: Tensor | None
+    ) -> Categorical | SquashedGaussian | Mixed:
         if self.discrete:
             return Categorical(numerics.masked_log_softmax(output, masks))
-        return SquashedGaussian(output, self._log_std_at(steps).expand_as(output))
+        mean, *logits = output.split([output.shape[-1] - sum(self.choices), *self.choices], -1)
+        numbers = SquashedGaussian(mean, self._log_std_at(steps).expand_as(mean))
+        if not logits:
+            return numbers
+        return Mixed(numbers, tuple(Categorical(numerics.masked_log_softmax(each, None)) for each in logits))
 
     def _log_std_at(self, steps: Tensor) -> Tensor:
         """Log standard deviations (..., d) at the steps (...) of the trial; the last stage goes on past its end."""

@@ -29,7 +29,7 @@ from metaenv.agents.base import Agent
 from metaenv.agents.config import anneal
 from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
 from metaenv.agents.imitation import add_loss_masks, assisted_actions, find_expert
-from metaenv.agents.networks import Categorical, RecurrentActorCritic, SquashedGaussian
+from metaenv.agents.networks import Categorical, Mixed, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.agents.rollouts import TrialBuffer
@@ -44,7 +44,8 @@ class RL2(Agent):
 
     Args:
         env: a vector env whose episodes are trials, with a flat float observation, `AutoresetMode.SAME_STEP`, and
-            a discrete action or one in [-1, 1]^d. Its `trial_length` attribute gives the fixed length of trials;
+            a discrete action or one in [-1, 1]^d, of which the last coordinates are drawn as choices where it has
+            `action_choices`. Its `trial_length` attribute gives the fixed length of trials;
             where it is None, trials of different lengths are padded and masked. Where it has an `action_masks()`
             method, (n, k) bool, forbidden actions are never taken. None only for an agent that will not learn.
         config: settings.
@@ -248,7 +249,7 @@ class RL2(Agent):
         return loss, {name: value.detach() for name, value in metrics.items()}
 
     def _auxiliary_losses(
-        self, batch: dict[str, Tensor], dist: Categorical | SquashedGaussian, features: Tensor
+        self, batch: dict[str, Tensor], dist: Categorical | SquashedGaussian | Mixed, features: Tensor
     ) -> dict[str, tuple[float, Tensor]]:
         """Weights and values of the losses beyond PPO's: prediction of the task, imitation of the expert."""
         losses: dict[str, tuple[float, Tensor]] = {}

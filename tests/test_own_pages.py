@@ -1,11 +1,12 @@
-"""The code of the pages about bringing one's own (docs/own-*.md) runs, block after block, as a reader would type it."""
+"""The code of docs/own-*.md and docs/systems.md runs, block after block, as a reader would type it."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).resolve().parents[1] / "docs").glob("own-*.md"))
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = [*sorted(DOCS.glob("own-*.md")), DOCS / "systems.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

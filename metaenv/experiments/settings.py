@@ -144,6 +144,8 @@ _keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS)
 _keep("materials-full", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"variant": "full"})
 _keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"noise_factor": "2"})
 _keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"feedback": "yield"})
+SYSTEM = RL2Config(n_epochs=3, learning_rate_final=5e-5, gamma=0.95, gae_lambda=0.9)
+_keep("materials-system", "MaterialsSynthesis", 1_500_000, 512, SYSTEM, settings={"variant": "system"})
 _keep(
     "MaterialsSynthesis-pearl",
     "MaterialsSynthesis",

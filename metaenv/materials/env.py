@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import gymnasium as gym
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Feedback = Literal["phases", "yield"]
 FEEDBACKS = ("phases", "yield")
+SYSTEM = "system"  # the variant that is `metaenv.materials.system.env.SystemSynthesisVectorEnv`
 SIZE_SCALE = np.log(100.0)  # grain sizes from 0.01 to 100 um become [-1, 1]
 LAYOUT = ObservationLayout(
     [
@@ -65,6 +67,15 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     episode_length = 1
     best_fixed: ClassVar[str | None] = "best fixed recipe"
 
+    def __new__(cls, *args: Any, **settings: Any) -> Any:
+        if settings.get("variant", args[1] if len(args) > 1 else None) != SYSTEM:
+            return super().__new__(cls)
+        if settings.get("laboratory") is not None:
+            raise ValueError(f"the variant {SYSTEM!r} is made in the default laboratory only; leave out laboratory=")
+        given = {name: value for name, value in settings.items() if name not in ("variant", "laboratory")}
+        system = resolve_name("metaenv.materials.system.env:SystemSynthesisVectorEnv")  # it imports this module
+        return system(*args[:1], *args[2:], **given)
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -75,9 +86,8 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         **options: Unpack[EnvOptions],
     ) -> None:
         if variant not in tuple(ACTION_DIM):
-            raise ValueError(f"no variant {variant!r}.{nearest(variant, ACTION_DIM)}")
-        if feedback not in FEEDBACKS:
-            raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
+            raise ValueError(f"no variant {variant!r}.{nearest(variant, (*ACTION_DIM, SYSTEM))}")
+        check_feedback(feedback)
         check_number("noise_factor", noise_factor, 0, 10)
         self.laboratory = laboratory_of(laboratory)
         check_laboratory(options.get("distribution"), self.laboratory)
@@ -125,7 +135,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         outcome = simulate(tasks, recipe)
         seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor, self.laboratory)
         self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe, self.laboratory)
-        self._seen[rows, 1 : LAYOUT.width] = self._shown(seen)
+        self._seen[rows, 1 : LAYOUT.width] = what_is_shown(seen, self._shows)
         if self.render_mode:
             from metaenv.materials.render import Result, recipe_text
 
@@ -134,20 +144,6 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
                 shown = self._seen[row, PHASES_SEEN.start : LAYOUT.width].copy()
                 self._results[row].append(Result(done, shown, float(self._score[row]), self._shows))
         return seen.reading, np.ones(len(action), bool), np.zeros(len(action), bool)
-
-    def _shown(self, seen: Measurement) -> Observations:
-        parts = [
-            np.ones((len(seen.reading), 1)),
-            seen.phases,
-            scaled_size(seen.grain_um)[:, None],
-            np.clip(seen.mass_loss, -1, 1)[:, None],
-            np.clip(seen.reading, -1, 1)[:, None],
-        ]
-        shown = np.concatenate(parts, axis=1).astype(np.float32)
-        for name, columns in MEASURED_BY.items():
-            if name not in self._shows:
-                shown[:, columns.start - 1 : columns.stop - 1] = 0
-        return shown
 
     def observe(self, rows: Rows) -> Observations:
         return self._seen[rows].copy()
@@ -166,6 +162,28 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         from metaenv.materials.render import synthesis_frame
 
         return synthesis_frame(self.tasks.goal_um[row], self._results[row], self.draw_hidden)
+
+
+def check_feedback(feedback: str) -> None:
+    """Raise ValueError unless there is such a feedback."""
+    if feedback not in FEEDBACKS:
+        raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
+
+
+def what_is_shown(seen: Measurement, instruments: tuple[str, ...]) -> Observations:
+    """What is shown of n experiments, (n, 9): the layout from "measured" on, 0 for what is not among instruments."""
+    parts = [
+        np.ones((len(seen.reading), 1)),
+        seen.phases,
+        scaled_size(seen.grain_um)[:, None],
+        np.clip(seen.mass_loss, -1, 1)[:, None],
+        np.clip(seen.reading, -1, 1)[:, None],
+    ]
+    columns = np.concatenate(parts, axis=1).astype(np.float32)
+    for name, measured in MEASURED_BY.items():
+        if name not in instruments:
+            columns[:, measured.start - 1 : measured.stop - 1] = 0
+    return columns
 
 
 def longest_h(laboratory: Laboratory) -> float:
@@ -207,7 +225,9 @@ class MaterialsSynthesisEnv(MetaEnv):
 
     References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
 
-    Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``split``,
+    Arguments: ``variant`` ("default", "full", or "system", which is another environment:
+    `metaenv.materials.system.env.SystemSynthesisVectorEnv`), ``feedback`` ("phases", "yield"), ``noise_factor`` (1),
+    ``split``,
     ``laboratory`` (`metaenv.materials.laboratory.Laboratory`, or a TOML file: bounds, costs, goals and instruments).
 
     Version history: v0, first release.

@@ -91,7 +91,7 @@ def synthesis_text(
     """The goal, the experiments on the material so far, and what the numbers of an action mean."""
     chosen = "the precursor, if it is the largest of these three"
     named = (
-        f"{i} {name} " + (_range(name, laboratory) if name in RANGES else chosen)
+        f"{i} {name} " + (quantity_text(name, laboratory) if name in RANGES else chosen)
         for i, name in enumerate(ACTION_NAMES[variant])
     )
     return "\n".join(
@@ -99,7 +99,8 @@ def synthesis_text(
     )
 
 
-def _range(name: str, laboratory: Laboratory) -> str:
+def quantity_text(name: str, laboratory: Laboratory) -> str:
+    """What an action's number for this quantity covers, in words."""
     field, unit = RANGES[name]
     low, high = getattr(laboratory.bounds, field)
     return f"from {low:g} to {high:g} {unit}"

@@ -31,6 +31,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("SparsePointRobot-v0", {"split": "ood-lower"}),
     ("MaterialsSynthesis-v0", {"variant": "full", "split": "ood-instrument"}),
     ("MaterialsSynthesis-v0", {"feedback": "yield", "noise_factor": 2.0}),
+    ("MaterialsSynthesis-v0", {"variant": "system"}),
     ("FurnaceControl-v0", {"noise_factor": 0.0, "max_steps": 30}),
     ("MoleculeDesign-v0", {"variant": "windows-5", "feedback": "panel", "noise_std": 0.1}),
     ("MoleculeDesign-v0", {"variant": "groups", "duplicate_penalty": 0.5, "split": "ood-group"}),

@@ -1,0 +1,97 @@
+"""Which chemical systems there are: training ones without end, and frozen lists with references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.frozen import FrozenStore
+from metaenv.materials.oracle import even_cover
+from metaenv.materials.system.options import COMPOUNDS, PLACES
+from metaenv.materials.system.oracle import oracle, utility_table
+from metaenv.materials.system.recipes import ACTIONS
+from metaenv.materials.system.tasks import PARAMETERS, SystemTask, affinity, materials
+from metaenv.materials.tasks import solvable
+from metaenv.parameters import Ranges
+from metaenv.tasks import FrozenTasks, Reference, Task, TaskBatch, TaskDistribution
+from metaenv.typing import Floats
+
+FROZEN_SIZES = {"validation": 50, "test": 200, "ood-hot": 50, "ood-options": 50, "ood-mechanism": 50}
+STORE = FrozenStore(Path(__file__).parent / "data", SystemTask)
+"""What `metaenv.materials.system.build_data` wrote; ``best_K`` are the oracle's scores of compound K + 1."""
+SPLIT_RANGES: dict[str, Ranges] = {
+    "ood-hot": {"onset_common_K": (1200.0, 1300.0)},
+    "ood-options": {"traits[0]": (0.6, 1.5)},
+    "ood-mechanism": {"nucleation_J_m2": (0.15, 0.30)},
+}
+"""Where a split draws from other ranges than training."""
+SEEN_RANGES: Ranges = {
+    "onset_common_K": (900.0, 1300.0),
+    "traits[0]": (-1.2, 1.5),
+    "nucleation_J_m2": (0.0, 0.30),
+}
+"""What the task vector scales to [-1, 1] beyond training's own ranges: those of all splits together."""
+N_RANDOM = 128  # actions whose mean utility is a compound's random score (chosen)
+RANDOM_SEED, ORACLE_SEED = 20_250_703, 20_250_704  # chosen; any fixed pair does
+LARGEST_AFFINITY = 4.0  # which the task vector shows as 1 (chosen)
+
+
+@dataclass(frozen=True)
+class SystemDistribution(TaskDistribution):
+    """Chemical systems each of whose compounds somebody who knows it could make.
+
+    Splits: ``train`` is endless; ``validation`` (50) and ``test`` (200) are frozen draws of the same; the rest are
+    frozen lists of 50 that differ from training in one thing:
+
+    * ``ood-hot``: the onsets of the compounds have 1200-1300 K in common instead of 900-1150 K;
+    * ``ood-options``: the first property that the compounds have in common is 0.6 to 1.5, where training knows only
+      -1.2 to 0.6, so that other options than in training suit them;
+    * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions.
+    """
+
+    task_type: ClassVar[type[Task]] = SystemTask
+    unit_dim: int = PARAMETERS.unit_dim
+    splits: tuple[str, ...] = ("train", *FROZEN_SIZES)
+
+    def draw(self, unit: Floats, split: str) -> TaskBatch:
+        """Systems for points of the unit cube; ``train``, ``validation`` and ``test`` share their ranges."""
+        return TaskBatch(SystemTask, PARAMETERS.draw(unit, SPLIT_RANGES.get(split)))
+
+    def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
+        """(n,) whether an informed recipe makes every compound from the options that suit it best."""
+        found, suits = np.ones(len(tasks), bool), affinity(tasks)
+        for e in range(COMPOUNDS):
+            left = np.flatnonzero(found)
+            if len(left):
+                best = np.stack([np.argmax(suits[left, e, place], axis=1) for place in PLACES], axis=1)
+                found[left] = solvable(materials(tasks.take(left), np.full(len(left), e), best))
+        return found
+
+    def frozen_list(self, split: str) -> FrozenTasks:
+        """The frozen list of a split and its references."""
+        return STORE.frozen(split, "system")
+
+    def reference(self, tasks: TaskBatch) -> Reference:
+        """The means over the compounds of the mean utility of 128 fixed random actions, and of the oracle's."""
+        random, best = references(tasks)
+        return Reference(random=random.mean(axis=1), oracle=best.mean(axis=1))
+
+    def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
+        """(n, 113) what training draws, each scaled to [-1, 1], and the affinities of all options to all compounds."""
+        scaled = PARAMETERS.scaled(tasks, SEEN_RANGES)
+        drawn = np.stack([v for name, v in scaled.items() if not name.startswith(("traits", "own_affinity"))], axis=1)
+        suits = affinity(tasks).reshape(len(tasks), -1) / LARGEST_AFFINITY
+        return np.clip(np.concatenate([drawn, suits], axis=1), -1.0, 1.0).astype(np.float32)
+
+
+def references(tasks: TaskBatch) -> tuple[Floats, Floats]:
+    """Random and best utility of every compound, (n, compounds) each."""
+    actions = even_cover(N_RANDOM, len(ACTIONS), np.random.default_rng(RANDOM_SEED))
+    every = [np.full(len(tasks), e) for e in range(COMPOUNDS)]
+    random = np.stack([utility_table(tasks, compound, actions).mean(axis=1) for compound in every], axis=1)
+    best = np.stack([oracle(tasks, compound, ORACLE_SEED)[0] for compound in every], axis=1)
+    return random, best

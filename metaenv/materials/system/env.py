@@ -1,0 +1,148 @@
+"""MaterialsSynthesis in the variant "system": three compounds of one chemical system, made in turn, with options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from metaenv.errors import check_number
+from metaenv.materials.env import Feedback, check_feedback, longest_h, scaled_size, what_is_shown
+from metaenv.materials.kinetics import simulate
+from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS
+from metaenv.materials.measurement import DRAWS, measure
+from metaenv.materials.system.distribution import SystemDistribution
+from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN
+from metaenv.materials.system.options import COMPOUNDS, PLACES, SIZES
+from metaenv.materials.system.recipes import ACTIONS, from_action
+from metaenv.materials.system.tasks import materials
+from metaenv.materials.utility import least_utility, utility
+from metaenv.tasks import TaskBatch
+from metaenv.typing import Bools, Floats, Rows
+from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
+
+if TYPE_CHECKING:
+    from metaenv.materials.render import Result
+
+
+class SystemSynthesisVectorEnv(BatchedEnv):
+    """Make the compounds of a hidden chemical system in turn: ``MaterialsSynthesis`` with ``variant="system"``.
+
+    A system is three compounds that share the furnace, the instrument and half of what their kinetics vary by. Each
+    experiment asks for one of them, as in a laboratory that makes a series: every block of three experiments has each
+    compound once, in an order that is drawn anew. Beside temperature, hold, excess of A and particle size, an
+    experiment chooses a source of A, a source of B, a flux and a gas, 18 named options in all. How well each suits each
+    compound is hidden, and follows three hidden properties of the compound; `metaenv.materials.system.options` says how
+    options act on evaporation, contact, onset and stability. The physics, its integration, the instrument and the
+    utility are those of the other variants. So a campaign has to remember what came of several options and compounds.
+
+    Observation: ``Box(34,)``: which compound is made now; its goal size; flags that say what was made and measured;
+    what was measured, as in the other variants; and what was chosen, one-hot. ``metaenv envs MaterialsSynthesis
+    --settings variant system`` prints its table.
+
+    Action: ``Box(-1, 1, (22,))``: temperature 700-1800 K, hold 0.33-100 h (log), excess of A -0.1 to 0.3, particle
+    size 0.1-5 um (log); then a number for each option, of which the largest of its group chooses. The ramp, which
+    hardly matters, is 4.5 K/min.
+
+    Reward and episode end: as in the other variants. A trial is twelve experiments, four of each compound, and its
+    return the sum of their readings. ``info["compound"]`` says which one was made, 0 to 2.
+
+    Task: `metaenv.materials.system.tasks.SystemTask`. Splits: train (endless), validation (50), test (200), ood-hot,
+    ood-options, ood-mechanism (50 each); see `metaenv.materials.system.distribution.SystemDistribution`. References
+    are means over the three compounds.
+
+    Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), and those of every environment. It is made in the
+    default laboratory only.
+    """
+
+    trial_episodes: ClassVar[int] = 4 * COMPOUNDS
+    trial_objective: ClassVar[str] = "sum"
+    reports_at_end: ClassVar[bool] = True
+    episode_length = 1
+    best_fixed: ClassVar[str | None] = "best fixed recipe"
+    baselines_at = "metaenv.materials.system.baselines:baselines"
+    action_choices: ClassVar[tuple[int, ...]] = SIZES
+    variant = "system"
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        feedback: Feedback = "phases",
+        noise_factor: float = 1.0,
+        **options: Unpack[EnvOptions],
+    ) -> None:
+        check_feedback(feedback)
+        check_number("noise_factor", noise_factor, 0, 10)
+        actions = gym.spaces.Box(-1, 1, (len(ACTIONS),), np.float32)
+        super().__init__(num_envs, SystemDistribution(), LAYOUT, actions, **options)
+        self.feedback: Feedback = feedback
+        self.noise_factor = float(noise_factor)
+        self.reward_range = (least_utility(longest_h(DEFAULT)), 1.0)
+        self._shows = INSTRUMENTS if feedback == "phases" else ()
+        self._order = np.zeros((num_envs, COMPOUNDS), np.intp)  # of the present block
+        self._turn = np.zeros(num_envs, np.intp)  # experiments begun with the present system
+        self._compound = np.zeros(num_envs, np.intp)
+        self._seen = np.zeros((num_envs, LAYOUT.width), np.float32)
+        self._score = np.zeros(num_envs)
+        self._results: list[list[Result]] = [[] for _ in range(num_envs)]
+        """Of the experiments on the present system; kept for pictures only."""
+
+    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
+        super().set_tasks(rows, tasks)
+        self._turn[rows] = 0
+        if self.render_mode:
+            for row in np.arange(self.num_envs)[rows]:
+                self._results[row] = []
+
+    def begin(self, rows: Rows) -> None:
+        index = np.arange(self.num_envs)[rows]
+        place = self._turn[index] % COMPOUNDS
+        if len(new := index[place == 0]):
+            self._order[new] = np.argsort(self.dynamics.draw(new, COMPOUNDS), axis=1)
+        compound = self._order[index, place]
+        self._compound[index], self._turn[index] = compound, self._turn[index] + 1
+        self._seen[index] = 0
+        self._seen[index, compound] = 1
+        self._seen[index, GOAL] = scaled_size(self.tasks.goal_um[index, compound])
+
+    def transition(self, rows: Rows, action: NDArray[Any]) -> tuple[Floats, Bools, Bools]:
+        index, (recipe, choice) = np.arange(self.num_envs)[rows], from_action(action)
+        made = materials(self.tasks.take(rows), self._compound[index], choice)
+        outcome = simulate(made, recipe)
+        seen = measure(made, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
+        self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, made.goal_um, recipe)
+        self._seen[rows, MADE] = 1
+        self._seen[rows, SHOWN] = what_is_shown(seen, self._shows)[:, 1:]
+        for name in self._shows:
+            self._seen[rows, MEASURED[name]] = 1
+        if "SEM" in self._shows:
+            no_target = index[seen.phases[:, 3] == 0]
+            self._seen[no_target, MEASURED["SEM"]] = self._seen[no_target, GRAIN] = 0
+        for g, place in enumerate(PLACES):
+            self._seen[index, CHOSEN + place.start + choice[:, g]] = 1
+        if self.render_mode:
+            from metaenv.materials.system.render import result
+
+            for k, row in enumerate(index):
+                done = result(int(self._compound[row]), recipe, choice, k, self._seen[row], float(self._score[row]))
+                self._results[row].append(done)
+        return seen.reading, np.ones(len(index), bool), np.zeros(len(index), bool)
+
+    def observe(self, rows: Rows) -> Observations:
+        return self._seen[rows].copy()
+
+    def report(self, rows: Rows) -> Info:
+        return {"score": self._score[rows].copy(), "compound": self._compound[rows].copy()}
+
+    def text(self, row: int) -> str:
+        from metaenv.materials.system.render import system_text
+
+        return system_text(self._compound[row], self.tasks.goal_um[row], self._results[row], self.draw_hidden)
+
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        from metaenv.materials.render import synthesis_frame
+
+        goal = self.tasks.goal_um[row, self._compound[row]]
+        return synthesis_frame(goal, self._results[row], self.draw_hidden)
