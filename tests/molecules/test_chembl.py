@@ -46,7 +46,7 @@ def test_names_and_folders_mean_the_same_chemistries(tmp_path, monkeypatch):
 
 def test_it_builds_nearly_half_of_the_molecules_that_were_held_out():
     told = json.loads((CHEMBL.folder / "provenance.json").read_text())["coverage"]
-    assert told["held_out"] and told["molecules"] == 3_000 and told["built"] / told["molecules"] > SHARE
+    assert told["held_out"] and told["molecules"] == 3_000 and told["built"] / told["molecules"] > 0.49
 
 
 @pytest.mark.skipif(not Path(MOLECULEACE).is_file(), reason="METAENV_MOLECULEACE does not name MoleculeACE's wheel")

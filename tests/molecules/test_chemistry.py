@@ -46,7 +46,8 @@ def package_hash():
 
 BEFORE = package_hash()
 PATTERNS = {name: Chem.MolFromSmarts(smarts) for name, smarts in GROUPS.items()}
-OPTIONS = ["--fragments", "24", "--placements", "12", "--heavy-atoms", "34", "--least", "50"]
+OPTIONS = ["--fragments", "25", "--placements", "12", "--heavy-atoms", "34", "--least", "50", "--held-out", "40"]
+RARE = "*S(C)=O"  # a sulfoxide, which one reference molecule has
 
 
 def some_molecules():
@@ -60,10 +61,12 @@ def folder(tmp_path_factory, capfd_module):
     """A chemistry by the command line, of small evaluation pools; what it said is kept beside it."""
     here = tmp_path_factory.mktemp("chemistry")
     (here / "my.smi").write_text("\n".join([*some_molecules(), "CCO", "c1ccccc1C[N+](C)(C)C", "?"]) + "\n")
+    (here / "references.smi").write_text("\n".join([*some_molecules(), "CS(=O)c1ccccc1"]) + "\n")
+    more = ["--references", str(here / "references.smi"), "--include", RARE]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_data, "POOL_SIZE", 128)
         patch.setattr("metaenv.molecules.build.progress.EVERY", 0.0)
-        made = main(["molecules", "mine", "--molecules", str(here / "my.smi"), "--out", str(here / "own"), *OPTIONS])
+        made = main(["molecules", "mine", "--molecules", str(here / "my.smi"), "--out", str(here / "own"), *OPTIONS, *more])
     said = capfd_module.readouterr()
     assert made == 0, said.err
     (here / "said.txt").write_text(said.out + said.err)
@@ -84,10 +87,12 @@ def capfd_module():
 
 def test_mining_says_how_far_it_is_and_what_it_covers(folder):
     said = (folder.parent / "said.txt").read_text()
-    assert "[1/7] cut molecules" in said and "s left" in said and "[7/7] coverage" in said
-    told = json.loads((folder / "provenance.json").read_text())["coverage"]
-    smiles = (folder.parent / "my.smi").read_text().split()
-    assert told["molecules"] == len(smiles) and told["obstacles"]["no ring"] == 1
+    assert "[1/8] cut molecules" in said and "s left" in said and "[8/8] coverage" in said
+    known = json.loads((folder / "provenance.json").read_text())
+    told, smiles = known["coverage"], (folder.parent / "my.smi").read_text().split()
+    assert known["molecules_read"] == len(smiles) - 40 and known["include"] == [RARE]
+    smiles = [smiles[i] for i in np.random.default_rng(known["seed"]).permutation(len(smiles))[:40]]
+    assert told["molecules"] == len(smiles) and told["held_out"]
     vocabulary = load_chemistry(folder).vocabulary
     really = 0
     for text in smiles:
@@ -95,7 +100,7 @@ def test_mining_says_how_far_it_is_and_what_it_covers(folder):
             really += to_smiles(parse(text, vocabulary)[None], vocabulary) == [text]
         except MoleculeError:
             continue
-    assert told["built"] == really > 50
+    assert told["built"] == really > 30
     assert f"{really:,} of {len(smiles):,} molecules" in said
     assert [p.name for p in folder.parent.iterdir() if "tmp" in p.name] == []
 
@@ -103,7 +108,9 @@ def test_mining_says_how_far_it_is_and_what_it_covers(folder):
 def test_its_numbers_are_its_own_and_its_properties_are_rdkits(folder):
     known = load_chemistry(folder)
     v, real = known.vocabulary, real_molecules(known)
-    assert (v.n_fragments, v.max_actions, v.max_heavy_atoms, v.cuts) == (24, 12, 34, "rings")
+    assert (v.n_fragments, v.max_actions, v.max_heavy_atoms, v.cuts) == (25, 12, 34, "rings")
+    assert v.smiles[-1] == "[1*]S(C)=O" and v.count[-1] == 1
+    assert to_smiles(parse("Cc1ccc(S(C)=O)cc1", v)[None], v) == ["Cc1ccc(S(C)=O)cc1"]
     assert real.actions.shape[1] == 12 and real.actions.max() < v.n_actions
     exact = np.array([by_smiles(text) for text in to_smiles(real.actions[:60], v)])
     np.testing.assert_allclose(real.values[:60], exact, atol=1e-9)

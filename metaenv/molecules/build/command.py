@@ -70,6 +70,7 @@ def molecules_command(args: list[str]) -> int:
     new.add_argument(
         "--held-out", type=int, default=0, help="molecules, at random, that are not mined and tell the coverage (0)"
     )
+    new.add_argument("--include", nargs="+", default=(), help="fragments to have though they are rare: '*S(*)=O'")
     new.set_defaults(run=_mine)
     known = commands.add_parser("coverage", help="count how many molecules a chemistry can build")
     known.add_argument("--molecules", type=Path, required=True, help="a SMILES a line, or a table with a column smiles")
@@ -135,6 +136,7 @@ def mined(
     limit: int | None = None,
     references: Path | None = None,
     held_out: int = 0,
+    include: Sequence[str] = (),
     workers: int = 1,
 ) -> tuple[str, Chemistry]:
     """Write a chemistry into a folder that is there; returns what there is to say of it, and the chemistry.
@@ -154,7 +156,17 @@ def mined(
     counts = mine.Counts()
     for part in work.map("cut molecules", _count, pieces(smiles), cuts, alerts, total=len(smiles)):
         counts.add(part)
-    rows = mine.choose(counts, fragments, alerts)
+    kept_molecules, everywhere, origin = counts.kept, mine.Counts(), dict[str, Any]()
+    everywhere.add(counts)
+    if references is not None:
+        known, origin["references_sha256"], more = read_molecules(references)
+        origin["references"], notes = references.name, [*notes, *more]
+        known = [known[i] for i in rng.permutation(len(known))[: MANY * REFERENCES]]
+        kept_molecules = []
+        for part in work.map("cut references", _count, pieces(known), cuts, False, total=len(known)):
+            kept_molecules += part.kept
+            everywhere.add(part)
+    rows = mine.choose(counts, fragments, alerts, include, everywhere)
     if not any(row["ring"] == "1" for row in rows):
         raise ValueError(f"{molecules}: no ring that is fit to be a fragment is in any of {len(smiles):,} molecules")
     settings = {"max_actions": placements, "max_heavy_atoms": heavy_atoms, "cuts": cuts}
@@ -163,16 +175,11 @@ def mined(
         rows,
         counts,
         lambda parts: work.map("check pairs of fragments", _every if alerts else mine.without_alert, parts, plain),
+        len(include),
+        everywhere,
         folder=folder,
         **settings,
     )
-    kept_molecules, origin = counts.kept, {}
-    if references is not None:
-        known, origin["references_sha256"], more = read_molecules(references)
-        origin["references"], notes = references.name, [*notes, *more]
-        known = [known[i] for i in rng.permutation(len(known))[: MANY * REFERENCES]]
-        cutting = work.map("cut references", _count, pieces(known), cuts, False, total=len(known))
-        kept_molecules = [molecule for part in cutting for molecule in part.kept]
     found = (s for part in work.map("build molecules", _built, pieces(kept_molecules), vocabulary) for s in part)
     actions, reachable = mine.distinct(found, REFERENCES, rng)
     if reachable < least:
@@ -228,6 +235,7 @@ def mined(
         "anchors_stored": len(actions),
         "vocabulary_size": len(rows),
         "min_bond_share": mine.MIN_BOND_SHARE,
+        "include": list(include),
         "seed": SEED,
         "coverage": {"held_out": bool(others), **seen.to_dict()},
         "notes": notes,

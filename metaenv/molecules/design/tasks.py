@@ -217,8 +217,8 @@ def objectives_of(variant: Variant, source: Any = None, chemistry: Chemistry = O
     if variant == "assay":
         if chemistry != OWN:
             raise ValueError(
-                f"variant 'assay' has the chemistry 'zinc', got {str(chemistry)!r}: leave out chemistry or take another "
-                "variant"
+                f"variant 'assay' has the chemistry 'zinc', got {str(chemistry)!r}: leave out chemistry or take "
+                "another variant"
             )
         return import_module("metaenv.molecules.assay.own").assay_objectives(source)  # which imports this module
     if source is not None:
