@@ -26,13 +26,14 @@ Add --help to a command for its options. Everything runs on the CPU, without a n
 
 
 ENVS_HELP = """\
-usage: metaenv envs [ENV|MODULE]
+usage: metaenv envs [ENV|MODULE] [--settings NAME VALUE ...]
 
 List the environments, with their spaces, trials and splits; those that MODULE registers, where one is given; or print
 the page of ENV: what it is, and every column of its observation.
 
   metaenv envs
   metaenv envs MaterialsSynthesis
+  metaenv envs MaterialsSynthesis --settings laboratory lab.toml
   metaenv envs lab                 the environments of lab.py in this folder
   metaenv envs lab:lab/Dose-v0     one of them
 """
@@ -161,14 +162,17 @@ def _envs(args: list[str]) -> int:
         print(ENVS_HELP, end="")
         return 0
     from metaenv.pages import ids_of, overview, page
-    from metaenv.registry import names
+    from metaenv.registry import names, parsed
 
-    if len(args) > 1:
-        return _complain(f"Expected one environment or module, got {' '.join(args)}.")
     if not args:
         print(overview())
-    elif ":" in args[0] or args[0].removeprefix("metaenv/").rpartition("-v")[0] in names() or args[0] in names():
-        print(page(args[0]))
+        return 0
+    name, more, settings = args[0], args[1:2], args[2:]
+    if more not in ([], ["--settings"]) or len(settings) % 2 or bool(more) != bool(settings):
+        return _complain(f"Expected one environment or module, or ENV --settings NAME VALUE ..., got {' '.join(args)}.")
+    given = parsed(dict(zip(settings[::2], settings[1::2], strict=True)))
+    if given or ":" in name or name.removeprefix("metaenv/").rpartition("-v")[0] in names() or name in names():
+        print(page(name, given))
     else:
-        print(overview(ids_of(args[0])))
+        print(overview(ids_of(name)))
     return 0

@@ -50,10 +50,14 @@ def nearest_of(name: str, kinds: Mapping[str, Iterable[str]]) -> str:
 NO_OPTIONS = ("self", "args", "kwargs", "options", "unknown", "family", "observation", "action_space")
 
 
-def unknown_option(kind: type, name: str) -> TypeError:
+class OptionError(TypeError, ValueError):
+    """An environment has no option of that name."""
+
+
+def unknown_option(kind: type, name: str) -> OptionError:
     """The error for an option that a class of environments does not have, with the nearest one that it has."""
     own = {p for c in kind.__mro__ if "__init__" in vars(c) for p in signature(vars(c)["__init__"]).parameters}
-    return TypeError(f"{kind.__name__} has no option {name!r}.{nearest(name, own - {*NO_OPTIONS})}")
+    return OptionError(f"{kind.__name__} has no option {name!r}.{nearest(name, own - {*NO_OPTIONS})}")
 
 
 EXTRAS = {

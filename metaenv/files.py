@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,14 @@ def write_text(path: str | Path, text: str) -> Path:
     with replacing(path := Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises ValueError where it is none, and OSError where it cannot be read."""
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError("expected text in UTF-8; save the file as that") from None
 
 
 def write_sealed_zip(path: str | Path, archive: io.BytesIO) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -26,17 +27,22 @@ def overview(ids: list[str] | None = None) -> str:
     return "\n".join("\n".join([env_id, *_facts(env_id)]) for env_id in ids or map(full_id, ENVIRONMENTS))
 
 
-def page(name: str) -> str:
+def page(name: str, settings: Mapping[str, Any] | None = None) -> str:
     """All that an environment says of itself: its docstring, spaces, splits, trial, baselines, and observation.
 
+    Args:
+        name: of the environment.
+        settings: options of it, whose values are told as it has read them.
+
     Raises:
-        ValueError: there is no such environment.
+        ValueError: there is no such environment, or one of the settings is wrong.
     """
-    env_id = full_id(name)
-    lines = [env_id, "=" * len(env_id), "", _docstring(env_id), "", *_facts(env_id)[1:]]
-    trials = _trials(env_id)
+    env_id, given = full_id(name), dict(settings or {})
+    lines = [env_id, "=" * len(env_id), "", _docstring(env_id), "", *_facts(env_id, given)[1:]]
+    trials = _trials(env_id, given)
     if trials is None:
         return "\n".join(lines)
+    lines += [f"  with {key}: {getattr(trials.env, key, value)}" for key, value in given.items()]
     if trials.best_fixed:
         lines.append(f"  best fixed rule: {trials.best_fixed}")
     lines.append(f"  options of every environment: {', '.join(EnvOptions.__annotations__)} (see metaenv.BatchedEnv)")
@@ -73,11 +79,11 @@ def _made_in(spec: Any, module: str) -> bool:
     return f"{place}.".startswith(f"{module}.")
 
 
-def _facts(env_id: str) -> list[str]:
+def _facts(env_id: str, settings: Mapping[str, Any] | None = None) -> list[str]:
     summary = _docstring(env_id).partition("\n")[0]
-    trials = _trials(env_id)
+    trials = _trials(env_id, settings)
     if trials is None:
-        env = gym.make(env_id)
+        env = gym.make(env_id, **(settings or {}))
         spaces = f"  action {env.action_space}; observation {env.observation_space}"
         return [f"  {summary}", spaces, "  a plain Gymnasium environment; VectorTrial.from_gym makes trials of it"]
     size, splits = trials.env.single_observation_space.shape, ", ".join(trials.distribution.splits)
@@ -95,9 +101,9 @@ def _docstring(env_id: str) -> str:
     return inspect.cleandoc(found)
 
 
-def _trials(env_id: str) -> VectorTrial | None:
+def _trials(env_id: str, settings: Mapping[str, Any] | None = None) -> VectorTrial | None:
     """One trial of the environment; None for one that is not built as ours are."""
     if gym.spec(env_id.rpartition(":")[2]).vector_entry_point is None:
         return None
-    env = gym.make_vec(env_id, num_envs=1)
+    env = gym.make_vec(env_id, num_envs=1, **(settings or {}))
     return VectorTrial(env) if isinstance(env, BatchedEnv) else None

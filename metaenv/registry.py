@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from enum import Enum
 from typing import Any
@@ -131,3 +131,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, TaskBatch):
         return [task.to_dict() for task in value.tasks()]
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings typed on a command line: ``2`` is a number, ``[64,64]`` a tuple, ``true`` a truth value, others text."""
+
+    def value(text: Any) -> Any:
+        try:
+            found = json.loads(text) if isinstance(text, str) else text
+        except json.JSONDecodeError:
+            return text
+        return tuple(found) if isinstance(found, list) else found
+
+    return {name.replace("-", "_"): value(text) for name, text in settings.items()}

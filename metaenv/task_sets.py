@@ -101,7 +101,10 @@ class FixedTasks(ChangedDistribution):
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """Whatever is in the list, and what the inner distribution accepts."""
-        return np.isin(tasks.id_numbers, self.listed.id_numbers) | super().accept(tasks)
+        accepted = np.isin(tasks.id_numbers, self.listed.id_numbers)
+        if not accepted.all():
+            accepted[~accepted] = super().accept(tasks.take(np.flatnonzero(~accepted)))
+        return accepted
 
 
 class NarrowedTasks(ChangedDistribution):

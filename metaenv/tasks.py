@@ -283,6 +283,10 @@ class Reference:
     random: Floats
     oracle: Floats
 
+    def take(self, rows: Index) -> Reference:
+        """Those of some of the tasks."""
+        return Reference(self.random[rows], self.oracle[rows])
+
     def normalised(self, score: Floats) -> float:
         """(score - random) / (oracle - random) as a ratio of means; ``score`` has shape (..., n)."""
         gap = float(np.mean(self.oracle - self.random))
@@ -306,9 +310,7 @@ class FrozenTasks:
     def take(self, rows: Index) -> FrozenTasks:
         """Some of the tasks, under a hash of their own."""
         tasks = self.tasks.take(rows)
-        return FrozenTasks(
-            self.split, tasks, Reference(self.reference.random[rows], self.reference.oracle[rows]), tasks.sha256
-        )
+        return FrozenTasks(self.split, tasks, self.reference.take(rows), tasks.sha256)
 
 
 @dataclass(frozen=True)

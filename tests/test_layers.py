@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("version", "errors", "files", "typing", "imports", "interrupts", "stats", "markdown", "ids"),
+    ("version", "errors", "files", "delimited", "typing", "imports", "interrupts", "stats", "markdown", "ids"),
     ("rng", "parameters", "tasks", "task_sets", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
     ("trial", "gym_trials", "wrappers", "policies", "sb3"),
@@ -44,8 +45,13 @@ MODULES = modules()
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
-def imports(name: str) -> Iterator[tuple[str, int]]:
+@cache
+def imports(name: str) -> list[tuple[str, int]]:
     """What a module imports from the package, with the line; imports for type checkers alone do not count."""
+    return list(_imports(name))
+
+
+def _imports(name: str) -> Iterator[tuple[str, int]]:
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     for_types = {
         id(inner)

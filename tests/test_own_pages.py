@@ -14,6 +14,8 @@ def test_the_code_of_the_page_runs_and_is_short(page, tmp_path, monkeypatch):
     assert any(kind == "python" for kind, _, _ in blocks)
     if any(word in block for _, _, block in blocks for word in ("metaenv.agents", "metaenv.supervised")):
         pytest.importorskip("torch", reason="agents and learners need torch")
+    if "molecules mine" in page.read_text(encoding="utf-8"):  # fewer random molecules than a user's chemistry has
+        monkeypatch.setattr("metaenv.molecules.build.build_data.POOL_SIZE", 512)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for kind, file, block in blocks:

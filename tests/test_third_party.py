@@ -144,10 +144,6 @@ def test_training_starts_from_its_settings_and_keeps_its_id_whole(run):
     assert f'"{ID}"' in text and '"steps": 2000' in text and '"num_envs": 32' in text and '"hidden_size": 8' in text
 
 
-def test_it_resumes(run, folder):
-    assert "Next: metaenv evaluate" in metaenv(folder, "resume", "run", "--verbose", "1")
-
-
 def test_its_evaluation_has_its_baselines_its_best_fixed_rule_and_its_picture(run, folder):
     told = metaenv(folder, "evaluate", "run")
     rows = [line.split("|")[1].strip() for line in told.splitlines() if line.startswith("| ")]
@@ -173,6 +169,10 @@ def here(folder, monkeypatch, capsys):
         return told.out + told.err
 
     return call
+
+
+def test_it_resumes(run, here):
+    assert "Next: metaenv evaluate" in here("resume", "run", "--verbose", "1")
 
 
 def test_its_baseline_teaches_by_name(folder, here):

@@ -15,7 +15,8 @@ from metaenv.experiments.paper_table import PaperExperiment
 from metaenv.experiments.runner import AgentExperiment, Policies, final_policies
 from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, finished
 from metaenv.markdown import table
-from metaenv.runs.training import TrainConfig, parsed
+from metaenv.registry import parsed
+from metaenv.runs.training import TrainConfig
 from metaenv.stats import paired_difference
 from metaenv.tasks import FrozenTasks
 from metaenv.typing import Floats

@@ -14,7 +14,8 @@ from metaenv.experiments.beliefs import Queries, beliefs, expected_rewards, held
 from metaenv.experiments.reward_maps import reward_map_figure, world_of
 from metaenv.plots import COLOURS, new_figure, save
 from metaenv.policies import AgentPolicy
-from metaenv.runs.training import TrainConfig, parsed
+from metaenv.registry import parsed
+from metaenv.runs.training import TrainConfig
 from metaenv.stats import bootstrap_interval
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial

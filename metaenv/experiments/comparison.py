@@ -17,7 +17,8 @@ from metaenv.experiments.runner import Policies
 from metaenv.experiments.trainings import Trainings
 from metaenv.markdown import interval_cell
 from metaenv.policies import Policy, RandomPolicy, play_trials
-from metaenv.runs.training import TrainConfig, parsed
+from metaenv.registry import parsed
+from metaenv.runs.training import TrainConfig
 from metaenv.stats import Interval, bootstrap_interval
 from metaenv.tasks import FrozenTasks, Reference
 from metaenv.trial import VectorTrial, make_trials

@@ -17,7 +17,9 @@ from metaenv.experiments.belief_figures import write_pictures
 from metaenv.plots import curves
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy, Progress
-from metaenv.runs.training import TrainConfig, load_run, parsed
+from metaenv.registry import parsed
+from metaenv.runs.settings import with_files
+from metaenv.runs.training import TrainConfig, load_run
 
 AGENT = "RL²"
 T = TypeVar("T")
@@ -50,16 +52,15 @@ def evaluate_run(
     name = f"{config.title}, best on validation" if best else config.title
     policy = AgentPolicy(agent, deterministic=not sample, trial_options=config.trial_options())
     policies: dict[str, Policy | Sequence[Policy]] = {name: policy}
-    given = {**config.settings, **(settings or {})}
-    evaluation = compare(config, policies, split, tasks, seed, bayesopt, parsed(given))
+    typed = {**config.settings, **(settings or {})}
+    given = parsed(with_files(typed, lambda changed: config.make_env(num_envs=1, **changed)))
+    evaluation = compare(config, policies, split, tasks, seed, bayesopt, given)
     show(evaluation, name)
     folder = run / "best" if best else run
     written = save(evaluation, folder)
     if hasattr(agent, "posterior") and not config.hide_history:
-        written += (
-            drawn(lambda: write_pictures(config, cast(Any, agent), folder, split, tasks, seed, parsed(given))) or []
-        )
-    trials = config.make_env(num_envs=1, **{**parsed(given), "split": split})
+        written += drawn(lambda: write_pictures(config, cast(Any, agent), folder, split, tasks, seed, given)) or []
+    trials = config.make_env(num_envs=1, **{**given, "split": split})
     frozen = first_tasks(trials.distribution.frozen(split), tasks)
     written += drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, folder, name)) or []
     print(f"\nWritten: {', '.join([str(written[0]), *(picture.name for picture in written[1:])])}")

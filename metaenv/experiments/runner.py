@@ -15,8 +15,9 @@ from metaenv.experiments.evaluate import compare, drawn
 from metaenv.experiments.settings import preset
 from metaenv.experiments.trainings import Training, Trainings, control_lines, train, training_section
 from metaenv.policies import Policy
+from metaenv.registry import parsed
 from metaenv.runs.parallel import Engine
-from metaenv.runs.training import TrainConfig, load_run, parsed
+from metaenv.runs.training import TrainConfig, load_run
 
 Policies = Mapping[str, Policy | Sequence[Policy]]
 """Policies by name; a sequence is one method that was trained with several seeds."""

@@ -13,7 +13,7 @@ from metaenv.env import MetaEnv
 from metaenv.errors import check_number, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.laboratory import INSTRUMENTS, Laboratory, laboratory_of
+from metaenv.materials.laboratory import INSTRUMENTS, Given, Laboratory, check_laboratory, laboratory_of
 from metaenv.materials.measurement import DRAWS, Measurement, measure
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.schedule import ROOM_K
@@ -44,14 +44,12 @@ LAYOUT = ObservationLayout(
         Block("reading", "noisy estimate of the utility, which is also the reward", -1),
     ]
 )
-LAYOUT_OF_SOME = ObservationLayout(
-    [
-        *LAYOUT.blocks,
-        Block("has XRD", "1 if phases are measured, 0 if the laboratory cannot, and the five shares are left at 0"),
-        Block("has SEM", "1 if grain sizes are measured, 0 if the laboratory cannot"),
-        Block("has balance", "1 if the mass loss is measured, 0 if the laboratory cannot"),
-    ]
+HAS = (
+    Block("has XRD", "1 if phases are measured, 0 if the laboratory cannot, and the five shares are left at 0"),
+    Block("has SEM", "1 if grain sizes are measured, 0 if the laboratory cannot"),
+    Block("has balance", "1 if the mass loss is measured, 0 if the laboratory cannot"),
 )
+LAYOUT_OF_SOME = ObservationLayout([*LAYOUT.blocks, *HAS])
 """Of a laboratory that lacks an instrument."""
 MEASURED_BY = {"XRD": slice(2, 7), "SEM": slice(7, 8), "balance": slice(8, 9)}
 READING = LAYOUT.column("reading")
@@ -73,7 +71,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
         variant: Variant = "default",
         feedback: Feedback = "phases",
         noise_factor: float = 1.0,
-        laboratory: Laboratory | Mapping[str, Any] | None = None,
+        laboratory: Given = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if variant not in tuple(ACTION_DIM):
@@ -82,12 +80,7 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         check_number("noise_factor", noise_factor, 0, 10)
         self.laboratory = laboratory_of(laboratory)
-        given = options.get("distribution")
-        if given is not None and getattr(given, "laboratory", self.laboratory) != self.laboratory:
-            raise ValueError(
-                "expected a distribution of the environment's own laboratory, got one of another; give both the same: "
-                "SolidStateDistribution(laboratory=…) and laboratory=…"
-            )
+        check_laboratory(options.get("distribution"), self.laboratory)
         layout = LAYOUT_OF_SOME if self.laboratory.instruments.missing else LAYOUT
         super().__init__(
             num_envs,
@@ -215,7 +208,7 @@ class MaterialsSynthesisEnv(MetaEnv):
     References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
 
     Arguments: ``variant`` ("default", "full"), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``split``,
-    ``laboratory`` (`metaenv.materials.laboratory.Laboratory`: bounds, costs, goals and instruments of one's own).
+    ``laboratory`` (`metaenv.materials.laboratory.Laboratory`, or a TOML file: bounds, costs, goals and instruments).
 
     Version history: v0, first release.
     """

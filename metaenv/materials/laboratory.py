@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from metaenv.errors import nearest
+from metaenv.files import read_toml
 from metaenv.typing import Floats
 
 Range = tuple[float, float]
@@ -58,7 +60,7 @@ class Quantity(NamedTuple):
         if not self.limits[0] <= low < high <= self.limits[1]:
             raise ValueError(
                 f"{self.name}: expected a range within {self.text(self.limits)}, the lower end first, got {value!r}"
-                f"{self.celsius(low, self.limits)}"
+                f"{'' if 'K' in str(value) else self.celsius(low, self.limits)}"
             )
         return low, high
 
@@ -160,7 +162,7 @@ _NOT_ZERO = ("grain_tolerance", "long_h", "short_h", "hot_K", "fast_K_per_min", 
 
 @dataclass(frozen=True)
 class Instruments:
-    """What is measured of a sample, and how well. A number is the noise; None means that there is no such instrument.
+    """What is measured of a sample, and how well: the noise, or None (or "none") where there is no such instrument.
 
     The reading, which is the reward, is always there, with the noise that it has by default where an instrument is
     missing: it stands for the test of the product that a laboratory cannot do without.
@@ -178,7 +180,8 @@ class Instruments:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is None and f.name != "detection_limit":
+            if value in (None, "none") and f.name != "detection_limit":
+                object.__setattr__(self, f.name, None)
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 none = "" if f.name == "detection_limit" else ", or None where there is none"
@@ -241,6 +244,25 @@ class Laboratory:
         object.__setattr__(self, "goal", GOAL.range(goal))
         object.__setattr__(self, "instruments", _changed("instruments", Instruments(), instruments))
 
+    def changes(self) -> list[tuple[str, Laboratory, Laboratory]]:
+        """What differs from the default laboratory, in words; the default one with only this, and this one without."""
+        found: list[tuple[str, Laboratory, Laboratory]] = []
+        if self.goal != DEFAULT.goal:
+            told = f"goal {GOAL.text(self.goal)} (by default {GOAL.text(DEFAULT.goal)})"
+            found.append((told, replace(DEFAULT, goal=self.goal), replace(self, goal=DEFAULT.goal)))
+        for part in ("bounds", "costs", "instruments"):
+            mine, default = getattr(self, part), getattr(DEFAULT, part)
+            for f in fields(mine):
+                own, usual = getattr(mine, f.name), getattr(default, f.name)
+                if own != usual:
+                    told = "{} {} (by default {})".format(*_words(part, f.name, own, usual))
+                    only, without = replace(default, **{f.name: own}), replace(mine, **{f.name: usual})
+                    found.append((told, replace(DEFAULT, **{part: only}), replace(self, **{part: without})))
+        return found
+
+    def __str__(self) -> str:
+        return "; ".join(told for told, *_ in self.changes()) or "the default laboratory"
+
     def inside(self, name: str, values: Floats) -> Floats:
         """The values of a field of a recipe, if they lie within the bounds.
 
@@ -266,6 +288,14 @@ class Laboratory:
         return values
 
 
+def _words(part: str, name: str, own: Any, usual: Any) -> tuple[str, str, str]:
+    """A field of a part of a laboratory, and two values of it."""
+    if part == "bounds":
+        quantity = QUANTITIES[name]
+        return quantity.name, quantity.text(own), quantity.text(usual)
+    return f"{'cost of ' * (part == 'costs')}{name}", "none" if own is None else f"{own:g}", f"{usual:g}"
+
+
 def _changed(what: str, default: P, given: Any, names: Mapping[str, str] | None = None) -> P:
     """The default with what a mapping changes."""
     if given is None or type(given) is type(default):
@@ -283,14 +313,37 @@ DEFAULT = Laboratory()
 """The laboratory of the frozen lists."""
 
 
-def laboratory_of(given: Laboratory | Mapping[str, Any] | None) -> Laboratory:
-    """A laboratory, the default one for None, or one made of the arguments that a dictionary holds."""
+Given = Laboratory | Mapping[str, Any] | str | Path | None
+"""What `laboratory_of` takes."""
+
+
+def laboratory_of(given: Given) -> Laboratory:
+    """A laboratory: the default one for None, or one made of the arguments that a dictionary or a TOML file holds."""
     if given is None or isinstance(given, Laboratory):
         return given or DEFAULT
-    names = {"bounds", "costs", "goal", "instruments"}
-    if not isinstance(given, Mapping) or set(given) - names:
-        got = ", ".join(sorted(map(str, set(given) - names))) if isinstance(given, Mapping) else repr(given)
+    if isinstance(given, str | Path):
+        try:
+            if not (Path(given).suffix == ".toml" and Path(given).is_file()):
+                raise ValueError("no such file; laboratory= takes Laboratory(…), a dictionary or a file NAME.toml")
+            return laboratory_of(read_toml(given))
+        except ValueError as error:
+            raise ValueError(f"{given}: {error}") from None
+    names = ("bounds", "costs", "goal", "instruments")
+    other = [str(name) for name in given if name not in names] if isinstance(given, Mapping) else [repr(given)]
+    if other:
+        inner = [*(q.name for q in QUANTITIES.values()), *INSTRUMENTS, *(f.name for f in fields(Costs))]
+        where = "; write it under [bounds], [costs] or [instruments]" if other[0] in inner else ""
         raise ValueError(
-            f"expected laboratory=Laboratory(…) or a dictionary of bounds, costs, goal, instruments; got {got}"
+            f"expected laboratory=Laboratory(…), or a dictionary or file of {', '.join(names)}; got "
+            f"{', '.join(other)}{where}"
         )
     return Laboratory(**given)
+
+
+def check_laboratory(distribution: Any, laboratory: Laboratory) -> None:
+    """Raise ValueError if a distribution that an environment is given is one of another laboratory."""
+    if getattr(distribution, "laboratory", laboratory) != laboratory:
+        raise ValueError(
+            "expected a distribution of the environment's own laboratory, got one of another; give both the same: "
+            "SolidStateDistribution(laboratory=…) and laboratory=…"
+        )

@@ -68,16 +68,21 @@ def recipe_text(recipe: Recipe, row: int = 0) -> str:
     """A recipe in words, such as ``1210 K for 5.2 h (6 K/min), oxide A +8 %, powders of 0.70 um``."""
     r = recipe
     text = (
-        f"{r.temperature_K[row]:.0f} K for {r.hold_h[row]:.1f} h ({r.ramp_K_per_min[row]:.0f} K/min), "
-        f"oxide A {100 * r.excess_a[row]:+.0f} %, powders of {r.particle_um[row]:.2f} um"
+        f"{r.temperature_K[row]:.0f} K for {_number(r.hold_h[row], 1)} h ({_number(r.ramp_K_per_min[row], 0)} K/min), "
+        f"oxide A {100 * r.excess_a[row]:+.0f} %, powders of {_number(r.particle_um[row], 2)} um"
     )
     if r.second_hold_h[row] > 0:
-        text += f", then {r.second_temperature_K[row]:.0f} K for {r.second_hold_h[row]:.1f} h"
+        text += f", then {r.second_temperature_K[row]:.0f} K for {_number(r.second_hold_h[row], 1)} h"
     if r.precursor[row] != 0:
         text += f", B from its {PRECURSORS[r.precursor[row]]}"
     if r.log10_pco2_bar[row] != AIR_LOG10_PCO2_BAR:
         text += f", CO2 at 10^{r.log10_pco2_bar[row]:.1f} bar"
     return text
+
+
+def _number(value: float, places: int) -> str:
+    """With so many decimal places, or with two digits where it is smaller than the last of them."""
+    return f"{value:.{places}f}" if value >= 10.0**-places else f"{value:.2g}"
 
 
 def synthesis_text(
@@ -148,17 +153,20 @@ def furnace_text(
     Args:
         goal_um: grain size that is wanted.
         now: a line on the furnace.
-        trace: (steps + 1, 3) hours, K and mass loss of the present run.
+        trace: (steps + 1, 3) hours, K and mass loss of the present run; (steps + 1, 2) where there is no balance.
         results: of the finished runs.
         actions: those allowed, with their numbers.
         hidden: whether to tell true utilities.
     """
-    course = listed("course of the run (h, K, mass loss)", (f"{h:.2f} {k:.0f} {m:.3f}" for h, k, m in trace))
+    course = listed(
+        f"course of the run (h, K{', mass loss' * (trace.shape[1] > 2)})",
+        (f"{h:.2f} {k:.0f}{''.join(f' {m:.3f}' for m in loss)}" for h, k, *loss in trace),
+    )
     return "\n".join([_results_text(goal_um, results, "run", hidden), now, course, listed("actions", actions)])
 
 
 def furnace_frame(
-    goal_um: float, now: str, trace: Floats, results: Sequence[Result], hidden: bool
+    goal_um: float, now: str, trace: Floats, results: Sequence[Result], hidden: bool, top_K: float
 ) -> NDArray[np.uint8]:
     """Temperature and mass loss of the present run and of those before, and what the runs gave.
 
@@ -169,12 +177,13 @@ def furnace_frame(
     canvas.words(56, 54, now, 13, GREY)
     runs = [*(result.trace for result in results if result.trace is not None), trace]
     ends = (0.0, max(6.0, *(float(run[-1, 0]) for run in runs)))
-    low, high = (f(0.0, *(float(f(run[:, 2])) for run in runs)) for f in (min, max))
-    temperature = Chart(canvas, (56, 88, 440, 140), ends, (300, 1800))
-    loss = Chart(canvas, (56, 278, 440, 110), ends, (low, max(high, 0.05)))
-    temperature.axes("", "temperature of the furnace in K")
-    loss.axes("hours", "mass loss of the sample, relative")
-    for chart, column in ((temperature, 1), (loss, 2)):
+    charts = [(Chart(canvas, (56, 88, 440, 140), ends, (300, top_K)), "temperature of the furnace in K")]
+    if trace.shape[1] > 2:
+        low, high = (f(0.0, *(float(f(run[:, 2])) for run in runs)) for f in (min, max))
+        frame = (56, 278, 440, 110)
+        charts.append((Chart(canvas, frame, ends, (low, max(high, 0.05))), "mass loss of the sample, relative"))
+    for column, (chart, title) in enumerate(charts, 1):
+        chart.axes("hours" * (column == len(charts)), title)
         for run in runs[:-1]:
             canvas.trail([chart.at(*point) for point in run[:, [0, column]]], EARLIER)
         canvas.trail([chart.at(*point) for point in trace[:, [0, column]]], BLUE, 2)

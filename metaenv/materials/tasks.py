@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.errors import TaskError
 from metaenv.frozen import FrozenStore
 from metaenv.materials.kinetics import PHASES
 from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory
@@ -25,7 +26,7 @@ from metaenv.tasks import (
     TaskBatch,
     TaskDistribution,
 )
-from metaenv.typing import Floats
+from metaenv.typing import Floats, Index
 
 OOD_SPLITS = ("ood-hot", "ood-cold", "ood-instrument", "ood-mechanism")
 FROZEN_SIZES = {"validation": 200, "test": 1_000, **dict.fromkeys(OOD_SPLITS, 256)}
@@ -276,10 +277,45 @@ def _reaches(tasks: TaskBatch, recipe: Recipe, laboratory: Laboratory) -> NDArra
     return true_utility(tasks, recipe, SCREEN_SUBSTEPS, laboratory) >= SOLVABLE + SCREEN_MARGIN
 
 
+OWN_SEED = 20_250_601  # of the draws and lists of a laboratory of one's own; chosen
+PROBED, FEWEST = 1024, 0.01  # draws, and how many of them must be solvable (chosen)
+
+
+@lru_cache(maxsize=64)
+def check_possible(laboratory: Laboratory, split: str) -> None:
+    """Raise TaskError if fewer than 1 % of a split's draws are solvable in a laboratory.
+
+    The message names what alone is the reason, or else what would mend it by its default, or else all that was changed.
+    """
+    share = _solvable_share(laboratory, split, PROBED)
+    if share >= FEWEST:
+        return
+    changed = [change for change in laboratory.changes() if change[1].instruments == DEFAULT.instruments]
+    alone = [told for told, only, _ in changed if _solvable_share(only, split) < FEWEST]
+    mending = [] if alone else [told for told, _, without in changed if _solvable_share(without, split) >= FEWEST]
+    if alone:
+        why = f"{'Each of these alone is' * (len(alone) > 1) or 'It is'} the reason: {'; '.join(alone)}"
+    elif mending:
+        why = f"One of these has to be nearer to its default: {'; '.join(mending)}"
+    else:
+        why = f"These together are the reason: {'; '.join(told for told, *_ in changed)}"
+    made = f"{share:.1%}" if share else "none"
+    raise TaskError(
+        f"in this laboratory informed recipes make {made} of the materials of {split!r} to a utility of {SOLVABLE}. "
+        f"{why}. Change it, or give tasks=[…] of your own"
+    )
+
+
+def _solvable_share(laboratory: Laboratory, split: str, n: int = 128) -> float:
+    unit = np.random.default_rng(OWN_SEED).random((n, PARAMETERS.unit_dim))
+    return float(solvable(draw(unit, split, laboratory), laboratory).mean())
+
+
 # THE DISTRIBUTION
 
-OWN_SEED = 20_250_601  # of the lists of a laboratory of one's own; chosen
+
 N_RANDOM = 256  # recipes whose mean utility is a task's random score (chosen)
+BLOCK = 25  # tasks of a laboratory of one's own whose references are searched together (chosen)
 RANDOM_SEED, ORACLE_SEED = 20_240_501, 20_240_502  # chosen; any fixed pair does
 
 
@@ -297,9 +333,9 @@ class SolidStateDistribution(TaskDistribution):
 
     Every task, training ones too, passed `solvable`. Tasks do not depend on the variant; references do.
 
-    In a laboratory of one's own all splits are drawn anew, of materials that are solvable there, and their references
-    are computed when they are first asked for, as an evaluation does: a minute or two for the 1,000 of ``test`` on one
-    core, and several in the full variant.
+    In a laboratory of one's own all splits are drawn anew, of materials that are solvable there, and the references of
+    the tasks that are played are computed when an evaluation first asks for them: a minute or two for the 1,000 of
+    ``test`` on one core, and several in the full variant.
     """
 
     variant: Variant = "default"
@@ -315,8 +351,15 @@ class SolidStateDistribution(TaskDistribution):
         return draw(unit, split, self.laboratory)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
-        """(n,) which tasks are `solvable`; all of a frozen list."""
-        return solvable(tasks, self.laboratory)
+        """(n,) which tasks are `solvable`; all of a frozen list.
+
+        Raises:
+            TaskError: none of these, and hardly any of training: a laboratory in which nothing can be made.
+        """
+        found = solvable(tasks, self.laboratory)
+        if self.laboratory != DEFAULT and not found.any():
+            check_possible(self.laboratory, "train")
+        return found
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
@@ -352,6 +395,7 @@ class SolidStateDistribution(TaskDistribution):
 @lru_cache(maxsize=16)
 def _own_tasks(laboratory: Laboratory, split: str) -> TaskBatch:
     """The tasks of a split in a laboratory of one's own; they do not depend on the variant."""
+    check_possible(laboratory, split)
     d, rng = SolidStateDistribution(laboratory=laboratory), np.random.default_rng([OWN_SEED, *split.encode()])
     return d._accepted(FROZEN_SIZES[split], rng, lambda unit: d.draw(unit, split))
 
@@ -359,7 +403,36 @@ def _own_tasks(laboratory: Laboratory, split: str) -> TaskBatch:
 @lru_cache(maxsize=8)
 def _own_frozen(distribution: SolidStateDistribution, split: str) -> FrozenTasks:
     tasks = _own_tasks(distribution.laboratory, split)
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+    return FrozenTasks(split, tasks, _OwnReference(distribution, split, np.arange(len(tasks))), tasks.sha256)
+
+
+class _OwnReference(Reference):
+    """Of rows of a frozen list of one's own laboratory: computed when it is read, in blocks that do not depend on them.
+
+    So a few tasks take little time, and have the same references as in the whole list.
+    """
+
+    def __init__(self, distribution: SolidStateDistribution, split: str, rows: Index) -> None:
+        vars(self).update(distribution=distribution, split=split, rows=rows)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("random", "oracle") or "rows" not in vars(self):
+            raise AttributeError(name)
+        blocks, places = np.unique(self.rows // BLOCK, return_inverse=True)
+        found = [_own_reference(self.distribution, self.split, int(block)) for block in blocks]
+        for kind in ("random", "oracle"):
+            of_block = [getattr(reference, kind) for reference in found]
+            vars(self)[kind] = np.array([of_block[k][i] for k, i in zip(places, self.rows % BLOCK, strict=True)])
+        return vars(self)[name]
+
+    def take(self, rows: Index) -> Reference:
+        return _OwnReference(self.distribution, self.split, self.rows[rows])
+
+
+@lru_cache(maxsize=256)
+def _own_reference(distribution: SolidStateDistribution, split: str, block: int) -> Reference:
+    tasks = _own_tasks(distribution.laboratory, split)
+    return distribution.reference(tasks.take(np.arange(len(tasks))[block * BLOCK : (block + 1) * BLOCK]))
 
 
 def random_score(tasks: TaskBatch, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:

@@ -19,8 +19,9 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from metaenv.registry import parsed
 from metaenv.runs.folder import RunError
-from metaenv.runs.settings import parsed, plain, read
+from metaenv.runs.settings import plain, read, with_files
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.problem import Kind, Problem
@@ -174,7 +175,8 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
         ValueError: no such family, learner, kind, split or setting; or a learner that does not do such problems.
     """
     asked = FewShotOptions(**options)
-    settings, family_options = parsed(asked.settings), parsed(asked.options)
+    typed = with_files(asked.options, lambda given: _family(family, json.dumps(given)))
+    settings, family_options = parsed(asked.settings), parsed(typed)
     made = _family(family, json.dumps(family_options))
     kind = made.check(asked.split, asked.kind)
     if asked.seeds < 1 or asked.episodes < 1 or (asked.iterations is not None and asked.iterations < 0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -13,6 +13,8 @@ import tyro
 from metaenv.agents.base import Agent
 from metaenv.agents.registry import agent_class, agent_of
 from metaenv.errors import nearest
+from metaenv.files import read_toml
+from metaenv.registry import parsed
 from metaenv.runs.folder import RunError
 from metaenv.trial import VectorTrial, make_trials
 
@@ -57,6 +59,9 @@ class TrainConfig:
             object.__setattr__(self, "algorithm", "rl2" if self.agent is None else agent_of(self.agent))
         if self.agent is None:
             object.__setattr__(self, "agent", self.agent_class.config_class())
+        if self.settings:
+            checked = with_files(self.settings, lambda given: make_trials(self.env, 1, **given))
+            object.__setattr__(self, "settings", checked)
 
     @property
     def agent_class(self) -> type[Agent]:
@@ -182,14 +187,14 @@ def told(differing: Mapping[str, tuple[Any, Any]]) -> str:
     return "; ".join(f"{name} is {a!r} and not {b!r}" for name, (a, b) in differing.items())
 
 
-def parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings typed on a command line: ``2`` is a number, ``[64,64]`` a tuple, ``true`` a truth value, others text."""
+def with_files(settings: Mapping[str, str], check: Callable[[dict[str, Any]], Any]) -> dict[str, str]:
+    """The settings with what TOML files hold in place of their names, so that a run does not depend on the files.
 
-    def value(text: Any) -> Any:
-        try:
-            found = json.loads(text) if isinstance(text, str) else text
-        except json.JSONDecodeError:
-            return text
-        return tuple(found) if isinstance(found, list) else found
-
-    return {name.replace("-", "_"): value(text) for name, text in settings.items()}
+    Args:
+        settings: as typed. What takes the name of a file takes the dictionary that it holds, too.
+        check: is called with the settings if one of them is a file, to refuse what the file says by its name.
+    """
+    files = {name: value for name, value in settings.items() if isinstance(value, str) and value.endswith(".toml")}
+    if files:
+        check(parsed(settings))
+    return {**settings, **{name: json.dumps(read_toml(path), ensure_ascii=False) for name, path in files.items()}}

@@ -18,7 +18,7 @@ from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.interrupts import stops_raised
 from metaenv.runs.evaluation_callback import EvaluationCallback
 from metaenv.runs.folder import LogFile, RunError, RunFolder, Saver
-from metaenv.runs.settings import TrainConfig, differences, parsed, told
+from metaenv.runs.settings import TrainConfig, differences, told
 
 VALIDATION = "validation"
 """The split of evaluations in the course of training."""
@@ -204,4 +204,4 @@ class JsonLines(KVWriter):
         self._file.close()
 
 
-__all__ = ["RunError", "TrainConfig", "load_run", "parsed", "read_config", "replace", "resume", "train"]
+__all__ = ["RunError", "TrainConfig", "load_run", "read_config", "replace", "resume", "train"]

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from metaenv.supervised.data.tables import Cell, are_codes, numbers_of, plain_numbers, read_sheet
+from metaenv.delimited import Cell, are_codes, numbers_of, plain_numbers, read_sheet
 from metaenv.typing import Floats
 
 Missing = Literal["refuse", "drop"]

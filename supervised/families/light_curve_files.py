@@ -18,6 +18,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.delimited import DELIMITERS, encoding_of
 from metaenv.supervised.families.light_curve_light import BANDS
 from metaenv.supervised.families.light_curve_survey import N_VISITS, Photometry
 from metaenv.typing import Floats
@@ -97,14 +98,15 @@ def _quickly(path: str | os.PathLike[str], about: dict[str, tuple[str, float]]) 
         raise ValueError("expected whole numbers as object_id")
     place, strangers, columns = dict[float, int](), set[float](), Columns()
     with _opened(path) as file:
-        heading = [name.strip().lower() for name in file.readline().split(",")]
+        mark = _delimiter(line := file.readline())
+        heading = [name.strip().lower() for name in line.split(mark)]
         wanted = [heading.index(name) for name in VISIT if heading.count(name) == 1]
         if len(wanted) < len(VISIT):
             raise ValueError("expected each name once in the heading")
         while lines := [line for line in islice(file, PIECE) if line != "\n"]:
-            if {line.count(",") for line in lines} != {len(heading) - 1}:
+            if {line.count(mark) for line in lines} != {len(heading) - 1}:
                 raise ValueError("expected as many cells in each row as in the heading")
-            ids, t, band, flux, error = np.loadtxt(lines, delimiter=",", usecols=wanted, ndmin=2, comments=None).T
+            ids, t, band, flux, error = np.loadtxt(lines, delimiter=mark, usecols=wanted, ndmin=2, comments=None).T
             whole = np.isin(band, range(len(BANDS))) & (error > 0) & np.isfinite(t + flux + error)
             if not (whole & (np.abs(ids) < 1e15) & (ids % 1 == 0)).all():
                 raise ValueError("expected numbers that are possible")
@@ -158,8 +160,10 @@ def _pieces(
 ) -> Iterator[tuple[int, list[list[str]]]]:
     """The number of the first row of each piece (the heading is row 1), and its cells by the columns chosen."""
     with _opened(path) as file:
-        reader = csv.reader(file, skipinitialspace=True)
         try:
+            mark = _delimiter(file.readline())
+            file.seek(0)
+            reader = csv.reader(file, skipinitialspace=True, delimiter=mark)
             heading = [name.strip().lower() for name in next(reader, [])]
             columns = choose(heading)
             if missing := [c for c in columns if c not in heading]:
@@ -179,7 +183,7 @@ def _pieces(
                     yield row + first, [[cells[place] for cells in part] for place in places]
                 row += len(rows)
         except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
-            raise ValueError(f"expected {path} to be a table in UTF-8 with commas between cells: {error}") from error
+            raise ValueError(f"expected {path} to be a table in UTF-8: {error}; save it as 'CSV UTF-8'") from error
 
 
 def _without_empty(rows: list[list[str]]) -> Iterator[tuple[int, list[list[str]]]]:
@@ -193,7 +197,13 @@ def _without_empty(rows: list[list[str]]) -> Iterator[tuple[int, list[list[str]]
 def _opened(path: str | os.PathLike[str]) -> IO[str]:
     if str(path).endswith(".gz"):
         return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-    return open(path, newline="", encoding="utf-8-sig")
+    with open(path, "rb") as file:
+        encoding = encoding_of(file.read(4))
+    return open(path, newline="", encoding=encoding)
+
+
+def _delimiter(heading: str) -> str:
+    return max(DELIMITERS, key=heading.count)  # the first of equals, a comma
 
 
 def _of_objects(heading: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.supervised.data.tables import Cell, are_codes, is_numbering, numbers_of, read_sheet
+from metaenv.delimited import Cell, are_codes, is_numbering, numbers_of, read_sheet
 from metaenv.supervised.families.elements import SYMBOLS
 from metaenv.supervised.families.family import SHARES
 from metaenv.supervised.families.formulas import divided_by_stops, fractions, parse_formula
@@ -81,7 +81,7 @@ class _Column:
     name: str
     amounts: list[dict[str, float]]
     cells: list[Cell]
-    numbers: Floats | None
+    numbers: list[float] | None
 
 
 def _columns(path: Path, formula: str, wanted: Sequence[str] | None, several: bool, notes: list[str]) -> list[_Column]:

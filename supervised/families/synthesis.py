@@ -5,14 +5,13 @@ The tasks are those of the environment: hidden materials of `SolidStateDistribut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.laboratory import DEFAULT, Laboratory, laboratory_of
+from metaenv.materials.laboratory import DEFAULT, Given, Laboratory, laboratory_of
 from metaenv.materials.oracle import ROWS
 from metaenv.materials.recipes import ACTION_DIM, ACTION_NAMES, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
@@ -55,7 +54,7 @@ class MaterialsSynthesis(Family):
 
     Args:
         variant: ``"default"``, five numbers a recipe, or ``"full"``, eleven.
-        laboratory: where the recipes are made; a `metaenv.materials.laboratory.Laboratory`, or its arguments.
+        laboratory: where the recipes are made; a `metaenv.materials.laboratory.Laboratory`, its arguments, or a file.
     """
 
     name: ClassVar[str] = "materials-synthesis"
@@ -68,7 +67,7 @@ class MaterialsSynthesis(Family):
     splits = SolidStateDistribution().splits
     shots = (10, 20)
 
-    def __init__(self, variant: Variant = "default", laboratory: Laboratory | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, variant: Variant = "default", laboratory: Given = None) -> None:
         if variant not in ACTION_DIM:
             raise ValueError(f"expected a variant among {', '.join(ACTION_DIM)}, got {variant!r}")
         self.variant: Variant = variant

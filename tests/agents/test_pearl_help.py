@@ -34,7 +34,7 @@ def test_the_task_is_predicted_from_what_was_seen() -> None:
     agent = PEARL(locks(40), config, seed=0)
     losses = Losses()
     agent.set_logger(Logger(None, [losses]))
-    agent.learn(40 * 6 * 10)
+    agent.learn(40 * 6 * 6)
     # Knowing nothing of a one-hot vector of 4 costs -(log(1/4) + 3 log(3/4)) / 4 = 0.562 nats a coordinate.
     seen = [loss["train/task_prediction_loss"] for loss in losses.seen if "train/task_prediction_loss" in loss]
     assert seen[-1] < 0.35 < 0.5 < seen[0]

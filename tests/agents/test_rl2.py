@@ -38,7 +38,7 @@ def test_remembers_what_the_control_without_memory_cannot() -> None:
     scores = []
     for recurrent in (True, False):
         config = RL2Config(learning_rate=5e-3, network=Network((32,), 32, recurrent=recurrent))
-        agent = RL2(Recall(256), config, seed=0).learn(24_000)
+        agent = RL2(Recall(256), config, seed=0).learn(12_000)
         scores.append(rewards_per_step(agent, Recall(5_000), seed=1).sum())
     # Best of 6 pulls on 4 arms: 1/4 + 5 with a memory, 1 + 5/4 without.
     assert scores[0] > 4.9
@@ -54,7 +54,7 @@ def test_finds_a_hidden_point_within_a_trial() -> None:
 
 
 def test_learns_from_trials_of_different_lengths() -> None:
-    agent = RL2(VaryingRecall(128), RL2Config(learning_rate=5e-3), seed=0).learn(24_000)
+    agent = RL2(VaryingRecall(128), RL2Config(learning_rate=5e-3), seed=0).learn(12_000)
     score = rewards_per_step(agent, Recall(5_000), seed=1).sum()
     # 5.25 at best, 2.25 without a memory.
     assert score > 4.9

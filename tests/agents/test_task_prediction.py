@@ -67,7 +67,7 @@ def test_indicators_must_lie_between_0_and_1() -> None:
 
 
 def test_a_policy_that_sees_its_prediction_learns() -> None:
-    agent = RL2(Peek(128), FED, seed=0).learn(40_000)
+    agent = RL2(Peek(128), FED, seed=0).learn(16_000)
     # 4.9 at best, 0 for those who do nothing.
     assert rewards_per_step(agent, Peek(2_000), seed=1).sum() > 4.5
 

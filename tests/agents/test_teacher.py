@@ -44,7 +44,7 @@ def agreement(agent: RL2) -> float:
 
 
 def test_an_agent_does_as_its_teacher() -> None:
-    taught = RL2(bandits(128), TAUGHT, seed=0).learn(60_000)
+    taught = RL2(bandits(128), TAUGHT, seed=0).learn(36_000)
     env = bandits(500, "test")
     tasks = env.distribution.frozen("test").tasks.take(np.arange(4000))
     record = play_trials(AgentPolicy(taught), env, tasks)

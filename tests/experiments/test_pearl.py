@@ -12,7 +12,7 @@ from metaenv.agents.pearl_config import BeliefConfig, PEARLConfig, PEARLNetwork
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.classic.gridnavi.baselines import baselines
 from metaenv.evaluation import evaluate
-from metaenv.experiments import runner
+from metaenv.experiments import belief_figures, runner
 from metaenv.experiments.bandits import PEARLBandit
 from metaenv.experiments.command import EXPERIMENTS, reproduce_command
 from metaenv.experiments.comparison import play_repeatedly
@@ -44,6 +44,7 @@ def small(name, algorithm="rl2"):
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch):
     monkeypatch.setattr(runner, "preset", small)
+    monkeypatch.setattr(belief_figures, "TASKS", 3)
 
 
 def table(path):

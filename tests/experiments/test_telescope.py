@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from metaenv.evaluation import Evaluation, Row
+from metaenv.experiments import runner
+from metaenv.experiments.settings import preset
 from metaenv.experiments.telescope import (
     BLIND,
     KINDS,
@@ -13,6 +15,7 @@ from metaenv.experiments.telescope import (
     nightly_figure,
     nightly_table,
 )
+from metaenv.runs.training import replace
 from metaenv.telescope.baselines import BEST_FIXED
 
 
@@ -55,8 +58,9 @@ def test_unknown_kinds_are_refused(tmp_path):
         Telescope(tmp_path, kinds=("rl3",)).run()
 
 
-def test_a_whole_reproduction_of_few_steps(tmp_path, capsys):
-    Telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=12, steps=256 * 120).run()
+def test_a_whole_reproduction_of_few_steps(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runner, "preset", lambda name, algorithm: replace(preset(name, algorithm), num_envs=32))
+    Telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=12, steps=32 * 120).run()
     assert (tmp_path / "blind/seed-0/checkpoint.pt").exists()
     assert (tmp_path / "default/nights-test.png").stat().st_size > 10_000
     written = (tmp_path / "table.md").read_text()

@@ -18,6 +18,7 @@ from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, Bounds, Instruments, Laboratory, laboratory_of
 from metaenv.materials.oracle import oracle, true_utility, utility_table
 from metaenv.materials.recipes import Recipe, from_action, one_step, to_action
+from metaenv.materials.render import recipe_text
 from metaenv.materials.tasks import SolidStateDistribution, random_score
 from metaenv.materials.utility import costs, least_utility
 
@@ -203,6 +204,13 @@ def test_the_picture_shows_what_was_measured_and_the_text_the_bounds():
     assert "0 temperature from 700 to 1400 K" in text and "mass loss" in text and "grains 1.00" not in text
 
 
+def test_small_numbers_of_a_recipe_are_not_rounded_away():
+    tiny = one_step("900 K", "45 s", "3 K/h", "10 %", "4 nm")
+    assert recipe_text(tiny) == "900 K for 0.013 h (0.05 K/min), oxide A +10 %, powders of 0.004 um"
+    usual = one_step(1210, 5.23, 6.4, 0.08, 0.7)
+    assert recipe_text(usual) == "1210 K for 5.2 h (6 K/min), oxide A +8 %, powders of 0.70 um"
+
+
 def test_noise_of_an_instrument_is_what_was_said():
     spread = {}
     for noise in (0.0, 0.03):
@@ -252,7 +260,7 @@ def test_baselines_play_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     ("options", "message"),
     [
         ({"laboratory": {"bound": {}}}, "bounds, costs, goal, instruments; got bound"),
-        ({"laboratory": "mine"}, "got 'mine'"),
+        ({"laboratory": ["mine"]}, "a dictionary or file of bounds, costs, goal, instruments; got .'mine'."),
         ({"laboratory": OWN, "distribution": SolidStateDistribution()}, "the environment's own laboratory"),
         ({"noise_factor": "1"}, "expected noise_factor from 0 to 10, got '1'"),
         ({"goal_um": 2}, "no option 'goal_um'.*Known: .*laboratory, .*variant"),

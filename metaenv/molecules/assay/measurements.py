@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import re
 from collections import Counter
@@ -17,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.delimited import Cell, TableError, numbers_of, place, read_sheet, refusal
 from metaenv.errors import nearest
 from metaenv.molecules.chem.fragmentation import MoleculeError, to_mol
 from metaenv.typing import Bools, Floats, Index
@@ -34,10 +33,8 @@ ACTIVE = ("1", "1.0", "active", "true", "yes", "positive", "hit", "toxic")
 INACTIVE = ("0", "0.0", "inactive", "false", "no", "negative", "non-toxic", "nontoxic")
 DECADES = 4.0  # spanned by positive values from which on they are taken for concentrations (chosen)
 SHOWN = 5  # faults of a kind that the report names one by one
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 LABELLED, CHARGED, STEREO = re.compile(r"\[\d|:\d+\]"), re.compile(r"[+-]\d*\]"), re.compile(r"[@/\\]")
 """What in a canonical SMILES tells of isotopes or atom maps, of charges, and of stereochemistry."""
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
 class _Row(NamedTuple):
@@ -172,7 +169,7 @@ def read_measurements(
     numbers; with its label if all agree, else not at all. Empty values are left out.
 
     Args:
-        path: of the file: comma, semicolon or tab between cells; a first row with the names of the columns.
+        path: of the file, see `metaenv.delimited.read_sheet`; a first row has the names of the columns.
         smiles, assay, value, split: names of the columns; by default the usual ones, see `USUAL`. Without an assay
             column there is one assay, named like the file. The split is train, validation or test.
         active: the word that stands for an active molecule, if the file has words of its own.
@@ -181,13 +178,19 @@ def read_measurements(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is missing or is there twice, or a cell cannot be what it should be; the message names the
+        TableError: a column is missing or is there twice, or a cell cannot be what it should be; the message names the
             file, the row, the column and a remedy.
     """
     where = str(path)
-    notes: list[str] = []
-    head, rows = _rows(Path(path), notes)
-    columns = _columns(where, head, {"smiles": smiles, "assay": assay, "value": value, "split": split})
+    sheet = read_sheet(path)
+    notes = list(sheet.notes)
+    if not sheet.rows:
+        raise refusal(where, "found no row below the header", "write a molecule, its assay and its value in each")
+    rows = [
+        _Row(line, dict(zip(sheet.head, cells, strict=True)))
+        for line, cells in zip(sheet.lines, sheet.rows, strict=True)
+    ]
+    columns = _columns(where, sheet.head, {"smiles": smiles, "assay": assay, "value": value, "split": split})
     if columns["assay"] is None:
         notes.append(f"{where} has no column of assays: all rows are one assay, named {Path(path).stem!r}")
     rows = _with_value(where, rows, columns, notes)
@@ -195,7 +198,7 @@ def read_measurements(
     splits = [_split(where, row, columns["split"]) for row in rows]
     names = [row.cells[columns["assay"]] if columns["assay"] else Path(path).stem for row in rows]
     if unnamed := next((row.line for row, name in zip(rows, names, strict=True) if not name), None):
-        raise ValueError(f"{where}, row {unnamed}, column {columns['assay']}: the name of the assay is missing")
+        raise refusal(place(where, unnamed, columns["assay"]), "the name of the assay is missing", "fill it in")
     found, unreadable = _molecules(where, rows, str(columns["smiles"]), notes)
     kept = [i for i, text in enumerate(found) if text]
     merged = _merged([(names[i], found[i], numbers[i], splits[i], rows[i].line) for i in kept], labels, where, notes)
@@ -215,94 +218,31 @@ def read_measurements(
     )
 
 
-# THE TABLE
-
-
-def _rows(path: Path, notes: list[str]) -> tuple[list[str], list[_Row]]:
-    """The header and the rows, each with the line that it begins on."""
-    if path.is_dir():
-        raise ValueError(f"expected a CSV file, got the folder {str(path)!r}; name the file in it")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {str(path)!r}; expected a CSV file of molecules, assays and values")
-    text = _text(path, notes)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)  # in a tie the comma
-    if delimiter != "," and first.count(delimiter):
-        notes.append(f"{path}: cells are divided by {delimiter!r}")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found: list[tuple[int, list[str]]] = []
-    line = 0
-    try:
-        for cells in reader:
-            found.append((line + 1, [cell.strip() for cell in cells]))
-            line = reader.line_num
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}, row {line + 1}: {error}; close quotation marks, and double those in a cell"
-        ) from None
-    found = [(line, cells) for line, cells in found if any(cells)]
-    if len(found) < 2:
-        raise ValueError(f"{path}: expected a first row with the names of the columns and rows below it, found no row")
-    head = found[0][1]
-    if twice := [name for name, n in Counter(head).items() if name and n > 1]:
-        raise ValueError(f"{path}: two columns have the name {twice[0]!r}; give each a name of its own")
-    rows: list[_Row] = []
-    again = 0
-    for line, cells in found[1:]:
-        again += cells == head
-        if cells == head:
-            continue
-        if len(cells) < len(head) or any(cells[len(head) :]):
-            raise ValueError(
-                f"{path}, row {line}: expected {len(head)} cells as in the header, got {len(cells)}; put quotation "
-                f"marks around a cell with {delimiter!r} in it, and write empty cells out"
-            )
-        rows.append(_Row(line, dict(zip(head, cells, strict=False))))
-    if again:
-        notes.append(f"{path}: rows that repeat the header are left out: {again}")
-    return head, rows
-
-
-def _text(path: Path, notes: list[str]) -> str:
-    content = path.read_bytes()
-    if content[:4] in (b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0") or content[:2] == b"\x1f\x8b":
-        raise ValueError(f"{path} is an archive or a workbook, no text; save or unpack it as CSV, and name that file")
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-        notes.append(f"{path} is no UTF-8; it is read as Latin-1")
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise ValueError(f"{path}, row {line}: contains a NUL character, so it is no text; save it as UTF-8")
-    return text
+# COLUMNS
 
 
 def _columns(path: str, head: Sequence[str], given: dict[str, str | None]) -> dict[str, str | None]:
     """The names of the four columns; None for an assay or a split that the file lacks."""
-    known = {re.sub(r"\W+", "_", name.lower()).strip("_"): name for name in head if name}
+    known = {re.sub(r"\W+", "_", name.lower()).strip("_"): name for name in head}
     found: dict[str, str | None] = {}
     for what, asked in given.items():
         if asked is not None:
             if asked not in head:
-                raise ValueError(f"{path} has no column {asked!r}.{nearest(asked, [name for name in head if name])}")
+                raise TableError(f"{path} has no column {asked!r}.{nearest(asked, head)}")
             found[what] = asked
             continue
         usual = [known[name] for name in USUAL[what] if name in known and known[name] not in given.values()]
         if len(usual) > 1:
-            raise ValueError(
-                f"{path} has several columns that may be the {what}: {', '.join(usual)}; say which, such as "
-                f"{what}={usual[0]!r}"
-            )
+            several = f"several columns may be the {what}: {', '.join(usual)}"
+            raise refusal(path, several, f"say which, such as {what}={usual[0]!r}")
         if not usual and what in ("smiles", "value"):
             raw = [known[name] for name in CONCENTRATIONS if name in known]
-            more = (
-                f"; {raw[0]!r} may be a concentration: value={raw[0]!r}, concentration=1e-9 if it is in nM"
+            remedy = (
+                f"{raw[0]!r} may be a concentration: value={raw[0]!r}, concentration=1e-9 if it is in nM"
                 if raw and what == "value"
-                else f"; say which it is, such as {what}={next(n for n in head if n)!r}"
+                else f"say which it is, such as {what}={head[0]!r}"
             )
-            raise ValueError(f"{path} has no column of the {what}; it has {', '.join(filter(None, head))}{more}")
+            raise refusal(path, f"there is no column of the {what} among {', '.join(head)}", remedy)
         found[what] = usual[0] if usual else None
     return found
 
@@ -313,7 +253,7 @@ def _columns(path: str, head: Sequence[str], given: dict[str, str | None]) -> di
 def _with_value(path: str, rows: list[_Row], columns: dict[str, str | None], notes: list[str]) -> list[_Row]:
     kept = [row for row in rows if row.cells[str(columns["value"])]]
     if not kept:
-        raise ValueError(f"{path}: the column {columns['value']} is empty")
+        raise refusal(path, f"the column {columns['value']} is empty", "choose another by value")
     if len(kept) < len(rows):
         notes.append(f"{path}: rows without a value are left out: {len(rows) - len(kept)}")
     return kept
@@ -323,47 +263,36 @@ def _values(
     path: str, rows: list[_Row], column: str, active: str | None, concentration: float | None, notes: list[str]
 ) -> tuple[Floats, bool]:
     """Numbers, and whether they are labels."""
-    texts = [row.cells[column] for row in rows]
+    texts, where = [row.cells[column] for row in rows], place(path, column=column)
     words = {text.lower() for text in texts}
     if active is not None or words <= {*ACTIVE, *INACTIVE}:
         yes = ACTIVE if active is None else (active.lower(),)
         if not words & set(yes) or len(words - set(yes)) < 1:
-            raise ValueError(
-                f"{path}, column {column}: expected active and inactive molecules, found only {sorted(words)[:SHOWN]}"
-            )
+            what = f"expected active and inactive molecules, found only {sorted(words)[:SHOWN]}"
+            raise refusal(where, what, "say which word is active, or choose the column by value")
         if active is not None and len(words) > 2:
-            raise ValueError(f"{path}, column {column}: expected two words, {active!r} and another, found "
-                             f"{sorted(words)[:SHOWN]}")  # fmt: skip
+            what = f"expected two words, {active!r} and another, found {sorted(words)[:SHOWN]}"
+            raise refusal(where, what, "write two words, or leave cells empty")
         if concentration is not None:
-            raise ValueError(f"{path}, column {column}: these are labels; leave out concentration")
+            raise refusal(where, "these are labels", "leave out concentration")
         return np.array([float(text.lower() in yes) for text in texts]), True
-    if len(words) == 2 and not any(map(NUMBER.fullmatch, words)):
-        raise ValueError(
-            f"{path}, column {column}: {sorted(words)} may be labels; say which one is active, such as "
-            f"active={sorted(words)[0]!r}"
-        )
-    if sum("," in text for text in texts) and all(DECIMAL_COMMA.fullmatch(t) or t.isdigit() for t in texts):
-        notes.append(f"{path}, column {column}: commas are read as decimal commas")
-        texts = [text.replace(",", ".") for text in texts]
-    for row, text in zip(rows, texts, strict=True):
-        if not NUMBER.fullmatch(text) or not np.isfinite(float(text)):
-            remedy = (
-                "a bound is no value: leave the cell empty, or decide on a number"
-                if text[:1] in "<>~="
-                else "leave the cell empty, or write a number such as 6.5"
-            )
-            raise ValueError(
-                f"{path}, row {row.line}, column {column}: expected a finite number, got {text!r}; {remedy}"
-            )
-    numbers = np.array([float(text) for text in texts])
+    cells = [Cell(text, place(path, row.line, column)) for row, text in zip(rows, texts, strict=True)]
+    found, assumed = numbers_of(cells, column)
+    if found is None and len(words) == 2:
+        raise refusal(where, f"{sorted(words)} may be labels", f"say which is active, as active={sorted(words)[0]!r}")
+    if found is None:
+        what = f"expected a finite number as {column}, got {texts[0]!r}"
+        raise refusal(cells[0].where, what, "write numbers such as 6.5, or labels of two words")
+    notes += [f"{path}, {note}" for note in assumed]
+    numbers = np.array(found)
     positive = (numbers > 0).all()
     if concentration is not None:
         if not concentration > 0:
             raise ValueError(f"expected concentration as a positive number of mol/l, such as 1e-9, got {concentration}")
         if not positive:
             row = rows[int(np.argmin(numbers))]
-            raise ValueError(f"{path}, row {row.line}, column {column}: a concentration must be positive, got "
-                             f"{row.cells[column]}; leave the cell empty")  # fmt: skip
+            what = f"a concentration must be positive, got {row.cells[column]}"
+            raise refusal(place(path, row.line, column), what, "leave the cell empty")
         return -np.log10(numbers * concentration), False
     if positive and np.log10(numbers.max() / numbers.min()) > DECADES:
         notes.append(
@@ -378,10 +307,8 @@ def _split(path: str, row: _Row, column: str | None) -> str:
         return ""
     told = row.cells[column].lower()
     if told not in SPLITS:
-        raise ValueError(
-            f"{path}, row {row.line}, column {column}: expected {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, got "
-            f"{row.cells[column]!r}.{nearest(told, SPLITS)}"
-        )
+        expected = f"expected {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, got {row.cells[column]!r}"
+        raise TableError(f"{place(path, row.line, column)}: {expected}.{nearest(told, SPLITS)}")
     return told
 
 
@@ -401,13 +328,12 @@ def _molecules(path: str, rows: list[_Row], column: str, notes: list[str]) -> tu
         smiles, remarks = known[text]
         found.append(smiles)
         if not smiles:
-            unreadable.append(f"{path}, row {row.line}, column {column}: {remarks[0]}")
+            unreadable.append(f"{place(path, row.line, column)}: {remarks[0]}")
         else:
             what.update(remarks)
     if 2 * len(unreadable) > len(rows):
-        raise ValueError(
-            f"{unreadable[0]}; so are {len(unreadable) - 1} more of {len(rows)} rows: is {column} the column of SMILES?"
-        )
+        remedy = f"so are {len(unreadable) - 1} more of {len(rows)} rows: is {column} the column of SMILES?"
+        raise TableError(f"{unreadable[0]}; {remedy}")
     if unreadable:
         notes.append(f"{path}: rows are left out, as their molecules cannot be read: {len(unreadable)}")
     notes += [f"{path}: {which}: {n} rows" if n > 1 else f"{path}: {which}: 1 row" for which, n in sorted(what.items())]
@@ -471,10 +397,8 @@ def _merged(
     for (name, smiles), each in same.items():
         numbers = [number for number, _, _ in each]
         if len({told for _, told, _ in each}) > 1:
-            raise ValueError(
-                f"{path}, rows {each[0][2]} and {each[-1][2]}: the same molecule of assay {name!r} is in two splits; "
-                "give it one"
-            )
+            what = f"the same molecule of assay {name!r} is in two splits"
+            raise refusal(f"{path}, rows {each[0][2]} and {each[-1][2]}", what, "give it one")
         agree += len(each) > 1 and len(set(numbers)) == 1
         if len(set(numbers)) > 1:
             differ.append(f"{name} rows {', '.join(str(line) for *_, line in each[:3])}: {min(numbers):g} to "
@@ -491,7 +415,7 @@ def _merged(
             f"{_some(differ)}"
         )
     if not merged:
-        raise ValueError(f"{path}: no row is left; {'; '.join(notes)}")
+        raise TableError(f"{path}: no row is left; {'; '.join(notes)}")
     return merged
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metaenv.errors import TaskError
+from metaenv.telescope.planner.constraints import Requests
 from metaenv.telescope.planner.frames import moved
 from metaenv.telescope.sim.ephemeris import ARCSEC
 from metaenv.telescope.sim.julian_dates import J2000
@@ -55,6 +56,8 @@ class TargetList:
     motion: Floats | None = None
     """(N, 3) proper motion along right ascension, cos(dec) included, and declination in mas a year, and the Julian year
     of the positions; None for targets that do not move."""
+    requests: Requests | None = None
+    """What the list itself asks for, by columns of exposures, times or limits."""
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -83,7 +86,9 @@ class TargetList:
         """Some of the targets, in the order of ``index``."""
         arrays = {k: getattr(self, k)[index] for k in ("ra", "dec", "magnitude", "priority", "value", "label")}
         motion = None if self.motion is None else self.motion[index]
-        return TargetList(tuple(self.names[i] for i in index), **arrays, notes=self.notes, motion=motion)
+        requests = None if self.requests is None else self.requests.take(index)
+        names = tuple(self.names[i] for i in index)
+        return TargetList(names, **arrays, notes=self.notes, motion=motion, requests=requests)
 
     def at(self, jd: float) -> TargetList:
         """The targets where they stand on a Julian date, in ICRS: proper motion is applied, and nothing else."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from metaenv.errors import TaskError, nearest
 from metaenv.telescope.planner.angles import heading_key
 from metaenv.telescope.planner.formats import Column, Sheet
+from metaenv.telescope.planner.wishes import PLAIN, WISHES, wish_key
 
 GUESSES: dict[str, tuple[str, ...]] = {
     "name": ("name", "target", "targetname", "targname", "object", "objectname", "objname", "obj", "mainid", "starname",
@@ -36,6 +37,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "epoch": ("refepoch", "pmepoch", "coordepoch", "epoch"),
     "equinox": ("equinox", "coordequinox"),
     "frame": ("frame", "radesys", "radecsys", "coosys", "coordsys", "coordinatesystem", "system"),
+    **WISHES,
 }  # fmt: skip
 """Headings that are recognised, in small letters and without signs; the first that a file has counts."""
 V_COLUMNS = ("vmag", "magv", "vmagnitude", "v", "vmagapass", "fluxv")
@@ -54,7 +56,7 @@ _UCDS: dict[str, str] = {
 _PARTS = {"ra": ("rah", "ram", "ras"), "dec": ("ded", "dem", "des")}
 
 
-def find_columns(sheet: Sheet, told: Mapping[str, str]) -> dict[str, Column]:
+def find_columns(sheet: Sheet, told: Mapping[str, str | None]) -> dict[str, Column]:
     """The column of each role.
 
     Raises:
@@ -63,19 +65,29 @@ def find_columns(sheet: Sheet, told: Mapping[str, str]) -> dict[str, Column]:
     found = _told(sheet, told)
     _join_parts(sheet)
     by_key: dict[str, Column] = {}
+    by_wish: dict[str, Column] = {}
     for column in sheet.columns:
-        for key in (heading_key(column.name), heading_key(column.ident)):
-            by_key.setdefault(key, column)
+        for text in (column.name, column.ident):
+            by_key.setdefault(heading_key(text), column)
+            by_wish.setdefault(wish_key(text), column)
     for role, guesses in GUESSES.items():
-        if role not in found and (hit := next((by_key[g] for g in guesses if g in by_key), None)):
+        known = by_wish if role in WISHES else by_key
+        if role not in told and (hit := next((known[g] for g in guesses if g in known), None)):
             found[role] = hit
+    for one, other in (("begin", "end"), ("end", "begin")):
+        if one in found and other not in found and one not in told and wish_key(found[one].name) in PLAIN[one]:
+            del found[one]
     for role, column in found.items():
         twins = [c for c in sheet.columns if c.name == column.name and c.cells != column.cells]
         if column.name and twins:
             raise TaskError(f"the heading has {column.name!r} twice, so that the {role} is unclear: rename one of them")
     for role, pattern in _UCDS.items():
         ranked = sorted(sheet.columns, key=lambda c: "meta.main" not in c.ucd.lower())
-        if role not in found and (hit := next((c for c in ranked if re.search(pattern, c.ucd.lower())), None)):
+        if (
+            role not in found
+            and role not in told
+            and (hit := next((c for c in ranked if re.search(pattern, c.ucd.lower())), None))
+        ):
             found[role] = hit
     return found
 
@@ -110,15 +122,15 @@ def has_places(sheet: Sheet) -> bool:
         return False
 
 
-def _told(sheet: Sheet, told: Mapping[str, str]) -> dict[str, Column]:
+def _told(sheet: Sheet, told: Mapping[str, str | None]) -> dict[str, Column]:
     by_name = {c.name: c for c in reversed(sheet.columns)}
     by_name = {c.ident: c for c in sheet.columns if c.ident and c.ident not in by_name} | by_name
     for role, name in told.items():
         if role not in GUESSES:
             raise TaskError(f"columns cannot name {role!r}.{nearest(role, GUESSES)}")
-        if name not in by_name:
+        if name is not None and name not in by_name:
             raise TaskError(f"there is no column {name!r} for {role!r}.{nearest(name, by_name)}")
-    return {role: by_name[name] for role, name in told.items()}
+    return {role: by_name[name] for role, name in told.items() if name is not None}
 
 
 def _join_parts(sheet: Sheet) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.telescope.sim.ephemeris import illuminated_fraction
@@ -69,6 +69,8 @@ class Constraints:
         return SUN_DEG[self.twilight]
 
 
+RANGES = {"exposure_s": (1e-3, 86_400.0), "repeats": (1.0, 10_000.0), "max_airmass": (1.0, math.inf),
+          "min_moon_deg": (0.0, 180.0)}  # fmt: skip
 _EMPTY = {"exposure_s": math.nan, "repeats": 1.0, "begin": -math.inf, "end": math.inf, "at": math.nan,
           "max_airmass": math.inf, "min_moon_deg": 0.0}  # fmt: skip
 
@@ -91,8 +93,10 @@ class Requests:
     min_moon_deg: Floats
 
     @classmethod
-    def of(cls, names: Sequence[str], asked: dict[str, Any]) -> Requests:
+    def of(cls, names: Sequence[str], asked: dict[str, Any], listed: Requests | None = None) -> Requests:
         """From numbers, times (ISO 8601, UTC), a sequence of one of them a target, or a mapping from names to them.
+
+        They replace those that are ``listed`` already; a mapping replaces those of the targets that it names.
 
         Raises:
             TaskError: an unknown key or name, a number out of range, or a window that ends before it begins.
@@ -100,10 +104,9 @@ class Requests:
         for key in asked:
             if key not in _EMPTY:
                 raise TaskError(f"targets cannot ask for {key!r}.{nearest(key, _EMPTY)}")
-        made = cls(**{key: _column(names, key, asked.get(key), empty) for key, empty in _EMPTY.items()})
-        for key, low, high in (
-            ("exposure_s", 1e-3, 86_400), ("repeats", 1, 10_000), ("max_airmass", 1, math.inf), ("min_moon_deg", 0, 180)
-        ):  # fmt: skip
+        made = listed or cls(**{key: np.full(len(names), empty) for key, empty in _EMPTY.items()})
+        made = replace(made, **{key: _column(names, key, given, getattr(made, key)) for key, given in asked.items()})
+        for key, (low, high) in RANGES.items():
             column = getattr(made, key)
             wrong = ~((low <= column) & (column <= high)) & ~(np.isnan(column) & (key == "exposure_s"))
             if key == "repeats":
@@ -126,31 +129,38 @@ class Requests:
         """The same requests for a night ``days`` before."""
         return replace(self, begin=self.begin - days, end=self.end - days, at=self.at - days)
 
+    def asks(self) -> list[str]:
+        """What any target asks for."""
+        same = [np.array_equal(getattr(self, k), np.full_like(self.end, x), equal_nan=True) for k, x in _EMPTY.items()]
+        return [key for key, none in zip(_EMPTY, same, strict=True) if not none]
+
     @property
     def windows_h(self) -> Floats:
         """(N,) length of the time windows in hours."""
         return (self.end - self.begin) * 24
 
 
-def _column(names: Sequence[str], key: str, given: Any, empty: float) -> Floats:
+def _column(names: Sequence[str], key: str, given: Any, listed: Floats) -> Floats:
+    """(N,) numbers; in what is given None asks for nothing."""
     if isinstance(given, Mapping):
         known = set(names)
         for name in given:
             if name not in known:
                 raise TaskError(f"{key} is asked for {name!r}, which is no target.{nearest(str(name), names)}")
-        cells = [given.get(name) for name in names]
-    elif isinstance(given, list | tuple | np.ndarray) and np.shape(given) != ():
+        pairs = zip(names, listed, strict=True)
+        return np.array([_number(name, key, given[name]) if name in given else old for name, old in pairs])
+    if isinstance(given, list | tuple | np.ndarray) and np.shape(given) != ():
         cells = list(given)
         if len(cells) != len(names):
             raise TaskError(f"expected {len(names)} numbers of {key}, one a target, got {len(cells)}")
     else:
         cells = [given] * len(names)
-    return np.array([_number(name, key, one, empty) for name, one in zip(names, cells, strict=True)])
+    return np.array([_number(name, key, one) for name, one in zip(names, cells, strict=True)])
 
 
-def _number(name: str, key: str, given: Any, empty: float) -> float:
+def _number(name: str, key: str, given: Any) -> float:
     if given is None:
-        return empty
+        return _EMPTY[key]
     is_time = key in ("begin", "end", "at")
     try:
         if is_time and not is_number(given):
@@ -166,6 +176,14 @@ def _number(name: str, key: str, given: Any, empty: float) -> float:
 
 
 # WHERE AND WHEN
+
+
+def slots_left(begin: Bools, units: ArrayLike = 1) -> NDArray[np.int16]:
+    """(T, N) slots, this one included, for which an exposure may ever begin again; at least those of a visit."""
+    left = begin.astype(np.int16)
+    for t in range(len(left) - 2, -1, -1):
+        left[t] += begin[t] * left[t + 1]
+    return np.where(begin, np.maximum(left, units), 0).astype(np.int16)
 
 
 def reasons_against(
@@ -192,7 +210,10 @@ def reasons_against(
     second = 1 / 86_400
     forbidden = [
         (f"below {limits.min_altitude_deg:g} deg", sin_alt <= np.sin(np.radians(limits.min_altitude_deg))),
-        (f"above {limits.max_altitude_deg:g} deg", sin_alt > np.sin(np.radians(limits.max_altitude_deg))),
+        (
+            f"above {limits.max_altitude_deg:g} deg",
+            (sin_alt > np.sin(np.radians(limits.max_altitude_deg))) & (limits.max_altitude_deg < 90),
+        ),
         ("at too high an airmass", mass > np.minimum(limits.max_airmass, asked.max_airmass)),
         ("too near to the moon", up[:, None] & (separation < nearest_moon)),
         ("in the light of too bright a moon", np.broadcast_to((up & bright)[:, None], sin_alt.shape)),

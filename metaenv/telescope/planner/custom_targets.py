@@ -10,12 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.planner.catalogue import UNKNOWN_CLASS, TargetList
-from metaenv.telescope.planner.constraints import Constraints, Requests
+from metaenv.telescope.planner.constraints import Constraints, Requests, reasons_against, slots_left
 from metaenv.telescope.planner.instruments import find_instrument
 from metaenv.telescope.planner.own_nights import Day, OwnNights, evenings
 from metaenv.telescope.planner.yields import Yields
@@ -32,10 +33,10 @@ from metaenv.telescope.sim.nominal import (
 )
 from metaenv.telescope.sim.sites import Site, coordinates_rad, find_site
 from metaenv.telescope.sim.targets import N_CLASSES, N_FEATURES, Targets
-from metaenv.telescope.sim.visibility import LOWEST_DEG, Night, prepare, slots
+from metaenv.telescope.sim.visibility import Night, prepare, slots
 from metaenv.telescope.sim.weather import Weather, clear_weather
 from metaenv.telescope.tasks import MJD, NIGHT_SETUPS, NightSetup, TargetSelectionTask, Variant, dark_hours
-from metaenv.typing import Floats, Rows
+from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions
 
 if TYPE_CHECKING:
@@ -83,8 +84,10 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         nights: int = 1,
         sky: Sky = "nominal",
         assumptions: Mapping[str, float] | None = None,
+        constraints: Constraints | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
+        self.limits = _limits(constraints)
         if sky not in ("nominal", "drawn"):
             raise TaskError(f"no sky {sky!r}.{nearest(sky, ('nominal', 'drawn'))}")
         if not isinstance(targets, TargetList):
@@ -100,15 +103,20 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         geometry = [_night(targets, task, nights, setup) for task in tasks]
         for night, task in zip(geometry, tasks, strict=True):
             _long_enough(night, task, setup)
-        kept, notes = _observable(targets, geometry, setup, self.sites, variant is not None)
-        self.notes = (*notes, *self.notes)
+        asked, unmet = _asked(targets)
+        free = [reasons_against(night, self.limits, asked, 1)[0] for night in geometry]
+        kept, notes = _observable(targets, geometry, free, setup, self.sites, self.limits, variant is not None)
+        self.notes = (*notes, *unmet, *self.notes)
         if variant is None:
             setup = NightSetup(setup.slots, len(kept), nights, (1,), False, setup.magnitude, 1.0)
         self.target_list, self.sky = kept, sky
         self._padding = setup.targets - len(kept)
+        self._limited = constraints is not None or kept.requests is not None
+        asked, _ = _asked(kept)
+        self._asked = asked.take(np.concatenate([np.arange(len(kept)), np.zeros(self._padding, int)]))
         again = partial(
             type(self), targets, site, date, slots=slots, variant=variant, nights=nights, sky=sky,
-            assumptions=assumptions,
+            assumptions=assumptions, constraints=constraints,
         )  # fmt: skip
         options.setdefault("distribution", OwnNights(TaskBatch.from_tasks(tasks), variant or "default", again))
         super().__init__(num_envs, variant or "default", setup=setup, **options)
@@ -120,12 +128,17 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
         """(N,) the lowest first; infinite where the list is filled up."""
 
     def yields_of(self, row: int) -> Yields:
-        """What a planner expects of a telescope's present night: a clear sky, without constraints and requests."""
-        state, n = self.state, self.setup.targets
-        instrument = replace(find_instrument(None), full_well_e=math.inf)
-        asked, limits = Requests.of([""] * n, {}), Constraints(min_moon_deg=0.0)
+        """What a planner expects of a telescope's present night: a clear sky."""
+        state, instrument = self.state, replace(find_instrument(None), full_well_e=math.inf)
         night, magnitude = state.night.take(np.array([row])), state.targets.magnitude[row]
-        return Yields(night, magnitude, self._worth, self.tasks.task(row), instrument, limits, asked)
+        return Yields(night, magnitude, self._worth, self.tasks.task(row), instrument, self.limits, self._asked)
+
+    def _slots_left(self, night: Night) -> NDArray[np.int16]:
+        """Where limits of the run, and those of the list's own requests that the simulator knows, allow it."""
+        if not self._limited:
+            return super()._slots_left(night)
+        nights = (night.take(np.array([row])) for row in range(len(night.hours)))
+        return np.stack([slots_left(reasons_against(one, self.limits, self._asked, 1)[0]) for one in nights])
 
     def _fresh_targets(self, rows: Rows, tasks: TaskBatch, start: Floats, hours: Floats) -> Targets:
         targets = self._list.take(np.zeros(len(tasks), np.intp))
@@ -153,22 +166,25 @@ class CustomTargetsEnv(MetaEnv):
     Every night has the same targets; a trial's nights follow each other and end on ``date``. Of several sites or dates
     each pair is a task, and ``reset`` draws one.
 
-    Targets that do not stand above 27 deg at any time of these nights are left out, with a note in ``notes`` of the
+    Targets that may not be observed at any time of these nights are left out, with a note in ``notes`` of the
     batched environment; with a variant, whose number of targets is fixed, so are the least promising ones of a longer
     list, and a shorter one is filled up with places that never rise. They stand in the order in which they culminate
-    in the first night. Proper motions are applied to the middle of the dates. The instrument is the default one, and
-    there are no constraints and requests: `metaenv.telescope.planner.plan.plan_night` has them.
+    in the first night. Proper motions are applied to the middle of the dates. The instrument is the default one. What
+    the list's own columns ask for holds, except for exposure times and repeats: an exposure fills its slot.
 
     Arguments: ``targets``, ``site`` (a name, latitude and longitude in degrees, or an EarthLocation, see
     `metaenv.telescope.sim.sites.find_site`; or a list of them), ``date`` (the day whose evening begins the night, as
     text in ISO 8601, a date, datetime64 or Astropy's Time; a list of days, or ``"2027-03-01/2027-03-31"``), ``slots``
     (equal parts of the night, 24 by default), ``variant`` (instead: that of an agent, which fixes numbers of slots and
     of targets), ``nights`` of a trial, ``sky`` (``"nominal"``: clear and as planners assume; ``"drawn"``: seeing and
-    clouds as in TargetSelection), ``assumptions`` (what is known of sky and instrument: keys of `ASSUMPTIONS`).
+    clouds as in TargetSelection), ``assumptions`` (what is known of sky and instrument: keys of `ASSUMPTIONS`),
+    ``constraints`` (limits of altitude, airmass and moon, as `metaenv.telescope.planner.plan.plan_night` takes them,
+    which the mask of actions follows; by default only the lowest altitude, 27 deg, is limited).
 
     Raises:
         TaskError: an unknown site (the nearest name is given), a date outside 1950-2098, a date without a night, slots
-            too short to expose in, no target that rises, or an unknown key of ``assumptions``.
+            too short to expose in, no target that may be observed, an unknown key of ``assumptions``, or
+            ``constraints`` with another twilight than the astronomical one.
     """
 
     batched: ClassVar[type[BatchedEnv]] = CustomTargetsVectorEnv
@@ -287,19 +303,48 @@ def _long_enough(night: Night, task: TargetSelectionTask, setup: NightSetup) -> 
         )
 
 
+def _limits(constraints: Constraints | None) -> Constraints:
+    """The limits of a run. Raises TaskError for what is none, and for a twilight that tasks do not have."""
+    if constraints is None:
+        return Constraints(min_moon_deg=0.0)
+    if not isinstance(constraints, Constraints):
+        raise TaskError(f"expected Constraints(…), got {constraints!r}")
+    if constraints.twilight != "astronomical":
+        raise TaskError(
+            f"expected astronomical twilight, in which the nights of these tasks end, got {constraints.twilight!r}; "
+            "plan_night takes the others"
+        )
+    return constraints
+
+
+def _asked(targets: TargetList) -> tuple[Requests, list[str]]:
+    """The requests of a list that the simulator knows, and a note on the others."""
+    nothing = Requests.of(targets.names, {})
+    if targets.requests is None:
+        return nothing, []
+    kept = replace(targets.requests, exposure_s=nothing.exposure_s, repeats=nothing.repeats)
+    unmet = [key for key in targets.requests.asks() if key not in kept.asks()]
+    note = f"requests that only plan_night meets, since an exposure fills a slot here: {', '.join(unmet)}"
+    return kept, [note] if unmet else []
+
+
 def _observable(
-    targets: TargetList, geometry: Sequence[Night], setup: NightSetup, sites: Sequence[Site], fixed: bool
-) -> tuple[TargetList, tuple[str, ...]]:
+    targets: TargetList, geometry: Sequence[Night], free: Sequence[Bools], setup: NightSetup, sites: Sequence[Site],
+    limits: Constraints, fixed: bool,
+) -> tuple[TargetList, tuple[str, ...]]:  # fmt: skip
     """The targets that can be observed in any of the nights, in the order in which they culminate in the first, and
     notes on the others."""
     notes = list(targets.notes)
-    seen = np.any([night.observable()[0].any(axis=0) for night in geometry], axis=0)
+    lowest = limits.min_altitude_deg
+    up = np.any([night.observable(lowest)[0].any(axis=0) for night in geometry], axis=0)
+    seen = np.any([table.any(axis=0) for table in free], axis=0)
     latitude = np.array([site.latitude_deg for site in sites])[:, None]
-    never = (LOWEST_DEG > 90.0 - np.abs(latitude - np.degrees(targets.dec))).all(axis=0)
+    never = (lowest > 90.0 - np.abs(latitude - np.degrees(targets.dec))).all(axis=0)
     where, when = " or ".join(s.name for s in sites), "this night" if len(geometry) == 1 else "any of these nights"
     for which, what in (
-        (~seen & never, f"never rise above {LOWEST_DEG:g} deg at {where}"),
-        (~seen & ~never, f"do not stand above {LOWEST_DEG:g} deg in {when}"),
+        (~up & never, f"never rise above {lowest:g} deg at {where}"),
+        (~up & ~never, f"do not stand above {lowest:g} deg in {when}"),
+        (up & ~seen, f"may not be observed in {when} by the limits of the run or by their own"),
     ):
         if which.any():
             listed = [targets.names[i] for i in np.flatnonzero(which)]
@@ -310,9 +355,9 @@ def _observable(
         raise TaskError(f"none of the {len(targets)} targets can be observed; {'; '.join(notes)}")
     if fixed and len(good) > setup.targets:
         best = np.zeros(len(targets))
-        for night in geometry:
+        for night, table in zip(geometry, free, strict=True):
             snr = nominal_snr(night, nominal_conditions(night), targets.magnitude[None])[0]
-            best = np.maximum(best, (snr * night.observable()[0]).max(axis=0))
+            best = np.maximum(best, (snr * table).max(axis=0))
         promise = targets.value * quality(best)
         order = good[np.argsort(-promise[good], kind="stable")]
         left = sorted(targets.names[i] for i in order[setup.targets :])

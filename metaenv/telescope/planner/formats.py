@@ -6,7 +6,6 @@ optional dependency.
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from metaenv.delimited import decoded, rows_of
 from metaenv.errors import TaskError, nearest
 
 MISSING = ("", "--", "nan", "~", "null", "none", "n/a", "na", "<na>", "n.a.", "nat")
@@ -113,17 +113,8 @@ def _format(path: Path, start: bytes) -> str:
 
 
 def _of_text(path: Path) -> Sheet:
-    data, notes = path.read_bytes(), []
-    try:
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            text = data.decode("utf-16")
-        else:
-            text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "" if b"\0" in data else data.decode("cp1252", "replace")
-        notes.append("the file is not in UTF-8; it is read as Windows-1252, which only matters to accented letters")
-    if "\0" in text or not text:
-        raise TaskError(f"{path.name} is not text in UTF-8; save it so, or give file_format")
+    notes: list[str] = []
+    text = decoded(path.read_bytes(), path.name, notes)
     for start, kind in (("{", "JSON"), ("[", "JSON"), ("<", "HTML or XML")):
         if text.lstrip().startswith(start):
             raise TaskError(f"{path.name} is no table but {kind}: save the targets as CSV with a heading")
@@ -154,10 +145,8 @@ def _table(lines: Sequence[str], file: str) -> Sheet:
     if mark == " ":
         rows = _parted_by_blanks(body, file)
     else:
-        strict = {"delimiter": mark, "skipinitialspace": True, "quoting": csv.QUOTE_NONE if mark == "|" else 0}
-        rows = [
-            [" ".join(c.split()) for c in row] for row in csv.reader([f"{line}\n" for line in body[first:]], **strict)
-        ]
+        found = rows_of([f"{line}\n" for line in body[first:]], mark, file, first=0, quotes=mark != "|")
+        rows = [[" ".join(cell.split()) for cell in row] for _, row in found]
         if mark == "|" and all(not row[0] for row in rows):
             rows = [row[1:] for row in rows]
     heading, rows = rows[0], rows[1:]

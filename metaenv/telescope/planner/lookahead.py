@@ -1,13 +1,16 @@
 """The default planner: the best schedule of a whole night, slews counted.
 
 Visits of one slot each are an assignment of targets to slots, which is solved exactly. Longer ones are a packing of
-intervals: prices on the targets make a dynamic program over the slots take each target once (Lagrangian relaxation; M.
-L. Fisher 1981, Management Science 27, 1). Slews depend on the order; they enter by solving again with the slews that
-the schedule before had, and the schedule that is worth most when it is played is kept.
+intervals: prices on the targets make a dynamic program over the slots take each target once (Lagrangian relaxation by
+subgradients; M. L. Fisher 1981, Management Science 27, 1), and moves of single visits improve what it finds. Slews
+depend on the order; they enter by these moves, and by solving again with the slews that the schedule before had. The
+schedule that is worth most when it is played is kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from heapq import heappop, heapreplace
 from typing import Any
 
 import numpy as np
@@ -17,8 +20,9 @@ from metaenv.telescope.planner.yields import Yields, promising
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 
-PRICE_STEPS = 60  # of the prices (chosen; the gap to the bound no longer falls then)
-SLEW_ROUNDS = 3  # of schedules that know each other's slews (chosen)
+LEAST_STEPS, MOST_STEPS = 40, 240  # of the prices, on long and on short lists (chosen)
+LEAST_MOVES, MOST_MOVES = 15, 100  # that are tried on a schedule (chosen)
+SLEW_ROUNDS = 2  # of schedules that know each other's slews (chosen)
 
 
 def assign(rewards: Floats) -> Index:
@@ -86,11 +90,20 @@ def pack(rewards: Floats, units: Index) -> Index:
     """
     count, n = rewards.shape
     padded = np.where((np.arange(count)[:, None] + units) <= count, rewards, 0.0)
-    price, best, most = np.zeros(n), np.full(count, NO_TARGET), -1.0
-    scale, ratio = float(padded.max(initial=0.0)) or 1.0, padded / units
+    highest, ratio, takes = padded.max(axis=0, initial=0.0), -padded / units, [*units.tolist(), 0]
+    thrifty = np.argsort(ratio.min(axis=0, initial=0.0), kind="stable")
+    full = thrifty[np.cumsum(units[thrifty]) > count][:1]  # the first target for which a night of these has no slot
+    price = np.maximum(highest - units * np.sum(highest[full] / units[full]), 0.0)  # as if slots were alike
+    best, most, least, stride, waited, move = np.full(count, NO_TARGET), -1.0, np.inf, 1.0, 0, np.zeros(n)
+    order = np.argsort(ratio, axis=1, kind="stable")
+    order = [row[: np.count_nonzero(paid)] for row, paid in zip(order, padded > 0, strict=True)]
+    ranked = [[*zip(r[k].tolist(), k.tolist(), strict=True), (0.0, n)] for r, k in zip(ratio, order, strict=True)]
     lengths = [(int(u), np.flatnonzero(units == u)) for u in np.unique(units)]
     tables = [np.where(padded[:, same] > 0, padded[:, same], -np.inf) for _, same in lengths]
-    for step in range(PRICE_STEPS):
+    steps = _effort(n, LEAST_STEPS, MOST_STEPS)
+    for step in range(steps):
+        if step and 2 * step == steps == MOST_STEPS:  # another way to the same prices
+            price, move, stride, waited = np.zeros(n), np.zeros(n), 1.0, 0
         worth, choice = [0.0] * (count + 1), np.full(count, NO_TARGET)
         offers = []  # of each length, the best target of each slot
         for (u, same), table in zip(lengths, tables, strict=True):
@@ -110,46 +123,57 @@ def pack(rewards: Floats, units: Index) -> Index:
                 continue
             begun.append((float(padded[t, k]), t, k))
             taken[k] += 1
-            t += int(units[k])
-        schedule = _repaired(ratio, units, begun)
-        total = float(sum(padded[t, schedule[t]] for t in np.flatnonzero(schedule >= 0)))
+            t += takes[k]
+        schedule = _repaired(ranked, takes, begun)
+        total = _total(padded, schedule)
         if total > most:
             best, most = schedule, total
-        if (taken <= 1).all() and not step:
+        bound = worth[0] + float(price.sum())
+        waited = 0 if bound < least else waited + 1
+        least = min(bound, least)
+        if waited == steps // 15:
+            stride, waited = stride / 2, 0
+        move = np.where((price > 0) | (taken > 0), taken - 1, 0.0) + move / 2
+        if most > least * (1 - 1e-6) or not (length := float(move @ move)):
             break
-        price = np.maximum(price + 0.3 * scale / (1 + 0.2 * step) * (taken - 1), 0.0)
+        price = np.maximum(price + stride * (bound - most) / length * move, 0.0)
     return best
 
 
-def _repaired(ratio: Floats, units: Index, begun: list[tuple[float, int, int]]) -> Index:
-    """Each target once, where it earns most, and gaps filled with what earns most a slot."""
-    count = len(ratio)
-    schedule, free, used = np.full(count, NO_TARGET), np.ones(count, bool), np.zeros(len(units), bool)
+def _repaired(best: list[list[tuple[float, int]]], units: list[int], begun: list[tuple[float, int, int]]) -> Index:
+    """(T,) each target once, where it earns most, and gaps filled with what earns most a slot.
+
+    Args:
+        best: of each slot, the rewards a slot of its targets, below 0, with their numbers, in order; 0 comes last.
+        units: slots that each target takes, and 0 for the last.
+        begun: reward, first slot and target of visits that may repeat a target.
+    """
+    count = len(best)
+    schedule, run, used = np.full(count, NO_TARGET), [1] * count, [False] * len(units)
     for _, t, k in sorted(begun, reverse=True):
         if not used[k]:
             schedule[t], used[k] = k, True
-            free[t : t + units[k]] = False
-    run = np.zeros(count + 1, int)  # free slots from here on
-    for t in range(count - 1, -1, -1):
-        run[t] = (run[t + 1] + 1) * free[t]
-    most, choice = np.zeros(count), np.zeros(count, int)
-    changed = np.flatnonzero(free).tolist()
-    while True:
-        for t in changed:
-            gain = np.where((units <= run[t]) & ~used, ratio[t], 0.0)
-            choice[t] = np.argmax(gain)
-            most[t] = gain[choice[t]]
-        t = int(np.argmax(most))
-        if most[t] <= 0:
-            return schedule
-        k = int(choice[t])
-        schedule[t], used[k] = k, True
-        before = t
-        while before > 0 and run[before - 1]:
-            before -= 1
-        run[before:t] = np.arange(t - before, 0, -1)
-        run[t : t + units[k]], most[t : t + units[k]] = 0, 0.0
-        changed = sorted({*range(before, t), *np.flatnonzero((choice == k) & (most > 0)).tolist()})
+            run[t : t + units[k]] = [0] * units[k]
+    for t in range(count - 2, -1, -1):
+        run[t] *= run[t + 1] + 1  # free slots from here on
+    rank, offers = [0] * count, [(-np.inf, t) for t in range(count)]
+    while offers:  # offers only become worse, so that the first that still holds is the best
+        told, t = offers[0]
+        ranked, room, i = best[t], run[t], rank[t]
+        while room and (used[ranked[i][1]] or units[ranked[i][1]] > room):
+            i += 1
+        rank[t] = i
+        reward, k = ranked[i]
+        if not (room and reward):
+            heappop(offers)
+        elif reward > told:
+            heapreplace(offers, (reward, t))
+        else:
+            schedule[t], used[k] = k, True
+            run[t : t + units[k]] = [0] * units[k]
+            while t and run[t - 1]:
+                run[t - 1], t = run[t] + 1, t - 1
+    return schedule
 
 
 class _KnowsTheList(Queue):
@@ -188,20 +212,68 @@ class LookAheadPolicy(_KnowsTheList):
         kept = np.flatnonzero(promising(table, yields.units))
         directions = np.stack([c[0, kept] for c in yields.night.targets], axis=1).astype(np.float64)
         zenith = np.array([c[0] for c in yields.night.zenith], np.float64)
-        units, best, most = yields.units[kept], np.full(len(table), NO_TARGET), -1.0
-        rewards = table[:, kept]
-        for _ in range(SLEW_ROUNDS):
-            schedule = _assigned(rewards) if (units == 1).all() else pack(rewards, units)
+
+        def after_slews(schedule: Index) -> Floats:
             angle = np.degrees(np.arccos(np.clip(_pointing(schedule, directions, zenith) @ directions.T, -1, 1)))
             slews = angle / task.slew_deg_s + task.settle_s  # (T, N) seconds
-            slots = np.flatnonzero(schedule >= 0)
-            cells = (slots, kept[schedule[slots]])
-            worth = float(np.sum(yields.worth(cells, slews[slots, schedule[slots]])))
+            return np.asarray(yields.worth((slice(None), kept), slews), np.float64)
+
+        units, best, most = yields.units[kept], np.full(len(table), NO_TARGET), -1.0
+        rewards, alike = table[:, kept], bool((units == 1).all())
+        for _ in range(SLEW_ROUNDS):
+            schedule = _assigned(rewards) if alike else improved(pack(rewards, units), units, after_slews)
+            rewards = after_slews(schedule)
+            worth = _total(rewards, schedule)
             if worth <= most:
                 break
             best, most = schedule, worth
-            rewards = np.asarray(yields.worth((slice(None), kept), slews), np.float64)
         return np.where(best >= 0, kept[best], NO_TARGET)
+
+
+def improved(schedule: Index, units: Index, rewards_of: Callable[[Index], Floats]) -> Index:
+    """A schedule that is worth no less, by moves of one visit, before which those that it meets give way.
+
+    Args:
+        schedule: (T,) which target's visit begins in each slot, or -1.
+        units: (N,) slots of a visit.
+        rewards_of: (T, N) rewards of visits where the others are those of a schedule.
+    """
+    count, first = len(schedule), np.arange(len(schedule))[:, None]
+    rewards = rewards_of(schedule)
+    tried = rewards <= 0
+    for _ in range(_effort(len(units), LEAST_MOVES, MOST_MOVES)):
+        slots = np.flatnonzero(schedule >= 0)
+        there = schedule[slots]
+        paid, last = rewards[slots, there], slots + units[there] - 1
+        lost = np.zeros((2, count + 1))  # sums of the visits that have begun, and that have ended, before a slot
+        for sums, at in zip(lost, (slots, last), strict=True):
+            sums[at + 1] = paid
+        lost = lost.cumsum(axis=1)
+        cost = lost[0][np.minimum(first + units, count)] - lost[1][:-1, None]
+        cost[:, there] += np.where((slots < first + units[there]) & (last >= first), 0.0, paid)
+        gain = np.where(tried, 0.0, rewards - cost)
+        t, k = divmod(int(gain.argmax()), len(units))
+        if gain[t, k] <= 1e-9 * paid.sum():
+            break
+        new = schedule.copy()
+        new[slots[(there == k) | ((slots < t + units[k]) & (last >= t))]] = NO_TARGET
+        new[t] = k
+        then = rewards_of(new)
+        if _total(then, new) > paid.sum() * (1 + 1e-9):
+            schedule, rewards, tried = new, then, then <= 0
+        else:
+            tried[t, k] = True
+    return schedule
+
+
+def _effort(n: int, least: int, most: int) -> int:
+    """Steps for ``n`` targets: ``most`` up to 100, and fewer the more there are."""
+    return max(most * 100 // max(n, 100), least)
+
+
+def _total(rewards: Floats, schedule: Index) -> float:
+    slots = np.flatnonzero(schedule >= 0)
+    return float(rewards[slots, schedule[slots]].sum())
 
 
 def _pointing(schedule: Index, directions: Floats, zenith: Floats) -> Floats:

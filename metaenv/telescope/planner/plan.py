@@ -264,7 +264,8 @@ def plan_night(
         constraints: limits of altitude, airmass and moon, and the twilight.
         instrument: a name of `metaenv.telescope.planner.instruments.INSTRUMENTS` or one's own.
         requests: what targets ask for: ``exposure_s``, ``repeats``, ``begin``, ``end``, ``at`` (ISO 8601, UTC),
-            ``max_airmass``, ``min_moon_deg``; each a number or time for all, a sequence, or a dict by name.
+            ``max_airmass``, ``min_moon_deg``; each a number or time for all, a sequence, or a dict by name. They
+            replace what the list itself asks for; None asks for nothing.
         seed: of the policy's own draws.
 
     Raises:
@@ -281,10 +282,11 @@ def plan_night(
             raise TaskError(
                 f"expected {'Constraints(…)' if kind is Constraints else 'a dict of requests'}, got {given!r}"
             )
+    asked = Requests.of(listed.names, dict(requests or {}), listed.requests)
     env = RunVectorEnv(
         listed, site, date, slots=slots, variant=variant, nights=before + 1, assumptions=assumptions,
-        constraints=constraints, instrument=used, requests=Requests.of(listed.names, dict(requests or {})),
-        autoreset_mode="Disabled", render_mode="ansi",
+        constraints=constraints, instrument=used, requests=asked, autoreset_mode="Disabled",
+        render_mode="ansi",
     )  # fmt: skip
     exposures = _played(env, who, before + 1, seed)
     start, hours = env.state.night.start[0], float(env.state.night.hours[0])
@@ -298,13 +300,18 @@ def plan_night(
         slot_s=hours * 3600,
         worth=float(env.state.score[0]) * env.setup.unit * float(env.target_list.value.mean()),
         exposures=exposures,
-        notes=(*listed.notes, *_grouped(env.left_out), *_assumed(env)),
+        notes=(*listed.notes, *_replaced(listed, requests or {}), *_grouped(env.left_out), *_assumed(env)),
         left_out={**env.left_out, **_crowded_out(env, exposures)},
         instrument=used.text(),
         latitude_deg=env.site.latitude_deg,
         longitude_deg=env.site.longitude_deg,
         constraints=env.limits,
     )
+
+
+def _replaced(listed: TargetList, by_hand: Mapping[str, Any]) -> list[str]:
+    both = [key for key in (listed.requests.asks() if listed.requests else []) if key in by_hand]
+    return [f"requests=… replaces what the list asks for: {', '.join(both)}"] if both else []
 
 
 def _grouped(left_out: Mapping[str, str], most: int = 8) -> list[str]:

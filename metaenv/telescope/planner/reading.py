@@ -30,6 +30,7 @@ from metaenv.telescope.planner.catalogue import (
 from metaenv.telescope.planner.columns import B1950_COLUMNS, V_COLUMNS, find_columns, has_places, places
 from metaenv.telescope.planner.formats import Column, Sheet, chosen_sheet, empty, read_sheets
 from metaenv.telescope.planner.frames import ICRS, YEARS, Frame, direction, motion_to_icrs, read_frame, to_icrs
+from metaenv.telescope.planner.wishes import read_wishes
 from metaenv.telescope.sim.ephemeris import ARCSEC
 from metaenv.telescope.sim.julian_dates import J2000
 from metaenv.telescope.sim.targets import CLASSES
@@ -43,7 +44,7 @@ _MAS = {"mas/yr": 1.0, "arcsec/yr": 1e3, "deg/yr": 3.6e6, "rad/yr": 1e-3 / ARCSE
 
 def read_targets(
     source: Source,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | None] | None = None,
     *,
     ra_unit: str | None = None,
     dec_unit: str | None = None,
@@ -66,7 +67,9 @@ def read_targets(
     Args:
         source: a path; or Astropy's Table or SkyCoord, a DataFrame, or a dictionary of columns.
         columns: which column holds what, by the keys of `metaenv.telescope.planner.columns.GUESSES`; others are looked
-            for by the headings there, and by their UCD. Needed are ``ra`` and ``dec``, ``position`` or ``l`` and ``b``.
+            for by the headings there, and by their UCD; None leaves one out. Needed are ``ra`` and ``dec``,
+            ``position`` or ``l`` and ``b``. Columns of exposure times, repeats, time windows and limits become
+            ``requests`` of the list.
         ra_unit: ``"deg"``, ``"hourangle"``, ``"rad"``, …, for a column without a unit.
         dec_unit: likewise.
         frame: ``"B1950"``, ``"FK4"``, ``"J2015.5"``, ``"galactic"``, …, where the file does not say; ICRS by default.
@@ -107,6 +110,7 @@ def read_targets(
         priority, value = (_numbers(found.get(k), k, problems) for k in ("priority", "value"))
         if value is not None:
             problems.add(np.flatnonzero(~(value > 0)), lambda i: f"value must be above 0, got {value[i]}")
+        wishes = read_wishes(found, len(sheet), problems)
         problems.add(again(names), lambda i: f"the name {names[i]!r} stands in an earlier row too")
         keep = problems.kept(names, file, invalid == "drop")
         label = _labels(found.get("class"), keep, problems)
@@ -116,6 +120,7 @@ def read_targets(
         return TargetList(
             tuple(names[i] for i in keep), ra[keep], dec[keep], magnitude[keep], order, worth, label,
             motion=None if motion is None else motion[keep], notes=(*problems.notes, *_close(names, ra, dec, keep)),
+            requests=wishes and wishes.take(keep),
         )  # fmt: skip
 
 

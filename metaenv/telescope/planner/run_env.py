@@ -14,7 +14,7 @@ from metaenv.errors import TaskError
 from metaenv.parameters import ParameterTask
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.planner.catalogue import UNKNOWN_CLASS, TargetList
-from metaenv.telescope.planner.constraints import Constraints, Requests
+from metaenv.telescope.planner.constraints import Constraints, Requests, slots_left
 from metaenv.telescope.planner.custom_targets import (
     ASSUMPTIONS,
     SHORTEST_EXPOSURE_S,
@@ -226,11 +226,7 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         self.yields = Yields(
             night, self._magnitude, self.value, self.task, self.instrument, self.limits, self._requests.earlier(days)
         )
-        begin = self.yields.begin
-        left = begin.astype(np.int16)
-        for t in range(len(left) - 2, -1, -1):
-            left[t] += begin[t] * left[t + 1]
-        return np.where(begin, np.maximum(left, self.yields.units), 0).astype(np.int16)[None]
+        return slots_left(self.yields.begin, self.yields.units)[None]
 
     def _units(self, kind: Any, target: Any) -> Any:
         units = super()._units(kind, target)

@@ -149,10 +149,12 @@ def slots_for(asked: Requests, instrument: Instrument, night_s: float, allowance
 def _over_blocks(table: Any, units: Index) -> Any:
     """The mean of a (T, N) table over the slots of a block that begins there, as far as the night lasts."""
     count, mean = len(table), np.array(table, np.float32)
-    for k in np.flatnonzero(units > 1):
-        total = np.concatenate([[0.0], np.cumsum(table[:, k], dtype=np.float64)])
-        end = np.minimum(np.arange(count) + units[k], count)
-        mean[:, k] = (total[end] - total[:count]) / (end - np.arange(count))
+    first = np.arange(count)
+    for length in np.unique(units[units > 1]):
+        same = np.flatnonzero(units == length)
+        total = np.concatenate([np.zeros((1, len(same))), np.cumsum(table[:, same], axis=0, dtype=np.float64)])
+        end = np.minimum(first + length, count)
+        mean[:, same] = (total[end] - total[:count]) / (end - first)[:, None]
     return mean
 
 

@@ -129,7 +129,7 @@ CLASSICAL = [
 def test_baselines_of_match_an_independent_study(policy, sizes, expected, half_width):
     n_bandits = 500_000 // (sizes[0] * sizes[1])
     if isinstance(policy, OptimisticThompson):
-        n_bandits //= 2
+        n_bandits //= 5
     assert_matches(policy, sizes, expected, half_width, int(np.clip(n_bandits, 500, 5_000)))
 
 
@@ -254,7 +254,7 @@ def test_pulls_beyond_the_trial_are_refused():
 def test_total_rewards_on_the_frozen_bandits():
     """Values for 10 pulls of 5 arms, Monte Carlo of 4,000 bandits (+-.1) and the exact optimum."""
     policies = {name: p for name, p in baselines().items() if name in ("Thompson", "UCB1", "Gittins index")}
-    evaluation = evaluate(policies, "BernoulliBandit", "test", 4000)
+    evaluation = evaluate(policies, "BernoulliBandit", "test", 2000)
     total = {row.name: row.trial_return.estimate for row in evaluation.rows}
     assert abs(total["Thompson"] - 5.9) < 0.15
     assert abs(total["UCB1"] - 6.6) < 0.15

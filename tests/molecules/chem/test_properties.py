@@ -90,7 +90,7 @@ def screened(built: Assembly) -> tuple[list[bool], list[bool], float]:
 
 
 def test_the_screen_finds_the_alerts_that_rdkit_finds():
-    built = Assembly(4000)
+    built = Assembly(2000)
     built.rollout(np.random.default_rng(8))
     found, truth, left = screened(built)
     assert sum(truth) >= 5 and found == truth

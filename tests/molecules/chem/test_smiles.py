@@ -35,20 +35,20 @@ def test_known_molecules_are_built(name):
 
 
 def test_real_molecules_come_back_the_same():
-    chosen = real_sequences()[:: len(real_sequences()) // 400]
+    chosen = real_sequences()[:: len(real_sequences()) // 200]
     for smiles in to_smiles(chosen):
         assert to_smiles(parse(smiles)) == [smiles]
 
 
 def test_random_molecules_come_back_the_same_or_are_refused():
-    built = Assembly(500)
+    built = Assembly(250)
     refused = 0
     for smiles in to_smiles(built.rollout(np.random.default_rng(1))):
         try:
             assert to_smiles(parse(smiles)) == [smiles]
         except MoleculeError:  # methyl on an acyclic end can be cut into no fragment of the vocabulary
             refused += 1
-    assert refused < 50
+    assert refused < 25
 
 
 def test_a_sequence_for_a_real_molecule_is_legal_and_short():

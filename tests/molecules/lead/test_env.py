@@ -20,9 +20,11 @@ from metaenv.molecules.lead.tasks import LeadDistribution, LeadTask, tables
 from metaenv.policies import RandomPolicy, play_trials
 from metaenv.trial import make_trials
 
-LIBRARIES = libraries()
-TEST = LeadDistribution().frozen("test")
 BENZENE = "[1*]c1ccc([2*])c([3*])c1"
+
+
+def frozen():
+    return LeadDistribution().frozen("test")
 
 
 def env_of(tasks, **settings) -> LeadOptimizationVectorEnv:
@@ -32,7 +34,7 @@ def env_of(tasks, **settings) -> LeadOptimizationVectorEnv:
 
 
 def test_observation_shows_the_molecule_and_its_score():
-    env = env_of(TEST.tasks.take(np.arange(64)), text_info=True)
+    env = env_of(frozen().tasks.take(np.arange(64)), text_info=True)
     observation, _, _, _, info = env.step(np.arange(64))
     scaffold, choice, score, left = env.layout.read(observation)
     np.testing.assert_array_equal(scaffold, env.tasks.scaffold)
@@ -56,7 +58,7 @@ def test_score_of_a_molecule_worked_out_by_hand():
 
 
 def test_rewards_add_up_to_the_change_of_score():
-    env = env_of(TEST.tasks.take(np.arange(100)))
+    env = env_of(frozen().tasks.take(np.arange(100)))
     first = env.report(slice(None))["score"]
     rng, total = np.random.default_rng(0), np.zeros(100)
     for step in range(4):
@@ -68,7 +70,7 @@ def test_rewards_add_up_to_the_change_of_score():
 
 
 def test_masked_actions_and_present_groups_change_nothing():
-    tasks = TEST.tasks.take(np.arange(200))
+    tasks = frozen().tasks.take(np.arange(200))
     env = env_of(tasks)
     before, mask = env.choice.copy(), env.action_masks()
     masked = np.flatnonzero(~mask.all(axis=1))
@@ -83,20 +85,20 @@ def test_masked_actions_and_present_groups_change_nothing():
 def test_starts_are_uniform_over_the_library():
     """Mean first score is the exact mean of the library; three standard errors of 4,000 draws."""
     i = 3
-    env = env_of(TEST.tasks.take(np.full(4000, i)))
+    env = env_of(frozen().tasks.take(np.full(4000, i)))
     first = env.report(slice(None))["score"]
-    assert abs(first.mean() - TEST.reference.random[i]) < 3 * first.std() / np.sqrt(4000)
+    assert abs(first.mean() - frozen().reference.random[i]) < 3 * first.std() / np.sqrt(4000)
 
 
 def test_three_changes_reach_any_molecule():
     """Also past the limit of heavy atoms: from any start to any molecule, so the oracle's score is reached."""
-    tasks = TEST.tasks
+    tasks = frozen().tasks
     env = env_of(tasks, steps=3)
     for _ in range(3):
         mask = env.action_masks().reshape(-1, SITES, N_GROUPS)
         _, _, over, _, info = env.step(step_towards(env.choice, tasks.certificate.astype(np.intp), mask))
     assert over.all()
-    np.testing.assert_allclose(info["score"], TEST.reference.oracle, atol=1e-12)
+    np.testing.assert_allclose(info["score"], frozen().reference.oracle, atol=1e-12)
 
 
 def test_too_few_steps_are_refused():
@@ -120,7 +122,7 @@ def test_no_rdkit_is_needed_to_play():
 
 
 def test_pictures_hide_the_ranges_unless_asked():
-    tasks = TEST.tasks.take(np.arange(1))
+    tasks = frozen().tasks.take(np.arange(1))
     hidden, shown = (
         env_of(tasks, render_mode="ansi", draw_hidden=draw_hidden).render()[0] for draw_hidden in (False, True)
     )
@@ -131,19 +133,20 @@ def test_pictures_hide_the_ranges_unless_asked():
 # PLAYERS
 
 
-SOME = TEST.tasks.take(np.arange(0, 500, 8))  # the list goes scaffold by scaffold
+def some():
+    return frozen().tasks.take(np.arange(0, 500, 8))  # the list goes scaffold by scaffold
 
 
-def played(policy, tasks=SOME):
-    return play_trials(policy, make_trials("LeadOptimization", 50), tasks)
+def played(policy, tasks=None):
+    return play_trials(policy, make_trials("LeadOptimization", 50), some() if tasks is None else tasks)
 
 
 def test_the_fixed_molecule_is_reached_and_kept():
     record = played(FixedMolecule())
-    for rows, table in tables(SOME):
-        scaffold = int(SOME.scaffold[rows[0]])
+    for rows, table in tables(some()):
+        scaffold = int(some().scaffold[rows[0]])
         column = (
-            LIBRARIES.numbers(np.array([scaffold]), np.array([best_fixed(scaffold)]))[0] - LIBRARIES.start[scaffold]
+            libraries().numbers(np.array([scaffold]), np.array([best_fixed(scaffold)]))[0] - libraries().start[scaffold]
         )
         np.testing.assert_allclose(record.scores[rows], table[:, column, None].repeat(5, axis=1), atol=1e-9)
 
@@ -160,7 +163,7 @@ def test_the_task_needs_adaptation():
     known = baselines()
     chemist = known.pop("Bayesian chemist")  # slower than the others
     scores = {name: played(policy).scores.mean(axis=0) for name, policy in known.items()}
-    scores["Bayesian chemist"] = played(chemist, SOME.take(np.arange(0, len(SOME), 2))).scores.mean(axis=0)
+    scores["Bayesian chemist"] = played(chemist, some().take(np.arange(0, len(some()), 2))).scores.mean(axis=0)
     random = played(RandomPolicy()).scores.mean()
     assert random < 0.12
     assert random < scores["best fixed molecule"].mean() < 0.3

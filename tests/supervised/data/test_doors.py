@@ -69,10 +69,10 @@ def test_what_is_assumed_or_left_out_is_said(tmp_path, text, choices, x, y, note
 @pytest.mark.parametrize(
     ("text", "choices", "message"),
     [
-        ("", {}, r"t.csv has no header: it is empty"),
+        ("", {}, r"t.csv: the file is empty"),
         ("a,kind\n", {}, r"t.csv has a header but no rows"),
         ("a,b,kind\n1,2,T\n1,2\n", {}, r"t.csv, row 3: expected 3 cells"),
-        ("a,a,kind\n1,2,T\n", {}, r"'a' as the name of columns 1 and 2"),
+        ("a,a,kind\n1,2,T\n", {}, r"'a' is the name of columns 1 and 2"),
         (b"PK\x03\x04rest", {}, r"Excel workbook"),
         ("a,kind\n1,T\n2,B\n", {"target": "Kind"}, r"no column 'Kind'; it has a, kind; did you mean 'kind'"),
         ("a,kind\n1,T\n2,B\n", {"features": "a"}, r"features as a list of columns, got 'a'"),

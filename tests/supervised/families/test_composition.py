@@ -214,7 +214,7 @@ def test_the_same_composition_twice_is_one_sample(tmp_path: Path):
             "row 4, .*expected a finite number as target, got 'high'",
         ),
         ("composition,target\nFe2O3,1\n", "no column formula; it has composition, target"),
-        ("", "no header"),
+        ("", "the file is empty"),
         ("formula,target\n", "found no row"),
         ("formula,target\nFe2O3,1.5\nNaCl,2.5\n", "at least 3 chemical systems or properties"),
     ],
@@ -263,7 +263,7 @@ def test_what_is_assumed_and_left_out_is_said(tmp_path: Path):
     assert table.numbers.tolist() == [2.1, 3.25] and set(table.names.tolist()) == {"gap"}
     assert table.share[0, [7, 0]].tolist() == pytest.approx([9 / 21, 10 / 21])  # O and H
     for said in (
-        "UTF-16", "';'", "formulas such as CuSO4.5H2O", "column id tells rows apart", "column sample no",
+        "';'", "formulas such as CuSO4.5H2O", "column id tells rows apart", "column sample no",
         "decimal comma",
         "unit 'eV'", "1 empty cells of gap", "phase: words among columns of numbers",
     ):  # fmt: skip

@@ -62,10 +62,12 @@ TWO = "1,10,0,5,1,1\n2,10,2,7,1,1\n1,12,1,6,2,0\n"  # the visits of two objects,
         ("\r\n".join([VISITS, *TWO.split("\n")]), f"{OBJECTS}\r\n1,90,0.5\r\n2,42,0.1\r\n"),
         (f'{VISITS}\n"1","10","0","5","1","1"\n2,10,2,7,1,1\n1,12,1,6,2,0', f"{OBJECTS}\n1,90,0.5\n2,42,0.1\n"),
         (f"{VISITS}\n{TWO}", "hostgal_photoz,true_target,object_id\n0.5,90,1\n0.1,42,2\n"),
+        (f"{VISITS}\n{TWO}".replace(",", ";"), f"{OBJECTS}\n1,90,0.5\n2,42,0.1\n".replace(",", "\t")),
     ],
     ids=[
         "plain", "padded ids", "ids of floats", "byte order mark", "blanks after commas", "capital heading", "letters",
         "bands of floats", "empty rows", "Windows lines", "quotes", "the published table",
+        "other delimiters",
     ],
 )  # fmt: skip
 def test_files_as_they_come_are_the_same(tmp_path: Path, visits: str, objects: str):
@@ -87,7 +89,10 @@ def test_files_may_be_zipped(tmp_path: Path):
     np.testing.assert_array_equal(
         read_plasticc(zipped, meta).photometry.flux, read_plasticc(curves, meta).photometry.flux
     )
-    zipped.write_bytes(zipped.read_bytes()[:40])
+    zipped.write_bytes(curves.read_bytes())
+    with pytest.raises(ValueError, match=r"expected .*curves\.csv\.gz to be a table"):
+        read_plasticc(zipped, meta)
+    zipped.write_bytes(gzip.compress(curves.read_bytes())[:40])
     with pytest.raises(ValueError, match=r"expected .*curves\.csv\.gz to be a table"):
         read_plasticc(zipped, meta)
 
@@ -119,7 +124,6 @@ def test_of_a_long_curve_visits_are_kept_evenly_and_not_the_bright_ones(tmp_path
     [
         ("", "an empty file"),
         ("object_id,mjd\n1,2\n", "passband, flux, flux_err missing in object_id, mjd"),
-        (VISITS.replace(",", ";") + "\n" + TWO.replace(",", ";"), "expected columns"),
         ("object_id,mjd,passband,flux,flux,flux_err\n1,10,0,5,5,1\n", "two columns 'flux'"),
         (f"{VISITS}\n{TWO}1,abc,1,2,3,1", "a finite number as mjd, got 'abc' in row 5 of .*, object 1; mend"),
         (f"{VISITS}\n{TWO}1,13,1,nan,3,1", "a finite number as flux, got 'nan' in row 5"),
@@ -163,8 +167,11 @@ def test_bad_tables_of_objects_are_refused(tmp_path: Path, objects: str, message
     assert "meta.csv" in str(refusal.value)
 
 
-def test_text_in_another_encoding_is_refused(tmp_path: Path):
+def test_text_in_utf_16_is_read_and_in_another_encoding_refused(tmp_path: Path):
     curves, meta = write(tmp_path, f"{VISITS}\n{TWO}")
+    meta.write_text(f"{OBJECTS}\n1,Algol-Veränderliche,0\n", encoding="utf-16")
+    curves.write_bytes(curves.read_text().encode("utf-16"))
+    assert read_plasticc(curves, meta).classes.tolist() == ["Algol-Veränderliche"]
     meta.write_bytes(f"{OBJECTS}\n1,Algol-Veränderliche,0\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"meta\.csv to be a table in UTF-8"):
         read_plasticc(curves, meta)

@@ -187,7 +187,7 @@ def test_refused_calls(tmp_path):
         read_targets(path)
     path = tmp_path / "list.txt"
     path.write_bytes(b"ra,dec\n\x00\x01\xff,2\n")
-    with pytest.raises(TaskError, match="not text in UTF-8"):
+    with pytest.raises(TaskError, match=r"list.txt, row 2: contains a NUL character"):
         read_targets(path)
 
 

@@ -129,7 +129,8 @@ READ = {
     "pole and turn": (csv("a,0,-90,1", "b,360,90,1"), {}, [(0, -90), (0, 90)], ""),
     "near others": (csv("M 31,10.6847,41.269,3", "M31,10.6847,41.269,3"), {}, [(10.6847, 41.269)] * 2,
                     "which may be one: 'M 31' and 'M31'"),
-    "not used": (csv("a,100,2,3,60", heading="name,ra,dec,vmag,exptime"), {}, [(100, 2)], "columns not used: exptime"),
+    "requests": (csv("a,100,2,3,60", heading="name,ra,dec,vmag,texp"), {}, [(100, 2)], "exposure_s from 'texp'"),
+    "not used": (csv("a,100,2,3,60", heading="name,ra,dec,vmag,rot"), {}, [(100, 2)], "columns not used: rot"),
     "short rows": (csv("a,100,2", "b,100,3,4"), {"default_magnitude": 5}, [(100, 2), (100, 3)], "short rows"),
 }  # fmt: skip
 
@@ -180,8 +181,11 @@ BAD = {
     "infinite": (csv("a,inf,2,1"), {}, "right ascension"),
     "JSON": ('[{"name": "a", "ra": 1, "dec": 2}]', {}, "is no table but JSON"),
     "a web page": ("<!DOCTYPE html><html><body>404</body></html>", {}, "is no table but HTML"),
+    "an open quotation mark": (csv("a,100,2,3", '"b,100,2,3'), {}, "list.csv, row 2: .*; close quotation marks"),
+    "a huge cell": (csv("a,100,2,3", "x" * 200_000 + ",100,2,3"), {}, "row 2: field larger than"),
+    "a damaged archive": (b"\x1f\x8b\x08", {}, "list.csv: the gzip archive is cut short"),
     "comments alone": ("# nothing\n", {}, "holds only comments"),
-    "a spreadsheet": (b"PK\x03\x04\x00\x00binary", {}, "not text in UTF-8; save it"),
+    "a spreadsheet": (b"PK\x03\x04\x00\x00binary", {}, "list.csv: this is an Excel workbook or a zip archive; save"),
     "no position": (csv("a;here and there", heading="name;coordinates"), {}, "'here and there' is no right ascension"),
     "no such table": (csv("a,100,2,3"), {"table": "TARGETS"}, "has no table 'TARGETS'"),
     "a role that is none": (csv("a,100,2,3"), {"columns": {"mag": "vmag"}}, "columns cannot name 'mag'.*Did you mean"),

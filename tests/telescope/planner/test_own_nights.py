@@ -11,7 +11,7 @@ import pytest
 from metaenv.errors import TaskError
 from metaenv.policies import play_trials
 from metaenv.telescope.planner.catalogue import TargetList
-from metaenv.telescope.planner.constraints import Constraints
+from metaenv.telescope.planner.constraints import Constraints, Requests
 from metaenv.telescope.planner.custom_targets import CustomTargetsEnv, CustomTargetsVectorEnv
 from metaenv.telescope.planner.own_nights import evening, evenings
 from metaenv.telescope.planner.plan import plan_night, planners
@@ -28,10 +28,59 @@ TARGETS = TargetList.of(
 MARCH = 2461478.5  # JD of 2027-03-14, 0 h: astropy.time.Time("2027-03-14").jd
 
 
+LIMITS = Constraints(min_altitude_deg=35, max_altitude_deg=75, max_airmass=1.6, min_moon_deg=60)
+ASKED = {"max_airmass": {"T1": 1.3}, "begin": {"T2": "2027-03-21T23:00"}, "exposure_s": 600, "repeats": {"T3": 2}}
+
+
+LIMITED = replace(TARGETS, requests=Requests.of(TARGETS.names, ASKED))
+
+
 def test_conformance():
     settings = {"site": ["la palma", "VLT"], "date": "2027-03-14/2027-03-16", "sky": "drawn", "slots": 6}
     check_meta_env(CustomTargetsEnv(targets=TARGETS, **settings), steps=8)
-    check_vector_env(lambda **options: CustomTargetsVectorEnv(TARGETS, **settings, **options), num_envs=2, steps=8)
+    settings |= {"constraints": LIMITS, "date": "2027-03-20/2027-03-21"}
+    check_meta_env(CustomTargetsEnv(targets=LIMITED, **settings), steps=8)
+    check_vector_env(lambda **options: CustomTargetsVectorEnv(LIMITED, **settings, **options), num_envs=2, steps=8)
+
+
+def test_limits_of_the_run_and_of_the_list():
+    """The mask of actions is that of limits computed again from altitudes, times and the moon."""
+    settings = {"site": "la palma", "date": ["2027-03-20", "2027-03-21"], "slots": 8, "constraints": LIMITS}
+    env = CustomTargetsVectorEnv(LIMITED, num_envs=8, **settings)
+    assert "requests that only plan_night meets, since an exposure fills a slot here: exposure_s, repeats" in env.notes
+    env.reset(seed=1)
+    night = env.state.night
+    altitude, moon = np.degrees(np.arcsin(night.sin_alt)), np.degrees(np.arccos(night.cos_moon))
+    near = (moon < 60) & (night.moon.z > 0)[:, :, None]
+    most = np.array([1.3 if name == "T1" else 1.6 for name in env.names])
+    airmass = 1 / (
+        np.sin(np.radians(altitude)) + 0.50572 * np.maximum(altitude + 6.07995, 1) ** -1.6364
+    )  # Kasten and Young 1989
+    early = (night.start < MARCH + 7 + 23 / 24)[:, :, None] & np.array([name == "T2" for name in env.names])
+    free = (altitude > 35) & (altitude <= 75) & (airmass <= most) & ~near & ~early
+    clear = np.abs(airmass - most) > 0.003
+    assert near.any() and early.any() and ((airmass > most) & (altitude > 35) & clear).any() and free.any()
+    np.testing.assert_array_equal((env.state.slots_left > 0)[clear], free[clear])
+    for slot in range(8):
+        open_ = env.action_masks()[:, :-1]
+        np.testing.assert_array_equal(open_[clear[:, slot]], free[:, slot][clear[:, slot]])
+        env.step(np.full(8, env.setup.targets))
+    for name in ("look-ahead", "greedy", "priority"):
+        assert play_trials(planners()[name], VectorTrial(env), env.distribution.nights, 0).scores.min() > 0
+
+
+def test_limits_that_the_simulator_does_not_know():
+    plain, none = CustomTargetsVectorEnv(TARGETS, "VLT", "2027-03-14"), Constraints(min_moon_deg=0)
+    limited = CustomTargetsVectorEnv(TARGETS, "VLT", "2027-03-14", constraints=none)
+    for env in (plain, limited):
+        env.reset(seed=0)
+        np.testing.assert_array_equal(env.state.slots_left, env.state.night.slots_left())
+    with pytest.raises(TaskError, match=r"astronomical twilight, .* got 'nautical'; plan_night takes the others"):
+        CustomTargetsEnv(targets=TARGETS, site="VLT", date="2027-03-14", constraints=Constraints(twilight="nautical"))
+    with pytest.raises(TaskError, match=r"expected Constraints\(…\), got \{'max_airmass': 2\}"):
+        CustomTargetsEnv(targets=TARGETS, site="VLT", date="2027-03-14", constraints={"max_airmass": 2})
+    with pytest.raises(TaskError, match=r"by the limits of the run or by their own: T"):
+        CustomTargetsEnv(targets=TARGETS, site="VLT", date="2027-03-14", constraints=Constraints(max_airmass=1.0001))
 
 
 def test_one_night_under_a_clear_sky_is_always_the_same():
