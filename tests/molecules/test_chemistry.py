@@ -290,7 +290,7 @@ def test_files_that_are_read(name, content, tmp_path):
         ("blank.smi", b"\n \n", [], "there is none"),
         ("binary.smi", b"\x00\x01\x02", [], "row 1: contains a NUL"),
         ("broken.smi.gz", b"\x1f\x8b\x08", [], "gzip archive is cut short or damaged"),
-        ("wheel.whl", b"PK", [], "expected a wheel with"),
+        ("wheel.whl", b"PK", [], "expected a wheel"),
         ("table.csv", b"id,name\n1,toluene\n", [], "no column ends in smiles; it has id, name; name it smiles"),
         ("words.smi", b"these\nare\nno\nmolecules\n", [], "no ring that is fit"),
         ("chains.smi", b"CCO\nCCCC\n", [], "no ring that is fit"),
