@@ -70,7 +70,7 @@ def test_the_share_is_what_the_wheel_says():
         ("sulfonamide", "NS(=O)(=O)c1ccccc1"),
         ("long ether", "COCCOCCOc1ccccc1"),
         ("paracetamol", "CC(=O)Nc1ccc(O)cc1"),
-        ("diazepam", "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc21"),
+        ("imatinib", "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(-c2cccnc2)n1"),
     ],
 )
 def test_what_chemists_ask_for_comes_back(what, smiles):
