@@ -105,12 +105,12 @@ class _TaskTypes(type):
 
 @lru_cache(maxsize=64)
 def task_type_of(base: type[T], chemistry: Chemistry) -> type[T]:
-    """The type of a chemistry's tasks: ``base`` for the package's own, else one of the same name and a family of its
-    own, so that tasks of different chemistries have different ids."""
+    """The type of a chemistry's tasks: ``base`` for "zinc", else one of the same name and a family of its own, so that
+    tasks of different chemistries have different ids."""
     if chemistry == OWN:
         return base
     known: Any = base
-    family = f"{known.family}-{chemistry.sha256[:8]}"
+    family = known.family + chemistry.suffix
     made: Any = _TaskTypes(
         base.__name__, (base,), {"chemistry": chemistry, "family": family, "__module__": base.__module__}
     )

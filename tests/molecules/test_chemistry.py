@@ -39,14 +39,15 @@ from metaenv.tasks import TaskBatch
 
 def package_hash():
     digest = hashlib.sha256()
-    for path in sorted(DATA.iterdir()):
+    for path in sorted(path for path in DATA.rglob("*") if path.is_file()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 BEFORE = package_hash()
 PATTERNS = {name: Chem.MolFromSmarts(smarts) for name, smarts in GROUPS.items()}
-OPTIONS = ["--fragments", "24", "--placements", "12", "--heavy-atoms", "34", "--least", "50"]
+OPTIONS = ["--fragments", "25", "--placements", "12", "--heavy-atoms", "34", "--least", "50", "--held-out", "40"]
+RARE = "*S(C)=O"  # a sulfoxide, which one reference molecule has
 
 
 def some_molecules():
@@ -60,10 +61,14 @@ def folder(tmp_path_factory, capfd_module):
     """A chemistry by the command line, of small evaluation pools; what it said is kept beside it."""
     here = tmp_path_factory.mktemp("chemistry")
     (here / "my.smi").write_text("\n".join([*some_molecules(), "CCO", "c1ccccc1C[N+](C)(C)C", "?"]) + "\n")
+    (here / "references.smi").write_text("\n".join([*some_molecules(), "CS(=O)c1ccccc1"]) + "\n")
+    more = ["--references", str(here / "references.smi"), "--include", RARE]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_data, "POOL_SIZE", 128)
         patch.setattr("metaenv.molecules.build.progress.EVERY", 0.0)
-        made = main(["molecules", "mine", "--molecules", str(here / "my.smi"), "--out", str(here / "own"), *OPTIONS])
+        made = main(
+            ["molecules", "mine", "--molecules", str(here / "my.smi"), "--out", str(here / "own"), *OPTIONS, *more]
+        )
     said = capfd_module.readouterr()
     assert made == 0, said.err
     (here / "said.txt").write_text(said.out + said.err)
@@ -84,10 +89,12 @@ def capfd_module():
 
 def test_mining_says_how_far_it_is_and_what_it_covers(folder):
     said = (folder.parent / "said.txt").read_text()
-    assert "[1/7] cut molecules" in said and "s left" in said and "[7/7] coverage" in said
-    told = json.loads((folder / "provenance.json").read_text())["coverage"]
-    smiles = (folder.parent / "my.smi").read_text().split()
-    assert told["molecules"] == len(smiles) and told["obstacles"]["no ring"] == 1
+    assert "[1/8] cut molecules" in said and "s left" in said and "[8/8] coverage" in said
+    known = json.loads((folder / "provenance.json").read_text())
+    told, smiles = known["coverage"], (folder.parent / "my.smi").read_text().split()
+    assert known["molecules_read"] == len(smiles) - 40 and known["include"] == [RARE]
+    smiles = [smiles[i] for i in np.random.default_rng(known["seed"]).permutation(len(smiles))[:40]]
+    assert told["molecules"] == len(smiles) and told["held_out"]
     vocabulary = load_chemistry(folder).vocabulary
     really = 0
     for text in smiles:
@@ -95,7 +102,7 @@ def test_mining_says_how_far_it_is_and_what_it_covers(folder):
             really += to_smiles(parse(text, vocabulary)[None], vocabulary) == [text]
         except MoleculeError:
             continue
-    assert told["built"] == really > 50
+    assert told["built"] == really > 30
     assert f"{really:,} of {len(smiles):,} molecules" in said
     assert [p.name for p in folder.parent.iterdir() if "tmp" in p.name] == []
 
@@ -103,7 +110,9 @@ def test_mining_says_how_far_it_is_and_what_it_covers(folder):
 def test_its_numbers_are_its_own_and_its_properties_are_rdkits(folder):
     known = load_chemistry(folder)
     v, real = known.vocabulary, real_molecules(known)
-    assert (v.n_fragments, v.max_actions, v.max_heavy_atoms, v.cuts) == (24, 12, 34, "rings")
+    assert (v.n_fragments, v.max_actions, v.max_heavy_atoms, v.cuts) == (25, 12, 34, "rings")
+    assert v.smiles[-1] == "[1*]S(C)=O" and v.count[-1] == 1
+    assert to_smiles(parse("Cc1ccc(S(C)=O)cc1", v)[None], v) == ["Cc1ccc(S(C)=O)cc1"]
     assert real.actions.shape[1] == 12 and real.actions.max() < v.n_actions
     exact = np.array([by_smiles(text) for text in to_smiles(real.actions[:60], v)])
     np.testing.assert_allclose(real.values[:60], exact, atol=1e-9)
@@ -257,6 +266,7 @@ TWO = ["Cc1ccccc1", "CC(=O)c1ccccc1"]
         ("comment.smi", b"# mine\nCc1ccccc1\nCC(=O)c1ccccc1\n"),
         ("mark.smi", b"\xef\xbb\xbfCc1ccccc1\nCC(=O)c1ccccc1\n"),
         ("wide.txt", "Cc1ccccc1\nCC(=O)c1ccccc1\n".encode("utf-16")),
+        ("latin.smi", b"Cc1ccccc1 tolu\xe8ne\nCC(=O)c1ccccc1\n"),
         ("twice.smi", b"Cc1ccccc1\nCC(=O)c1ccccc1\nCc1ccccc1\n"),
         ("table.csv", b"id,SMILES\n1,Cc1ccccc1\n2,CC(=O)c1ccccc1\n"),
         ("table.tsv", b"canonical_smiles\tid\nCc1ccccc1\t1\nCC(=O)c1ccccc1\t2\n"),
@@ -268,7 +278,8 @@ TWO = ["Cc1ccccc1", "CC(=O)c1ccccc1"]
 def test_files_that_are_read(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     found, _, notes = read_molecules(tmp_path / name)
-    assert found == TWO and bool(notes) == (name == "twice.smi")
+    said = {"latin.smi": "Windows-1252", "twice.smi": "repeat a SMILES", "table.tsv": r"'\t'", "semicolon.csv": "';'"}
+    assert found == TWO and (said[name] in notes[0] if name in said else not notes)
 
 
 @pytest.mark.parametrize(
@@ -277,11 +288,10 @@ def test_files_that_are_read(name, content, tmp_path):
         ("none.smi", None, [], "there is none at"),
         ("empty.smi", b"", [], "there is none"),
         ("blank.smi", b"\n \n", [], "there is none"),
-        ("binary.smi", b"\x00\x01\x02", [], "binary"),
-        ("latin.smi", b"Cc1ccccc1 tolu\xe8ne\n", [], "UTF-8"),
-        ("broken.smi.gz", b"\x1f\x8b\x08", [], "UTF-8"),
-        ("wheel.whl", b"PK", [], "UTF-8"),
-        ("table.csv", b"id,name\n1,toluene\n", [], "row 1: expected a column named smiles, got id, name"),
+        ("binary.smi", b"\x00\x01\x02", [], "row 1: contains a NUL"),
+        ("broken.smi.gz", b"\x1f\x8b\x08", [], "gzip archive is cut short or damaged"),
+        ("wheel.whl", b"PK", [], "expected a wheel"),
+        ("table.csv", b"id,name\n1,toluene\n", [], "no column ends in smiles; it has id, name; name it smiles"),
         ("words.smi", b"these\nare\nno\nmolecules\n", [], "no ring that is fit"),
         ("chains.smi", b"CCO\nCCCC\n", [], "no ring that is fit"),
         ("few.smi", b"Cc1ccccc1\nCC(=O)c1ccccc1\n", [], r"(?s)expected at least 200 molecules.*can be built"),
@@ -359,7 +369,7 @@ def test_a_function_of_ones_own_scores_its_molecules(folder):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (MoleculeDesignVectorEnv, {"variant": "assay"}, "variant 'assay' has the package's own chemistry"),
+        (MoleculeDesignVectorEnv, {"variant": "assay"}, "variant 'assay' has the chemistry 'zinc'"),
         (MoleculeDesignVectorEnv, {"assay_data": "my.csv"}, "measurements are for variant 'assay'"),
         (LeadOptimizationVectorEnv, {"scaffold": "*c1ccccc1", "r_groups": ["H", "*C"]}, "expected not both"),
     ],

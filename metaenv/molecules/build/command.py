@@ -32,6 +32,7 @@ from metaenv.molecules.design.tasks import VARIANTS
 from metaenv.molecules.lead.library import SITES
 
 REFERENCES = 6_000  # real molecules that are kept, at most (chosen)
+MANY = 6  # times as many molecules of a file of references are looked at (chosen)
 LEAST = 200  # of them that are needed, unless less is asked for: few make few objectives (chosen)
 CHECKED = 200  # real molecules, and random ones, whose properties are compared with RDKit's (chosen)
 EXACT = 1e-6  # largest difference that rounding can make
@@ -63,6 +64,13 @@ def molecules_command(args: list[str]) -> int:
     new.add_argument("--groups", type=Path, help="table of functional groups to ask for, with columns name and smarts")
     new.add_argument("--least", type=int, default=LEAST, help=f"molecules that it must be able to build ({LEAST})")
     new.add_argument("--limit", type=int, help="read only so many of the molecules, at random")
+    new.add_argument(
+        "--references", type=Path, help="molecules, without alerts, that certify objectives (those of --molecules)"
+    )
+    new.add_argument(
+        "--held-out", type=int, default=0, help="molecules, at random, that are not mined and tell the coverage (0)"
+    )
+    new.add_argument("--include", nargs="+", default=(), help="fragments to have though they are rare: '*S(*)=O'")
     new.set_defaults(run=_mine)
     known = commands.add_parser("coverage", help="count how many molecules a chemistry can build")
     known.add_argument("--molecules", type=Path, required=True, help="a SMILES a line, or a table with a column smiles")
@@ -126,6 +134,9 @@ def mined(
     groups: Path | None = None,
     least: int = LEAST,
     limit: int | None = None,
+    references: Path | None = None,
+    held_out: int = 0,
+    include: Sequence[str] = (),
     workers: int = 1,
 ) -> tuple[str, Chemistry]:
     """Write a chemistry into a folder that is there; returns what there is to say of it, and the chemistry.
@@ -136,13 +147,26 @@ def mined(
     _check_numbers(fragments=fragments, placements=placements, heavy_atoms=heavy_atoms, least=least, limit=limit)
     asked = GROUPS if groups is None else _own_groups(groups)
     smiles, sha256, notes = read_molecules(molecules)
-    work, rng = Work(7, workers), np.random.default_rng(SEED)
-    smiles = [smiles[i] for i in rng.permutation(len(smiles))[: limit or len(smiles)]]
+    if not 0 <= held_out < len(smiles):
+        raise ValueError(f"expected --held-out from 0 to {len(smiles) - 1:,}, as there are molecules, got {held_out}")
+    work, rng = Work(7 if references is None else 8, workers), np.random.default_rng(SEED)
+    smiles = [smiles[i] for i in rng.permutation(len(smiles))]
+    others, smiles = smiles[:held_out], smiles[held_out:][: limit or len(smiles)]
 
     counts = mine.Counts()
     for part in work.map("cut molecules", _count, pieces(smiles), cuts, alerts, total=len(smiles)):
         counts.add(part)
-    rows = mine.choose(counts, fragments, alerts)
+    kept_molecules, everywhere, origin = counts.kept, mine.Counts(), dict[str, Any]()
+    everywhere.add(counts)
+    if references is not None:
+        known, origin["references_sha256"], more = read_molecules(references)
+        origin["references"], notes = references.name, [*notes, *more]
+        known = [known[i] for i in rng.permutation(len(known))[: MANY * REFERENCES]]
+        kept_molecules = []
+        for part in work.map("cut references", _count, pieces(known), cuts, False, total=len(known)):
+            kept_molecules += part.kept
+            everywhere.add(part)
+    rows = mine.choose(counts, fragments, alerts, include, everywhere)
     if not any(row["ring"] == "1" for row in rows):
         raise ValueError(f"{molecules}: no ring that is fit to be a fragment is in any of {len(smiles):,} molecules")
     settings = {"max_actions": placements, "max_heavy_atoms": heavy_atoms, "cuts": cuts}
@@ -151,10 +175,12 @@ def mined(
         rows,
         counts,
         lambda parts: work.map("check pairs of fragments", _every if alerts else mine.without_alert, parts, plain),
+        len(include),
+        everywhere,
         folder=folder,
         **settings,
     )
-    found = (s for part in work.map("build molecules", _built, pieces(counts.kept), vocabulary) for s in part)
+    found = (s for part in work.map("build molecules", _built, pieces(kept_molecules), vocabulary) for s in part)
     actions, reachable = mine.distinct(found, REFERENCES, rng)
     if reachable < least:
         seen = _covered(work, smiles, vocabulary)
@@ -183,22 +209,23 @@ def mined(
     with open(folder / "functional_groups.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("name", "smarts"), *kept.items()])
     scaffolds = [vocabulary.smiles[f] for f in np.flatnonzero(vocabulary.ring & (vocabulary.attachments == SITES))]
-    held_out = {
+    splits = {
         "held_out_groups": [list(kept)[i] for i in mine.every(len(kept), 1, 6)],
         "held_out_scaffolds": [scaffolds[i] for i in mine.every(min(len(scaffolds), 16), 1, 4)] if scaffolds else [],
     }
     values = properties_of(actions[feasible], vocabulary)
-    _write_json(folder / "chemistry.json", {"limits": settings, **mine.scales(values), **held_out})
+    _write_json(folder / "chemistry.json", {"limits": settings, **mine.scales(values), **splits})
 
     chemistry = Chemistry(folder, digest(folder))
     lists = work.over("objectives and evaluation lists", build_data.write_lists(chemistry), len(VARIANTS) + 1)
     notes += [note.replace(f"the chemistry {chemistry}", "this one") for note in lists if note]
-    seen = _covered(work, smiles, vocabulary)
+    seen = _covered(work, others or smiles, vocabulary)
     if not feasible.all():
         notes.append(f"{(~feasible).sum()} of {len(actions)} reference molecules certify nothing: hard to make")
     provenance = {
         "file": molecules.name,
         "file_sha256": sha256,
+        **origin,
         "molecules_read": counts.read,
         "molecules_kept": len(counts.kept),
         "kept_if": f"one neutral component with a ring{'' if alerts else ' and no BRENK alert'}",
@@ -208,8 +235,9 @@ def mined(
         "anchors_stored": len(actions),
         "vocabulary_size": len(rows),
         "min_bond_share": mine.MIN_BOND_SHARE,
+        "include": list(include),
         "seed": SEED,
-        "coverage": seen.to_dict(),
+        "coverage": {"held_out": bool(others), **seen.to_dict()},
         "notes": notes,
         "made_with": {**build_data.made_with(), "python": platform.python_version()},
     }

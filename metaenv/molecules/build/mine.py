@@ -91,16 +91,43 @@ def classes_of(smiles: str) -> tuple[str, ...]:
 # CHOOSING
 
 
-def choose(counts: Counts, size: int, alerts: bool = False) -> list[dict[str, str]]:
-    """Rows of ``fragments.csv``: the commonest fragments that are fit."""
+def choose(
+    counts: Counts, size: int, alerts: bool = False, include: Iterable[str] = (), everywhere: Counts | None = None
+) -> list[dict[str, str]]:
+    """Rows of ``fragments.csv``: the commonest fragments that are fit, and those of ``include``, at the end.
+
+    Raises:
+        ValueError: one of ``include`` is not fit, or no molecule of ``everywhere`` (of ``counts``) has it.
+    """
+    known = (everywhere or counts).fragments
     rows: list[dict[str, str]] = []
+    wanted = {_plain(smiles): smiles for smiles in include}
     for smiles, occurrences in counts.fragments.most_common():
-        row = describe(smiles, occurrences, alerts)
+        row = describe(smiles, occurrences, alerts) if len(rows) < size - len(wanted) else None
         if row is not None:
             rows.append(row)
-        if len(rows) == size:
-            break
+            wanted.pop(smiles, None)
+    for smiles, given in sorted(wanted.items(), key=lambda each: -known[each[0]]):
+        row = describe(smiles, known[smiles], alerts) if known[smiles] else None
+        if row is None:
+            raise ValueError(
+                f"{given!r} is in {known[smiles]} molecules as a fragment: expected one that some molecule "
+                f"has, of 1 to {MAX_ATTACHMENTS} attachments and of C, N, O, F, S, Cl and Br"
+                f"{'' if alerts else ', and without an alert, or --alerts'}"
+            )
+        rows.append(row)
     return rows
+
+
+def _plain(smiles: str) -> str:
+    """A fragment's SMILES as `cut` writes it."""
+    from rdkit import Chem
+
+    mol = to_mol(smiles)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    return Chem.MolToSmiles(mol)
 
 
 def describe(smiles: str, occurrences: int, alerts: bool = False) -> dict[str, str] | None:
@@ -157,14 +184,23 @@ Check = Callable[[Sequence[NDArray[np.intp]]], Iterable[list[bool]]]
 """`without_alert` of pieces of a table of pairs."""
 
 
-def allowed_pairs(vocabulary: Vocabulary, bonds: Counter[tuple[str, str]], check: Check | None = None) -> Bools:
+def allowed_pairs(
+    vocabulary: Vocabulary,
+    bonds: Counter[tuple[str, str]],
+    check: Check | None = None,
+    include: int = 0,
+    everywhere: Counter[tuple[str, str]] | None = None,
+) -> Bools:
     """(A, A) pairs whose classes real molecules join often enough and that make no alert.
 
-    Cut at rings, one of two fragments that are joined has a ring.
+    Cut at rings, one of two fragments that are joined has a ring. Of the classes that only the last ``include``
+    fragments have, one bond of ``everywhere`` is enough.
     """
+    rare = bonds if everywhere is None else everywhere
     v, least = vocabulary, MIN_BOND_SHARE * sum(bonds.values())
     names = sorted(set(v.action_class[1:]))
-    often = np.array([[bonds[p, q] >= least for q in names] for p in names])
+    common = {name for names_of in v.attachment_class[: v.n_fragments - include] for name in names_of}
+    often = np.array([[bonds[p, q] >= least if {p, q} <= common else rare[p, q] > 0 for q in names] for p in names])
     which = np.array([names.index(name) for name in v.action_class[1:]])
     ring = v.ring[v.action_fragment[1:]] | (v.cuts != "rings")
     allowed = v.allowed.copy()
@@ -252,8 +288,13 @@ def every(n: int, first: int, step: int) -> list[int]:
 
 
 def vocabulary_of(
-    rows: list[dict[str, str]], counts: Counts, check: Check | None = None, **settings: Any
+    rows: list[dict[str, str]],
+    counts: Counts,
+    check: Check | None = None,
+    include: int = 0,
+    everywhere: Counts | None = None,
+    **settings: Any,
 ) -> Vocabulary:
     """The vocabulary of chosen fragments, with the bonds that real molecules have; ``settings`` as for `Vocabulary`."""
-    vocabulary = vocabulary_from(rows, **settings)
-    return replace(vocabulary, allowed=allowed_pairs(vocabulary, counts.bonds, check))
+    vocabulary, bonds = vocabulary_from(rows, **settings), (everywhere or counts).bonds
+    return replace(vocabulary, allowed=allowed_pairs(vocabulary, counts.bonds, check, include, bonds))

@@ -1,6 +1,8 @@
 """A chemistry: what molecules are made of, and the scales on which objectives measure them, as one frozen value.
 
-It is read from a folder: the package's own, or one that `metaenv molecules mine` has written.
+It is read from a folder that `metaenv molecules mine` has written: one of two of the package, or one's own. "zinc" has
+128 fragments of ZINC molecules, cut at rings, 9 actions and 31 heavy atoms. "chembl" has 512 fragments of ChEMBL
+molecules, which the bonds that retrosynthesis would break are cut into, 12 actions and 40 heavy atoms.
 """
 
 from __future__ import annotations
@@ -41,13 +43,18 @@ class Chemistry:
 
     folder: Path = field(compare=False)
     sha256: str = ""
-    """Of the files `MEANING`, by which chemistries are told apart; empty for the package's own."""
+    """Of the files `MEANING`, by which chemistries are told apart; the name of "chembl", and empty for "zinc"."""
 
     def __reduce__(self) -> tuple[Any, ...]:  # what has been read is not pickled
-        return load_chemistry, (str(self.folder) if self.sha256 else None,)
+        return load_chemistry, (str(self),)
 
     def __str__(self) -> str:
-        return str(self.folder) if self.sha256 else "the package's own chemistry"
+        return next((name for name, known in PACKAGED.items() if known == self), str(self.folder))
+
+    @property
+    def suffix(self) -> str:
+        """By which the families of its tasks differ from those of "zinc"."""
+        return f"-{self.sha256[:8]}" if self.sha256 else ""
 
     def move(self, folder: Path) -> None:
         """Say that the folder has been renamed, for those who have made its files."""
@@ -136,12 +143,13 @@ class Chemistry:
         return covered[:, ~np.isnan(middle)]
 
 
-OWN = Chemistry(DATA)
-"""The package's."""
+PACKAGED = {"zinc": Chemistry(DATA), "chembl": Chemistry(DATA / "chembl", "chembl")}
+"""The chemistries of the package."""
+OWN = PACKAGED["zinc"]
 
 
 def load_chemistry(given: str | os.PathLike[str] | Chemistry | None = None) -> Chemistry:
-    """The chemistry in a folder; the package's own for None.
+    """The chemistry in a folder, or the one of the package of that name ("zinc" for None).
 
     Raises:
         FileNotFoundError: there is no such folder, or it lacks files.
@@ -149,11 +157,17 @@ def load_chemistry(given: str | os.PathLike[str] | Chemistry | None = None) -> C
     """
     if given is None or isinstance(given, Chemistry):
         return given or OWN
+    if given in PACKAGED:
+        return PACKAGED[str(given)]
     folder = Path(given).expanduser().resolve()
-    if folder == DATA.resolve():
-        return OWN
+    for known in PACKAGED.values():
+        if folder == known.folder.resolve():
+            return known
     if not folder.is_dir():
-        raise FileNotFoundError(f"expected a folder with a chemistry, and there is none at {str(given)!r}; {HINT}")
+        raise FileNotFoundError(
+            f"expected a folder with a chemistry, or one of {', '.join(PACKAGED)}, and there is none at "
+            f"{str(given)!r}; {HINT}"
+        )
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise FileNotFoundError(f"the chemistry {str(given)!r} lacks {', '.join(missing)}; {HINT}")
     return _read(folder, digest(folder))

@@ -44,19 +44,26 @@ def pattern(smarts: str) -> Any:
 
 
 def standardise(smiles: str) -> Mol:
-    """The molecule as the vocabulary knows molecules: what `neutral` gives, without charges and with a ring.
+    """The molecule as the vocabulary knows molecules: what `neutral` gives, without ions and with a ring.
+
+    Charges of opposite sign on neighbours, as a nitro group and an N-oxide have them, are no ions.
 
     Raises:
         MoleculeError: as `neutral`; charges that cannot be removed, or no ring.
     """
     mol = neutral(smiles)
-    if charged := [named_atom(atom) for atom in mol.GetAtoms() if atom.GetFormalCharge()]:
+    if charged := [named_atom(atom) for atom in mol.GetAtoms() if _is_ion(atom)]:
         raise MoleculeError(
             f"{smiles!r} has charges that no proton balances, on {', '.join(charged)}; the vocabulary is neutral"
         )
     if not mol.GetRingInfo().NumRings():
         raise MoleculeError(f"{smiles!r} has no ring; a build sequence starts with one")
     return mol
+
+
+def _is_ion(atom: Any) -> bool:
+    charge = atom.GetFormalCharge()
+    return charge != 0 and not any(other.GetFormalCharge() == -charge for other in atom.GetNeighbors())
 
 
 def neutral(smiles: str) -> Mol:
@@ -122,7 +129,7 @@ def cut(mol: Mol, cuts: str = "rings") -> list[Piece]:
     """The fragments of a standardised molecule.
 
     ``"rings"`` cuts every acyclic single bond at a ring atom; ``"brics"`` also those that retrosynthesis would break
-    (BRICS: Degen et al., ChemMedChem 3, 1503, 2008).
+    (BRICS: Degen et al., ChemMedChem 3, 1503, 2008). A bond between charged atoms is never cut.
     """
     from rdkit import Chem
 
@@ -138,6 +145,8 @@ def cut(mol: Mol, cuts: str = "rings") -> list[Piece]:
 
         found = [mol.GetBondBetweenAtoms(i, j) for (i, j), _ in BRICS.FindBRICSBonds(mol)]
         bonds = sorted({*bonds, *(b.GetIdx() for b in found if b.GetBondType() == Chem.BondType.SINGLE)})
+    ends = ((mol.GetBondWithIdx(b).GetBeginAtom(), mol.GetBondWithIdx(b).GetEndAtom()) for b in bonds)
+    bonds = [b for b, (a, c) in zip(bonds, ends, strict=True) if not (a.GetFormalCharge() and c.GetFormalCharge())]
     if not bonds:
         return [Piece(Chem.MolToSmiles(mol), (), True)]
     parts = Chem.FragmentOnBonds(mol, bonds, dummyLabels=[(b + 1, b + 1) for b in bonds])

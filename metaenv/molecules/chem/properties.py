@@ -13,7 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +107,8 @@ def by_smiles(smiles: str) -> Floats:
 class Score:
     """What RDKit computes for one finished molecule."""
 
-    smiles: str
-    """Canonical."""
+    notation: str
+    """Of its fragments, or another SMILES."""
     sa: float
     """Synthetic accessibility, 1 (easy) to 10 (Ertl and Schuffenhauer, J. Cheminf. 1, 8, 2009)."""
     alert: bool
@@ -118,6 +118,13 @@ class Score:
     for."""
     fingerprint: NDArray[np.uint8] | None
     """(128,) 1,024 Morgan bits, packed; None unless asked for."""
+
+    @cached_property
+    def smiles(self) -> str:
+        """Canonical; made when it is first asked for."""
+        from rdkit import Chem
+
+        return Chem.MolToSmiles(to_mol(self.notation))
 
 
 class Scores:
@@ -129,7 +136,12 @@ class Scores:
         with_fingerprint: whether to make fingerprints.
         vocabulary: that the sequences are of; by default that of the package.
         groups: names and SMARTS of the groups; by default those of the package.
+
+    ``with_smiles`` says whether `Score.smiles` is made with the score; else it is made when it is asked for, which is
+    dearer.
     """
+
+    with_smiles = True
 
     def __init__(
         self,
@@ -191,10 +203,15 @@ class Scores:
 
         text = write(fragment, partner, self.vocabulary)
         mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
-        smiles, sa = Chem.MolToSmiles(mol), synthetic_accessibility(mol)
+        if self.with_smiles:  # while the molecule is at hand
+            text = Chem.MolToSmiles(mol)
+        sa = synthetic_accessibility(mol)
         groups = group_bits(mol, self.groups) if self.with_groups else -1
         bits = fingerprint(mol) if self.with_fingerprint else None
-        return Score(smiles, sa, alert_screen(self.vocabulary)(mol, fragment, partner), groups, bits)
+        found = Score(text, sa, alert_screen(self.vocabulary)(mol, fragment, partner), groups, bits)
+        if self.with_smiles:
+            vars(found)["smiles"] = text
+        return found
 
 
 # SYNTHETIC ACCESSIBILITY

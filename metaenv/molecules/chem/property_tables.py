@@ -45,8 +45,9 @@ HYDROGEN = 1.008  # Da, as RDKit has it
 FILLERS = (("c",), ("Cr", "Cr~N", "Cr~O"), ("C=O~N", "C=O~O", "C=O"), ("Nr",))
 """Classes of attachment (`fragmentation.attachment_class`) between which neighbours can make a difference to each
 other: aromatic, aliphatic, acyl, amine."""
-SIGHT = 3
-"""Bonds, the one between fragments included, within which a neighbour makes a difference; no pattern reaches as far."""
+SIGHT = 2
+"""Bonds, the one between fragments included, within which a neighbour makes a difference. The patterns of `measure`
+look no further, counted from the atom that they are about."""
 CLOSED_SUBSETS = 2**MAX_ATTACHMENTS
 
 
@@ -181,7 +182,7 @@ class Tabulator:
         return FragmentTable(local, [len(s) for s in shown], rows)
 
     def tabulate(self, tables: Iterable[FragmentTable] | None = None) -> PropertyTables:
-        """All tables, from those that `of` gives for all fragments in order; a minute for 128 fragments."""
+        """All tables, from those that `of` gives for all fragments in order; half a minute for 128 fragments."""
         v = self.vocabulary
         local = np.zeros((v.n_fragments, MAX_ATTACHMENTS, len(self.states)), np.uint8)
         stride = np.zeros((v.n_fragments, MAX_ATTACHMENTS), np.int32)

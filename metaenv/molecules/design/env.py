@@ -189,8 +189,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """Score the molecules of ``index``, which are complete."""
         tasks, found = self.tasks.take(index), None
         if self.constraints or self.own_score is not None:
+            self.scores.with_smiles = bool(self.text_info or self._remembers or self.own_score)
             found = self.scores.of(self.assembly, index)
-            self._smiles[index] = [score.smiles for score in found]
+            if self.scores.with_smiles:
+                self._smiles[index] = [score.smiles for score in found]
         else:  # RDKit is not asked
             self._smiles[index] = notations(self.assembly, index)
         if self.own_score is not None:
@@ -380,9 +382,9 @@ class MoleculeDesignEnv(MetaEnv):
       columns smiles, assay and value, or what `metaenv.molecules.assay.measurements.read_measurements` made of one.
       Tasks then name your assays, a fifth of which is kept for the split ood-target
       (`metaenv.molecules.assay.own.OwnAssayDistribution`).
-    * ``chemistry``: a folder that ``metaenv molecules mine`` has made of molecules of one's own. Fragments, ranges,
-      objectives and evaluation lists are then its own, and so are the sizes that are told here. Variant ``assay``
-      takes none.
+    * ``chemistry``: "zinc" (the default), "chembl" (`metaenv.molecules.chem.chemistry`), or a folder that
+      ``metaenv molecules mine`` has made of molecules of one's own. Fragments, ranges, objectives and evaluation lists
+      are then its own, and so are the sizes that are told here. Variant ``assay`` needs "zinc".
     * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
       property, and one for groups, similarity or activity), in an order that differs from task to task.
     * ``noise_std``: standard deviation of the noise on the reward (0).

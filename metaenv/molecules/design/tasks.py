@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
-from metaenv.molecules.chem.chemistry import OWN, Chemistry
+from metaenv.molecules.chem.chemistry import OWN, PACKAGED, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores
 from metaenv.molecules.chem.scoring import SIMILAR, group_factor, packed, similarity_factor
 from metaenv.molecules.chem.smiles import parse
@@ -171,6 +171,10 @@ class MoleculeTask(PropertyRanges, Task):
         return super().from_dict(values)
 
 
+CHEMBL_TASK = task_type_of(MoleculeTask, PACKAGED["chembl"])
+"""The type of the tasks of that chemistry, so that `metaenv.registry.task_from_json` knows it."""
+
+
 class ObjectiveDistribution(TabulatedDistribution):
     """What MoleculeDesign asks of the distribution of its objectives."""
 
@@ -213,7 +217,8 @@ def objectives_of(variant: Variant, source: Any = None, chemistry: Chemistry = O
     if variant == "assay":
         if chemistry != OWN:
             raise ValueError(
-                "variant 'assay' has the package's own chemistry: leave out chemistry or take another variant"
+                f"variant 'assay' has the chemistry 'zinc', got {str(chemistry)!r}: leave out chemistry or take "
+                "another variant"
             )
         return import_module("metaenv.molecules.assay.own").assay_objectives(source)  # which imports this module
     if source is not None:

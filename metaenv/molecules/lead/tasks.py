@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
-from metaenv.molecules.chem.chemistry import OWN, Chemistry
+from metaenv.molecules.chem.chemistry import OWN, PACKAGED, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.scoring import score_table
 from metaenv.molecules.lead.library import N_GROUPS, SITES, Libraries, libraries
@@ -110,6 +110,10 @@ class LeadTask(PropertyRanges, Task):
         if number < 0:
             raise TaskError(f"there is no molecule {self.certificate} in the library of {known.smiles[self.scaffold]}")
         return known.values[number]
+
+
+CHEMBL_TASK = task_type_of(LeadTask, PACKAGED["chembl"])
+"""The type of the tasks of that chemistry, so that `metaenv.registry.task_from_json` knows it."""
 
 
 @dataclass(frozen=True)
