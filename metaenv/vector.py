@@ -90,8 +90,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     * ``"reset_mask"``: bool (num_envs,), which sub-environments to reset;
     * ``"keep_task"``: True or bool (num_envs,): begin a new episode of the same task.
 
-    A task that is given to ``reset`` is played for one episode; the next autoreset draws from the split again. Tasks
-    that are given to the constructor are played all the time.
+    A task given to ``reset`` is played for one episode, and the next autoreset draws from the split again.
 
     Sub-environment ``i`` gets the seed ``seed + i``, as in Gymnasium and Stable-Baselines3. Two vector environments
     with seeds that are closer than ``num_envs`` therefore share tasks: seed them 1,000 apart, or give lists of seeds.
@@ -107,8 +106,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """What a trial adds up by default: the ``"sum"`` of its episodes' returns, or the ``"best"`` of them."""
     reports_at_end: ClassVar[bool] = False
     """Whether an episode's last observation carries information that the policy needs in the next episode."""
-    report_columns: slice | None = None
-    """The columns of that observation which carry it; None for all."""
+    report_columns: slice | None = None  # the columns of that observation which carry it; None for all
     best_fixed: ClassVar[str | None] = None
     """Name of the baseline that is the best rule which does not adapt; None where there is none."""
     episode_length: int | None = None

@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("version", "errors", "files", "delimited", "typing", "imports", "interrupts", "stats", "markdown", "ids"),
     ("rng", "parameters", "tasks", "task_sets", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
-    ("trial", "gym_trials", "wrappers", "policies", "controls", "sb3"),
+    ("trial", "trial_state", "gym_trials", "wrappers", "policies", "controls", "sb3"),
     ("plots", "canvas", "evaluation", "testing", "pages", "checkpoints", "threads"),
     ("baselines",),
     ("classic", "materials", "molecules", "telescope"),

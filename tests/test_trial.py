@@ -53,7 +53,7 @@ def test_every_trial_pays_its_own_best_and_shows_what_each_episode_earned():
 
 
 def test_first_episode_counts_whole_even_if_negative():
-    from metaenv.trial import TrialState
+    from metaenv.trial_state import TrialState
 
     box = gym.spaces.Box(-1, 1, (1,))
     memory = TrialState(1, box, box, 3, "best", False)
