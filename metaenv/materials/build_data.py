@@ -21,14 +21,10 @@ from metaenv.materials.tasks import (
     SOLVABLE,
     STORE,
     SolidStateDistribution,
-    SolidStateTask,
-    draw,
     random_score,
-    solvable,
 )
 from metaenv.stats import greedy_portfolio
-from metaenv.tasks import TaskBatch
-from metaenv.typing import Floats
+from metaenv.tasks import TaskBatch, TaskDistribution
 
 SEED = 20_240_503  # chosen; any fixed number does
 VERSION = 0  # of the environments that these lists belong to
@@ -36,15 +32,23 @@ VARIANTS: tuple[Variant, ...] = ("default", "full")
 PORTFOLIO_TASKS, PORTFOLIO_RECIPES, PORTFOLIO_SIZE = 2_000, 1_024, 10
 
 
-def frozen_tasks(split: str, rng: np.random.Generator) -> TaskBatch:
-    """The list of a split: solvable draws, with numbers that single precision holds exactly."""
-    size, unit_dim = FROZEN_SIZES[split], SolidStateDistribution().unit_dim
-    drawn = draw(rng.random((4 * size, unit_dim)), split)
-    tasks = TaskBatch(SolidStateTask, {k: _single(v) for k, v in drawn.columns.items()})
-    good = np.flatnonzero(solvable(tasks))
+def accepted_draws(
+    distribution: TaskDistribution, split: str, size: int, tries: int, rng: np.random.Generator
+) -> TaskBatch:
+    """The first ``size`` acceptable ones of ``tries`` draws, with numbers that single precision holds exactly."""
+    drawn = distribution.draw(rng.random((tries, distribution.unit_dim)), split)
+    columns = {k: v.astype(np.float32).astype(np.float64) for k, v in drawn.columns.items()}
+    tasks = TaskBatch(drawn.task_type, columns)
+    good = np.flatnonzero(distribution.accept(tasks))
     if len(good) < size:
-        raise RuntimeError(f"split {split!r} accepts {len(good)} of {4 * size} draws, expected at least {size}")
+        raise RuntimeError(f"split {split!r} accepts {len(good)} of {tries} draws, expected at least {size}")
     return tasks.take(good[:size])
+
+
+def frozen_tasks(split: str, rng: np.random.Generator) -> TaskBatch:
+    """The list of a split: solvable draws."""
+    size = FROZEN_SIZES[split]
+    return accepted_draws(SolidStateDistribution(), split, size, 4 * size, rng)
 
 
 def freeze_split(split: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -88,10 +92,6 @@ def main() -> None:
     }
     STORE.write_manifest(VERSION, SEED, splits, python=platform.python_version(), substeps=DEFAULT_SUBSTEPS)
     (STORE.folder / "portfolio.json").write_text(json.dumps(portfolios, indent=1) + "\n")
-
-
-def _single(values: Floats) -> Floats:
-    return values.astype(np.float32).astype(np.float64)
 
 
 if __name__ == "__main__":

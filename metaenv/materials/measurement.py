@@ -53,14 +53,19 @@ def measure(
             reading; the environment does not show it.
     """
     limit, (xrd, sem, balance) = laboratory.instruments.detection_limit, laboratory.instruments.noise
-    seen = outcome.phase_fractions * np.exp(tasks.phase_bias)
-    seen = seen / _total(seen) + noise_factor * xrd * normal[:, :5]
+    seen = shares_without_noise(tasks, outcome) + noise_factor * xrd * normal[:, :5]
     seen = np.where(seen < limit, 0.0, seen)
     phases = seen / np.maximum(_total(seen), limit)
     grain = outcome.grain_um * np.exp(noise_factor * sem * normal[:, 5])
     mass_loss = outcome.mass_loss + noise_factor * balance * normal[:, 6]
     reading = utility(phases[:, 3], grain, tasks.goal_um, recipe, laboratory)
     return Measurement(phases, grain, mass_loss, reading)
+
+
+def shares_without_noise(tasks: TaskBatch, outcome: Outcome) -> Floats:
+    """(n, 5) the shares of the phases as each task's instrument would show them without noise."""
+    biased = outcome.phase_fractions * np.exp(tasks.phase_bias)
+    return biased / _total(biased)
 
 
 def _total(fractions: Floats) -> Floats:

@@ -7,6 +7,7 @@ searches agree (see tests/materials/test_oracle.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, from_action, 
 from metaenv.materials.schedule import DEFAULT_SUBSTEPS
 from metaenv.materials.utility import utility
 from metaenv.tasks import TaskBatch
-from metaenv.typing import Floats
+from metaenv.typing import Floats, Index
 
 ROWS = 16_384  # experiments simulated at once, for the sake of memory
 
@@ -51,15 +52,26 @@ def true_utility(
 
 def utility_table(tasks: TaskBatch, actions: Floats, variant: Variant, laboratory: Laboratory = DEFAULT) -> Floats:
     """(n, m) true utility of ``actions`` (n, m, d), or of the same ones (m, d) for every task."""
-    shared = actions.ndim == 2
-    m = actions.shape[-2]
-    table = np.empty((len(tasks), m))
+
+    def worth(rows: Index, tried: Floats) -> Floats:
+        recipe = from_action(tried, variant, laboratory)
+        return true_utility(tasks.take(rows), recipe, laboratory=laboratory)
+
+    return tabulated(len(tasks), actions, worth)
+
+
+def tabulated(n: int, actions: Floats, worth: Callable[[Index, Floats], Floats]) -> Floats:
+    """(n, m) what ``worth`` says of ``actions`` (n, m, d), or of the same ones (m, d), in each of ``n`` rows.
+
+    It is called with rows (k,) and an action for each (k, d), in blocks for the sake of memory.
+    """
+    shared, m = actions.ndim == 2, actions.shape[-2]
+    table = np.empty((n, m))
     block = max(1, ROWS // m)
-    for start in range(0, len(tasks), block):
-        part = tasks.take(np.arange(start, min(start + block, len(tasks))))
-        tried = np.tile(actions, (len(part), 1)) if shared else actions[start : start + block]
-        recipe = from_action(tried.reshape(len(part) * m, -1), variant, laboratory)
-        table[start : start + block] = true_utility(part.repeated(m), recipe, laboratory=laboratory).reshape(-1, m)
+    for start in range(0, n, block):
+        rows = np.arange(start, min(start + block, n))
+        tried = np.tile(actions, (len(rows), 1)) if shared else actions[rows].reshape(len(rows) * m, -1)
+        table[rows] = worth(np.repeat(rows, m), tried).reshape(-1, m)
     return table
 
 
@@ -97,11 +109,13 @@ def oracle(
     """
     rng = np.random.default_rng(seed)
     search = search or SEARCHES[variant]
+
+    def propose(at: Floats, width: float) -> Floats:
+        step = proposed_steps((*at.shape[:2], search.proposals, at.shape[2]), width, rng)
+        return np.clip(at[:, :, None] + step, -1.0, 1.0)
+
     at, value = _first_chains(tasks, variant, search, rng, laboratory)
-    for width in np.geomspace(search.widest, search.narrowest, search.rounds):
-        at, value = _improve(tasks, at, value, width, search.proposals, variant, rng, laboratory)
-    rows, best = np.arange(len(tasks)), np.argmax(value, axis=1)
-    return value[rows, best], at[rows, best]
+    return climbed(at, value, search, propose, lambda tried: utility_table(tasks, tried, variant, laboratory))
 
 
 def _first_chains(
@@ -110,8 +124,7 @@ def _first_chains(
     """The best points of an even cover; in the full variant also the best recipe of the default variant."""
     cover = even_cover(search.cover, ACTION_DIM[variant], rng)
     values = utility_table(tasks, cover, variant, laboratory)
-    first = np.argsort(-values, axis=1, kind="stable")[:, : search.chains]
-    at, value = cover[first], np.take_along_axis(values, first, axis=1)
+    at, value = best_of(np.broadcast_to(cover, (len(tasks), *cover.shape)), values, search.chains)
     if variant == "default":
         return at, value
     best, simple = oracle(tasks, rng, "default", laboratory=laboratory)
@@ -120,26 +133,48 @@ def _first_chains(
     return np.concatenate([at, as_full[:, None]], axis=1), np.concatenate([value, best[:, None]], axis=1)
 
 
-def _improve(
-    tasks: TaskBatch,
+# CHAINS OF PROPOSALS
+
+
+def best_of(actions: Floats, values: Floats, count: int) -> tuple[Floats, Floats]:
+    """The best ``count`` of actions (n, m, d) by their values (n, m), and these; the best first."""
+    first = np.argsort(-values, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(actions, first[..., None], axis=1), np.take_along_axis(values, first, axis=1)
+
+
+def proposed_steps(shape: tuple[int, ...], width: float, rng: np.random.Generator) -> Floats:
+    """Gaussian steps; some change few coordinates, which is what narrow ridges need."""
+    step = width * rng.standard_normal(shape)
+    return step * (rng.random(shape) < 0.6)
+
+
+def climbed(
     at: Floats,
     value: Floats,
-    width: float,
-    proposals: int,
-    variant: Variant,
-    rng: np.random.Generator,
-    laboratory: Laboratory,
+    search: Search,
+    propose: Callable[[Floats, float], Floats],
+    worth: Callable[[Floats], Floats],
 ) -> tuple[Floats, Floats]:
-    """Each chain moves to the best of its proposals if that is better than where it is."""
-    n, chains, dim = at.shape
-    step = width * rng.standard_normal((n, chains, proposals, dim))
-    # Some proposals change few coordinates, which is what narrow ridges need.
-    step *= rng.random(step.shape) < 0.6
-    tried = np.clip(at[:, :, None] + step, -1.0, 1.0)
-    table = utility_table(tasks, tried.reshape(n, chains * proposals, dim), variant, laboratory)
-    table = table.reshape(n, chains, proposals)
-    pick = np.argmax(table, axis=2)[..., None]
-    new_value = np.take_along_axis(table, pick, axis=2)[..., 0]
-    new_at = np.take_along_axis(tried, pick[..., None], axis=2)[:, :, 0]
-    better: NDArray[np.bool_] = new_value > value
-    return np.where(better[..., None], new_at, at), np.where(better, new_value, value)
+    """Let chains climb, each to the best of its proposals if that is better than where it is.
+
+    Args:
+        at: (n, chains, d) where they begin.
+        value: (n, chains) what they have there.
+        search: how many rounds, and how wide proposals are.
+        propose: proposals (n, chains, p, d) around where the chains are, by their width.
+        worth: values (n, m) of actions (n, m, d).
+
+    Returns:
+        The best value (n,) and the action that has it (n, d).
+    """
+    n, chains, d = at.shape
+    for width in np.geomspace(search.widest, search.narrowest, search.rounds):
+        tried = propose(at, width)
+        table = worth(tried.reshape(n, -1, d)).reshape(n, chains, -1)
+        pick = np.argmax(table, axis=2)[..., None]
+        new_value = np.take_along_axis(table, pick, axis=2)[..., 0]
+        new_at = np.take_along_axis(tried, pick[..., None], axis=2)[:, :, 0]
+        better: NDArray[np.bool_] = new_value > value
+        at, value = np.where(better[..., None], new_at, at), np.where(better, new_value, value)
+    rows, best = np.arange(n), np.argmax(value, axis=1)
+    return value[rows, best], at[rows, best]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from metaenv.materials.env import LAYOUT, LAYOUT_OF_SOME, PHASES_SEEN, SIZE_SCALE
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, Laboratory
+from metaenv.materials.measurement import shares_without_noise
 from metaenv.materials.oracle import even_cover
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
@@ -66,8 +67,7 @@ def table(variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Tab
     for p in range(PARTICLES):
         one = tasks.take(np.array([p])).repeated(RECIPES)
         outcome = simulate(one, recipes)
-        biased = outcome.phase_fractions * np.exp(one.phase_bias)
-        shown[p] = biased / biased.sum(axis=1, keepdims=True)
+        shown[p] = shares_without_noise(one, outcome)
         target[p], log_grain[p] = outcome.target_fraction, np.log(outcome.grain_um)
     return Table(variant, actions, costs(recipes, laboratory), shown, target, log_grain)
 

@@ -264,8 +264,12 @@ def test_particles_come_to_fit_what_was_seen(monkeypatch):
     play_trials(policy, env, TASKS.take(np.array([2])))
     campaign, prior = policy._campaigns[0], D.sample(48, "train", np.random.default_rng(1))
     assert len(campaign._seen) == 2
-    by_chance = np.median(np.sum([_log_likelihood(prior, seen) for seen in campaign._seen], axis=0))
-    assert by_chance < -60 and campaign._fit(campaign._tasks).min() > -15  # each of them
+
+    def fit(tasks):
+        return np.sum([_log_likelihood(tasks, seen) for seen in campaign._seen], axis=0)
+
+    assert np.median(fit(prior)) < -60 and fit(campaign._tasks).min() > -15  # each of them
+    np.testing.assert_allclose(campaign._fit, fit(campaign._tasks))
 
 
 def test_it_needs_no_more_than_a_batched_environment():

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.materials.oracle import even_cover
+from metaenv.materials.build_data import accepted_draws
+from metaenv.materials.oracle import even_cover, proposed_steps
 from metaenv.materials.schedule import DEFAULT_SUBSTEPS
 from metaenv.materials.system.distribution import FROZEN_SIZES, STORE, SystemDistribution, references
 from metaenv.materials.system.options import COMPOUNDS, N_OPTIONS, SIZES
 from metaenv.materials.system.oracle import utility_table
 from metaenv.materials.system.recipes import N_QUANTITIES, from_action, with_choice
-from metaenv.materials.system.tasks import SystemTask
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats
 
@@ -28,14 +28,9 @@ FIXED_TASKS, FIXED_RECIPES, FIXED_ROUNDS = 500, 512, 12  # training systems and 
 
 
 def frozen_tasks(split: str, rng: np.random.Generator) -> TaskBatch:
-    """The list of a split: solvable draws, with numbers that single precision holds exactly."""
-    d, size = SystemDistribution(), FROZEN_SIZES[split]
-    drawn = d.draw(rng.random((6 * size, d.unit_dim)), split)
-    tasks = TaskBatch(SystemTask, {k: v.astype(np.float32).astype(np.float64) for k, v in drawn.columns.items()})
-    good = np.flatnonzero(d.accept(tasks))
-    if len(good) < size:
-        raise RuntimeError(f"split {split!r} accepts {len(good)} of {6 * size} draws, expected at least {size}")
-    return tasks.take(good[:size])
+    """The list of a split: systems each of whose compounds can be made."""
+    size = FROZEN_SIZES[split]
+    return accepted_draws(SystemDistribution(), split, size, 6 * size, rng)
 
 
 def freeze_split(split: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -65,8 +60,8 @@ def best_fixed_recipe(rng: np.random.Generator) -> tuple[Floats, float]:
         if values.max() > value:
             at, value = tried[np.argmax(values)], float(values.max())
         tried = np.repeat(at[None], 48, axis=0)
-        step = width * rng.standard_normal((48, N_QUANTITIES))
-        tried[:, :N_QUANTITIES] = np.clip(tried[:, :N_QUANTITIES] + step * (rng.random(step.shape) < 0.6), -1, 1)
+        step = proposed_steps((48, N_QUANTITIES), width, rng)
+        tried[:, :N_QUANTITIES] = np.clip(tried[:, :N_QUANTITIES] + step, -1, 1)
         choice = from_action(tried)[1]
         other = rng.random(choice.shape) < 0.2
         choice = np.where(other, (rng.random(choice.shape) * np.array(SIZES)).astype(np.intp), choice)

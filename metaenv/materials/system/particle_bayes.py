@@ -4,8 +4,9 @@ It knows the simulator and how training systems are drawn, and nothing of the fr
 systems, drawn from training, as particles (Chopin 2002, "A sequential particle filter method for static models",
 Biometrika 89(3), 539). An experiment weighs them by how well they would have shown what was seen; when few are left
 that count, they are drawn anew by weight and moved by Metropolis steps in the unit cube that systems are drawn from.
-Recipes are proposed by the heaviest particles, and the one of the highest expected utility is made, so that nothing is
-tried for the sake of learning alone; the likelihood is softened. A strong reference, and no upper bound.
+Some particles, all of which count alike by then, propose recipes and judge them, and the one of the highest expected
+utility is made, so that nothing is tried for the sake of learning alone; the likelihood is softened. A strong
+reference, and no upper bound.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from metaenv.materials.env import SIZE_SCALE
 from metaenv.materials.kinetics import simulate
+from metaenv.materials.measurement import shares_without_noise
 from metaenv.materials.system.distribution import SystemDistribution
 from metaenv.materials.system.layout import GOAL, GRAIN, LAYOUT, MEASURED
 from metaenv.materials.system.options import COMPOUNDS, PLACES
@@ -30,7 +32,7 @@ from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
 from metaenv.vector import Observations
 
-PARTICLES, HEAVIEST, PROPOSING, REFINED = 160, 32, 12, 32  # chosen
+PARTICLES, JUDGING, PROPOSING, REFINED = 160, 32, 12, 32  # chosen
 SUBSTEPS = 16  # of simulated experiments (chosen; the error is small beside the spreads)
 PHASE_SPREAD, SIZE_SPREAD = 0.10, 0.30  # softened standard deviations (chosen)
 EFFECTIVE = 0.5  # effective particles, of all, that a part of an experiment's likelihood may leave (chosen)
@@ -96,10 +98,11 @@ class _Campaign:
             parts.append(unit[family.accept(family.draw(unit, "train"))])
         self._unit = np.concatenate(parts)[:PARTICLES]
         self._tasks = family.draw(self._unit, "train")
+        self._fit = np.zeros(PARTICLES)  # log-likelihoods of all that was seen
 
     def learn(self, seen: Seen) -> None:
         """Weigh the particles by an experiment, part by part of its likelihood, and move them after each part."""
-        before, left = self._fit(self._tasks), 1.0
+        before, left = self._fit, 1.0
         self._seen.append(seen)
         new = _log_likelihood(self._tasks, seen)
         while left > 0:
@@ -109,9 +112,7 @@ class _Campaign:
             self._unit, self._tasks, before, new = self._unit[kept], self._tasks.take(kept), before[kept], new[kept]
             for _ in range(MOVES):
                 before, new = self._move(before, new, 1.0 - left)
-
-    def _fit(self, tasks: TaskBatch) -> Floats:
-        return np.sum([_log_likelihood(tasks, seen) for seen in self._seen] + [np.zeros(PARTICLES)], axis=0)
+        self._fit = before + new
 
     def _move(self, before: Floats, new: Floats, share: float) -> tuple[Floats, Floats]:
         """One Metropolis step; ``share`` of the likelihood of the last experiment counts."""
@@ -130,19 +131,18 @@ class _Campaign:
         return before, new
 
     def choose(self, compound: int, goal_um: float) -> Floats:
-        """The action (22,) of the highest expected utility among those that the heaviest particles propose."""
-        some = self._rng.choice(PARTICLES, HEAVIEST, replace=False)
-        tasks, weight = self._tasks.take(some), np.full(HEAVIEST, 1.0 / HEAVIEST)
+        """The action (22,) of the highest expected utility among those that some particles propose."""
+        tasks = self._tasks.take(self._rng.choice(PARTICLES, JUDGING, replace=False))
         proposing = tasks.take(np.arange(PROPOSING))
         suits = affinity(proposing)[:, compound]
         best = np.stack([np.argmax(suits[:, place], axis=1) for place in PLACES], axis=1)
         made = _with_goal(materials(proposing, np.full(PROPOSING, compound), best), goal_um)
         actions = to_action(informed_recipes(made), np.repeat(best, len(SCREENED), axis=0))
-        at = actions[np.argmax(_expected(tasks, weight, compound, goal_um, actions))]
+        at = actions[np.argmax(_expected(tasks, compound, goal_um, actions))]
         nearby = np.repeat(at[None], REFINED, axis=0)
         step = 0.12 * self._rng.standard_normal((REFINED, N_QUANTITIES))
         nearby[1:, :N_QUANTITIES] = np.clip(nearby[1:, :N_QUANTITIES] + step[1:], -1.0, 1.0)
-        return nearby[np.argmax(_expected(tasks, weight, compound, goal_um, nearby))]
+        return nearby[np.argmax(_expected(tasks, compound, goal_um, nearby))]
 
 
 def _weights(log_weight: Floats) -> Floats:
@@ -171,21 +171,20 @@ def _log_likelihood(tasks: TaskBatch, seen: Seen) -> Floats:
     recipe, choice = from_action(np.repeat(seen.action[None], n, axis=0))
     made = materials(tasks, np.full(n, seen.compound), choice)
     outcome = simulate(made, recipe, SUBSTEPS)
-    biased = outcome.phase_fractions * np.exp(made.phase_bias)
-    misfit = np.square((biased / biased.sum(axis=1, keepdims=True) - seen.phases) / PHASE_SPREAD).sum(axis=1)
+    misfit = np.square((shares_without_noise(made, outcome) - seen.phases) / PHASE_SPREAD).sum(axis=1)
     if not np.isnan(seen.log_grain):
         misfit += np.square((np.log(outcome.grain_um) - seen.log_grain) / SIZE_SPREAD)
     return -0.5 * misfit
 
 
-def _expected(tasks: TaskBatch, weight: Floats, compound: int, goal_um: float, actions: Floats) -> Floats:
-    """(m,) expected utility of actions (m, 22) over weighted systems."""
+def _expected(tasks: TaskBatch, compound: int, goal_um: float, actions: Floats) -> Floats:
+    """(m,) mean utility of actions (m, 22) over systems."""
     n, m = len(tasks), len(actions)
     recipe, choice = from_action(np.tile(actions, (n, 1)))
     made = materials(tasks.take(np.repeat(np.arange(n), m)), np.full(n * m, compound), choice)
     outcome = simulate(made, recipe, SUBSTEPS)
     worth = utility(outcome.target_fraction, outcome.grain_um, np.full(n * m, goal_um), recipe)
-    return weight @ worth.reshape(n, m)
+    return worth.reshape(n, m).mean(axis=0)
 
 
 def _with_goal(made: TaskBatch, goal_um: float) -> TaskBatch:
