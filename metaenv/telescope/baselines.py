@@ -110,7 +110,12 @@ class GreedyPolicy(ABC):
         """(n,) actions."""
         seen = ParsedObservation(self.env, observation)
         self.look(seen)
-        best, action = np.zeros(len(observation)), np.full(len(observation), self.setup.targets)
+        self.seen = seen
+        return self.choose(seen)
+
+    def choose(self, seen: ParsedObservation) -> NDArray[Any]:
+        """(n,) actions, by `index`."""
+        best, action = np.zeros(len(seen.open)), np.full(len(seen.open), self.setup.targets)
         action *= len(self.setup.lengths)
         for j, units in enumerate(self.setup.lengths):
             index = self.index(seen, units) / units
@@ -119,7 +124,6 @@ class GreedyPolicy(ABC):
             top = index[np.arange(len(index)), k]
             better = top > best
             best, action = np.where(better, top, best), np.where(better, j * self.setup.targets + k, action)
-        self.seen = seen
         return action
 
     def look(self, seen: ParsedObservation) -> None:  # noqa: B027 (optional)
@@ -370,12 +374,11 @@ class LookAheadBayes(BayesLinear):
         super().restart(rows)
         self._latitude.forget(rows)
 
-    def act(self, observation: Observations) -> NDArray[Any]:
-        """(n,) actions."""
-        action = super().act(observation)
-        if self.setup.revisits or self.setup.lengths != (1,):
+    def choose(self, seen: ParsedObservation) -> NDArray[Any]:
+        """(n,) actions, by plan where that is possible, else by `index`."""
+        action, left = super().choose(seen), self.setup.slots - seen.slot
+        if not self.setup.single_visits:
             return action
-        seen, left = self.seen, self.setup.slots - self.seen.slot
         self._latitude.watch(seen.directions, seen.slot)
         known = np.flatnonzero(self._latitude.known & (left > 0))
         if len(known):

@@ -32,7 +32,6 @@ from metaenv.telescope.sim.weather import Weather, bank_path, clear_weather
 from metaenv.telescope.tasks import ValuesKnown, Variant
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
-from metaenv.vector import Observations
 
 REFERENCE_CHUNK = 256  # trials played at once
 EARLIEST = 0.8
@@ -88,12 +87,11 @@ class InformedPolicy(GreedyPolicy):
             good = prior_quality(snr)
         return good * novelty(self, seen) * (self._value if self.knows_values else 1.0)
 
-    def act(self, observation: Observations) -> NDArray[Any]:
-        """(n,) actions."""
-        action = super().act(observation)
+    def choose(self, seen: ParsedObservation) -> NDArray[Any]:
+        """(n,) actions, by plan or by `index`."""
         if not self.plans:
-            return action
-        seen, left = self.seen, self.setup.slots - self.env.state.slot
+            return super().choose(seen)
+        left = self.setup.slots - self.env.state.slot
         rows, count = np.arange(len(left)), max(int(left.max()), 1)
         slot = np.minimum(self.env.state.slot[:, None] + np.arange(count), self.setup.slots - 1)
         snr = self._snr[rows[:, None], slot]

@@ -62,9 +62,14 @@ class NightSetup:
     """The value that gives a reward of 1: about what the task oracle earns in a night, measured on training tasks. It
     is one number for all tasks, so that it tells nothing about any of them."""
 
+    @property
+    def single_visits(self) -> bool:
+        """Whether each target is visited once, for one slot."""
+        return not self.revisits and self.lengths == (1,)
+
     def check_single_visits(self, what: str) -> None:
         """Raise ValueError where targets may be visited again, or exposures take several slots."""
-        if self.revisits or self.lengths != (1,):
+        if not self.single_visits:
             raise ValueError(
                 f"{what} is for nights in which each target is visited once, for one slot, as in the variants "
                 f"'default' and 'full'; here exposures take {self.lengths} slots"

@@ -17,7 +17,7 @@ from metaenv.typing import Floats, Index
 
 def rewards_without_slews(env: TargetSelectionVectorEnv) -> Floats:
     """(n, T, N) rewards of exposing each target in each slot of tonight, under the true sky and without slews."""
-    if env.setup.revisits or env.setup.lengths != (1,):
+    if not env.setup.single_visits:
         raise ValueError(f"the bound is for one visit of one slot each; variant {env.variant!r} has others")
     tasks, seconds = env.tasks, exposure_seconds(env.state.night.hours, 0.0)
     snr = expected_snr(

@@ -87,7 +87,7 @@ class Queue(ABC):
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """New trials begin."""
         self.env = cast(TargetSelectionVectorEnv, env.innermost)
-        if self.env.setup.revisits or self.env.setup.lengths != (1,):
+        if not self.env.setup.single_visits:
             raise ValueError(
                 f"queues plan one visit of one slot each: variant {self.env.variant!r} has others; take 'default' or "
                 "'full'"
