@@ -175,7 +175,7 @@ def mined(
         rows,
         counts,
         lambda parts: work.map("check pairs of fragments", _every if alerts else mine.without_alert, parts, plain),
-        len(include),
+        len(set(include)),
         everywhere,
         folder=folder,
         **settings,

@@ -103,10 +103,11 @@ def choose(
     rows: list[dict[str, str]] = []
     wanted = {_plain(smiles): smiles for smiles in include}
     for smiles, occurrences in counts.fragments.most_common():
-        row = describe(smiles, occurrences, alerts) if len(rows) < size - len(wanted) else None
+        if len(rows) >= size - len(wanted):
+            break
+        row = None if smiles in wanted else describe(smiles, occurrences, alerts)
         if row is not None:
             rows.append(row)
-            wanted.pop(smiles, None)
     for smiles, given in sorted(wanted.items(), key=lambda each: -known[each[0]]):
         row = describe(smiles, known[smiles], alerts) if known[smiles] else None
         if row is None:

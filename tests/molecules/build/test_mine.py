@@ -30,6 +30,14 @@ def test_a_vocabulary_of_four_fragments():
     np.testing.assert_array_equal(allowed[1:, 1:], allowed[1:, 1:].T)
 
 
+def test_fragments_that_are_asked_for_come_last_and_once():
+    counts = count(MOLECULES)
+    asked = [row["smiles"] for row in choose(counts, 3, include=["C(*)(C)=O", "C*"])]
+    assert asked == ["[1*]c1ccccc1", "[1*]C", "[1*]C(C)=O"]
+    with pytest.raises(ValueError, match=r"'\*CC' is in 0 molecules as a fragment"):
+        choose(counts, 3, include=["*CC"])
+
+
 @pytest.mark.parametrize("smiles", ["*S", "*[N+](=O)[O-]", "*[Si](C)(C)C", "*c1c(*)c(*)c(*)c(*)c1"])
 def test_unfit_fragments_are_left_out(smiles):
     assert describe(smiles, 1) is None
