@@ -48,6 +48,7 @@ class BatchedWrapper(BatchedEnv):
             raise TypeError(
                 f"expected a metaenv BatchedEnv (gym.make_vec('metaenv:metaenv/…')), got {type(env).__name__}"
             )
+        self.env = env
         super().__init__(
             env.num_envs,
             env.distribution,
@@ -58,10 +59,18 @@ class BatchedWrapper(BatchedEnv):
             env.render_mode,
             text_info=env.text_info,
         )
-        self.env = env
         self.spec = env.spec
         for name in DECLARATIONS:
             setattr(self, name, getattr(env, name))
+
+    @property
+    def text_info(self) -> bool:  # type: ignore[override]
+        """Whether ``info`` holds text: one setting for all layers, as text is made only where it is asked for."""
+        return self.env.text_info
+
+    @text_info.setter
+    def text_info(self, value: bool) -> None:
+        self.env.text_info = value
 
     @property
     def innermost(self) -> BatchedEnv:

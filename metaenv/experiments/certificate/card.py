@@ -204,11 +204,9 @@ def figure(ladder: Ladder, title: str) -> Any:
     return drawing
 
 
-def _curve(ladder: Ladder, values: Floats) -> Floats:
-    mean, reference = values.mean(axis=(0, 1)), ladder.test.reference
-    if not ladder.referenced:
-        return mean
-    return (mean - reference.random.mean()) / (reference.oracle.mean() - reference.random.mean())
+def _curve(ladder: Ladder, values: Floats) -> list[float]:
+    by_episode = np.moveaxis(values, 2, 0)
+    return [ladder.test.reference.normalised(each) if ladder.referenced else float(each.mean()) for each in by_episode]
 
 
 def save(ladder: Ladder, title: str, page: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -28,9 +27,7 @@ def draw_trial(policy: Policy, trials: VectorTrial, frozen: FrozenTasks, folder:
 def play(policy: Policy, env: VectorTrial, tasks: TaskBatch) -> list[tuple[str, float]]:
     """SMILES and scores of the molecules of one trial, in order."""
     env.use_autoreset_mode(AutoresetMode.SAME_STEP)
-    layer: Any = env
-    while layer is not None:  # what is wrapped tells no SMILES to a wrapper unless it is asked for text
-        layer.text_info, layer = True, getattr(layer, "env", None)
+    env.text_info = True
     observation, _ = env.reset(seed=0, options={"tasks": tasks})
     policy.start(env, np.random.default_rng(0))
     made: list[tuple[str, float]] = []

@@ -26,6 +26,13 @@ def test_the_molecules_drawn_are_those_that_evaluation_scores(tmp_path):
     assert path.name == "molecules-test.png" and path.stat().st_size > 5_000
 
 
+def test_trials_tell_text_whenever_they_are_asked_for_it():
+    env = make_trials("MoleculeDesign", 2)
+    assert not env.text_info and not env.innermost.text_info
+    env.text_info = True
+    assert env.text_info and env.innermost.text_info and "smiles" in env.reset(seed=0)[1]
+
+
 def test_nothing_is_drawn_for_other_environments(tmp_path):
     env = make_trials("BernoulliBandit", split="test")
     assert env.pictures(RandomPolicy(), env, env.distribution.frozen("test"), tmp_path, "random") == []
