@@ -17,7 +17,7 @@ from metaenv.tasks import Task, TaskBatch
 
 NAMESPACE = "metaenv"
 
-# id: (module, class of the batched environment, class of the scalar one)
+# id: (module, class of the batched environment, class of the scalar one); one version of each name
 ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "BernoulliBandit-v0": ("metaenv.classic.bandit.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
     "TabularMDP-v0": ("metaenv.classic.mdp.env", "TabularMDPVectorEnv", "TabularMDPEnv"),
@@ -58,10 +58,17 @@ def full_id(name: str) -> str:
         return name
     short = name.rpartition(":")[2].removeprefix(f"{NAMESPACE}/")
     if short not in ENVIRONMENTS:
-        versions = sorted(known for known in ENVIRONMENTS if known.rpartition("-v")[0] == short)
+        stem, _, version = short.rpartition("-v")
+        stem = stem if version.isdecimal() and stem else short
+        versions = [known for known in ENVIRONMENTS if known.rpartition("-v")[0] == stem]
         if not versions:
-            raise ValueError(f"no environment {name!r}.{nearest(short.rpartition('-v')[0] or short, names())}")
-        short = versions[-1]
+            raise ValueError(f"no environment {name!r}.{nearest(stem, names())}")
+        if stem != short:
+            raise ValueError(
+                f"no environment {name!r}: its version is {versions[0].rpartition('-')[2]} now, and CHANGELOG.md says "
+                f"what has changed. Write {stem!r} for the version that is registered."
+            )
+        short = versions[0]
     return f"{NAMESPACE}:{NAMESPACE}/{short}"
 
 

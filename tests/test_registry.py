@@ -171,6 +171,11 @@ def test_short_names_find_the_newest_version():
     assert metaenv.full_id("metaenv/BernoulliBandit-v0") == "metaenv:metaenv/BernoulliBandit-v0"
 
 
+def test_another_version_is_refused_with_the_one_there_is():
+    with pytest.raises(ValueError, match=r"'metaenv/GridNavi-v7': its version is v0 now.*Write 'GridNavi'"):
+        metaenv.full_id("metaenv/GridNavi-v7")
+
+
 def test_ids_of_others_are_left_alone():
     gym.register("elsewhere/Slots-v1", entry_point="metaenv.classic.bandit.env:BernoulliBanditEnv")
     assert metaenv.full_id("elsewhere/Slots-v1") == "elsewhere/Slots-v1"

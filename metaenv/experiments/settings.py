@@ -32,7 +32,7 @@ SETTINGS: dict[str, TrainConfig] = {}
 def _keep(
     name: str, env: str, steps: int, num_envs: int, agent: RL2Config | PEARLConfig | None = None, **others: Any
 ) -> TrainConfig:
-    SETTINGS[name] = TrainConfig(f"{env}-v0", steps, num_envs, agent=agent or RL2Config(), **others)
+    SETTINGS[name] = TrainConfig(full_id(env).rpartition("/")[2], steps, num_envs, agent=agent or RL2Config(), **others)
     return SETTINGS[name]
 
 
