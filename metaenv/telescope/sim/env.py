@@ -111,6 +111,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         """(n,) nights begun in all: when it changes, so have the tables."""
         self._index = np.arange(num_envs)
         self._lengths = np.array([*setup.lengths, 1])
+        self._earned = np.zeros((num_envs, setup.slots), np.float32)
         self._prefetcher = NightPrefetcher(self) if num_envs == 1 and self.prefetches and not setup.revisits else None
         self._log: list[list[Exposure]] = [[] for _ in range(num_envs)]
         """What was done on the task, for pictures."""
@@ -128,6 +129,10 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def report_layout(self) -> tuple[int, int] | None:
         """Features of a slot of the reduced log and number of slots, where a trial reports it."""
         return (len(LOG), self.layout.log_slots) if self.at_dawn else None
+
+    def earned(self) -> Singles | None:
+        """(n, T) what each slot of the last night that is over has earned, where it is paid at dawn."""
+        return self._earned.copy() if self.at_dawn else None
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.telescope.baselines import baselines
@@ -281,6 +286,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         state.score[index] += reward
         self._write_slot(rows)
         done = self._over(rows)
+        if self.at_dawn and done.any():
+            over = self._index[rows][done]
+            self._earned[over] = state.log[over, LOG.index("reward")]
         paid = state.score[rows] * done if self.at_dawn else np.atleast_1d(reward)
         return paid, done, np.zeros(done.shape, bool)
 
