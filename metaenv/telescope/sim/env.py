@@ -48,7 +48,14 @@ from metaenv.telescope.sim.state import NightState
 from metaenv.telescope.sim.targets import N_CLASSES, NORMALS, UNIFORMS, Targets, values
 from metaenv.telescope.sim.visibility import Night, Singles, conditions, prepare, slots
 from metaenv.telescope.sim.weather import Weather
-from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, TargetSelectionDistribution, ValuesKnown, Variant
+from metaenv.telescope.tasks import (
+    NIGHT_SETUPS,
+    NightSetup,
+    TargetSelectionDistribution,
+    ValuesKnown,
+    Variant,
+    values_known,
+)
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
@@ -75,12 +82,13 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        variant: Variant = "default",
+        variant: Variant = "faint",
         setup: NightSetup | None = None,
-        values: ValuesKnown = "at once",
+        values: ValuesKnown | None = None,
         almanac: bool | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
+        values = values_known(variant, values)
         distribution = TargetSelectionDistribution(variant, values)
         setup = setup or NIGHT_SETUPS[variant]
         if at_dawn := values == "dawn":
