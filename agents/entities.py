@@ -26,7 +26,7 @@ class EncodedSet(NamedTuple):
     summary: Tensor
     """(T, N, summary_size), the input of the recurrent cell."""
     embeddings: Tensor
-    """(T, N, entities, embedding_size)."""
+    """(T, N, entities, entity_size)."""
     report: Tensor | None = None
     """(T, N, report_size), the mean products of the numbers of a reported list's entries."""
 
@@ -77,22 +77,15 @@ class SetEncoder(nn.Module):
         report: features of an entry and number of entries, where before the previous action the trial reports a list,
             as it does the entities. It is summed up by the mean products of any two features of an entry, which do not
             depend on its order, and which are what a linear regression of one feature on others needs to know.
-        skip: whether an embedding also holds the entity's features.
     """
 
     def __init__(
-        self,
-        layout: EntityLayout,
-        observation_size: int,
-        entity_size: int,
-        report: tuple[int, int] | None = None,
-        skip: bool = False,
+        self, layout: EntityLayout, observation_size: int, entity_size: int, report: tuple[int, int] | None = None
     ) -> None:
         super().__init__()
         self.layout, self.report, self.report_size = layout, report, 0
         self.embedding = nn.Linear(layout.features, entity_size)
-        self.skip, self.embedding_size = skip, entity_size + layout.features * skip
-        self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + self.embedding_size
+        self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + entity_size
         if report is not None:
             self.register_buffer("_pairs", torch.triu_indices(report[0], report[0]), persistent=False)
             self.summary_size -= report[0] * report[1]
@@ -103,8 +96,6 @@ class SetEncoder(nn.Module):
         layout, action = self.layout, observations.shape[-1] - TRIAL_NUMBERS - self.layout.n_actions
         entities = layout.entities(observations)
         embeddings = silu(self.embedding(entities))
-        if self.skip:
-            embeddings = torch.cat([embeddings, entities], -1)
         rest, previous, trial = observations[..., layout.end :].split(
             [action - layout.end, layout.n_actions, TRIAL_NUMBERS], -1
         )

@@ -181,7 +181,7 @@ class RecurrentActorCritic(nn.Module):
     def __init__(self, dims: EnvDims, settings: Network, prediction: TaskPrediction | None = None) -> None:
         super().__init__()
         self.trial_length, self.discrete = dims.trial_length, dims.n_actions is not None
-        self.set_encoder = _set_encoder(dims, settings)
+        self.set_encoder = _set_encoder(dims, settings.entity_size)
         self.report_size = 0 if self.set_encoder is None else self.set_encoder.report_size
         seen_size = dims.observation_size if self.set_encoder is None else self.set_encoder.summary_size
         seen_size += self.report_size
@@ -197,7 +197,7 @@ class RecurrentActorCritic(nn.Module):
         self.policy_head = (
             _head(head_sizes, outputs)
             if self.set_encoder is None
-            else _PointerPolicy(head_sizes, self.set_encoder.layout, self.set_encoder.embedding_size)
+            else _PointerPolicy(head_sizes, self.set_encoder.layout, settings.entity_size)
         )
         self.value_head = _head(head_sizes, 1)
         self.task_head = None if prediction is None else TaskHead(feature_size, dims.task_dim, prediction.loss)
@@ -301,11 +301,10 @@ class _PointerPolicy(nn.Module):
         return self.head(self.layers(features), embeddings)
 
 
-def _set_encoder(dims: EnvDims, settings: Network) -> SetEncoder | None:
+def _set_encoder(dims: EnvDims, entity_size: int) -> SetEncoder | None:
     if dims.entities is None or dims.n_actions is None:
         return None
-    layout = EntityLayout(dims.entities, dims.n_actions)
-    return SetEncoder(layout, dims.observation_size, settings.entity_size, dims.report, settings.entity_skip)
+    return SetEncoder(EntityLayout(dims.entities, dims.n_actions), dims.observation_size, entity_size, dims.report)
 
 
 def _cell(cell: Cell, input_size: int, hidden_size: int, trial_length: int | None) -> nn.Module:

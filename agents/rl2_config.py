@@ -37,8 +37,6 @@ class Network:
     environment with ``entity_layout``. On TargetSelection a set encoder learns where a flat network does not."""
     entity_size: int = 48
     """Width of an entity's embedding."""
-    entity_skip: bool = False
-    """Whether the embedding also holds an entity's features as they are."""
     log_std_init: float = -0.7
     """Initial log standard deviation of continuous actions before squashing."""
 
