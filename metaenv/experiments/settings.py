@@ -239,9 +239,9 @@ FAINT = RL2Config(
     gamma=0.9,
     gae_lambda=0.8,
     ent_coef=0.005,
-    network=Network(embedding_sizes=(128,), hidden_size=128, head_sizes=(128,), entities=True, entity_size=32),
+    network=Network(embedding_sizes=(128,), hidden_size=64, head_sizes=(128,), entities=True, entity_size=32),
 )
-_keep("TargetSelection", "TargetSelection", 3_000_000, 128, FAINT)
+_keep("TargetSelection", "TargetSelection", 1_500_000, 128, FAINT)
 TELESCOPE = RL2Config(
     n_epochs=2,
     n_minibatches=16,
