@@ -100,15 +100,18 @@ def test_the_same_nights_as_with_values_at_once():
     env, plain, rng = dawn(3), at_once(3), np.random.default_rng(2)
     later, early = env.reset(seed=9)[0], plain.reset(seed=9)[0]
     both = [name for name in plain.layout.names if name not in WORTH and not name.endswith("(last slot)")]
-    total = np.zeros(3)
+    each = []
     for _ in range(SLOTS):
         for name in both:
             np.testing.assert_array_equal(later[:, env.layout.slice(name)], early[:, plain.layout.slice(name)])
         action = choose(env, rng)
         later, reward, *_ = env.step(action)
         early, paid, *_ = plain.step(action)
-        total += paid
-    np.testing.assert_allclose(reward, total)
+        each.append(paid)
+    np.testing.assert_allclose(reward, np.sum(each, axis=0))
+    earned = env.earned()
+    assert earned is not None and plain.earned() is None
+    np.testing.assert_allclose(earned, np.transpose(each), rtol=1e-6)
 
 
 def test_a_trial_reports_the_log_once_and_the_next_night_begins_blank():
