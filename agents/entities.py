@@ -87,6 +87,7 @@ class SetEncoder(nn.Module):
         self.embedding = nn.Linear(layout.features, entity_size)
         self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + entity_size
         if report is not None:
+            self._pairs: Tensor
             self.register_buffer("_pairs", torch.triu_indices(report[0], report[0]), persistent=False)
             self.summary_size -= report[0] * report[1]
             self.report_size = report[0] * (report[0] + 1) // 2

@@ -321,13 +321,15 @@ def values_known(variant: Variant, values: ValuesKnown | None) -> ValuesKnown:
     """
     if variant not in NIGHT_SETUPS:
         raise ValueError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
-    if values not in (None, *(known := get_args(ValuesKnown))):
+    times = [time for name, time in KINDS if name == variant]
+    if values is None:
+        return times[0]
+    if values not in (known := get_args(ValuesKnown)):
         raise ValueError(f"values cannot be known {values!r}.{nearest(values, known)}")
-    usual = [time for name, time in KINDS if name == variant]
-    if values not in (None, *usual):
+    if values not in times:
         has = [name for name, time in KINDS if time == values]
         raise ValueError(f"values={values!r} is for the variants {', '.join(map(repr, has))}, not for {variant!r}")
-    return values or usual[0]
+    return values
 
 
 def stored_name(variant: Variant, values: ValuesKnown) -> str:
@@ -360,6 +362,11 @@ class TargetSelectionDistribution(TaskDistribution):
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", values_known(self.variant, self.values))
 
+    @property
+    def known(self) -> ValuesKnown:
+        """When it is known what an exposure was worth."""
+        return values_known(self.variant, self.values)
+
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""
         return draw(unit, split)
@@ -373,12 +380,12 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        return STORE.frozen(split, stored_name(self.variant, values_known(self.variant, self.values)))
+        return STORE.frozen(split, stored_name(self.variant, self.known))
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
         # By name: the references are played, so their module stands above the environment, and that above this one.
-        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.values)
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.known)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and their values.
