@@ -42,6 +42,22 @@ def test_references_at_dawn_are_frozen_as_played_and_hold():
     np.testing.assert_allclose(frozen.reference.random, plain.reference.random, rtol=1e-6)
 
 
+def test_the_default_has_references_as_played_and_needs_memory():
+    frozen, few = TargetSelectionDistribution().frozen("validation"), np.arange(64)
+    trials = VectorTrial(TargetSelectionVectorEnv(64))
+    policies = {**planning_policies(), "bayes": LookAheadBayes(1.0), "forgets": ForgetfulLookAhead(1.0)}
+    played = {k: play_trials(p, trials, frozen.tasks.take(few), 0).scores for k, p in policies.items()}
+    oracle = played["planning oracle"]
+    np.testing.assert_allclose(oracle.mean(axis=1), frozen.reference.oracle[few], rtol=1e-4)
+    bayes, forgets = (played[k].mean(axis=0) for k in ("bayes", "forgets"))
+    assert bayes.mean() < oracle.mean() < played["clairvoyant planner"].mean()
+    np.testing.assert_allclose(bayes[0], forgets[0])
+    assert (
+        bayes[-1] > 1.25 * forgets[-1]
+        and bayes[3:].mean() > 1.1 * bayes[1] * oracle[:, 3:].mean() / oracle[:, 1].mean()
+    )
+
+
 @pytest.mark.parametrize("split", SPLITS[1:])
 def test_references_have_hashes(split):
     told = STORE.manifest()["splits"][split]["references_sha256"]
