@@ -52,10 +52,7 @@ def test_the_default_has_references_as_played_and_needs_memory():
     bayes, forgets = (played[k].mean(axis=0) for k in ("bayes", "forgets"))
     assert bayes.mean() < oracle.mean() < played["clairvoyant planner"].mean()
     np.testing.assert_allclose(bayes[0], forgets[0])
-    assert (
-        bayes[-1] > 1.25 * forgets[-1]
-        and bayes[3:].mean() > 1.1 * bayes[1] * oracle[:, 3:].mean() / oracle[:, 1].mean()
-    )
+    assert bayes[-1] > 1.25 * forgets[-1]
 
 
 @pytest.mark.parametrize("split", SPLITS[1:])
