@@ -27,6 +27,8 @@ class EncodedSet(NamedTuple):
     """(T, N, summary_size), the input of the recurrent cell."""
     embeddings: Tensor
     """(T, N, entities, entity_size)."""
+    report: Tensor | None = None
+    """(T, N, report_size), the mean products of the numbers of a reported list's entries."""
 
 
 class EntityLayout:
@@ -73,19 +75,22 @@ class SetEncoder(nn.Module):
         observation_size: length of the trial's observation.
         entity_size: width of an entity's embedding.
         report: features of an entry and number of entries, where before the previous action the trial reports a list,
-            as it does the entities, which is then encoded as a set of its own.
+            as it does the entities. It is summed up by the mean products of any two features of an entry, which do not
+            depend on its order, and which are what a linear regression of one feature on others needs to know.
     """
 
     def __init__(
         self, layout: EntityLayout, observation_size: int, entity_size: int, report: tuple[int, int] | None = None
     ) -> None:
         super().__init__()
-        self.layout, self.report = layout, report
+        self.layout, self.report, self.report_size = layout, report, 0
         self.embedding = nn.Linear(layout.features, entity_size)
         self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + entity_size
         if report is not None:
-            self.report_embedding = nn.Linear(report[0], entity_size)
-            self.summary_size += entity_size - report[0] * report[1]
+            self._pairs: Tensor
+            self.register_buffer("_pairs", torch.triu_indices(report[0], report[0]), persistent=False)
+            self.summary_size -= report[0] * report[1]
+            self.report_size = report[0] * (report[0] + 1) // 2
 
     def forward(self, observations: Tensor) -> EncodedSet:
         """Encode (T, N, o). The summary shows the entity that the previous action chose as it is now."""
@@ -95,12 +100,14 @@ class SetEncoder(nn.Module):
         rest, previous, trial = observations[..., layout.end :].split(
             [action - layout.end, layout.n_actions, TRIAL_NUMBERS], -1
         )
+        products = None
         parts = [trial, layout.choice(entities, previous), embeddings.mean(-2)]
         if self.report is not None:
             rest, listed = rest.tensor_split([-self.report[0] * self.report[1]], -1)
             entries = listed.unflatten(-1, self.report).transpose(-1, -2)
-            parts.append(silu(self.report_embedding(entries)).mean(-2))
-        return EncodedSet(torch.cat([rest, *parts], -1), embeddings)
+            first, second = self._pairs
+            products = (entries.transpose(-1, -2) @ entries)[..., first, second] / self.report[1]
+        return EncodedSet(torch.cat([rest, *parts], -1), embeddings, products)
 
 
 class PointerHead(nn.Module):

@@ -156,8 +156,14 @@ class RecurrentActorCritic(nn.Module):
     """Actor and critic with a memory of the trial.
 
     The state that is carried from step to step is one array (N, state_size): the cell's state (of both cells,
-    actor's first, where they are separate; an LSTM's is h then c; for attention see `AttentionMemory`) and, in the last
-    column, the number of steps played in the trial. A new trial starts from zeros.
+    actor's first, where they are separate; an LSTM's is h then c; for attention see `AttentionMemory`), the sum of the
+    trial's reports, where it makes some that are encoded as sets, and, in the last column, the number of steps played
+    in the trial. A new trial starts from zeros.
+
+    A report comes in one step and is of use for the rest of the trial. So the network is shown the sum of all of the
+    trial's reports up to now, beside what the cell remembers (an aggregator as in Beck et al. 2020, "AMRL: Aggregated
+    Memory For Reinforcement Learning", https://openreview.net/forum?id=Bkl7bREtDr). Without it RL² did not learn within
+    0.75 million steps to keep what the log of a night tells in TargetSelection; with it 0.1 million were enough.
 
     With ``recurrent=False`` the same parameters treat every step as if it were the first of a trial: the control
     without memory. It still sees the previous action and reward, which are part of the observation.
@@ -176,11 +182,15 @@ class RecurrentActorCritic(nn.Module):
         super().__init__()
         self.trial_length, self.discrete = dims.trial_length, dims.n_actions is not None
         self.set_encoder = _set_encoder(dims, settings.entity_size)
+        self.report_size = 0 if self.set_encoder is None else self.set_encoder.report_size
         seen_size = dims.observation_size if self.set_encoder is None else self.set_encoder.summary_size
+        seen_size += self.report_size
         trunks = [Trunk(seen_size, settings, dims.trial_length) for _ in range(1 if settings.shared else 2)]
         self.trunks = nn.ModuleList(trunks)
         self.attends = settings.cell == "attention" and settings.recurrent
-        self.state_size = sum(trunk.state_size for trunk in trunks) + 1
+        self.recurrent = settings.recurrent
+        self._trunk_size = trunks[0].state_size
+        self.state_size = sum(trunk.state_size for trunk in trunks) + self.report_size + 1
         self.feed_to_policy = prediction is not None and prediction.feed_to_policy
         feature_size, outputs = trunks[0].feature_size, dims.n_actions or dims.action_size
         head_sizes = [feature_size + dims.task_dim * self.feed_to_policy, *settings.head_sizes]
@@ -213,11 +223,13 @@ class RecurrentActorCritic(nn.Module):
         Returns:
             The distribution of the actions (T, N), the values (T, N), the actor's features (T, N, f), the new state.
         """
-        size = (self.state_size - 1) // len(self.trunks)
+        size = self._trunk_size
         parts = [None if state is None else state[:, i * size : (i + 1) * size] for i in range(len(self.trunks))]
         played = observations.new_zeros(1) if state is None else state[:, -1]
         encoded = None if self.set_encoder is None else self.set_encoder(observations)
         inputs = observations if encoded is None else encoded.summary
+        reports = [] if encoded is None or encoded.report is None else [self._summed(encoded.report, state)]
+        inputs = _joined(inputs, *reports)
         results = [trunk(inputs, part, keep_state) for trunk, part in zip(self.trunks, parts, strict=True)]
         features, critic_features = results[0][0], results[-1][0]
         steps = played + torch.arange(len(observations)).unsqueeze(-1)
@@ -225,12 +237,21 @@ class RecurrentActorCritic(nn.Module):
         policy_input, value_input = _joined(features, *predicted), _joined(critic_features, *predicted)
         output = self.policy_head(policy_input, *([] if encoded is None else [encoded.embeddings]))
         dist = self._distribution(output, steps, masks)
-        new_state = self._new_state(state, [part for _, part in results], steps[-1] + 1)
+        new_parts = [*(part for _, part in results), *(each[-1] for each in reports)]
+        new_state = self._new_state(state, new_parts, steps[-1] + 1)
         return dist, self.value_head(value_input).squeeze(-1), features, new_state
+
+    def _summed(self, reports: Tensor, state: Tensor | None) -> Tensor:
+        """Reports (T, N, report_size), each added to those that the trial has made before it."""
+        if not self.recurrent:
+            return reports
+        return reports.cumsum(0) + (0 if state is None else state[:, -1 - self.report_size : -1])
 
     def _new_state(self, state: Tensor | None, parts: list[Tensor], played: Tensor) -> Tensor:
         if state is not None and self.attends:
             state[:, -1] = played
+            if self.report_size:
+                state[:, -1 - self.report_size : -1] = parts[-1]
             return state
         return torch.cat([*parts, played.expand(len(parts[0])).unsqueeze(-1)], -1)
 

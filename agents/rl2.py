@@ -47,7 +47,9 @@ class RL2(Agent):
             a discrete action or one in [-1, 1]^d, of which the last coordinates are drawn as choices where it has
             `action_choices`. Its `trial_length` attribute gives the fixed length of trials;
             where it is None, trials of different lengths are padded and masked. Where it has an `action_masks()`
-            method, (n, k) bool, forbidden actions are never taken. None only for an agent that will not learn.
+            method, (n, k) bool, forbidden actions are never taken. Where its episodes all have L steps, pay at their
+            end, and their last observation tells what each step has earned, ``earned() -> (n, L)`` tells it of the last
+            episode; each step is then credited with its own. None only for an agent that will not learn.
         config: settings.
         seed, verbose, tensorboard_log, dims: see `Agent`.
 
@@ -94,6 +96,7 @@ class RL2(Agent):
         env_seed = np.random.SeedSequence([self.seed, self.iteration]).generate_state(1)[0]
         observations, ends, state = env.reset(seed=int(env_seed))[0], np.zeros(env.num_envs, np.bool_), None
         allowed, task_vector = find_attribute(env, "action_masks"), find_attribute(env, "task_vector")
+        earned = find_attribute(env, "earned")
         expert, assistance = self._expert if self._imitation_coef > 0 else None, self._draw_assistance(env.num_envs)
         if expert is not None:
             expert.start(np.random.default_rng([self.seed, self.iteration]))
@@ -115,6 +118,8 @@ class RL2(Agent):
             if expert is not None:
                 expert.watch(actions, ends)
             buffer.add(ends, rewards=rewards, **step)
+            if earned is not None and (each := earned()) is not None and len(buffer) % each.shape[1] == 0:
+                buffer.replace("rewards", each.T)  # an episode is over in every environment
             self.num_timesteps += env.num_envs
             callbacks.update_locals(locals())
             if not callbacks.on_step():

@@ -32,6 +32,10 @@ class TrialBuffer:
             self._arrays[name][self._size] = value
         self._size += 1
 
+    def replace(self, name: str, values: NDArray[Any]) -> None:
+        """Let the last steps of a field hold `values` (steps, n, ...)."""
+        self._arrays[name][self._size - len(values) : self._size] = values
+
     def clear(self) -> None:
         self._size = 0
 

@@ -23,7 +23,7 @@ else:
 site = sys.argv[2] if len(sys.argv) > 2 else "calar alto"
 date = sys.argv[3] if len(sys.argv) > 3 else "2027-03-14"
 
-# Or an agent that has learned to observe: AgentPolicy(RL2.load("runs/TargetSelection-0/checkpoint.pt")).
+# Or an agent that has learned to observe: AgentPolicy(RL2.load("runs/telescope-short-0/checkpoint.pt")).
 for name in ("look-ahead", "greedy", "priority", "sequential"):
     plan = plan_night(targets, site, date, name, slots=8)
     print(f"{name}: {len(plan)} exposures, worth {plan.worth:.2f} targets of the first priority")

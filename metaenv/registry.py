@@ -27,7 +27,7 @@ ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
     "MoleculeDesign-v0": ("metaenv.molecules.design.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
     "LeadOptimization-v0": ("metaenv.molecules.lead.env", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),
-    "TargetSelection-v0": ("metaenv.telescope.sim.env", "TargetSelectionVectorEnv", "TargetSelectionEnv"),
+    "TargetSelection-v1": ("metaenv.telescope.sim.env", "TargetSelectionVectorEnv", "TargetSelectionEnv"),
 }
 
 

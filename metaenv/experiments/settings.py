@@ -234,6 +234,14 @@ _keep(
 
 # ---------------------------------------------------------------- telescopes
 
+FAINT = RL2Config(
+    n_epochs=3,
+    gamma=0.9,
+    gae_lambda=0.8,
+    ent_coef=0.005,
+    network=Network(embedding_sizes=(128,), hidden_size=64, head_sizes=(128,), entities=True, entity_size=32),
+)
+_keep("TargetSelection", "TargetSelection", 1_500_000, 128, FAINT)
 TELESCOPE = RL2Config(
     n_epochs=2,
     n_minibatches=16,
@@ -243,7 +251,8 @@ TELESCOPE = RL2Config(
     network=Network(embedding_sizes=(128,), hidden_size=128, head_sizes=(128,), entities=True, entity_size=32),
     teacher=Teacher("Bayes-UCB", anneal_fraction=0.3),
 )
-_keep("TargetSelection", "TargetSelection", 4_000_000, 256, TELESCOPE)
+SHORT = {"variant": "short"}
+_keep("telescope-short", "TargetSelection", 4_000_000, 256, TELESCOPE, settings=SHORT)
 _keep("telescope-depth", "TargetSelection", 3_000_000, 256, TELESCOPE, settings={"variant": "depth"})
 TELESCOPE_PEARL = PEARLConfig(
     n_tasks=500,
@@ -259,7 +268,7 @@ TELESCOPE_PEARL = PEARLConfig(
     teacher=Teacher("Bayes-UCB", anneal_fraction=0.7, rollout_fraction=0.5),
     task_prediction=TaskPrediction(3.0, feed_to_policy=True),
 )
-_keep("TargetSelection-pearl", "TargetSelection", 300_000, 32, TELESCOPE_PEARL)
+_keep("telescope-short-pearl", "TargetSelection", 300_000, 32, TELESCOPE_PEARL, settings=SHORT)
 _keep(
     "telescope-depth-pearl",
     "TargetSelection",

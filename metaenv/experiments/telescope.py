@@ -1,4 +1,8 @@
-"""RL² and PEARL on observing programmes and skies that they have never seen, night by night."""
+"""RL² and PEARL on observing programmes and skies that they have never seen, night by night.
+
+Values are known at once, as in the variants "short" and "depth". That the default needs memory, which these do not, is
+shown by `metaenv certify TargetSelection`.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ class Telescope(AgentExperiment):
 
     def _training(self, kind: str) -> Training:
         if kind == "blind":
-            config = self.settings("TargetSelection")
+            config = self.settings("telescope-short")
             taught = cast(RL2Config, config.agent)
             agent = replace(taught, network=replace(taught.network, recurrent=False), teacher=None)
             steps = self.steps or BLIND_STEPS
@@ -61,10 +65,10 @@ class Telescope(AgentExperiment):
         if kind.startswith("depth-"):
             config = self.settings("telescope-depth", kind.removeprefix("depth-"))
             return Training(f"{KINDS[kind]}, variant depth", config)
-        return Training(KINDS[kind], self.settings("TargetSelection", kind))
+        return Training(KINDS[kind], self.settings("telescope-short", kind))
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
-        for name in ("default", "depth"):
+        for name in ("short", "depth"):
             chosen = {kind: runs[kind] for kind in self.kinds if kind.startswith("depth") == (name == "depth")}
             for split in self.splits if chosen else ():
                 evaluation = self._evaluate(chosen, split)

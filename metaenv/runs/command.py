@@ -33,7 +33,7 @@ materials-demo, bandit-10-5.
   metaenv train rl2 MaterialsSynthesis --eval-every 500000         scores on validation tasks; the best policy is kept
   metaenv train rl2 MaterialsSynthesis --tasks 50                  on fifty materials, always the same
   metaenv train pearl SparsePointRobot --agent.belief.latent-size 3
-  metaenv train rl2 TargetSelection --agent.teacher Bayes-UCB --agent.network.hidden-size 64
+  metaenv train rl2 telescope-short --agent.teacher Bayes-UCB --agent.network.hidden-size 64
   metaenv train rl2 ENV --help       all options, with their defaults for that environment
 
 Ctrl-C keeps what was learned; `metaenv resume RUN` goes on to the same result.

@@ -132,12 +132,10 @@ class InformedPolicy(GreedyPolicy):
         return expected_snr(night, air, magnitude, tasks.zero_point_mag, seconds)
 
 
-def play_references(
-    tasks: TaskBatch, variant: Variant = "default", values: ValuesKnown = "at once", seed: int = 0
-) -> Reference:
+def play_references(tasks: TaskBatch, variant: Variant, values: ValuesKnown, seed: int = 0) -> Reference:
     """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives.
 
-    Where values are known at dawn the oracle plans; otherwise, in the first version, it looks one exposure ahead.
+    Where values are known at dawn the oracle plans; otherwise it looks one exposure ahead.
     """
     n = min(REFERENCE_CHUNK, len(tasks))
     scores = []

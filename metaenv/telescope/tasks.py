@@ -36,7 +36,7 @@ from metaenv.telescope.sim.targets import (
 from metaenv.typing import Bools, Floats
 
 MJD = 2400000.5  # JD of MJD 0
-Variant = Literal["default", "depth", "cadence", "full"]
+Variant = Literal["faint", "short", "depth", "cadence", "full"]
 ValuesKnown = Literal["at once", "dawn"]
 """When it is known what an exposure was worth: after it, or the next morning."""
 
@@ -72,13 +72,14 @@ class NightSetup:
         if not self.single_visits:
             raise ValueError(
                 f"{what} is for nights in which each target is visited once, for one slot, as in the variants "
-                f"'default' and 'full'; here exposures take {self.lengths} slots"
+                f"'faint', 'short' and 'full'; here exposures take {self.lengths} slots"
                 f"{' and targets are visited again' if self.revisits else ''}"
             )
 
 
 NIGHT_SETUPS: dict[Variant, NightSetup] = {
-    "default": NightSetup(24, 64, 5, (1,), False, (19.5, 0.8), 26.0),
+    "faint": NightSetup(6, 24, 5, (1,), False, (20.25, 0.8), 11.5),
+    "short": NightSetup(24, 64, 5, (1,), False, (19.5, 0.8), 26.0),
     "depth": NightSetup(48, 64, 3, (1, 2, 4), False, (21.0, 1.0), 13.0),
     "cadence": NightSetup(40, 32, 4, (1,), True, (19.5, 0.8), 11.0),
     "full": NightSetup(80, 200, 3, (1,), False, (18.5, 0.8), 74.0),
@@ -305,6 +306,32 @@ def _logarithmic(unit: Floats, ends: tuple[float, float]) -> Floats:
 # THE DISTRIBUTION
 
 
+KINDS: tuple[tuple[Variant, ValuesKnown], ...] = (
+    ("short", "at once"), ("depth", "at once"), ("cadence", "at once"), ("full", "at once"),
+    ("short", "dawn"), ("faint", "dawn"),
+)  # fmt: skip
+"""The variants, and when values are known in them, that there are references for."""
+
+
+def values_known(variant: Variant, values: ValuesKnown | None) -> ValuesKnown:
+    """When it is known what an exposure was worth; where ``values`` does not say it, what is usual in the variant.
+
+    Raises:
+        ValueError: an unknown variant or time, or a time that the variant does not have.
+    """
+    if variant not in NIGHT_SETUPS:
+        raise ValueError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
+    times = [time for name, time in KINDS if name == variant]
+    if values is None:
+        return times[0]
+    if values not in (known := get_args(ValuesKnown)):
+        raise ValueError(f"values cannot be known {values!r}.{nearest(values, known)}")
+    if values not in times:
+        has = [name for name, time in KINDS if time == values]
+        raise ValueError(f"values={values!r} is for the variants {', '.join(map(repr, has))}, not for {variant!r}")
+    return values
+
+
 def stored_name(variant: Variant, values: ValuesKnown) -> str:
     """Under which the references of a variant are stored."""
     return variant if values == "at once" else f"{variant}-{values}"
@@ -325,19 +352,20 @@ class TargetSelectionDistribution(TaskDistribution):
     Tasks do not depend on the variant, nor on when values are known; references do.
     """
 
-    variant: Variant = "default"
-    values: ValuesKnown = "at once"
+    variant: Variant = "faint"
+    values: ValuesKnown | None = None
+    """By default what is usual in the variant."""
     task_type: ClassVar[type[Task]] = TargetSelectionTask
     unit_dim: int = UNIT_DIM
     splits: tuple[str, ...] = SPLITS
 
     def __post_init__(self) -> None:
-        if self.variant not in NIGHT_SETUPS:
-            raise ValueError(f"no variant {self.variant!r}.{nearest(self.variant, NIGHT_SETUPS)}")
-        if self.values not in (known := get_args(ValuesKnown)):
-            raise ValueError(f"values cannot be known {self.values!r}.{nearest(self.values, known)}")
-        if self.values == "dawn" and self.variant != "default":
-            raise ValueError(f"values='dawn' is for the variant 'default', not for {self.variant!r}")
+        object.__setattr__(self, "values", values_known(self.variant, self.values))
+
+    @property
+    def known(self) -> ValuesKnown:
+        """When it is known what an exposure was worth."""
+        return values_known(self.variant, self.values)
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Tasks for points of the unit cube."""
@@ -352,12 +380,12 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        return STORE.frozen(split, stored_name(self.variant, self.values))
+        return STORE.frozen(split, stored_name(self.variant, self.known))
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
         # By name: the references are played, so their module stands above the environment, and that above this one.
-        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.values)
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.known)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and their values.

@@ -57,7 +57,7 @@ class TelescopeValues(Family):
     pool = 2  # half of all targets are above the median
     references = ("prior-ridge",)
 
-    def __init__(self, variant: Variant = "default") -> None:
+    def __init__(self, variant: Variant = "short") -> None:
         if variant not in NIGHT_SETUPS:
             raise ValueError(f"expected a variant among {', '.join(NIGHT_SETUPS)}, got {variant!r}")
         self.variant: Variant = variant

@@ -32,7 +32,7 @@ def evaluation():
         row("task oracle", [[4, 5], [4, 9]]),
         row(RL2_TITLE, [[1, 3], [3, 5]], [[2, 4], [2, 4]]),
     ]
-    return Evaluation("TargetSelection-v0", "test", "", 2, (1, 2), {}, 0, rows)
+    return Evaluation("TargetSelection-v1", "test", "", 2, (1, 2), {}, 0, rows)
 
 
 def test_scores_by_night_are_ratios_of_means(evaluation):
@@ -62,7 +62,7 @@ def test_a_whole_reproduction_of_few_steps(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(runner, "preset", lambda name, algorithm: replace(preset(name, algorithm), num_envs=32))
     Telescope(tmp_path, seeds=1, kinds=("blind",), splits=("test",), tasks=12, steps=32 * 120).run()
     assert (tmp_path / "blind/seed-0/checkpoint.pt").exists()
-    assert (tmp_path / "default/nights-test.png").stat().st_size > 10_000
+    assert (tmp_path / "short/nights-test.png").stat().st_size > 10_000
     written = (tmp_path / "table.md").read_text()
     assert KINDS["blind"] == BLIND and f"| {BLIND} |" in written and "| task oracle | 1.00 |" in written
     assert "table.md" in capsys.readouterr().out

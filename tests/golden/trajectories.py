@@ -37,10 +37,11 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("MoleculeDesign-v0", {"variant": "groups", "duplicate_penalty": 0.5, "split": "ood-group"}),
     ("MoleculeDesign-v0", {"variant": "scaffold-hop", "draw_hidden": True}),
     ("LeadOptimization-v0", {"draw_hidden": True, "split": "ood-scaffold"}),
-    ("TargetSelection-v0", {"values": "dawn"}),
-    ("TargetSelection-v0", {"variant": "depth"}),
-    ("TargetSelection-v0", {"variant": "cadence"}),
-    ("TargetSelection-v0", {"variant": "full", "draw_hidden": True, "split": "ood-purity"}),
+    ("TargetSelection-v1", {"variant": "short"}),
+    ("TargetSelection-v1", {"variant": "short", "values": "dawn"}),
+    ("TargetSelection-v1", {"variant": "depth"}),
+    ("TargetSelection-v1", {"variant": "cadence"}),
+    ("TargetSelection-v1", {"variant": "full", "draw_hidden": True, "split": "ood-purity"}),
 ]
 """Environments with other settings than their own."""
 

@@ -28,7 +28,7 @@ N = 96
 @pytest.fixture(scope="module")
 def scores():
     """(tasks, nights) of each policy on the first tasks of the test list."""
-    tasks = TargetSelectionDistribution().frozen("test").tasks.take(np.arange(N))
+    tasks = TargetSelectionDistribution("short").frozen("test").tasks.take(np.arange(N))
     playing = {
         "random": RandomPolicy(),
         "fixed": FlatValues(),
@@ -37,7 +37,10 @@ def scores():
         "oracle": InformedPolicy(),
         "clairvoyant": InformedPolicy(clairvoyant=True),
     }
-    return {k: play_trials(p, VectorTrial(TargetSelectionVectorEnv(N)), tasks, 0).scores for k, p in playing.items()}
+    return {
+        k: play_trials(p, VectorTrial(TargetSelectionVectorEnv(N, "short")), tasks, 0).scores
+        for k, p in playing.items()
+    }
 
 
 def normalised(scores, name):
@@ -68,23 +71,23 @@ def test_knowing_more_earns_more(scores):
 
 
 def test_references_are_frozen_as_played():
-    frozen = TargetSelectionDistribution().frozen("test")
+    frozen = TargetSelectionDistribution("short").frozen("test")
     few = frozen.tasks.take(np.arange(8))
     # The noise depends on the task's place in the list and on its length only through the seed.
-    again = play_references(few)
+    again = play_references(few, "short", "at once")
     assert again.random.shape == again.oracle.shape == (8,)
     assert again.oracle.mean() > again.random.mean()
 
 
 def test_frozen_reference_matches_the_oracle_on_the_same_nights(scores):
-    frozen = TargetSelectionDistribution().frozen("test")
+    frozen = TargetSelectionDistribution("short").frozen("test")
     # Same first N tasks and seed 0, so the very nights of the frozen references.
     np.testing.assert_allclose(frozen.reference.oracle[:N], scores["oracle"].mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(frozen.reference.oracle.mean(), 1.0, atol=0.2)
 
 
 def test_lowest_airmass_takes_the_highest_open_target():
-    env = TargetSelectionVectorEnv(3)
+    env = TargetSelectionVectorEnv(3, "short")
     trials = VectorTrial(env)
     observation, _ = trials.reset(seed=0)
     policy = LowestAirmass()
@@ -101,7 +104,7 @@ def test_prior_of_class_values():
 
 
 def test_bayes_forgets_where_a_new_trial_begins():
-    env = VectorTrial(TargetSelectionVectorEnv(2))
+    env = VectorTrial(TargetSelectionVectorEnv(2, "short"))
     observation, _ = env.reset(seed=1)
     policy = BayesLinear()
     policy.start(env, np.random.default_rng(0))
@@ -127,5 +130,5 @@ def test_every_policy_plays_every_variant(variant, name):
 
 
 def test_policies_are_known_by_name():
-    known, best = baselines_of(VectorTrial(TargetSelectionVectorEnv(1)))
+    known, best = baselines_of(VectorTrial(TargetSelectionVectorEnv(1, "short")))
     assert best == BEST_FIXED and best in known and "Bayes-UCB" in known and "random" in known

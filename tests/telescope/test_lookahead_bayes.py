@@ -18,8 +18,8 @@ N = 32
 
 
 def scores(policy, values, nights=2):
-    tasks = TargetSelectionDistribution().frozen("validation").tasks.take(np.arange(N))
-    trials = VectorTrial(TargetSelectionVectorEnv(N, values=values), episodes=nights)
+    tasks = TargetSelectionDistribution("short").frozen("validation").tasks.take(np.arange(N))
+    trials = VectorTrial(TargetSelectionVectorEnv(N, "short", values=values), episodes=nights)
     return play_trials(policy, trials, tasks, 0).scores.mean(axis=0)
 
 
@@ -30,22 +30,35 @@ def test_looking_ahead_pays():
 
 def test_references_at_dawn_are_frozen_as_played_and_hold():
     """Of the task's nights, from below: look-ahead Bayes, the oracle, the planner that knows the weather, the bound."""
-    frozen, few = TargetSelectionDistribution(values="dawn").frozen("ood-all"), np.arange(16)
-    trials = VectorTrial(TargetSelectionVectorEnv(16, values="dawn"))
+    frozen, few = TargetSelectionDistribution("short", "dawn").frozen("ood-all"), np.arange(16)
+    trials = VectorTrial(TargetSelectionVectorEnv(16, "short", values="dawn"))
     policies = {"bayes": LookAheadBayes(1.0), **planning_policies()}
     played = {k: play_trials(p, trials, frozen.tasks.take(few), 0).scores.mean(axis=1) for k, p in policies.items()}
     np.testing.assert_allclose(played["planning oracle"], frozen.reference.oracle[few], rtol=1e-4)
     bayes, oracle, clairvoyant = (played[k].mean() for k in policies)
     assert bayes < oracle < clairvoyant
-    plain = TargetSelectionDistribution().frozen("ood-all")
+    plain = TargetSelectionDistribution("short").frozen("ood-all")
     assert frozen.reference.oracle.mean() > 1.1 * plain.reference.oracle.mean()
     np.testing.assert_allclose(frozen.reference.random, plain.reference.random, rtol=1e-6)
+
+
+def test_the_default_has_references_as_played_and_needs_memory():
+    frozen, few = TargetSelectionDistribution().frozen("validation"), np.arange(64)
+    trials = VectorTrial(TargetSelectionVectorEnv(64))
+    policies = {**planning_policies(), "bayes": LookAheadBayes(1.0), "forgets": ForgetfulLookAhead(1.0)}
+    played = {k: play_trials(p, trials, frozen.tasks.take(few), 0).scores for k, p in policies.items()}
+    oracle = played["planning oracle"]
+    np.testing.assert_allclose(oracle.mean(axis=1), frozen.reference.oracle[few], rtol=1e-4)
+    bayes, forgets = (played[k].mean(axis=0) for k in ("bayes", "forgets"))
+    assert bayes.mean() < oracle.mean() < played["clairvoyant planner"].mean()
+    np.testing.assert_allclose(bayes[0], forgets[0])
+    assert bayes[-1] > 1.25 * forgets[-1]
 
 
 @pytest.mark.parametrize("split", SPLITS[1:])
 def test_references_have_hashes(split):
     told = STORE.manifest()["splits"][split]["references_sha256"]
-    assert told == {"default-dawn": references_sha256(STORE.arrays(split), "default-dawn")}
+    assert told == {name: references_sha256(STORE.arrays(split), name) for name in ("short-dawn", "faint-dawn")}
 
 
 def test_at_dawn_the_second_night_needs_the_first():
@@ -58,7 +71,7 @@ def test_at_dawn_the_second_night_needs_the_first():
 @pytest.mark.parametrize("kind", [ForgetfulBayes, ForgetfulLookAhead])
 def test_a_night_begins_from_the_prior(kind, values):
     """On the second night it plays as if that were the first, whatever it was told."""
-    trials = VectorTrial(TargetSelectionVectorEnv(4, values=values))
+    trials = VectorTrial(TargetSelectionVectorEnv(4, "short", values=values))
     forgets, fresh, base = kind(1.0), kind(1.0), kind.__mro__[1 if kind is ForgetfulBayes else 2](1.0)
     observation, _ = trials.reset(seed=2)
     for policy in (forgets, base):
@@ -88,7 +101,7 @@ def test_a_night_begins_from_the_prior(kind, values):
 @pytest.mark.parametrize("values", ["dawn", "at once"])
 def test_no_list_of_tasks_is_within_reach(values, monkeypatch):
     """The baselines play the same where there is nothing but what a trial shows: no tasks, no state and no files."""
-    trials = VectorTrial(TargetSelectionVectorEnv(2, values=values), episodes=2)
+    trials = VectorTrial(TargetSelectionVectorEnv(2, "short", values=values), episodes=2)
     env = trials.innermost
 
     def forbidden(*args, **kwargs):
@@ -118,7 +131,7 @@ def test_no_list_of_tasks_is_within_reach(values, monkeypatch):
 
 def test_the_prior_is_that_of_the_generator():
     """Means and covariances of the logarithms, from training tasks that are drawn afresh."""
-    tasks = TargetSelectionDistribution().sample(4000, "train", np.random.default_rng(8))
+    tasks = TargetSelectionDistribution("short").sample(4000, "train", np.random.default_rng(8))
     weights = tasks.feature_weight
     logs = np.log(tasks.class_value) - 0.5 * np.square(weights).sum(axis=1, keepdims=True)
     mean, covariance = module.prior()

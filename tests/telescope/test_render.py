@@ -12,7 +12,7 @@ from metaenv.trial import VectorTrial
 
 @pytest.fixture(scope="module")
 def now():
-    env = TargetSelectionVectorEnv(1, render_mode="rgb_array")
+    env = TargetSelectionVectorEnv(1, "short", render_mode="rgb_array")
     env.reset(seed=3)
     for _ in range(5):
         env.step(np.array([int(np.flatnonzero(env.action_masks()[0])[0])]))
@@ -57,14 +57,16 @@ def test_text_says_where_the_night_stands(now):
 
 def test_programme_is_hidden_unless_asked_for():
     for draw_hidden in (False, True):
-        env = TargetSelectionVectorEnv(1, draw_hidden=draw_hidden, render_mode="ansi")
+        env = TargetSelectionVectorEnv(1, "short", draw_hidden=draw_hidden, render_mode="ansi")
         env.reset(seed=0)
         assert (scene(env, 0).class_value is not None) is draw_hidden
         assert (":" in scene(env, 0).title) is draw_hidden
 
 
 def test_weather_is_told_by_exposures_unless_all_is_drawn():
-    hidden, shown = (TargetSelectionVectorEnv(1, draw_hidden=asked, render_mode="ansi") for asked in (False, True))
+    hidden, shown = (
+        TargetSelectionVectorEnv(1, "short", draw_hidden=asked, render_mode="ansi") for asked in (False, True)
+    )
     for env in (hidden, shown):
         env.reset(seed=5)
         env.state.weather.bank_mag[0] = 2.0

@@ -176,13 +176,13 @@ def test_unknown_variant_suggests_the_nearest():
 
 
 def test_the_task_vector_by_hand():
-    task = TargetSelectionDistribution().frozen("test").tasks.task(0)
+    task = TargetSelectionDistribution("short").frozen("test").tasks.task(0)
     told = replace(
         task, latitude_deg=-30.0, purity=0.75, snr_needed=float(SNR_NEEDED), zero_point_mag=ZERO_POINT_MAG + 0.6,
         extinction_mag=0.16, dark_sky_mag=21.5, seeing_arcsec=0.75, bank_mag=1.5, slew_deg_s=float(SLEW), settle_s=5.5,
         cadence_hours=6.0, cadence_weight=1.0,
     )  # fmt: skip
-    (row,) = TargetSelectionDistribution().task_vector(TaskBatch.from_tasks([told]))
+    (row,) = TargetSelectionDistribution("short").task_vector(TaskBatch.from_tasks([told]))
     singles = row[N_CLASSES + N_FEATURES :]
     assert row.shape == (29,) and singles[[0, 3, 4]].tolist() == [-0.5, 0.5, 0.0]
     np.testing.assert_allclose(singles[5:9], [0.5, 0.0, 0.5, 0.0], atol=1e-6)

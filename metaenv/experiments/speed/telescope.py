@@ -33,7 +33,8 @@ def run(seconds: float = SECONDS) -> dict[str, float]:
     for n in (64, 256, 1024):
         results[f"n={n}"] = vector_rate(TargetSelectionVectorEnv(n), seconds)
     results["n=256, trials"] = vector_rate(VectorTrial(TargetSelectionVectorEnv(256)), seconds)
-    results["n=256, full"] = vector_rate(TargetSelectionVectorEnv(256, "full"), seconds)
+    for variant in ("short", "full"):
+        results[f"n=256, {variant}"] = vector_rate(TargetSelectionVectorEnv(256, variant), seconds)
     results["scalar"] = scalar_rate(TargetSelectionEnv(), seconds)
     results["Bayes-UCB, n=256"] = policy_rate(256, seconds)
     for name, value in results.items():

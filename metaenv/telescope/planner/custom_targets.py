@@ -46,7 +46,7 @@ Own = TypeVar("Own", bound=TargetSelectionTask)
 Where = Any  # a name, a Site, (latitude, longitude[, elevation]) or Astropy's EarthLocation
 Sky = Literal["nominal", "drawn"]
 
-SLOTS = 24  # of a night, as in TargetSelection's default variant
+SLOTS = 24  # of a night, as in TargetSelection's variant short
 SHORTEST_NIGHT_H = 1.0  # the tasks' own limit
 SHORTEST_EXPOSURE_S = 10.0  # that a slot must leave room for, besides readout and settling (chosen)
 SHOWN_MAGNITUDES = (4.5, 35.5)  # V that an observation can hold; brighter targets are as good as these
@@ -118,8 +118,8 @@ class CustomTargetsVectorEnv(TargetSelectionVectorEnv):
             type(self), targets, site, date, slots=slots, variant=variant, nights=nights, sky=sky,
             assumptions=assumptions, constraints=constraints,
         )  # fmt: skip
-        options.setdefault("distribution", OwnNights(TaskBatch.from_tasks(tasks), variant or "default", again))
-        super().__init__(num_envs, variant or "default", setup=setup, **options)
+        options.setdefault("distribution", OwnNights(TaskBatch.from_tasks(tasks), variant or "short", again))
+        super().__init__(num_envs, variant or "short", setup=setup, **options)
         self.names = kept.names
         self._list = _padded(kept, self._padding)
         worth = kept.value / kept.value.mean()

@@ -377,7 +377,7 @@ def _variant(policy: Policy) -> Variant | None:
 
 def _rehearsals(given: int | None, variant: Variant | None, policy: Policy) -> int:
     if given is None and isinstance(policy, BayesLinear):
-        return NIGHT_SETUPS["default"].nights - 1
+        return NIGHT_SETUPS["short"].nights - 1
     if given is None:
         return 0 if variant is None else NIGHT_SETUPS[variant].nights - 1
     if not 0 <= given <= 6:

@@ -105,7 +105,7 @@ class RunVectorEnv(TargetSelectionVectorEnv):
         """(N,) the lowest first; infinite where the list is filled up."""
         self._magnitude = self._filled(self.target_list.magnitude, float(self.target_list.magnitude.mean()))
         self._shown = self._as_shown()
-        super().__init__(1, variant or "default", setup=setup, **options)
+        super().__init__(1, variant or "short", setup=setup, **options)
         self.names = self.target_list.names
         self.yields = survey
         """Of tonight, once a night has begun."""

@@ -89,7 +89,7 @@ class Queue(ABC):
         self.env = cast(TargetSelectionVectorEnv, env.innermost)
         if not self.env.setup.single_visits:
             raise ValueError(
-                f"queues plan one visit of one slot each: variant {self.env.variant!r} has others; take 'default' or "
+                f"queues plan one visit of one slot each: variant {self.env.variant!r} has others; take 'short' or "
                 "'full'"
             )
         self._night = np.full(self.env.num_envs, -1)

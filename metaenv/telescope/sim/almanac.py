@@ -18,14 +18,17 @@ def almanac(log_snr: Singles, slots_left: NDArray[np.int16]) -> Singles:
         slots_left: (n, T, N) which are 0 where an exposure must not begin.
     """
     count = log_snr.shape[1]
+    found = np.zeros((len(log_snr), 3, *log_snr.shape[1:]), np.float32)
     may = slots_left > 0
     good = np.where(may, log_snr, np.float32(0))
-    best = np.maximum.accumulate(good[:, ::-1], axis=1)[:, ::-1]  # from the present slot on
-    slot = np.arange(count, dtype=np.int16)[:, None]
-    when = np.minimum.accumulate(np.where(good == best, slot, np.int16(count))[:, ::-1], axis=1)[:, ::-1]
-    left = np.cumsum(may[:, ::-1], axis=1, dtype=np.int16)[:, ::-1]
-    found = np.zeros((len(log_snr), 3, *log_snr.shape[1:]), np.float32)
-    found[:, 0, :-1] = best[:, 1:]
-    found[:, 1, :-1] = (when[:, 1:] - slot[:-1]) * (best[:, 1:] > 0) / np.float32(count)
-    found[:, 2, :-1] = left[:, 1:] / np.float32(count)
+    best = np.zeros_like(good[:, 0])
+    when, left = np.zeros(best.shape, np.int16), np.zeros(best.shape, np.int16)
+    for slot in range(count - 2, -1, -1):  # from dawn to dusk
+        later = good[:, slot + 1]
+        when[later >= best] = slot + 1  # the earliest of equals
+        np.maximum(best, later, out=best)
+        left += may[:, slot + 1]
+        found[:, 0, slot] = best
+        found[:, 1, slot] = (when - np.int16(slot)) * (best > 0) / np.float32(count)
+        found[:, 2, slot] = left / np.float32(count)
     return found

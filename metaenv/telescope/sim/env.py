@@ -75,13 +75,14 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        variant: Variant = "default",
+        variant: Variant = "faint",
         setup: NightSetup | None = None,
-        values: ValuesKnown = "at once",
+        values: ValuesKnown | None = None,
         almanac: bool | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         distribution = TargetSelectionDistribution(variant, values)
+        values = distribution.known
         setup = setup or NIGHT_SETUPS[variant]
         if at_dawn := values == "dawn":
             setup.check_single_visits("values='dawn'")
@@ -111,6 +112,7 @@ class TargetSelectionVectorEnv(BatchedEnv):
         """(n,) nights begun in all: when it changes, so have the tables."""
         self._index = np.arange(num_envs)
         self._lengths = np.array([*setup.lengths, 1])
+        self._earned = np.zeros((num_envs, setup.slots), np.float32)
         self._prefetcher = NightPrefetcher(self) if num_envs == 1 and self.prefetches and not setup.revisits else None
         self._log: list[list[Exposure]] = [[] for _ in range(num_envs)]
         """What was done on the task, for pictures."""
@@ -128,6 +130,10 @@ class TargetSelectionVectorEnv(BatchedEnv):
     def report_layout(self) -> tuple[int, int] | None:
         """Features of a slot of the reduced log and number of slots, where a trial reports it."""
         return (len(LOG), self.layout.log_slots) if self.at_dawn else None
+
+    def earned(self) -> Singles | None:
+        """(n, T) what each slot of the last night that is over has earned, where it is paid at dawn."""
+        return self._earned.copy() if self.at_dawn else None
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.telescope.baselines import baselines
@@ -281,6 +287,9 @@ class TargetSelectionVectorEnv(BatchedEnv):
         state.score[index] += reward
         self._write_slot(rows)
         done = self._over(rows)
+        if self.at_dawn and done.any():
+            over = self._index[rows][done]
+            self._earned[over] = state.log[over, LOG.index("reward")]
         paid = state.score[rows] * done if self.at_dawn else np.atleast_1d(reward)
         return paid, done, np.zeros(done.shape, bool)
 
@@ -388,11 +397,13 @@ class TargetSelectionEnv(MetaEnv):
 
     Every night offers a new list of targets, far more than there is time for. The value of a target depends on a hidden
     science programme, and the yield of an exposure on a hidden sky and instrument. Programme, sky and instrument stay
-    the same over the nights of a trial, so that an agent can learn them from the rewards.
+    the same over the nights of a trial, so that an agent can learn them. In the default variant, ``"faint"``, a night
+    is six long exposures of faint targets, and what they were worth is known the next morning (``values="dawn"``).
 
-    Observation: ``Box(-16, 16, (1373,))`` in the default variant: 21 rows of 64 numbers, one row a feature and one
-    column a target (``observation[:1344].reshape(21, 64)``), then 29 numbers of the night. The attribute ``layout`` of
-    the batched environment (`metaenv.telescope.sim.layout.Layout`) finds them by name.
+    Observation: ``Box(-16, 16, (699,))`` in the default variant: 24 rows of 24 numbers, one row a feature and one
+    column a target (``observation[:576].reshape(24, 24)``), then 27 numbers of the night and the 16 rows of 6 numbers
+    of the reduced log. The attribute ``layout`` of the batched environment (`metaenv.telescope.sim.layout.Layout`)
+    finds them by name.
 
     | row | of each target | range |
     |---|---|---|
@@ -407,8 +418,8 @@ class TargetSelectionEnv(MetaEnv):
     | 19 | whether it may be chosen | 0 or 1 |
     | 20 | visits | 0 to 16 |
     | 21, 22 | with revisits only: days since the last visit, reward of the last visit | 0 to 16 |
-    | last 3 | with ``almanac=True`` only: best ln(1 + SNR) in the slots still to come, as in row 4; the time until \
-then, and the slots in which it will stand above 27 deg, as shares of the night | 0 to 16, 0 to 1 |
+    | last 3 | with ``almanac=True``, as by default: best ln(1 + SNR) in the slots still to come, as in row 4; \
+the time until then, and the slots in which it will stand above 27 deg, as shares of the night | 0 to 16, 0 to 1 |
 
     | number | of the night | range |
     |---|---|---|
@@ -422,14 +433,15 @@ then, and the slots in which it will stand above 27 deg, as shares of the night 
     | 12 | last slot: seeing at the zenith less 0.9 arcsec | -0.9 to 16 |
     | 13 | last slot: loss of light against the nominal sky and instrument, mag | -2 to 6 |
     | 14, 15 | last slot: ln(1 + SNR), measured and nominal | 0 to 16 |
-    | 16, 17 | last slot: reward, and its logarithm to base 10 plus 2 | 0 to 16, -2 to 4 |
-    | 18-28 | last slot: class (one-hot) and features of the target | -4 to 4 |
+    | 16, 17 | with ``values="at once"`` only: reward of the last slot, and its logarithm to base 10 plus 2 | 0 to 16, \
+-2 to 4 |
+    | 18-28 (else 16-26) | last slot: class (one-hot) and features of the target | -4 to 4 |
 
-    The numbers of the last slot are kept across the end of a night; those from 12 on are 0 where no light was
-    collected. Targets are listed in the order in which they culminate, so that a flat network can read the list; a
-    network over sets may ignore the order.
+    The numbers of the last slot are kept across the end of a night, but with ``values="dawn"`` they begin at 0; those
+    from 12 on are 0 where no light was collected. Targets are listed in the order in which they culminate, so that a
+    flat network can read the list; a network over sets may ignore the order.
 
-    Action: ``Discrete(65)``: the target of the next slot, or 64 to wait. ``info["action_mask"]`` allows targets that
+    Action: ``Discrete(25)``: the target of the next slot, or 24 to wait. ``info["action_mask"]`` allows targets that
     stand above 27 deg and have not been visited; a masked action waits. In the variant ``depth``, which has several
     exposure lengths, action ``j * targets + k`` exposes target ``k`` for ``lengths[j]`` slots, and the last one waits.
 
@@ -439,13 +451,12 @@ then, and the slots in which it will stand above 27 deg, as shares of the night 
     ``1 / (1 + (snr_needed / SNR)^4)``. The SNR follows from extinction, seeing, clouds, moonlight, the dark sky and the
     time that the slew leaves of the slot. Under a closed sky the dome is shut: the exposure earns nothing, and the
     target may still be visited later. In the variant ``cadence`` a repeated visit earns
-    ``cadence_weight * exp(-ln(gap / cadence_hours)^2 / (2 * 0.6^2))`` of a first visit. ``info["score"]`` is the sum of
-    the night's rewards so far.
+    ``cadence_weight * exp(-ln(gap / cadence_hours)^2 / (2 * 0.6^2))`` of a first visit. With ``values="at once"`` it is
+    paid and told after each exposure, and ``info["score"]`` is the sum of the night's rewards so far.
 
-    With ``values="dawn"`` an exposure's worth is known when the data have been reduced, the next morning. The numbers
-    16 and 17 are left out, the reward of all slots but the last is 0, and so is ``info["score"]``. The last slot pays
-    the sum of the night, and the observation after it holds the reduced log, which a trial reports once, before the
-    next night, whose numbers 9 and on begin at 0. A night that is truncated earlier pays and tells nothing.
+    With ``values="dawn"`` an exposure's worth is known when the data have been reduced, the next morning. The last slot
+    pays the sum of the night, before it the reward and ``info["score"]`` are 0, and the observation after it holds the
+    reduced log, which a trial reports once, before the next night. A night that is truncated pays and tells nothing.
 
     | row | of each slot, behind the numbers of the night; 0 until the night is over | range |
     |---|---|---|
@@ -463,22 +474,25 @@ then, and the slots in which it will stand above 27 deg, as shares of the night 
     ood-all; see `metaenv.telescope.tasks.TargetSelectionDistribution`.
 
     References: random play is uniform over the allowed actions. The oracle knows the task, but neither the true classes
-    nor the weather to come, and takes the exposure with the highest expected value times expected quality. Both play
-    the same nights. The oracle looks one exposure ahead, so an agent can beat it by planning, and by learning tonight's
-    weather. With ``values="dawn"`` the oracle plans: it assigns targets to the slots that are left, anew in every slot.
+    nor the weather to come, and plans: it assigns targets to the slots that are left, anew in every slot. Both play the
+    same nights. With ``values="at once"`` the oracle takes the exposure with the highest expected value times expected
+    quality. It looks one exposure ahead, so an agent can beat it by planning, and by learning tonight's weather.
 
     Arguments:
-        variant: ``"default"`` (24 slots, 64 targets, five nights), ``"depth"`` (48 slots, fainter targets, exposures of
-            1, 2 or 4 slots, three nights), ``"cadence"`` (40 slots, 32 targets that come back every night and may be
-            visited again, four nights) or ``"full"`` (80 slots, 200 targets, three nights).
+        variant: ``"faint"`` (6 slots, 24 targets, five nights, values at dawn), ``"short"`` (24 slots, 64 targets, five
+            nights), ``"depth"`` (48 slots, faint targets, exposures of 1, 2 or 4 slots, three nights), ``"cadence"``
+            (40 slots, 32 targets that come back every night and may be visited again, four nights) or ``"full"``
+            (80 slots, 200 targets, three nights). All but the first are easy presets: values are known at once by
+            default, and memory of earlier nights is worth little.
         draw_hidden: whether pictures show the site, the class values and the weather to come.
         split: of the tasks.
         setup: slots, targets, nights and exposures of the user's own, instead of the variant's. For the user's own
             targets see `metaenv.telescope.planner.custom_targets.CustomTargetsEnv`.
-        values: when it is known what an exposure was worth, ``"at once"`` or at ``"dawn"``, in the default variant.
+        values: when it is known what an exposure was worth; ``"short"`` has both ``"at once"`` and ``"dawn"``.
         almanac: whether the rows of the almanac are shown; by default where values are known at dawn.
 
-    Version history: v0, first release. In v1 ``values="dawn"``, with the almanac, will be the default.
+    Version history: v1, the variant ``"faint"``, with values at dawn, is the default; that of v0 is ``"short"``, whose
+    nights have not changed. v0, first release.
     """
 
     batched: ClassVar[type[BatchedEnv]] = TargetSelectionVectorEnv

@@ -90,8 +90,17 @@ _NUTATION = np.array([
 
 def nutation(jd: Floats) -> tuple[Floats, Floats]:
     """In longitude and in obliquity; within 0.06 arcsec of IAU 2000B in 1950-2100."""
-    jd = np.asarray(jd, float)
-    t = centuries(jd)
+    angles = _nutation_angles(jd)
+    return _nutation_in_longitude(angles), _series(_NUTATION[:, 6], np.cos(angles)) * ARCSEC
+
+
+def _nutation_in_longitude(angles: Floats) -> Floats:
+    return _series(_NUTATION[:, 5], np.sin(angles)) * ARCSEC
+
+
+def _nutation_angles(jd: Floats) -> Floats:
+    """(terms, ...) rad."""
+    t = centuries(np.asarray(jd, float))
     arguments = np.stack([
         134.96340251 + 477198.8675605 * t,
         357.52910918 + 35999.0502911 * t,
@@ -99,8 +108,7 @@ def nutation(jd: Floats) -> tuple[Floats, Floats]:
         297.85019547 + 445267.1114469 * t,
         125.04455501 - 1934.1362619 * t,
     ])  # fmt: skip
-    angles = _combined(_NUTATION[:, :5], arguments)
-    return _series(_NUTATION[:, 5], np.sin(angles)) * ARCSEC, _series(_NUTATION[:, 6], np.cos(angles)) * ARCSEC
+    return _combined(_NUTATION[:, :5], arguments)
 
 
 def _combined(multiples: Floats, arguments_deg: Floats) -> Floats:
@@ -125,7 +133,7 @@ def sidereal_time(jd: Floats, longitude: Floats) -> Floats:
     Earth rotation angle of UT1 plus the accumulated precession (IERS Conventions 2010, eq. 5.15 and 5.32, to second
     order) and the equation of the equinoxes.
     """
-    equinoxes = nutation(jd)[0] * np.cos(mean_obliquity(jd))
+    equinoxes = _nutation_in_longitude(_nutation_angles(jd)) * np.cos(mean_obliquity(jd))
     return (_mean_sidereal_time(jd, longitude, ut1_minus_utc_s(jd)) + equinoxes) % (2 * np.pi)
 
 

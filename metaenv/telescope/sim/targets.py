@@ -83,7 +83,7 @@ def draw_targets(
     when = np.sort(uniform[:, 0], axis=1)
     ra, dec = _place(uniform[:, 1], uniform[:, 2], latitude[:, None])
     ra = (ra + lst[:, :1] + when * (lst[:, 1:] - lst[:, :1])) % (2 * np.pi)
-    label = _pick(_SHARES, uniform[:, 3])
+    label = np.searchsorted(_SHARES[:-1], uniform[:, 3], side="right").astype(np.int8)
     wrong = _pick(_WRONG[label], uniform[:, 5])
     true_class = np.where(uniform[:, 4] < purity[:, None], label, wrong)
     brightness = magnitude[0] + magnitude[1] * np.clip(normal[:, 0], -MAG_CUT, MAG_CUT)

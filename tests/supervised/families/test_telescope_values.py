@@ -20,8 +20,8 @@ from metaenv.telescope.tasks import TargetSelectionDistribution
 
 
 def test_the_prior_is_that_of_coefficients_fitted_to_tasks_of_many_targets():
-    tasks = TargetSelectionDistribution().sample(300, "train", np.random.default_rng(0))
-    seen = TargetSelectionDistribution().labelled(tasks, 2_000, np.random.default_rng(1))
+    tasks = TargetSelectionDistribution("short").sample(300, "train", np.random.default_rng(0))
+    seen = TargetSelectionDistribution("short").labelled(tasks, 2_000, np.random.default_rng(1))
     fitted = np.array([lstsq(x, y, rcond=None)[0] for x, y in zip(seen.x, seen.y, strict=True)])
     left = np.array([np.mean((y - x @ b) ** 2) for x, y, b in zip(seen.x, seen.y, fitted, strict=True)])
     mean, covariance, noise = true_prior()

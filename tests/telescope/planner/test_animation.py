@@ -23,7 +23,12 @@ def frames(path):
 
 
 def test_a_frame_a_slot(tmp_path):
-    path = animate(TargetSelectionEnv(render_mode="rgb_array"), LowestAirmass(), tmp_path / "new" / "night.gif", seed=4)
+    path = animate(
+        TargetSelectionEnv(variant="short", render_mode="rgb_array"),
+        LowestAirmass(),
+        tmp_path / "new" / "night.gif",
+        seed=4,
+    )
     assert [p.name for p in path.parent.iterdir()] == ["night.gif"]
     shown, last_ms = frames(path)
     assert len(shown) == 25 and shown[0].shape == (508, 740, 3) and last_ms == 8 * 400
@@ -34,7 +39,7 @@ def test_a_frame_a_slot(tmp_path):
 
 
 def test_colours_of_classes_and_paper_stay_exact(tmp_path):
-    env = TargetSelectionVectorEnv(1, render_mode="rgb_array")
+    env = TargetSelectionVectorEnv(1, "short", render_mode="rgb_array")
     env.reset(seed=3)
     shown, _ = frames(save_gif(tmp_path / "one.gif", [env.frame(0)]))
     colours = {tuple(c) for c in shown[0].reshape(-1, 3).tolist()}
@@ -53,14 +58,14 @@ def test_own_targets_and_several_nights(tmp_path):
 def test_refused(tmp_path):
     policy, path = LowestAirmass(), tmp_path / "a.gif"
     with pytest.raises(ValueError, match="one telescope with render_mode='rgb_array', got 2"):
-        animate(TargetSelectionVectorEnv(2, render_mode="rgb_array"), policy, path)
+        animate(TargetSelectionVectorEnv(2, "short", render_mode="rgb_array"), policy, path)
     with pytest.raises(ValueError, match="got 1 with None"):
-        animate(TargetSelectionEnv(), policy, path)
+        animate(TargetSelectionEnv(variant="short"), policy, path)
     with pytest.raises(ValueError, match="at least one night and 0 to 60 s a frame, got 0"):
-        animate(TargetSelectionEnv(render_mode="rgb_array"), policy, path, nights=0)
+        animate(TargetSelectionEnv(variant="short", render_mode="rgb_array"), policy, path, nights=0)
     for seconds in (0, 60.1):
         with pytest.raises(ValueError, match=f"got 1 and {seconds}"):
-            animate(TargetSelectionEnv(render_mode="rgb_array"), policy, path, seconds=seconds)
+            animate(TargetSelectionEnv(variant="short", render_mode="rgb_array"), policy, path, seconds=seconds)
     with pytest.raises(ValueError, match="at least one frame"):
         save_gif(path, [])
     assert not path.exists()

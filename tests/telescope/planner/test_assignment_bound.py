@@ -37,7 +37,7 @@ class Bounds:
 def bounds_of(tasks):
     """(n, nights) bounds of the nights that policies play."""
     policy = Bounds()
-    play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8)), tasks, 0)
+    play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8, "short")), tasks, 0)
     return np.concatenate(policy.found)[: len(tasks)]
 
 
@@ -51,7 +51,7 @@ def test_best_of_all_permutations():
 
 
 def test_no_policy_earns_more():
-    tasks = TargetSelectionDistribution().frozen("validation").tasks.take(np.arange(12))
+    tasks = TargetSelectionDistribution("short").frozen("validation").tasks.take(np.arange(12))
     bounds = bounds_of(tasks)
     assert bounds.shape == (12, 5)
     scores = {}
@@ -59,7 +59,7 @@ def test_no_policy_earns_more():
         "greedy": InformedPolicy(clairvoyant=True),
         "queue": PriorityPolicy(),
     }.items():
-        scores[name] = play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8)), tasks, 0).scores
+        scores[name] = play_trials(policy, VectorTrial(TargetSelectionVectorEnv(8, "short")), tasks, 0).scores
         assert (scores[name] <= bounds + 1e-5).all()
     assert (bounds > 0).mean() > 0.8  # some nights are shut
     assert scores["greedy"].mean() > 0.75 * bounds.mean()
@@ -67,7 +67,7 @@ def test_no_policy_earns_more():
 
 def test_a_reward_without_a_slew():
     """The first slot's rewards, played with a telescope that needs no time to move."""
-    env = TargetSelectionVectorEnv(2)
+    env = TargetSelectionVectorEnv(2, "short")
     env.reset(seed=5)
     rewards = rewards_without_slews(env)
     env.state.slew[:] = 0

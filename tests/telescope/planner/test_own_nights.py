@@ -149,7 +149,7 @@ def test_targets_of_any_night_are_kept():
         env = CustomTargetsVectorEnv(stars, site, date, slots=6)
         assert set(env.names) == names
     assert env.notes[0].endswith("do not stand above 27 deg in any of these nights: Vega, Fomalhaut")
-    fixed = CustomTargetsVectorEnv(stars, ["la palma", "VLT"], "2027-01-20", 8, variant="default")
+    fixed = CustomTargetsVectorEnv(stars, ["la palma", "VLT"], "2027-01-20", 8, variant="short")
     fixed.reset(seed=0)
     padding = fixed.state.targets.dec[:, -1]  # never rises, north or south
     assert (np.sign(padding) == -np.sign(fixed.tasks.latitude_deg)).all() and len(set(padding)) == 2
@@ -246,7 +246,7 @@ def test_planners_play_own_nights():
 
 @pytest.mark.parametrize("name", ["look-ahead", "greedy"])
 def test_planners_that_need_the_worth_are_refused_where_it_is_hidden(name):
-    trials = VectorTrial(TargetSelectionVectorEnv(1))
+    trials = VectorTrial(TargetSelectionVectorEnv(1, "short"))
     trials.reset(seed=0)
     with pytest.raises(ValueError, match="TargetSelectionVectorEnv hides what its targets are worth: take 'priority'"):
         planners()[name].start(trials, np.random.default_rng(0))

@@ -53,6 +53,8 @@ class First:
 def agent(variant):
     plan = NIGHT_SETUPS[variant]
     actions = len(plan.lengths) * plan.targets + 1
+    if variant == "faint":  # 24 rows of targets, 27 numbers of the night, and the log, now and as it is reported
+        return First(actions, 24 * plan.targets + 27 + 2 * 16 * plan.slots + actions + 3)
     return First(actions, 20 * plan.targets + 28 + 1 * plan.targets + 1 + actions + 3)
 
 
@@ -206,14 +208,16 @@ def test_expected_snr_by_hand():
     assert plan.worth == pytest.approx(worth, rel=1e-5)
 
 
-@pytest.mark.parametrize("variant", ["default", "depth", "full"])
+@pytest.mark.parametrize("variant", ["faint", "short", "depth", "full"])
 def test_agents_plan_with_the_variant_they_know(variant):
     short, long = many(10), many(260, seed=2)
     for targets in (short, long):
         who = agent(variant)
         plan = plan_night(targets, SITE, DATE, AgentPolicy(who))
         # It rehearses on the nights before: all nights of a trial are played.
-        assert plan.slots == NIGHT_SETUPS[variant].slots and who.asked >= NIGHT_SETUPS[variant].nights * 10
+        assert plan.slots == NIGHT_SETUPS[variant].slots and who.asked >= NIGHT_SETUPS[variant].nights * min(
+            10, plan.slots
+        )
         assert plan.policy == "First" and 0 < len(plan) <= NIGHT_SETUPS[variant].slots
         assert {e.target for e in plan} <= set(targets.names)
     assert any(f"can choose among {NIGHT_SETUPS[variant].targets}" in note for note in plan.notes)
@@ -221,7 +225,9 @@ def test_agents_plan_with_the_variant_they_know(variant):
 
 
 def test_agents_of_other_environments_are_refused():
-    with pytest.raises(TaskError, match=r"trained on TargetSelection, with 65 \(default\).*got First with 6"):
+    with pytest.raises(
+        TaskError, match=r"trained on TargetSelection, with 25 \(faint\), 65 \(short\).*got First with 6"
+    ):
         plan_night(STARS, SITE, DATE, AgentPolicy(First(6, 1)))
     with pytest.raises(TaskError, match="expects observations of 3 numbers"):
         plan_night(STARS, SITE, DATE, AgentPolicy(First(65, 3)))

@@ -133,7 +133,7 @@ def test_priority_decides_as_astroplan(astroplan):
 
 @pytest.mark.parametrize("policy", [PriorityPolicy(), SequentialPolicy()])
 def test_queues_play_the_benchmark(policy):
-    env = TargetSelectionVectorEnv(3)
+    env = TargetSelectionVectorEnv(3, "short")
     tasks = env.distribution.sample(3, "train", np.random.default_rng(0))
     record = play_trials(policy, VectorTrial(env, episodes=2), tasks, 0)
     assert record.scores.shape == (3, 2) and (record.scores.mean(axis=0) > 0).all()
@@ -147,5 +147,5 @@ def test_queues_refuse_long_exposures_and_revisits():
     for variant in ("depth", "cadence"):
         trials = VectorTrial(TargetSelectionVectorEnv(1, variant))
         trials.reset(seed=0)
-        with pytest.raises(ValueError, match=f"{variant!r} has others; take 'default'"):
+        with pytest.raises(ValueError, match=f"{variant!r} has others; take 'short'"):
             PriorityPolicy().start(trials, np.random.default_rng(0))

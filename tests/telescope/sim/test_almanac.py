@@ -8,7 +8,7 @@ from metaenv.testing import check_vector_env
 
 
 def test_it_is_what_the_later_slots_show():
-    env = TargetSelectionVectorEnv(3, almanac=True, autoreset_mode="Disabled")
+    env = TargetSelectionVectorEnv(3, "short", almanac=True, autoreset_mode="Disabled")
     observation, _ = env.reset(seed=4)
     seen = []
     for _ in range(24):

@@ -16,12 +16,17 @@ from metaenv.telescope.tasks import NIGHT_SETUPS, TargetSelectionDistribution
 from metaenv.testing import check_meta_env, check_vector_env
 from metaenv.trial import Trial, VectorTrial
 
-NIGHTS = NIGHT_SETUPS["default"]
+NIGHTS = NIGHT_SETUPS["faint"]
 SLOTS = NIGHTS.slots
 
 
 def dawn(n=2, **options):
-    return TargetSelectionVectorEnv(n, values="dawn", **options)
+    return TargetSelectionVectorEnv(n, **options)
+
+
+def at_once(n):
+    """The same nights, with values that are known at once."""
+    return TargetSelectionVectorEnv(n, "short", NIGHTS)
 
 
 def choose(env, rng):
@@ -39,7 +44,7 @@ def test_conformance_of_the_vector_environment():
 
 
 def test_conformance_of_the_environment():
-    check_meta_env(gym.make("metaenv:metaenv/TargetSelection-v0", values="dawn"), steps=30)
+    check_meta_env(gym.make("metaenv:metaenv/TargetSelection-v1"), steps=30)
 
 
 def test_the_night_tells_nothing_of_values_and_needs():
@@ -69,7 +74,7 @@ def test_the_log_by_hand():
     task, state, rows = env.tasks.task(0), env.state, []
     names = env.layout.globals_
     for slot in range(SLOTS):
-        action = int(choose(env, rng)[0]) if slot % 5 else env.setup.targets  # waits now and then
+        action = int(choose(env, rng)[0]) if slot != 3 else env.setup.targets  # waits now and then
         observation, reward, _, _, _ = env.step(np.array([action]))
         seen = dict(zip(names, env.layout.split(observation)[1][0], strict=True))
         assert not set(WORTH) & set(seen)
@@ -80,30 +85,33 @@ def test_the_log_by_hand():
             value = task.class_value[targets.true_class[0, action]] * np.exp(
                 sum(w * f - w * w / 2 for w, f in zip(task.feature_weight, features, strict=True))
             )
-            paid = value * quality(snr, task.snr_needed) / 26.0
+            paid = value * quality(snr, task.snr_needed) / 11.5
             row |= {CLASSES[targets.label[0, action]]: 1.0, **dict(zip(FEATURES, features, strict=True))}
             row |= {"exposed": 1.0, "reward": paid, "log10(reward)": np.log10(max(paid, 1e-4)) + 2}
             row |= {k: seen[k] for k in ("ln(1 + SNR)", "loss of light")}
         rows.append(list(row.values()))
     told = log_of(env, observation)[0].T
     np.testing.assert_allclose(told, rows, rtol=2e-4, atol=2e-5)
-    assert 5 < told[:, 0].sum() < SLOTS
+    assert 2 < told[:, 0].sum() < SLOTS
     np.testing.assert_allclose(reward[0], told[:, LOG.index("reward")].sum(), rtol=1e-5)
 
 
 def test_the_same_nights_as_with_values_at_once():
-    env, plain, rng = dawn(3), TargetSelectionVectorEnv(3), np.random.default_rng(2)
-    later, at_once = env.reset(seed=9)[0], plain.reset(seed=9)[0]
+    env, plain, rng = dawn(3), at_once(3), np.random.default_rng(2)
+    later, early = env.reset(seed=9)[0], plain.reset(seed=9)[0]
     both = [name for name in plain.layout.names if name not in WORTH and not name.endswith("(last slot)")]
-    total = np.zeros(3)
+    each = []
     for _ in range(SLOTS):
         for name in both:
-            np.testing.assert_array_equal(later[:, env.layout.slice(name)], at_once[:, plain.layout.slice(name)])
+            np.testing.assert_array_equal(later[:, env.layout.slice(name)], early[:, plain.layout.slice(name)])
         action = choose(env, rng)
         later, reward, *_ = env.step(action)
-        at_once, paid, *_ = plain.step(action)
-        total += paid
-    np.testing.assert_allclose(reward, total)
+        early, paid, *_ = plain.step(action)
+        each.append(paid)
+    np.testing.assert_allclose(reward, np.sum(each, axis=0))
+    earned = env.earned()
+    assert earned is not None and plain.earned() is None
+    np.testing.assert_allclose(earned, np.transpose(each), rtol=1e-6)
 
 
 def test_a_trial_reports_the_log_once_and_the_next_night_begins_blank():
@@ -132,7 +140,7 @@ def test_a_trial_reports_the_log_once_and_the_next_night_begins_blank():
 
 
 def test_scalar_and_vector_trials_agree():
-    scalar, rng = Trial(gym.make("metaenv:metaenv/TargetSelection-v0", values="dawn"), 2), np.random.default_rng(4)
+    scalar, rng = Trial(gym.make("metaenv:metaenv/TargetSelection-v1"), 2), np.random.default_rng(4)
     vector = VectorTrial(dawn(3), episodes=2, autoreset_mode="SameStep")
     one, many = scalar.reset(seed=12)[0], vector.reset(seed=10)[0]
     for _ in range(2 * SLOTS):
@@ -148,11 +156,11 @@ def test_scalar_and_vector_trials_agree():
 def test_bayes_learns_from_the_log():
     """On the first night it earns less than where it is told at once, and on the second about as much."""
     tasks = TargetSelectionDistribution().frozen("validation").tasks.take(np.arange(48))
-    late, at_once = (
+    late, early = (
         play_trials(BayesLinear(1.0), VectorTrial(env, episodes=2), tasks, 0).scores.mean(axis=0)
-        for env in (dawn(48), TargetSelectionVectorEnv(48))
+        for env in (TargetSelectionVectorEnv(48, "short", values=known) for known in ("dawn", "at once"))
     )
-    assert late[0] < 0.85 * at_once[0] and late[1] > 0.93 * at_once[1]
+    assert late[0] < 0.85 * early[0] and late[1] > 0.93 * early[1]
 
 
 def test_text_and_pictures_tell_at_dawn():
@@ -163,17 +171,19 @@ def test_text_and_pictures_tell_at_dawn():
         trials.step(choose(trials, rng))
         texts.append(trials.render()[0].partition("actions, a target")[0])
     paid = [f"{x.reward:.3f}" for x in trials.innermost._log[0] if x.night == 0 and x.target >= 0 and x.reward > 0.01]
-    assert len(paid) > 5 and not any(p in text for p in paid for text in texts[: SLOTS - 1])
+    assert len(paid) > 2 and not any(p in text for p in paid for text in texts[: SLOTS - 1])
     assert "known at dawn" in texts[SLOTS - 2] and all(p in texts[SLOTS - 1] for p in paid)
     assert "night 1 slot" in texts[SLOTS - 1] and "night 1 slot" not in texts[SLOTS]
 
 
 def test_refusals():
     for variant in ("depth", "cadence", "full"):
-        with pytest.raises(ValueError, match=f"for the variant 'default', not for '{variant}'"):
+        with pytest.raises(ValueError, match=f"for the variants 'short', 'faint', not for '{variant}'"):
             TargetSelectionVectorEnv(1, variant, values="dawn")
     for setup in (replace(NIGHTS, revisits=True), replace(NIGHTS, lengths=(1, 2))):
         with pytest.raises(ValueError, match="is for nights in which each target is visited once"):
-            TargetSelectionVectorEnv(1, values="dawn", setup=setup)
+            TargetSelectionVectorEnv(1, setup=setup)
+    with pytest.raises(ValueError, match=r"values='at once' is for the variants .*, not for 'faint'"):
+        TargetSelectionVectorEnv(1, values="at once")
     with pytest.raises(ValueError, match=r"known 'dwan'.*'dawn'"):
         TargetSelectionVectorEnv(1, values="dwan")  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ def test_contract_of_the_depth_variant():
 
 def test_reward_by_hand():
     """An exposure recomputed from the tables with the CCD equation."""
-    env = TargetSelectionVectorEnv(1)
+    env = TargetSelectionVectorEnv(1, "short")
     env.reset(seed=5)
     checked = 0
     for _ in range(24):
@@ -90,7 +90,7 @@ def test_reward_by_hand():
 
 
 def test_score_is_the_sum_of_the_night():
-    env = TargetSelectionVectorEnv(2, autoreset_mode="Disabled")
+    env = TargetSelectionVectorEnv(2, "short", autoreset_mode="Disabled")
     env.reset(seed=2)
     total = np.zeros(2)
     for _, _, reward, _, info in play(env, 24):
@@ -99,7 +99,7 @@ def test_score_is_the_sum_of_the_night():
 
 
 def test_visited_targets_are_closed_and_masked_actions_wait():
-    env = TargetSelectionVectorEnv(1)
+    env = TargetSelectionVectorEnv(1, "short")
     env.reset(seed=3)
     target = int(np.flatnonzero(env.action_masks()[0])[0])
     env.state.weather.cloud_mag[:] = 0.0
@@ -114,7 +114,7 @@ def test_visited_targets_are_closed_and_masked_actions_wait():
 
 
 def test_mask_is_the_sky_above_27_degrees():
-    env = TargetSelectionVectorEnv(4)
+    env = TargetSelectionVectorEnv(4, "short")
     env.reset(seed=4)
     sine = env.state.night.sin_alt[:, 0]
     np.testing.assert_array_equal(env.action_masks()[:, :64], sine > np.sin(np.radians(27.0)))
@@ -122,7 +122,7 @@ def test_mask_is_the_sky_above_27_degrees():
 
 
 def test_shut_dome_earns_nothing_and_keeps_the_target():
-    env = TargetSelectionVectorEnv(1)
+    env = TargetSelectionVectorEnv(1, "short")
     env.reset(seed=6)
     env.state.air.transmission[:] = 0.0
     target = int(np.flatnonzero(env.action_masks()[0])[0])
@@ -131,7 +131,7 @@ def test_shut_dome_earns_nothing_and_keeps_the_target():
 
 
 def test_targets_are_new_every_night_but_in_cadence():
-    for variant, same in (("default", False), ("cadence", True)):
+    for variant, same in (("short", False), ("cadence", True)):
         env = TargetSelectionVectorEnv(2, variant)
         env.reset(seed=7)
         first = env.state.targets.ra.copy()
@@ -142,7 +142,7 @@ def test_targets_are_new_every_night_but_in_cadence():
 
 
 def test_last_exposure_is_remembered_across_nights():
-    env = TargetSelectionVectorEnv(1, autoreset_mode="Disabled")
+    env = TargetSelectionVectorEnv(1, "short", autoreset_mode="Disabled")
     env.reset(seed=8)
     *_, (observation, *_) = play(env, 24)
     before = env.layout.split(observation)[1][0, 9:]
@@ -218,7 +218,7 @@ def test_policies_meet_the_same_nights():
     """Targets and weather do not depend on what was played."""
     lists = []
     for seed in (0, 1):
-        env = TargetSelectionVectorEnv(2)
+        env = TargetSelectionVectorEnv(2, "short")
         env.reset(seed=11)
         for _ in play(env, 24 * 2, seed):
             pass
@@ -228,7 +228,7 @@ def test_policies_meet_the_same_nights():
 
 
 def test_weather_carries_over():
-    env = TargetSelectionVectorEnv(64)
+    env = TargetSelectionVectorEnv(64, "short")
     env.reset(seed=12)
     same = []
     for _ in range(6):

@@ -11,9 +11,9 @@ from metaenv.trial import VectorTrial
 
 
 def test_latitude_and_the_rest_of_the_night():
-    n, trials = 12, VectorTrial(TargetSelectionVectorEnv(12))
+    n, trials = 12, VectorTrial(TargetSelectionVectorEnv(12, "short"))
     env, rng = trials.innermost, np.random.default_rng(0)
-    tasks = TargetSelectionDistribution().frozen("ood-site").tasks.take(rng.permutation(256)[:n])
+    tasks = TargetSelectionDistribution("short").frozen("ood-site").tasks.take(rng.permutation(256)[:n])
     observation, _ = trials.reset(seed=1, options={"tasks": tasks})
     latitude, checked = Latitude(n), 0
     for slot in range(20):

@@ -60,7 +60,7 @@ def test_any_sequence_of_resets(events: list[str]) -> None:
         assert env.nights_begun[0] == plain.nights_begun[0]
 
 
-@pytest.mark.parametrize("variant", ["default", "depth", "cadence"])
+@pytest.mark.parametrize("variant", ["short", "depth", "cadence"])
 def test_whole_nights_in_a_row(variant: Any) -> None:
     kind: dict[str, Any] = {"variant": variant, "autoreset_mode": "SameStep"}
     env, plain = TargetSelectionVectorEnv(1, **kind), OneByOne(1, **kind)
@@ -76,7 +76,7 @@ def test_whole_nights_in_a_row(variant: Any) -> None:
 
 
 def test_it_does_prefetch() -> None:
-    env = TargetSelectionVectorEnv(1)
+    env = TargetSelectionVectorEnv(1, "short")
     env.reset(seed=0)
     for _ in range(3 * MAX_NIGHTS):
         env.reset()
@@ -86,7 +86,7 @@ def test_it_does_prefetch() -> None:
 
 def test_trials_do_not_waste_nights() -> None:
     """Kept tasks interrupt the row of new ones: nothing is made ready that is then thrown away."""
-    trials = VectorTrial(TargetSelectionVectorEnv(1))
+    trials = VectorTrial(TargetSelectionVectorEnv(1, "short"))
     trials.reset(seed=0)
     for _ in range(3 * 5 * 24):
         trials.step(np.array([64]))
