@@ -15,10 +15,10 @@ from metaenv.materials.system.options import (
     LOSS_K,
     NEUTRAL,
     OPTIONS,
-    PLACES,
     PROPERTIES,
     TRANSFORM_K,
     affinities,
+    affinities_of_choice,
 )
 from metaenv.materials.tasks import ENERGY, KELVIN, PHASE_BIASES, SolidStateTask
 from metaenv.materials.tasks import PARAMETERS as OF_ONE_MATERIAL
@@ -152,8 +152,8 @@ def materials(tasks: TaskBatch, compound: Index, choice: NDArray[np.intp]) -> Ta
     def of(name: str) -> Floats:
         return getattr(tasks, name)[rows, compound]
 
-    suits = affinity(tasks)[rows, compound] - NEUTRAL
-    source_a, source_b, flux, gas = (suits[rows, place.start + choice[:, g]] for g, place in enumerate(PLACES))
+    suits = affinities_of_choice(tasks.traits_of_compounds, tasks.own_affinity, compound, choice)
+    source_a, source_b, flux, gas = (suits - NEUTRAL).T
     onset = of("onset_target_K")
     precursor, decomposition = onset - tasks.precursor_below_K, onset + of("decomposition_above_K")
     decomposition = decomposition + DECOMPOSITION_K * gas
