@@ -78,6 +78,10 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
             batch.end_episode(0)
         return batch.observe(ALL)[0], float(reward[0]), *over, first_row(batch._columns(ALL))
 
+    def task_vector(self) -> NDArray[np.float32]:
+        """(c,) the hidden task as it matters at present: a privileged signal, for oracles only."""
+        return self.batch.task_vector()[0]
+
     def action_masks(self) -> NDArray[np.bool_]:
         """(k,) which Discrete actions are allowed now, as sb3-contrib asks for them."""
         return self.batch.action_masks()[0]

@@ -13,7 +13,7 @@ from metaenv.materials.env import Feedback, check_feedback, longest_h, scaled_si
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS
 from metaenv.materials.measurement import DRAWS, measure
-from metaenv.materials.system.distribution import SystemDistribution
+from metaenv.materials.system.distribution import SystemDistribution, beginning_with
 from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN
 from metaenv.materials.system.options import COMPOUNDS, PLACES, SIZES
 from metaenv.materials.system.recipes import ACTIONS, from_action
@@ -129,6 +129,10 @@ class SystemSynthesisVectorEnv(BatchedEnv):
                 done = result(int(self._compound[row]), recipe, choice, k, self._seen[row], float(self._score[row]))
                 self._results[row].append(done)
         return seen.reading, np.ones(len(index), bool), np.zeros(len(index), bool)
+
+    def task_vector(self) -> NDArray[np.float32]:
+        """(num_envs, 109) the true systems, with the compound that is made now before the others."""
+        return beginning_with(super().task_vector(), self._compound)
 
     def observe(self, rows: Rows) -> Observations:
         return self._seen[rows].copy()
