@@ -306,7 +306,7 @@ def make_trials(
     """Trials of a registered environment, ready for an agent.
 
     Args:
-        env_id: ``"MaterialsSynthesis"``, ``"MaterialsSynthesis-v0"``, ``"metaenv/MaterialsSynthesis-v0"`` …
+        env_id: ``"MaterialsSynthesis"``, ``"MaterialsSynthesis-v1"``, ``"metaenv/MaterialsSynthesis-v1"`` …
         num_envs: how many trials are played at once.
         episodes: K, by default the environment's ``trial_episodes``.
         objective: ``"sum"`` or ``"best"``, by default the environment's own.

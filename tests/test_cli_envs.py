@@ -33,11 +33,11 @@ def test_the_list_names_every_environment_once(capsys):
     assert lines == [f"metaenv:metaenv/{name}" for name in ENVIRONMENTS]
 
 
-@pytest.mark.parametrize("name", ["MaterialsSynthesis", "metaenv/MaterialsSynthesis-v0"])
+@pytest.mark.parametrize("name", ["MaterialsSynthesis", "metaenv/MaterialsSynthesis-v1"])
 def test_the_page_of_an_environment(name, capsys):
     assert main(["envs", name]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("metaenv:metaenv/MaterialsSynthesis-v0\n=====")
+    assert out.startswith("metaenv:metaenv/MaterialsSynthesis-v1\n=====")
     for part in ("Make a hidden material", "Version history", "ood-mechanism\n", "best fixed rule: best fixed recipe"):
         assert out.count(part) == 1, part
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]

@@ -338,7 +338,7 @@ class SolidStateDistribution(TaskDistribution):
     ``test`` on one core, and several in the full variant.
     """
 
-    variant: Variant = "default"
+    variant: Variant = "recipe"
     """Which recipes a policy may choose."""
     laboratory: Laboratory = DEFAULT
     """Where they are made."""

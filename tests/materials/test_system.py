@@ -1,4 +1,4 @@
-"""MaterialsSynthesis with variant="system": options in the physics, compounds in turn, lists and references."""
+"""MaterialsSynthesis in its default variant: options in the physics, compounds in turn, lists and references."""
 
 import math
 
@@ -26,7 +26,7 @@ from metaenv.tasks import TaskBatch
 from metaenv.testing import check_meta_env, check_vector_env
 from metaenv.vector import BatchedEnv
 
-ID = "metaenv:metaenv/MaterialsSynthesis-v0"
+ID = "metaenv:metaenv/MaterialsSynthesis-v1"
 D = SystemDistribution()
 TASKS = D.sample(8, "train", np.random.default_rng(5))
 
@@ -89,7 +89,7 @@ def test_contact_speeds_up_avrami_s_law_as_the_source_of_b_says():
 
 
 def test_scores_readings_and_returns_are_those_of_the_one_simulator():
-    env = make_trials("MaterialsSynthesis", 4, variant="system", noise_factor=0.0, autoreset_mode="Disabled")
+    env = make_trials("MaterialsSynthesis", 4, noise_factor=0.0, autoreset_mode="Disabled")
     tasks = TaskBatch.from_tasks([changed(task, phase_bias=[0.0] * 5) for task in TASKS.tasks()[:4]])
     env.reset(seed=3, options={"tasks": tasks})
     rng, total = np.random.default_rng(0), np.zeros(4)
@@ -107,7 +107,7 @@ def test_scores_readings_and_returns_are_those_of_the_one_simulator():
 
 
 def test_every_block_has_each_compound_once_in_another_order():
-    env = make_trials("MaterialsSynthesis", 16, variant="system", autoreset_mode="SameStep")
+    env = make_trials("MaterialsSynthesis", 16, autoreset_mode="SameStep")
     observation, _ = env.reset(seed=0)
     asked = []
     for _ in range(24):  # a second trial with the same object
@@ -121,7 +121,7 @@ def test_every_block_has_each_compound_once_in_another_order():
 
 
 def test_a_new_system_begins_a_new_block_and_a_kept_one_goes_on():
-    env = gym.make_vec(ID, num_envs=1, variant="system", autoreset_mode="Disabled")
+    env = gym.make_vec(ID, num_envs=1, autoreset_mode="Disabled")
     first = [env.reset(seed=7)[1]["compound"][0]]
     for _ in range(2):
         first.append(env.reset(options={"keep_task": True})[1]["compound"][0])
@@ -134,7 +134,7 @@ def test_a_new_system_begins_a_new_block_and_a_kept_one_goes_on():
 
 
 def test_flags_say_what_was_not_measured():
-    env = gym.make_vec(ID, num_envs=2, variant="system", autoreset_mode="Disabled")
+    env = gym.make_vec(ID, num_envs=2, autoreset_mode="Disabled")
     observation, _ = env.reset(seed=0)
     assert (observation[:, MADE:] == 0).all() and observation[:, :COMPOUNDS].sum() == 2
     cold = to_action(one_step(np.full(2, 700.0), 0.33, 4.5), np.zeros((2, 4), np.intp))
@@ -142,7 +142,7 @@ def test_flags_say_what_was_not_measured():
     columns = [MEASURED[name] for name in ("XRD", "SEM", "balance")]
     assert observation[:, columns].tolist() == [[1, 0, 1]] * 2 and (observation[:, GRAIN] == 0).all()
     assert (observation[:, LAYOUT.column("target")] == 0).all() and (observation[:, MADE] == 1).all()
-    env = gym.make_vec(ID, num_envs=2, variant="system", feedback="yield", autoreset_mode="Disabled")
+    env = gym.make_vec(ID, num_envs=2, feedback="yield", autoreset_mode="Disabled")
     env.reset(seed=0)
     observation = env.step(cold)[0]
     assert (observation[:, columns] == 0).all() and (observation[:, SHOWN][:, :-1] == 0).all()
@@ -150,7 +150,7 @@ def test_flags_say_what_was_not_measured():
 
 
 def test_what_was_chosen_is_shown_and_named():
-    env = Trial(gym.make(ID, variant="system", render_mode="ansi"))
+    env = Trial(gym.make(ID, render_mode="ansi"))
     observation, _ = env.reset(seed=1)
     action = to_action(one_step(1250.0, 6.0, 4.5, 0.05, 0.7), np.array([[3, 4, 1, 2]]))[0]
     observation = env.step(action.astype(np.float32))[0]
@@ -165,8 +165,8 @@ def test_what_was_chosen_is_shown_and_named():
 
 
 def test_it_keeps_the_contract():
-    check_meta_env(gym.make(ID, variant="system"), steps=4)
-    check_vector_env(lambda **settings: gym.make_vec(ID, variant="system", **settings), num_envs=2, steps=4)
+    check_meta_env(gym.make(ID), steps=4)
+    check_vector_env(lambda **settings: gym.make_vec(ID, **settings), num_envs=2, steps=4)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,20 @@ def test_it_keeps_the_contract():
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises((ValueError, TaskError), match=message):
-        gym.make_vec(ID, num_envs=1, **{"variant": "system", **settings})
+        gym.make_vec(ID, num_envs=1, **settings)
 
 
-def test_other_variants_are_what_they_were():
-    assert type(gym.make_vec(ID, num_envs=1).unwrapped).__name__ == "MaterialsSynthesisVectorEnv"
-    env = gym.make_vec(ID, num_envs=3, variant="system").unwrapped
-    assert type(env) is SystemSynthesisVectorEnv and env.num_envs == 3 and env.reward_range[1] == 1
+@pytest.mark.parametrize(
+    ("variant", "numbers", "actions"), [("system", 34, 22), ("recipe", 10, 5), ("full", 10, 11), (None, 34, 22)]
+)
+def test_each_variant_can_be_made_by_its_name(variant, numbers, actions):
+    given = {} if variant is None else {"variant": variant}
+    env, vector, trials = gym.make(ID, **given), gym.make_vec(ID, num_envs=3, **given), make_trials(ID, 2, **given)
+    assert env.observation_space.shape == vector.single_observation_space.shape == (numbers,)
+    assert env.action_space.shape == trials.single_action_space.shape == (actions,)
+    assert trials.episodes == (12 if numbers == 34 else 10) and vector.num_envs == 3
+    again = gym.make(env.spec)
+    assert again.observation_space == env.observation_space and again.spec.kwargs == given
 
 
 @pytest.mark.parametrize("split", FROZEN_SIZES)
@@ -240,7 +247,7 @@ def test_all_options_and_quantities_matter():
 
 def test_no_frozen_system_is_reachable_from_a_baseline(monkeypatch):
     """Baselines play without looking at a list, and their particles are none of the lists' systems."""
-    env = make_trials("MaterialsSynthesis", 1, episodes=2, variant="system")
+    env = make_trials("MaterialsSynthesis", 1, episodes=2)
     listed = {task_id for split in FROZEN_SIZES for task_id in D.frozen(split).tasks.ids}
 
     def refused(*args):
@@ -259,7 +266,7 @@ def test_particles_come_to_fit_what_was_seen(monkeypatch):
     from metaenv.materials.system.particle_bayes import _log_likelihood
 
     monkeypatch.setattr("metaenv.materials.system.particle_bayes.PARTICLES", 48)
-    env = make_trials("MaterialsSynthesis", 1, episodes=3, variant="system")
+    env = make_trials("MaterialsSynthesis", 1, episodes=3)
     policy = ParticleBayes()
     play_trials(policy, env, TASKS.take(np.array([2])))
     campaign, prior = policy._campaigns[0], D.sample(48, "train", np.random.default_rng(1))
