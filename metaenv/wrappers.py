@@ -142,6 +142,8 @@ class VectorObserveTask(BatchedWrapper):
 
     def __init__(self, env: BatchedEnv) -> None:
         super().__init__(env, _extended(env.single_observation_space, env.layout, env.distribution))
+        if self.report_columns is None:  # the task is no report of an episode
+            self.report_columns = slice(int(np.prod(env.single_observation_space.shape or ())))
 
     def observe(self, rows: Rows) -> Observations:
         return np.concatenate([self.env.observe(rows), self.env.task_vector()[rows]], axis=1)
@@ -155,6 +157,8 @@ class ObserveTask(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
         gym.ObservationWrapper.__init__(self, env)
         distribution: TaskDistribution = env.get_wrapper_attr("distribution")
         self.observation_space = _extended(env.observation_space, None, distribution).box()
+        declared: slice | None = env.get_wrapper_attr("batch").report_columns
+        self.report_columns = declared or slice(int(np.prod(env.observation_space.shape or ())))
 
     def observation(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """The observation with the task vector behind it."""

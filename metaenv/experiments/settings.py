@@ -138,7 +138,15 @@ _keep(
 
 # ---------------------------------------------------------------- materials
 
-SYSTEM = RL2Config(n_epochs=3, learning_rate_final=5e-5, gamma=0.95, gae_lambda=0.9)
+SYSTEM = RL2Config(
+    n_epochs=3,
+    n_minibatches=16,
+    learning_rate_final=5e-5,
+    gamma=0.9,
+    gae_lambda=0.9,
+    ent_coef=0.003,
+    network=Network(embedding_sizes=(128,), log_std_init=-1.2),
+)
 _keep("MaterialsSynthesis", "MaterialsSynthesis", 1_500_000, 512, SYSTEM)
 MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
 ONE = {"variant": "recipe"}

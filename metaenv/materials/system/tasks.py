@@ -153,6 +153,8 @@ def materials(tasks: TaskBatch, compound: Index, choice: NDArray[np.intp]) -> Ta
         tasks: n systems.
         compound: (n,) of each.
         choice: (n, groups) an option of each group.
+
+    Temperatures that somebody's system puts below 300 K are 300 K, which the equations can bear; none of ours does.
     """
     rows = np.arange(len(tasks))
 
@@ -164,18 +166,23 @@ def materials(tasks: TaskBatch, compound: Index, choice: NDArray[np.intp]) -> Ta
     onset = of("onset_target_K")
     precursor, decomposition = onset - tasks.precursor_below_K, onset + of("decomposition_above_K")
     decomposition = decomposition + DECOMPOSITION_K * gas
-    columns = {
-        **{name: getattr(tasks, name) for name in IN_COMMON},
-        **{name: of(name) for name in ("onset_target_K", "growth_um", "goal_um")},
+    temperatures = {
         "onset_intermediate_K": onset + of("trap_above_K"),
         "onset_transform_K": onset + of("transform_above_K") + TRANSFORM_K * flux,
         "onset_decomposition_K": decomposition,
         "decomposition_K": decomposition - tasks.stable_below_K,
-        "precursor_onset_K": _thrice(precursor),
-        "precursor_energy_kJ_mol": _thrice(tasks.precursor_energy),
-        "precursor_contact": _thrice(np.exp(CONTACT * source_b)),
+        "precursor_onset_K": precursor,
         "carbonate_K": precursor + tasks.carbonate_above_K,
         "onset_loss_K": onset + of("loss_above_K") + LOSS_K * source_a,
+    }
+    bearable = {name: np.maximum(kelvin, KELVIN[0]) for name, kelvin in temperatures.items()}
+    columns = {
+        **{name: getattr(tasks, name) for name in IN_COMMON},
+        **{name: of(name) for name in ("onset_target_K", "growth_um", "goal_um")},
+        **bearable,
+        "precursor_onset_K": _thrice(bearable["precursor_onset_K"]),
+        "precursor_energy_kJ_mol": _thrice(tasks.precursor_energy),
+        "precursor_contact": _thrice(np.exp(CONTACT * source_b)),
     }
     return TaskBatch(SolidStateTask, {f.name: columns[f.name] for f in fields(SolidStateTask)})
 
