@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from metaenv import Trial, make_trials
+from metaenv import ObserveTask, Trial, make_trials
 from metaenv.errors import TaskError
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import one_step
@@ -14,7 +14,7 @@ from metaenv.materials.system.baselines import baselines
 from metaenv.materials.system.distribution import FROZEN_SIZES, STORE, SystemDistribution, references
 from metaenv.materials.system.env import SystemSynthesisVectorEnv
 from metaenv.materials.system.layout import GRAIN, LAYOUT, MADE, MEASURED, SHOWN
-from metaenv.materials.system.options import COMPOUNDS, LOADINGS, OPTIONS, PLACES, SIZES
+from metaenv.materials.system.options import COMPOUNDS, LOADINGS, OPTIONS, PLACES, SIZES, affinities_of_choice
 from metaenv.materials.system.oracle import Search, oracle, utility_table
 from metaenv.materials.system.particle_bayes import ParticleBayes
 from metaenv.materials.system.recipes import ACTIONS, N_QUANTITIES, from_action, to_action
@@ -183,6 +183,43 @@ def test_it_keeps_the_contract():
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises((ValueError, TaskError), match=message):
         gym.make_vec(ID, num_envs=1, **settings)
+
+
+def test_the_affinities_of_what_was_chosen_are_those_of_all_options():
+    rng = np.random.default_rng(1)
+    compound, choice = rng.integers(0, COMPOUNDS, 8), np.stack([rng.integers(0, size, 8) for size in SIZES], axis=1)
+    found = affinities_of_choice(TASKS.traits_of_compounds, TASKS.own_affinity, compound, choice)
+    for i, task in enumerate(TASKS.tasks()):
+        expected = [suits(task, compound[i], PLACES[g].start + choice[i, g]) + 0.8 for g in range(4)]
+        np.testing.assert_allclose(found[i], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_who_is_told_the_system_sees_first_the_compound_that_is_made():
+    env = make_trials("MaterialsSynthesis", 3, observe_task=True)
+    observation, _ = env.reset(seed=2)
+    assert env.trial_state.layout.slice("last report").stop - env.trial_state.layout.slice("last report").start == 34
+    for _ in range(4):
+        compound, told = np.argmax(observation[:, :COMPOUNDS], axis=1), observation[:, LAYOUT.width :]
+        for i, task in enumerate(env.tasks.tasks()):
+            for k in range(COMPOUNDS):
+                e, start = (compound[i] + k) % COMPOUNDS, 34 + 25 * k
+                onset, growth = task.onset_target_K[e], task.growth_um[e]
+                assert told[i, start] == pytest.approx((onset - 900) / 650 * 2 - 1, abs=1e-6)
+                assert told[i, start + 5] == pytest.approx(2 * math.log(growth / 0.3) / math.log(5 / 0.3) - 1, abs=1e-6)
+                for option in range(18):
+                    affinity = min(max((suits(task, e, option) + 0.8) / 4, -1), 1)
+                    assert told[i, start + 7 + option] == pytest.approx(affinity, abs=1e-6)
+        observation = env.step(np.zeros((3, len(ACTIONS))))[0]
+    scalar = Trial(ObserveTask(gym.make(ID)))
+    assert scalar.observation_space.shape == env.single_observation_space.shape
+    np.testing.assert_array_equal(scalar.reset(seed=2)[0], env.reset(seed=2)[0][0])
+
+
+def test_temperatures_of_an_absurd_system_are_kept_above_room_temperature():
+    cold = changed(TASKS.task(0), trap_above_K=[-1900.0] * 3, stable_below_K=2000.0)
+    made = materials(TaskBatch.from_tasks([cold]), np.array([1]), np.zeros((1, 4), np.intp))
+    assert made.onset_intermediate_K[0] == 300 and made.decomposition_K[0] == 300
+    assert made.onset_target_K[0] == cold.onset_target_K[1]
 
 
 @pytest.mark.parametrize(
