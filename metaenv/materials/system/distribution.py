@@ -20,7 +20,7 @@ from metaenv.parameters import Ranges
 from metaenv.tasks import FrozenTasks, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats, Index
 
-FROZEN_SIZES = {"validation": 50, "test": 200, "ood-hot": 50, "ood-options": 50, "ood-mechanism": 50}
+FROZEN_SIZES = {"validation": 50, "test": 200, "ood-hot": 50, "ood-options": 50, "ood-mechanism": 50, "ood-physics": 50}
 STORE = FrozenStore(Path(__file__).parent / "data", SystemTask)
 """What `metaenv.materials.system.build_data` wrote; ``best_K`` are the oracle's scores of compound K + 1."""
 SPLIT_RANGES: dict[str, Ranges] = {
@@ -35,6 +35,7 @@ SEEN_RANGES: Ranges = {
     "nucleation_J_m2": (0.0, 0.30),
 }
 """What the task vector scales to [-1, 1] beyond training's own ranges: those of all splits together."""
+PINNED_UM = 12.0  # where grains of "ood-physics" are pinned: above all goals (chosen)
 N_RANDOM = 128  # actions whose mean utility is a compound's random score (chosen)
 RANDOM_SEED, ORACLE_SEED = 20_250_703, 20_250_704  # chosen; any fixed pair does
 LARGEST_AFFINITY = 4.0  # which the task vector shows as 1 (chosen)
@@ -57,7 +58,8 @@ class SystemDistribution(TaskDistribution):
     * ``ood-hot``: the onsets of the compounds have 1200-1300 K in common instead of 900-1150 K;
     * ``ood-options``: the first property that the compounds have in common is 0.6 to 1.5, where training knows only
       -1.2 to 0.6, so that other options than in training suit them;
-    * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions.
+    * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions;
+    * ``ood-physics``: the second kinetic model of `metaenv.materials.other_physics`, with grains pinned at 12 um.
     """
 
     task_type: ClassVar[type[Task]] = SystemTask
@@ -66,7 +68,10 @@ class SystemDistribution(TaskDistribution):
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Systems for points of the unit cube; ``train``, ``validation`` and ``test`` share their ranges."""
-        return TaskBatch(SystemTask, PARAMETERS.draw(unit, SPLIT_RANGES.get(split)))
+        columns = PARAMETERS.draw(unit, SPLIT_RANGES.get(split))
+        if split == "ood-physics":
+            columns[SystemTask.optional] = np.full((len(unit), 1), PINNED_UM)
+        return TaskBatch(SystemTask, columns)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) whether an informed recipe makes every compound from the options that suit it best."""

@@ -20,7 +20,7 @@ from metaenv.materials.system.options import (
     affinities,
     affinities_of_choice,
 )
-from metaenv.materials.tasks import ENERGY, KELVIN, PHASE_BIASES, SolidStateTask
+from metaenv.materials.tasks import ENERGY, KELVIN, PHASE_BIASES, SolidStateTask, check_limiting_grain
 from metaenv.materials.tasks import PARAMETERS as OF_ONE_MATERIAL
 from metaenv.parameters import Parameter, ParameterTable, ParameterTask
 from metaenv.tasks import TaskBatch
@@ -91,6 +91,7 @@ class SystemTask(ParameterTask):
     """
 
     family: ClassVar[str] = "ChemicalSystem"
+    optional: ClassVar[str] = "limiting_grain_um"
 
     onset_common_K: Annotated[float, ONSET]
     onset_target_K: Annotated[tuple[float, ...], *ONSETS]
@@ -134,6 +135,13 @@ class SystemTask(ParameterTask):
     nucleation_J_m2: Annotated[float, ONE["nucleation_J_m2"]]
     phase_bias: Annotated[tuple[float, ...], *PHASE_BIASES]
     furnace_offset_K: Annotated[float, ONE["furnace_offset_K"]]
+    limiting_grain_um: tuple[float, ...] = ()
+    """Nothing, or one number: the size in um at which grains are pinned, by which the task obeys the second kinetic
+    model of `metaenv.materials.other_physics`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_limiting_grain(self)
 
 
 PARAMETERS = ParameterTable(SystemTask)
@@ -184,7 +192,9 @@ def materials(tasks: TaskBatch, compound: Index, choice: NDArray[np.intp]) -> Ta
         "precursor_energy_kJ_mol": _thrice(tasks.precursor_energy),
         "precursor_contact": _thrice(np.exp(CONTACT * source_b)),
     }
-    return TaskBatch(SolidStateTask, {f.name: columns[f.name] for f in fields(SolidStateTask)})
+    if tasks.limiting_grain_um.size:
+        columns["limiting_grain_um"] = tasks.limiting_grain_um
+    return TaskBatch(SolidStateTask, {f.name: columns[f.name] for f in fields(SolidStateTask) if f.name in columns})
 
 
 def _thrice(values: Floats) -> Floats:
