@@ -60,7 +60,7 @@ class MaterialsSynthesisEnv(MetaEnv):
     the sum of their readings.
 
     Task: `metaenv.materials.system.tasks.SystemTask`. Splits: train (endless), validation (50), test (200), ood-hot,
-    ood-options, ood-mechanism (50 each); see `metaenv.materials.system.distribution.SystemDistribution`.
+    ood-options, ood-mechanism, ood-physics (50 each); see `metaenv.materials.system.distribution.SystemDistribution`.
 
     References: means over the three compounds; random, the mean J of random actions; oracle, a search of recipes and
     options that knows the system.
