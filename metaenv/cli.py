@@ -34,7 +34,7 @@ the page of ENV: what it is, and every column of its observation.
 
   metaenv envs
   metaenv envs MaterialsSynthesis
-  metaenv envs MaterialsSynthesis --settings laboratory lab.toml
+  metaenv envs FurnaceControl --settings laboratory lab.toml
   metaenv envs lab                 the environments of lab.py in this folder
   metaenv envs lab:lab/Dose-v0     one of them
 """

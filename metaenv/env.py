@@ -29,12 +29,17 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
 
     def __init__(self, render_mode: str | None = None, **settings: Any) -> None:
         self._spec: EnvSpec | None = None
-        self.batch = self.batched(
+        self.batch = self.make_batch(
             num_envs=1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **settings
         )
         self.render_mode = render_mode
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
+
+    @classmethod
+    def make_batch(cls, **settings: Any) -> BatchedEnv:
+        """The batch that is played: of the class `batched`, or of another one where variants have their own."""
+        return cls.batched(**settings)
 
     @property
     def spec(self) -> EnvSpec | None:
@@ -77,6 +82,10 @@ class MetaEnv(gym.Env[NDArray[np.float32], Any]):
         if any(over):
             batch.end_episode(0)
         return batch.observe(ALL)[0], float(reward[0]), *over, first_row(batch._columns(ALL))
+
+    def task_vector(self) -> NDArray[np.float32]:
+        """(c,) the hidden task as it matters at present: a privileged signal, for oracles only."""
+        return self.batch.task_vector()[0]
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(k,) which Discrete actions are allowed now, as sb3-contrib asks for them."""

@@ -65,7 +65,7 @@ def _read(store: FrozenStore, split: str) -> tuple[TaskBatch, dict[str, NDArray[
         raise TaskError(f"there is no frozen list {split!r}.{nearest(split, lists)}")
     with np.load(store.folder / f"{split}.npz", allow_pickle=False) as file:
         stored = dict(file)
-    columns = {f.name: stored[f.name].astype(np.float64) for f in fields(store.task_type)}
+    columns = {f.name: stored[f.name].astype(np.float64) for f in fields(store.task_type) if f.name in stored}
     tasks = TaskBatch(store.task_type, columns)
     if tasks.sha256 != lists[split]["sha256"]:
         raise TaskError(f"{split}.npz is not the list that was frozen: its SHA-256 differs; install metaenv again")

@@ -15,6 +15,7 @@ of the documentation (`ParameterTable.markdown`).
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -113,13 +114,16 @@ class ParameterTask(Task):
         for name, parameters in parameters_of(type(self)).items():
             value = getattr(self, name)
             if len(parameters) > 1 and (not isinstance(value, tuple) or len(value) != len(parameters)):
-                raise TaskError(f"{type(self).__name__}.{name} must have {len(parameters)} numbers, got {value!r}")
-            for number, parameter in zip(np.atleast_1d(value).tolist(), parameters, strict=True):
+                raise TaskError(
+                    f"{type(self).__name__}.{name} must have {len(parameters)} numbers, got {reprlib.repr(value)}"
+                )
+            for k, (number, parameter) in enumerate(zip(np.atleast_1d(value).tolist(), parameters, strict=True)):
                 low, high = parameter.limits
                 if not low <= number <= high:
                     unit = f" {parameter.unit}" if parameter.unit else ""
+                    where = f" as number {k + 1} of {len(parameters)}" if len(parameters) > 1 else ""
                     raise TaskError(
-                        f"{type(self).__name__}.{name} must lie in [{low:g}, {high:g}]{unit}, got {value!r}"
+                        f"{type(self).__name__}.{name} must lie in [{low:g}, {high:g}]{unit}, got {number!r}{where}"
                     )
 
 

@@ -17,13 +17,13 @@ from metaenv.tasks import Task, TaskBatch
 
 NAMESPACE = "metaenv"
 
-# id: (module, class of the batched environment, class of the scalar one); one version of each name
+# id: (module, what makes the batched environment, class of the scalar one); one version of each name
 ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "BernoulliBandit-v0": ("metaenv.classic.bandit.env", "BernoulliBanditVectorEnv", "BernoulliBanditEnv"),
     "TabularMDP-v0": ("metaenv.classic.mdp.env", "TabularMDPVectorEnv", "TabularMDPEnv"),
     "SparsePointRobot-v0": ("metaenv.classic.point_robot.env", "SparsePointRobotVectorEnv", "SparsePointRobotEnv"),
     "GridNavi-v0": ("metaenv.classic.gridnavi.env", "GridNaviVectorEnv", "GridNaviEnv"),
-    "MaterialsSynthesis-v0": ("metaenv.materials.env", "MaterialsSynthesisVectorEnv", "MaterialsSynthesisEnv"),
+    "MaterialsSynthesis-v1": ("metaenv.materials.synthesis", "vector_env", "MaterialsSynthesisEnv"),
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
     "MoleculeDesign-v0": ("metaenv.molecules.design.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
     "LeadOptimization-v0": ("metaenv.molecules.lead.env", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),

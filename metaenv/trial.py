@@ -229,7 +229,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     ) -> None:
         RecordConstructorArgs.__init__(self, episodes=episodes, objective=objective)
         gym.Wrapper.__init__(self, env)
-        batched = getattr(env.unwrapped, "batch", BatchedEnv)
+        batched, kept = getattr(env.unwrapped, "batch", BatchedEnv), "report_columns"  # which a wrapper may choose
         self.trial_state = TrialState(
             1,
             env.observation_space,
@@ -238,7 +238,7 @@ class Trial(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             objective or batched.trial_objective,
             batched.reports_at_end,
             reward_range=batched.reward_range,
-            report_columns=batched.report_columns,
+            report_columns=env.get_wrapper_attr(kept) if env.has_wrapper_attr(kept) else batched.report_columns,
         )
         self.episodes = self.trial_state.episodes
         self.observation_space = self.trial_state.space
@@ -306,7 +306,7 @@ def make_trials(
     """Trials of a registered environment, ready for an agent.
 
     Args:
-        env_id: ``"MaterialsSynthesis"``, ``"MaterialsSynthesis-v0"``, ``"metaenv/MaterialsSynthesis-v0"`` …
+        env_id: ``"MaterialsSynthesis"``, ``"MaterialsSynthesis-v1"``, ``"metaenv/MaterialsSynthesis-v1"`` …
         num_envs: how many trials are played at once.
         episodes: K, by default the environment's ``trial_episodes``.
         objective: ``"sum"`` or ``"best"``, by default the environment's own.

@@ -291,7 +291,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         self._began[row] = False
 
     def task_vector(self) -> NDArray[np.float32]:
-        """(num_envs, c) the true tasks as vectors: a privileged signal, for training and oracles only."""
+        """(num_envs, c) the true tasks as they matter now: a privileged signal, for training and oracles only."""
         return self.distribution.task_vector(self.tasks)
 
     # THE GYMNASIUM INTERFACE

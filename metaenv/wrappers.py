@@ -89,6 +89,9 @@ class BatchedWrapper(BatchedEnv):
     def report(self, rows: Rows) -> Info:
         return self.env.report(rows)
 
+    def task_vector(self) -> NDArray[np.float32]:
+        return self.env.task_vector()
+
     def mask(self, rows: Rows) -> NDArray[np.int8] | None:
         return self.env.mask(rows)
 
@@ -139,14 +142,11 @@ class VectorObserveTask(BatchedWrapper):
 
     def __init__(self, env: BatchedEnv) -> None:
         super().__init__(env, _extended(env.single_observation_space, env.layout, env.distribution))
-        self._vectors = np.empty((env.num_envs, 0), np.float32)
-
-    def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
-        super().set_tasks(rows, tasks)
-        self._vectors = self.distribution.task_vector(self.tasks)
+        if self.report_columns is None:  # the task is no report of an episode
+            self.report_columns = slice(int(np.prod(env.single_observation_space.shape or ())))
 
     def observe(self, rows: Rows) -> Observations:
-        return np.concatenate([self.env.observe(rows), self._vectors[rows]], axis=1)
+        return np.concatenate([self.env.observe(rows), self.env.task_vector()[rows]], axis=1)
 
 
 class ObserveTask(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
@@ -155,13 +155,14 @@ class ObserveTask(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
-        self._distribution: TaskDistribution = env.get_wrapper_attr("distribution")
-        self.observation_space = _extended(env.observation_space, None, self._distribution).box()
+        distribution: TaskDistribution = env.get_wrapper_attr("distribution")
+        self.observation_space = _extended(env.observation_space, None, distribution).box()
+        declared: slice | None = env.get_wrapper_attr("batch").report_columns
+        self.report_columns = declared or slice(int(np.prod(env.observation_space.shape or ())))
 
     def observation(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """The observation with the task vector behind it."""
-        task = TaskBatch.from_tasks([self.env.get_wrapper_attr("task")])
-        return np.concatenate([observation, self._distribution.task_vector(task)[0]])
+        return np.concatenate([observation, self.env.get_wrapper_attr("task_vector")()])
 
 
 class ObserveMask(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):

@@ -49,7 +49,7 @@ def test_wrappers_hand_on_what_the_environment_declares():
     policies, best = baselines_of(VectorTrial(DeclaringBandit(2)))
     assert list(policies) == [RANDOM, "first arm"] and best == "first arm"
     observing = make_trials("MaterialsSynthesis", observe_task=True)
-    assert observing.best_fixed == "best fixed recipe" and observing.env.trial_episodes == 10
+    assert observing.best_fixed == "best fixed recipe" and observing.env.trial_episodes == 12
 
 
 def test_a_best_fixed_rule_that_is_no_baseline_is_refused():

@@ -59,7 +59,7 @@ def test_mistakes_are_answered(args, message, capsys):
 def test_envs_lists_all(capsys):
     assert main(["envs"]) == 0
     out = capsys.readouterr().out
-    assert "metaenv:metaenv/MaterialsSynthesis-v0" in out and "ood-mechanism" in out
+    assert "metaenv:metaenv/MaterialsSynthesis-v1" in out and "ood-mechanism" in out
 
 
 @pytest.fixture(scope="module")

@@ -33,19 +33,29 @@ def test_the_list_names_every_environment_once(capsys):
     assert lines == [f"metaenv:metaenv/{name}" for name in ENVIRONMENTS]
 
 
-@pytest.mark.parametrize("name", ["MaterialsSynthesis", "metaenv/MaterialsSynthesis-v0"])
+@pytest.mark.parametrize("name", ["MaterialsSynthesis", "metaenv/MaterialsSynthesis-v1"])
 def test_the_page_of_an_environment(name, capsys):
     assert main(["envs", name]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("metaenv:metaenv/MaterialsSynthesis-v0\n=====")
-    for part in ("Make a hidden material", "Version history", "ood-mechanism\n", "best fixed rule: best fixed recipe"):
+    assert out.startswith("metaenv:metaenv/MaterialsSynthesis-v1\n=====")
+    for part in (
+        "Make the compounds of a hidden chemical system",
+        "Version history",
+        "ood-mechanism\n",
+        "best fixed rule: best fixed recipe",
+    ):
         assert out.count(part) == 1, part
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
-    assert ["1", "measured", "1 once the material is made and measured; what follows is 0 before", "[0, 1]"] in rows
-    assert ["10-19", "last report"] == rows[12][:2]
-    assert any(row[:2] == ["27", "progress"] for row in rows)
-    onset = ["`onset_target_K`", "K", "900 to 1400", "300 to 2500", "Onset of A + B -> T with 1 um powder."]
-    assert any(row[:5] == onset for row in rows), "the parameters of a task"
+    assert [
+        "3",
+        "goal size",
+        "the grain size that is wanted, on a logarithmic scale from 0.01 to 100 um",
+        "[-1, 1]",
+    ] in rows
+    assert any(row[:2] == ["34-67", "last report"] for row in rows)
+    assert any(row[:2] == ["92", "progress"] for row in rows)
+    onset = ["`onset_common_K`", "K", "900 to 1150", "300 to 2500"]
+    assert any(row[:4] == onset for row in rows), "the parameters of a task"
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -72,14 +72,14 @@ def test_reports_of_an_episode_that_ended_are_hidden_too():
 def test_the_blind_see_the_start_and_the_progress_only():
     for env, actions in (
         (grid(6, shows="start"), lists(1, 59, 6)),
-        (make_trials("MaterialsSynthesis", 6, shows="start"), np.zeros((9, 6, 5), np.float32)),
+        (make_trials("MaterialsSynthesis", 6, shows="start", variant="recipe"), np.zeros((9, 6, 5), np.float32)),
     ):
         shown = play(env, actions)
         assert (shown[:, :, :PROGRESS] == shown[0][:, :PROGRESS]).all()
         size = env.trial_state.episode_size
         assert not shown[:, :, size:PROGRESS].any()
         assert shown[-1, 0, PROGRESS] == pytest.approx((env.episodes - 1) / env.episodes)
-    goals = play(make_trials("MaterialsSynthesis", 6), np.zeros((9, 6, 5), np.float32))
+    goals = play(make_trials("MaterialsSynthesis", 6, variant="recipe"), np.zeros((9, 6, 5), np.float32))
     np.testing.assert_array_equal(goals[0], shown[0])  # what is known before the first step is shown
 
 
@@ -167,7 +167,7 @@ def test_the_last_episodes_of_trials_that_go_out_of_step():
 
 def test_feedback_is_that_of_another_task():
     """What is shown is the recorded trial of another task, but for what was known before the first step."""
-    env, n = make_trials("MaterialsSynthesis", 4, episodes=5), 6
+    env, n = make_trials("MaterialsSynthesis", 4, episodes=5, variant="recipe"), 6
     frozen = env.distribution.frozen("test").tasks.take(np.arange(n))
 
     class Shown(Sum):

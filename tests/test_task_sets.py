@@ -206,7 +206,7 @@ def test_a_widened_distribution_draws_a_parameter_between_the_ends_that_were_giv
 
 def test_a_widened_environment_plays_tasks_beyond_the_range_of_training():
     wide = MATERIALS.widened(onset_target_K=(1400.0, 1550.0))
-    env = gym.make_vec(full_id("MaterialsSynthesis"), num_envs=8, distribution=wide)
+    env = gym.make_vec(full_id("MaterialsSynthesis"), num_envs=8, variant="recipe", distribution=wide)
     for seed in range(2):
         env.reset(seed=seed)
         onset = env.unwrapped.tasks.onset_target_K  # type: ignore[attr-defined]

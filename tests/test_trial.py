@@ -38,7 +38,10 @@ def test_the_best_objective_pays_improvements():
 
 
 def test_every_trial_pays_its_own_best_and_shows_what_each_episode_earned():
-    trial, rng = make_trials("MaterialsSynthesis", 3, episodes=2, autoreset_mode="SameStep"), np.random.default_rng(0)
+    trial, rng = (
+        make_trials("MaterialsSynthesis", 3, episodes=2, variant="recipe", autoreset_mode="SameStep"),
+        np.random.default_rng(0),
+    )
     trial.reset(seed=0)
     for _ in range(3):  # trials, one after the other without a reset
         paid, returns = np.zeros(3), []
@@ -195,7 +198,7 @@ def test_transition_on_a_grid_by_hand():
 
 
 def test_transition_of_an_experiment():
-    trial = make_trials("MaterialsSynthesis", 3, episodes=2, autoreset_mode="SameStep")
+    trial = make_trials("MaterialsSynthesis", 3, episodes=2, variant="recipe", autoreset_mode="SameStep")
     trial.keep_transition = True
     trial.reset(seed=0)
     seen, paid, *_ = trial.step(np.zeros((3, 5), np.float32))

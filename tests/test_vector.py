@@ -82,7 +82,7 @@ def test_a_seed_gives_the_same_tasks_however_many_were_drawn_before(env):
 
 
 def test_an_action_that_rounding_carried_out_of_the_box_is_clipped_into_it():
-    env = make_trials("MaterialsSynthesis", 1)
+    env = make_trials("MaterialsSynthesis", 1, variant="recipe")
     env.reset(seed=0)
     observation, *_ = env.step(np.full((1, 5), 1 + 5e-7))
     assert env.observation_space.contains(observation), "the previous action is shown outside of its range"

@@ -25,7 +25,7 @@ def campaign_figure(
     readings: Floats,
     scores: Floats,
     oracle: float,
-    variant: Variant = "default",
+    variant: Variant = "recipe",
     others: dict[str, Floats] | None = None,
 ) -> Figure:
     """One worked campaign on an unseen material.
@@ -61,7 +61,7 @@ def _draw_recipes(axes: Any, actions: Floats, readings: Floats, variant: Variant
     colours = colormaps["viridis_r"](np.linspace(0.1, 1.0, len(actions)))
     for k, (action, colour) in enumerate(zip(actions, colours, strict=True)):
         axes.plot(range(len(names)), action, "o-", color=colour, lw=1.2, ms=3, label=f"{k + 1}: {readings[k]:.2f}")
-    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=0 if variant == "default" else 45)
+    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=0 if variant == "recipe" else 45)
     axes.set(ylim=(-1.08, 1.08), ylabel="recipe, low to high")
     axes.legend(title="experiment: reading", fontsize=7, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_title("recipes tried", fontsize=9)

@@ -1,4 +1,7 @@
-"""`metaenv demo`: meta-train RL² on simulated materials, then give it materials it has never seen."""
+"""`metaenv demo`: meta-train RL² on simulated materials, then give it materials it has never seen.
+
+It plays the easy variant of one material, whose campaigns fit into one picture.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,7 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     materials = config.steps // 10
     print(
         f"A hidden material is to be made by a furnace recipe of five numbers. RL² may try ten recipes on each.\n"
+        f'This is the easy variant "recipe" of MaterialsSynthesis; its default asks for three compounds.\n'
         f"Meta-training on {materials:,} simulated materials, {config.steps:,} experiments; Ctrl-C keeps the run.\n"
     )
     start = time.perf_counter()

@@ -16,9 +16,9 @@ from metaenv.experiments.runner import AgentExperiment, Policies, final_policies
 from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, finished
 from metaenv.materials.particle_bayes import ParticleBayes
 
-Variant = Literal["default", "yield", "noisy", "full"]
+Variant = Literal["recipe", "yield", "noisy", "full"]
 PRESETS: dict[Variant, str] = {
-    "default": "MaterialsSynthesis",
+    "recipe": "materials-recipe",
     "yield": "materials-yield",
     "noisy": "materials-noisy",
     "full": "materials-full",
@@ -39,30 +39,30 @@ class MaterialsRL2(AgentExperiment):
     name = "materials-rl2"
     title = "RL² on materials it has never seen"
 
-    variants: tuple[Variant, ...] = ("default", "yield", "noisy", "full")
-    """Variants of the problem: default; yield-only feedback; doubled noise; full recipes of two steps, gas and
-    precursor."""
+    variants: tuple[Variant, ...] = ("recipe", "yield", "noisy", "full")
+    """Variants of the problem of one material: recipes of five numbers; yield-only feedback; doubled noise; full
+    recipes of two steps, gas and precursor."""
     controls: bool = True
-    """Whether to train a context-blind PPO, too, and to evaluate RL² with its memory cut (default variant)."""
+    """Whether to train a context-blind PPO, too, and to evaluate RL² with its memory cut (variant recipe)."""
     bayesopt: bool = True
     """Whether to run GP-BO, which takes minutes, if BoTorch is installed."""
     particles: bool = True
-    """Whether to run the particle-Bayes reference (default variant)."""
+    """Whether to run the particle-Bayes reference (variant recipe)."""
 
     def trainings(self) -> dict[str, Training]:
         found = {v: Training(_title(v), self.settings(PRESETS[v])) for v in self.variants}
         trainings: dict[str, Training] = dict(found.items())
-        if self.controls and "default" in self.variants:
-            config = found["default"].config
+        if self.controls and "recipe" in self.variants:
+            config = found["recipe"].config
             blind = replace(config, hide_history=True, steps=config.steps // BLIND_SHARE)
-            trainings["blind"] = Training("PPO, context-blind", blind, "default")
+            trainings["blind"] = Training("PPO, context-blind", blind, "recipe")
         return trainings
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         bayesopt = self.bayesopt and _has_botorch()
         yield [SCALE]
         for variant in self.variants:
-            for split in ("test", *OOD) if variant == "default" else ("test",):
+            for split in ("test", *OOD) if variant == "recipe" else ("test",):
                 evaluation = self.compare(runs[variant].config, self._policies(variant, runs), split, bayesopt)
                 save(evaluation, self.folder / variant)
                 yield [
@@ -75,7 +75,7 @@ class MaterialsRL2(AgentExperiment):
 
     def _policies(self, variant: Variant, runs: dict[str, Training]) -> Policies:
         agent = runs[variant]
-        if variant != "default":
+        if variant != "recipe":
             return {RL2_TITLE: agent.policies()}
         beside: Policies = {"particle Bayes": ParticleBayes()} if self.particles else {}
         if self.controls:
@@ -107,11 +107,11 @@ class PEARLMaterials(AgentExperiment):
     def trainings(self) -> dict[str, Training]:
         found = {"pearl": Training(PEARL_TITLE, self.settings("MaterialsSynthesis", "pearl"))}
         if self.rl2:
-            found["rl2"] = Training(RL2_TITLE, self.settings("MaterialsSynthesis"))
+            found["rl2"] = Training(RL2_TITLE, self.settings("materials-recipe"))
         return found
 
     def beside(self) -> dict[str, Training | None]:
-        return {} if self.rl2 else {"rl2": finished(RL2_TITLE, self.folder.parent / "materials-rl2" / "default")}
+        return {} if self.rl2 else {"rl2": finished(RL2_TITLE, self.folder.parent / "materials-rl2" / "recipe")}
 
     def run(self) -> None:
         if self.bayesopt and find_spec("botorch") is None:
@@ -133,7 +133,7 @@ class PEARLMaterials(AgentExperiment):
 
 
 def _title(variant: Variant) -> str:
-    return RL2_TITLE if variant == "default" else f"{RL2_TITLE}, variant {variant}"
+    return RL2_TITLE if variant == "recipe" else f"{RL2_TITLE}, variant {variant}"
 
 
 def _each_seed(evaluation: Evaluation) -> str:

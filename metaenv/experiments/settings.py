@@ -138,14 +138,23 @@ _keep(
 
 # ---------------------------------------------------------------- materials
 
+SYSTEM = RL2Config(
+    n_epochs=3,
+    n_minibatches=16,
+    learning_rate_final=5e-5,
+    gamma=0.9,
+    gae_lambda=0.9,
+    ent_coef=0.003,
+    network=Network(embedding_sizes=(128,), log_std_init=-1.2),
+)
+_keep("MaterialsSynthesis", "MaterialsSynthesis", 1_500_000, 512, SYSTEM)
 MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
-_keep("MaterialsSynthesis", "MaterialsSynthesis", 9_000_000, 512, MATERIALS)
-_keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS)
+ONE = {"variant": "recipe"}
+_keep("materials-recipe", "MaterialsSynthesis", 9_000_000, 512, MATERIALS, settings=ONE)
+_keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS, settings=ONE)
 _keep("materials-full", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"variant": "full"})
-_keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"noise_factor": "2"})
-_keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"feedback": "yield"})
-SYSTEM = RL2Config(n_epochs=3, learning_rate_final=5e-5, gamma=0.95, gae_lambda=0.9)
-_keep("materials-system", "MaterialsSynthesis", 1_500_000, 512, SYSTEM, settings={"variant": "system"})
+_keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={**ONE, "noise_factor": "2"})
+_keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={**ONE, "feedback": "yield"})
 _keep(
     "MaterialsSynthesis-pearl",
     "MaterialsSynthesis",
@@ -162,6 +171,7 @@ _keep(
         context=ContextConfig(size=10),
         belief=BeliefConfig(latent_size=10),
     ),
+    settings=ONE,
 )
 _keep(
     "FurnaceControl",

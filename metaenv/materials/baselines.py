@@ -107,12 +107,12 @@ def load_portfolio(variant: Variant, laboratory: Laboratory = DEFAULT) -> Portfo
     return Portfolio(np.array(stored["recipes"]), np.array(stored["train_score"]))
 
 
-def best_fixed(variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> FixedRecipes:
+def best_fixed(variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> FixedRecipes:
     """The single recipe with the highest mean score over 2,000 training materials."""
     return FixedRecipes(lambda: load_portfolio(variant, laboratory).recipes[:1])
 
 
-def portfolio(variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> FixedRecipes:
+def portfolio(variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> FixedRecipes:
     """The greedy portfolio: each next recipe raises most the mean, over 2,000 training materials, of the best so far.
 
     It never adapts, and is the strongest simple opponent there is: an agent that does no better has learned a
@@ -121,7 +121,7 @@ def portfolio(variant: Variant = "default", laboratory: Laboratory = DEFAULT) ->
     return FixedRecipes(lambda: load_portfolio(variant, laboratory).recipes)
 
 
-def baselines(variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> dict[str, Policy]:
+def baselines(variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> dict[str, Policy]:
     """The baselines of a variant, by name."""
     return {
         "Latin hypercube": LatinHypercube(),

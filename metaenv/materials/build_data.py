@@ -28,7 +28,7 @@ from metaenv.tasks import TaskBatch, TaskDistribution
 
 SEED = 20_240_503  # chosen; any fixed number does
 VERSION = 0  # of the environments that these lists belong to
-VARIANTS: tuple[Variant, ...] = ("default", "full")
+VARIANTS: tuple[Variant, ...] = ("recipe", "full")
 PORTFOLIO_TASKS, PORTFOLIO_RECIPES, PORTFOLIO_SIZE = 2_000, 1_024, 10
 
 

@@ -27,7 +27,7 @@ class Accuracy:
 
 
 def accuracy(
-    n: int = 1000, substeps: int = DEFAULT_SUBSTEPS, variant: Variant = "default", informed: bool = False, seed: int = 0
+    n: int = 1000, substeps: int = DEFAULT_SUBSTEPS, variant: Variant = "recipe", informed: bool = False, seed: int = 0
 ) -> Accuracy:
     """The error in J of ``n`` experiments on training tasks.
 
@@ -52,7 +52,7 @@ def experiments_per_second(n: int, substeps: int = DEFAULT_SUBSTEPS, seconds: fl
     """Whole experiments a second in batches of ``n``: the median call."""
     rng = np.random.default_rng(0)
     tasks = SolidStateDistribution().sample(n, "train", rng)
-    actions = rng.uniform(-1.0, 1.0, (n, ACTION_DIM["default"]))
+    actions = rng.uniform(-1.0, 1.0, (n, ACTION_DIM["recipe"]))
     return n / _median_seconds(lambda: simulate(tasks, from_action(actions), substeps), seconds)
 
 

@@ -1,16 +1,14 @@
-"""MaterialsSynthesis: choose a recipe, make the material, see what came of it."""
+"""MaterialsSynthesis in its variants of one material: choose a recipe, make the material, see what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.env import MetaEnv
 from metaenv.errors import check_number, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.kinetics import simulate
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 Feedback = Literal["phases", "yield"]
 FEEDBACKS = ("phases", "yield")
-SYSTEM = "system"  # the variant that is `metaenv.materials.system.env.SystemSynthesisVectorEnv`
 SIZE_SCALE = np.log(100.0)  # grain sizes from 0.01 to 100 um become [-1, 1]
 LAYOUT = ObservationLayout(
     [
@@ -58,8 +55,39 @@ READING = LAYOUT.column("reading")
 PHASES_SEEN = slice(2, 7)
 
 
-class MaterialsSynthesisVectorEnv(BatchedEnv):
-    """``num_envs`` laboratories, each with a hidden material; see `MaterialsSynthesisEnv`."""
+class SingleMaterialVectorEnv(BatchedEnv):
+    """Make one hidden material again and again: ``MaterialsSynthesis`` with ``variant="recipe"`` or ``"full"``.
+
+    They are easy: the last recipe and what came of it are nearly all that has to be remembered. An oxide A, which
+    evaporates, and a precursor of an oxide B react in a furnace to a target T, against a competing intermediate,
+    decomposition above some temperature, loss of A, and grains that grow: the physics is in
+    `metaenv.materials.kinetics`. Which temperature, time and powders are right depends on the hidden material.
+
+    Observation: ``Box(10,)``: goal grain size; 1 once measured; shares of five phases (precursor, free oxides,
+    intermediate, target, decomposed) as a diffractometer with a hidden bias and noise refines them; grain size (log,
+    [-1, 1] for 0.01-100 um); relative mass loss; the reading. All but the goal are 0 before the experiment. With
+    ``feedback="yield"`` only the reading is shown. Where the laboratory lacks an instrument it is ``Box(13,)``: three
+    more numbers say whether there are XRD, SEM and balance.
+
+    Action: ``Box(-1, 1, (5,))``: temperature 700-1800 K, hold 0.33-100 h (log), ramp 1-20 K/min (log), excess of A
+    -0.1 to 0.3, particle size 0.1-5 um (log). With ``variant="full"`` (11,): also a second temperature and hold, the
+    CO2 pressure and the precursor; `metaenv.materials.recipes` says how. In a laboratory of one's own they cover its
+    bounds.
+
+    Reward: the reading, a noisy estimate of the utility J: pure target of the wanted grain size, less costs of
+    furnace hours, heat, fast ramps and milling; at most 1. ``info["score"]`` is the true J.
+
+    Episode end: terminated after one experiment. A trial is ten experiments, and its return the best reading.
+
+    Task: `metaenv.materials.tasks.SolidStateTask`, 42 numbers with ranges and sources there. Splits: train (endless),
+    validation (200), test (1,000), ood-hot, ood-cold, ood-instrument, ood-mechanism (256 each).
+
+    References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
+
+    Arguments: ``variant`` ("recipe", "full"), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``laboratory``
+    (`metaenv.materials.laboratory.Laboratory`, or a TOML file: bounds, costs, goals and instruments), and those of
+    every environment.
+    """
 
     trial_episodes: ClassVar[int] = 10
     trial_objective: ClassVar[str] = "best"
@@ -67,26 +95,17 @@ class MaterialsSynthesisVectorEnv(BatchedEnv):
     episode_length = 1
     best_fixed: ClassVar[str | None] = "best fixed recipe"
 
-    def __new__(cls, *args: Any, **settings: Any) -> Any:
-        if settings.get("variant", args[1] if len(args) > 1 else None) != SYSTEM:
-            return super().__new__(cls)
-        if settings.get("laboratory") is not None:
-            raise ValueError(f"the variant {SYSTEM!r} is made in the default laboratory only; leave out laboratory=")
-        given = {name: value for name, value in settings.items() if name not in ("variant", "laboratory")}
-        system = resolve_name("metaenv.materials.system.env:SystemSynthesisVectorEnv")  # it imports this module
-        return system(*args[:1], *args[2:], **given)
-
     def __init__(
         self,
         num_envs: int = 1,
-        variant: Variant = "default",
+        variant: Variant = "recipe",
         feedback: Feedback = "phases",
         noise_factor: float = 1.0,
         laboratory: Given = None,
         **options: Unpack[EnvOptions],
     ) -> None:
         if variant not in tuple(ACTION_DIM):
-            raise ValueError(f"no variant {variant!r}.{nearest(variant, (*ACTION_DIM, SYSTEM))}")
+            raise ValueError(f"no variant {variant!r} of one material.{nearest(variant, tuple(ACTION_DIM))}")
         check_feedback(feedback)
         check_number("noise_factor", noise_factor, 0, 10)
         self.laboratory = laboratory_of(laboratory)
@@ -195,42 +214,3 @@ def longest_h(laboratory: Laboratory) -> float:
 def scaled_size(length_um: Floats) -> Floats:
     """Lengths of 0.01-100 um to [-1, 1], logarithmic."""
     return np.minimum(np.maximum(np.log(length_um) / SIZE_SCALE, -1.0), 1.0)
-
-
-class MaterialsSynthesisEnv(MetaEnv):
-    """Make a hidden material by a solid-state recipe: one episode is one experiment, a trial a campaign of ten.
-
-    An oxide A, which evaporates, and a precursor of an oxide B react in a furnace to a target T, against a competing
-    intermediate, decomposition above some temperature, loss of A, and grains that grow: the physics is in
-    `metaenv.materials.kinetics`. Which temperature, time and powders are right depends on the hidden material.
-
-    Observation: ``Box(10,)``: goal grain size; 1 once measured; shares of five phases (precursor, free oxides,
-    intermediate, target, decomposed) as a diffractometer with a hidden bias and noise refines them; grain size (log,
-    [-1, 1] for 0.01-100 um); relative mass loss; the reading. All but the goal are 0 before the experiment. With
-    ``feedback="yield"`` only the reading is shown. Where the laboratory lacks an instrument it is ``Box(13,)``: three
-    more numbers say whether there are XRD, SEM and balance.
-
-    Action: ``Box(-1, 1, (5,))``: temperature 700-1800 K, hold 0.33-100 h (log), ramp 1-20 K/min (log), excess of A
-    -0.1 to 0.3, particle size 0.1-5 um (log). With ``variant="full"`` (11,): also a second temperature and hold, the
-    CO2 pressure and the precursor; `metaenv.materials.recipes` says how. In a laboratory of one's own they cover its
-    bounds.
-
-    Reward: the reading, a noisy estimate of the utility J: pure target of the wanted grain size, less costs of
-    furnace hours, heat, fast ramps and milling; at most 1. ``info["score"]`` is the true J.
-
-    Episode end: terminated after one experiment. A trial is ten experiments, and its return the best reading.
-
-    Task: `metaenv.materials.tasks.SolidStateTask`, 42 numbers with ranges and sources there. Splits: train (endless),
-    validation (200), test (1,000), ood-hot, ood-cold, ood-instrument, ood-mechanism (256 each).
-
-    References: random, the mean J of random recipes; oracle, a search of the recipes that knows the task.
-
-    Arguments: ``variant`` ("default", "full", or "system", which is another environment:
-    `metaenv.materials.system.env.SystemSynthesisVectorEnv`), ``feedback`` ("phases", "yield"), ``noise_factor`` (1),
-    ``split``,
-    ``laboratory`` (`metaenv.materials.laboratory.Laboratory`, or a TOML file: bounds, costs, goals and instruments).
-
-    Version history: v0, first release.
-    """
-
-    batched: ClassVar[type[BatchedEnv]] = MaterialsSynthesisVectorEnv

@@ -375,8 +375,9 @@ def _replaced(old: RateParameters, rows: Rows, new: RateParameters) -> RateParam
 class FurnaceControlEnv(MetaEnv):
     """Run a furnace on a hidden material, step by step: one episode is one synthesis of at most 48 steps.
 
-    The physics, the hidden material and the utility are those of `MaterialsSynthesisEnv`. During the run there is
-    only what is cheap: a thermocouple and a balance. The sample is characterised once, when it is taken out.
+    The physics, the hidden material and the utility are those of MaterialsSynthesis in its variant "recipe". During
+    the run there is only what is cheap: a thermocouple and a balance. The sample is characterised once, when it is
+    taken out.
 
     Observation: ``Box(15,)``: goal grain size; temperature (300-1800 K to [0, 1]); hours (log); particle size; mass
     loss; its change in the last step; steps used; then, 0 until the end, stopped, five phase shares, grain size and

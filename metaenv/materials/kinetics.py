@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metaenv.materials.other_physics import pinned_grains_um
 from metaenv.materials.rates import (
     GROWTH,
     Fractions,
@@ -207,10 +208,17 @@ def _walk(excess_a: Floats, table: Floats, s: Stoichiometry) -> Composition:
 
 
 def grain_um(c: RateParameters, growth: Floats) -> Floats:
-    """(n,) grain size for ``growth``, the integral of K dt in um^m: (G0^m + growth)^(1/m), at most 100 um."""
+    """(n,) grain size for ``growth``, the integral of K dt in um^m: (G0^m + growth)^(1/m), at most 100 um.
+
+    In the second kinetic model it is `metaenv.materials.other_physics.pinned_grains_um`.
+    """
     m = c.growth_exponent
     start = np.exp(m * np.log(c.start_um))
-    return np.minimum(np.exp(np.log(start + growth) / m), LARGEST_GRAIN_UM)
+    grown = np.exp(np.log(start + growth) / m)
+    if c.other_physics:
+        limit = np.where(c.limiting_um > 0, c.limiting_um, LARGEST_GRAIN_UM)
+        grown = np.where(c.limiting_um > 0, pinned_grains_um(c.start_um, growth, c.hourly_um, m, limit), grown)
+    return np.minimum(grown, LARGEST_GRAIN_UM)
 
 
 def mass_loss(c: RateParameters, y: Composition, excess_a: Floats) -> Floats:

@@ -208,7 +208,7 @@ P = TypeVar("P", Bounds, Costs, Instruments)
 
 @dataclass(frozen=True, init=False)
 class Laboratory:
-    """A laboratory of one's own, for `metaenv/MaterialsSynthesis-v0`.
+    """A laboratory of one's own, for `metaenv/MaterialsSynthesis-v1`.
 
         Laboratory(bounds={"temperature": "700 K .. 1400 K", "particle size": (0.5, 5)}, costs={"time": 0.1},
                    goal="1 um .. 4 um", instruments={"SEM": None})

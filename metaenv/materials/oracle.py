@@ -39,7 +39,7 @@ class Search:
     """Standard deviations of the first and last proposals, in units of actions in [-1, 1]."""
 
 
-SEARCHES: dict[Variant, Search] = {"default": Search(), "full": Search(2048, 8, 20, 36)}
+SEARCHES: dict[Variant, Search] = {"recipe": Search(), "full": Search(2048, 8, 20, 36)}
 
 
 def true_utility(
@@ -91,7 +91,7 @@ def even_cover(n: int, dim: int, rng: np.random.Generator) -> Floats:
 def oracle(
     tasks: TaskBatch,
     seed: int | np.random.Generator,
-    variant: Variant = "default",
+    variant: Variant = "recipe",
     search: Search | None = None,
     laboratory: Laboratory = DEFAULT,
 ) -> tuple[Floats, Floats]:
@@ -121,13 +121,13 @@ def oracle(
 def _first_chains(
     tasks: TaskBatch, variant: Variant, search: Search, rng: np.random.Generator, laboratory: Laboratory
 ) -> tuple[Floats, Floats]:
-    """The best points of an even cover; in the full variant also the best recipe of the default variant."""
+    """The best points of an even cover; in the full variant also the best one of the variant "recipe"."""
     cover = even_cover(search.cover, ACTION_DIM[variant], rng)
     values = utility_table(tasks, cover, variant, laboratory)
     at, value = best_of(np.broadcast_to(cover, (len(tasks), *cover.shape)), values, search.chains)
-    if variant == "default":
+    if variant == "recipe":
         return at, value
-    best, simple = oracle(tasks, rng, "default", laboratory=laboratory)
+    best, simple = oracle(tasks, rng, "recipe", laboratory=laboratory)
     in_air = from_action(simple, laboratory=laboratory)
     as_full = to_action(in_air, variant, laboratory)
     return np.concatenate([at, as_full[:, None]], axis=1), np.concatenate([value, best[:, None]], axis=1)

@@ -55,7 +55,7 @@ class Table:
 
 
 @lru_cache(maxsize=2)
-def table(variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Table:
+def table(variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> Table:
     """Simulate the table, about 15 seconds for each variant and laboratory."""
     rng = np.random.default_rng(SEED)
     tasks = SolidStateDistribution(variant, laboratory).sample(PARTICLES, "train", rng)
@@ -78,7 +78,7 @@ class ParticleBayes:
     It learns from what the laboratory's instruments show, and needs XRD or SEM.
     """
 
-    def __init__(self, variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> None:
+    def __init__(self, variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> None:
         self._variant: Variant = variant
         self._laboratory, self._missing = laboratory, laboratory.instruments.missing
         if {"XRD", "SEM"} <= set(self._missing):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metaenv.materials.other_physics import jander
 from metaenv.materials.recipes import Recipe
 from metaenv.materials.schedule import STAYING, Layout
 from metaenv.tasks import TaskBatch
@@ -87,6 +88,10 @@ class RateParameters:
     """(n,) grain size at the start."""
     intermediate_a: Floats
     gas_g_mol: Floats
+    hourly_um: Floats
+    """(n,) grain size grown in an hour at the anchor."""
+    limiting_um: Floats
+    """(n,) size at which grains are pinned, in the second kinetic model (`metaenv.materials.other_physics`); else 0."""
 
     def __len__(self) -> int:
         return len(self.start_um)
@@ -96,6 +101,11 @@ class RateParameters:
         if isinstance(rows, slice) and rows == slice(None):
             return self
         return RateParameters(*(getattr(self, name)[..., rows] for name in self.__dataclass_fields__))
+
+    @cached_property
+    def other_physics(self) -> bool:
+        """Whether any experiment obeys the second kinetic model."""
+        return bool(self.limiting_um.any())
 
     @cached_property
     def nucleation_barred(self) -> bool:
@@ -131,6 +141,8 @@ def rate_parameters(tasks: TaskBatch, recipe: Recipe) -> RateParameters:
         start_um=START_GRAIN * recipe.particle_um,
         intermediate_a=tasks.intermediate_a,
         gas_g_mol=GAS_G_MOL[recipe.precursor],
+        hourly_um=tasks.growth_um,
+        limiting_um=tasks.limiting_grain_um[:, 0] if tasks.limiting_grain_um.size else np.zeros(n),
     )
 
 
@@ -262,6 +274,8 @@ def conversion(c: RateParameters, extent: Floats, theta: Floats, out: Floats) ->
     times[:, 1:] = extent[TARGET:TRANSFORM]
     np.cumsum(times, axis=1, out=times)
     power = _powers(times, c.avrami)
+    if c.other_physics:
+        power = np.where(c.limiting_um > 0, jander(times), power)
     formed = power[:, 1:] - power[:, :-1]
     total = np.empty((5, *extent.shape[1:]))
     np.multiply(extent[VOLATILISATION], 0.5, out=total[0])

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory, Range
 from metaenv.typing import Floats, Rows
 
-Variant = Literal["default", "full"]
-"""``"default"``: one heating step of the carbonate in air. ``"full"``: all of a `Recipe`."""
+Variant = Literal["recipe", "full"]
+"""``"recipe"``: one heating step of the carbonate in air. ``"full"``: all of a `Recipe`."""
 
 AIR_LOG10_PCO2_BAR = float(np.log10(400e-6))  # 400 ppm of CO2
 PRECURSORS = ("carbonate", "nitrate", "oxide")
 
-DEFAULT_ACTIONS = ("temperature", "hold", "ramp", "excess A", "particle size")
-FULL_ACTIONS = (*DEFAULT_ACTIONS, "second temperature", "second hold", "log pCO2", *PRECURSORS)
-ACTION_NAMES: dict[Variant, tuple[str, ...]] = {"default": DEFAULT_ACTIONS, "full": FULL_ACTIONS}
+RECIPE_ACTIONS = ("temperature", "hold", "ramp", "excess A", "particle size")
+FULL_ACTIONS = (*RECIPE_ACTIONS, "second temperature", "second hold", "log pCO2", *PRECURSORS)
+ACTION_NAMES: dict[Variant, tuple[str, ...]] = {"recipe": RECIPE_ACTIONS, "full": FULL_ACTIONS}
 ROUNDING = 1e-6  # beyond [-1, 1], of actions in single precision
 ACTION_DIM: dict[Variant, int] = {variant: len(names) for variant, names in ACTION_NAMES.items()}
 
@@ -108,11 +108,11 @@ def check_physical(recipe: Recipe) -> None:
             )
 
 
-def from_action(action: NDArray[Any], variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Recipe:
+def from_action(action: NDArray[Any], variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> Recipe:
     """Recipes for actions in [-1, 1], which cover the bounds of the laboratory.
 
     Args:
-        action: (n, 5) in the default variant, (n, 11) in the full variant; `ACTION_NAMES` says which is which. In the
+        action: (n, 5) in the variant "recipe", (n, 11) in the full variant; `ACTION_NAMES` says which is which. In the
             full variant a negative "second hold" means no second step, and the largest of the last three coordinates
             chooses the precursor.
         variant: which.
@@ -140,7 +140,7 @@ def from_action(action: NDArray[Any], variant: Variant = "default", laboratory: 
         _linear(unit[3], b.excess_a),
         _log(unit[4], b.particle_um),
     )
-    if variant == "default":
+    if variant == "recipe":
         return _in_air(*first)
     two = unit[6] >= 0.5
     return Recipe(
@@ -152,7 +152,7 @@ def from_action(action: NDArray[Any], variant: Variant = "default", laboratory: 
     )
 
 
-def to_action(recipe: Recipe, variant: Variant = "default", laboratory: Laboratory = DEFAULT) -> Floats:
+def to_action(recipe: Recipe, variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> Floats:
     """Actions (n, 5) or (n, 11) that make these recipes: the inverse of `from_action`.
 
     Raises:
@@ -185,7 +185,7 @@ def to_action(recipe: Recipe, variant: Variant = "default", laboratory: Laborato
         ):
             if more.any():
                 raise ValueError(
-                    f"recipe {int(np.argmax(more))} has {what}, which the default variant cannot make; use "
+                    f"recipe {int(np.argmax(more))} has {what}, which the variant 'recipe' cannot make; use "
                     "variant='full', or leave it out"
                 )
     return np.clip(2.0 * np.stack(unit, axis=1) - 1.0, -1.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from metaenv.frozen import FrozenStore
 from metaenv.materials.kinetics import PHASES
 from metaenv.materials.laboratory import DEFAULT, QUANTITIES, Laboratory
 from metaenv.materials.oracle import even_cover, oracle, true_utility, utility_table
+from metaenv.materials.other_physics import LIMITS_UM
 from metaenv.materials.rates import GAS_J_MOL_K, GROWTH_ABOVE_K, START_GRAIN
 from metaenv.materials.recipes import ACTION_DIM, Recipe, Variant, one_step
 from metaenv.parameters import Parameter, ParameterTable, ParameterTask, Ranges
@@ -44,6 +46,16 @@ PHASE_BIASES = [
 ]
 
 
+def check_limiting_grain(task: Any) -> None:
+    """Raise TaskError unless a task's ``limiting_grain_um`` is empty or one size that the equations can bear."""
+    given, (low, high) = task.limiting_grain_um, LIMITS_UM
+    if given and not (len(given) == 1 and low <= given[0] <= high):
+        raise TaskError(
+            f"{type(task).__name__}.limiting_grain_um must be empty or one number in [{low:g}, {high:g}] um, "
+            f"got {reprlib.repr(given)}"
+        )
+
+
 @dataclass(frozen=True)
 class SolidStateTask(ParameterTask):
     """One material to make, with the furnace and the instrument it is made and seen with.
@@ -53,6 +65,7 @@ class SolidStateTask(ParameterTask):
     """
 
     family: ClassVar[str] = "SolidState"
+    optional: ClassVar[str] = "limiting_grain_um"
 
     onset_target_K: Annotated[
         float,
@@ -203,6 +216,13 @@ class SolidStateTask(ParameterTask):
     goal_um: Annotated[
         float, Parameter("The wanted grain size, which the policy is told.", 0.5, 8, "um", "log", limits=(1e-2, 100.0))
     ]
+    limiting_grain_um: tuple[float, ...] = ()
+    """Nothing, or one number: the size in um at which grains are pinned, by which the task obeys the second kinetic
+    model of `metaenv.materials.other_physics`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_limiting_grain(self)
 
 
 STORE = FrozenStore(Path(__file__).parent / "data", SolidStateTask)
@@ -338,7 +358,7 @@ class SolidStateDistribution(TaskDistribution):
     ``test`` on one core, and several in the full variant.
     """
 
-    variant: Variant = "default"
+    variant: Variant = "recipe"
     """Which recipes a policy may choose."""
     laboratory: Laboratory = DEFAULT
     """Where they are made."""

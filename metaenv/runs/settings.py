@@ -26,7 +26,7 @@ T = TypeVar("T")
 class TrainConfig:
     """One training run of an agent."""
 
-    env: Annotated[str, tyro.conf.Suppress] = "MaterialsSynthesis-v0"
+    env: Annotated[str, tyro.conf.Suppress] = "MaterialsSynthesis-v1"
     """Name of the environment; `metaenv envs` lists them."""
     steps: int = 1_000_000
     """Environment steps to train for, counted over all sub-environments."""

@@ -53,7 +53,7 @@ class MaterialsSynthesis(Family):
     """Recipes in hidden materials: their worth (regression), or whether the product is pure (two classes).
 
     Args:
-        variant: ``"default"``, five numbers a recipe, or ``"full"``, eleven.
+        variant: ``"recipe"``, five numbers a recipe, or ``"full"``, eleven.
         laboratory: where the recipes are made; a `metaenv.materials.laboratory.Laboratory`, its arguments, or a file.
     """
 
@@ -67,7 +67,7 @@ class MaterialsSynthesis(Family):
     splits = SolidStateDistribution().splits
     shots = (10, 20)
 
-    def __init__(self, variant: Variant = "default", laboratory: Given = None) -> None:
+    def __init__(self, variant: Variant = "recipe", laboratory: Given = None) -> None:
         if variant not in ACTION_DIM:
             raise ValueError(f"expected a variant among {', '.join(ACTION_DIM)}, got {variant!r}")
         self.variant: Variant = variant

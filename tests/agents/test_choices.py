@@ -46,7 +46,7 @@ def test_choices_are_drawn_as_often_as_they_are_likely():
 
 
 def test_rl2_draws_choices_where_an_environment_has_them(tmp_path):
-    config = replace(preset("materials-system"), num_envs=4, steps=4 * 12 * 2)
+    config = replace(preset("MaterialsSynthesis"), num_envs=4, steps=4 * 12 * 2)
     agent = config.make_agent(config.make_env())
     assert agent.dims.choices == (5, 5, 5, 3) and agent.policy.log_std.shape == (12, 4)
     before = [p.clone() for p in agent.policy.parameters()]

@@ -54,7 +54,7 @@ class FirstLatent(PEARL):
         return np.broadcast_to(latent, (len(observation), np.shape(latent)[-1]))[:, 0]
 
 
-@pytest.mark.parametrize("env_id, length", [("GridNavi", 60), ("MaterialsSynthesis", 10), ("BernoulliBandit", 10)])
+@pytest.mark.parametrize("env_id, length", [("GridNavi", 60), ("MaterialsSynthesis", 12), ("BernoulliBandit", 10)])
 def test_a_trace_holds_what_the_agent_remembers(env_id, length):
     env, tasks = trials(env_id, 4)
     agent = untrained(env)

@@ -10,8 +10,8 @@ from metaenv.runs.training import RunError
 
 
 def test_settings_are_found_by_name_and_by_environment() -> None:
-    assert preset("MaterialsSynthesis").env == "MaterialsSynthesis-v0"
-    assert preset("metaenv/MaterialsSynthesis-v0") is SETTINGS["MaterialsSynthesis"]
+    assert preset("MaterialsSynthesis").env == "MaterialsSynthesis-v1"
+    assert preset("metaenv/MaterialsSynthesis-v1") is SETTINGS["MaterialsSynthesis"]
     assert preset("MaterialsSynthesis", "pearl") is SETTINGS["MaterialsSynthesis-pearl"]
     assert preset("FurnaceControl").env == "FurnaceControl-v0"
     with pytest.raises(RunError, match="Did you mean 'materials-demo'"):

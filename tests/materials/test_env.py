@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metaenv import Trial, make_trials
-from metaenv.materials.env import LAYOUT, PHASES_SEEN, READING, MaterialsSynthesisVectorEnv
+from metaenv.materials.env import LAYOUT, PHASES_SEEN, READING, SingleMaterialVectorEnv
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT
 from metaenv.materials.measurement import DRAWS, measure
@@ -16,14 +16,16 @@ from metaenv.materials.recipes import from_action
 from metaenv.materials.tasks import STORE, SolidStateDistribution, SolidStateTask
 from metaenv.materials.utility import costs, least_utility
 
-ID = "metaenv:metaenv/MaterialsSynthesis-v0"
+ID = "metaenv:metaenv/MaterialsSynthesis-v1"
 FROZEN = SolidStateDistribution().frozen("validation")
 TASKS = FROZEN.tasks.take(np.arange(64))
-ACTIONS = STORE.arrays("validation")["action_default"].astype(np.float64)[:64]
+ACTIONS = STORE.arrays("validation")["action_recipe"].astype(np.float64)[:64]
 
 
 def played(noise_factor=0.0, **settings):
-    env = gym.make_vec(ID, num_envs=64, noise_factor=noise_factor, autoreset_mode="Disabled", **settings)
+    env = gym.make_vec(
+        ID, num_envs=64, noise_factor=noise_factor, autoreset_mode="Disabled", **{"variant": "recipe", **settings}
+    )
     env.reset(seed=0, options={"tasks": TASKS})
     return env.step(ACTIONS)
 
@@ -83,7 +85,7 @@ def test_yield_feedback_hides_everything_but_the_reading():
 
 
 def test_the_campaign_remembers_the_last_report():
-    trial = make_trials("MaterialsSynthesis", 64, noise_factor=0.0)
+    trial = make_trials("MaterialsSynthesis", 64, variant="recipe", noise_factor=0.0)
     trial.reset(seed=0, options={"tasks": TASKS})
     observation, reward, *_ = trial.step(ACTIONS)
     report = observation[:, 10:20]
@@ -92,7 +94,7 @@ def test_the_campaign_remembers_the_last_report():
 
 
 def test_the_picture_keeps_the_last_experiment_within_a_trial():
-    env = Trial(gym.make(ID, render_mode="ansi"), episodes=3)
+    env = Trial(gym.make(ID, variant="recipe", render_mode="ansi"), episodes=3)
     env.reset(seed=0)
     assert "nothing made yet" in env.render()
     env.step(np.zeros(5, np.float32))
@@ -106,7 +108,7 @@ def test_text_and_picture_show_no_more_than_the_feedback():
     texts, frames = [], []
     for feedback in ("phases", "yield"):
         for mode, found in (("ansi", texts), ("rgb_array", frames)):
-            env = gym.make(ID, render_mode=mode, feedback=feedback)
+            env = gym.make(ID, variant="recipe", render_mode=mode, feedback=feedback)
             env.reset(seed=0)
             env.step(np.zeros(5, np.float32))
             found.append(env.render())
@@ -141,7 +143,7 @@ def test_full_variant_takes_eleven_numbers():
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        gym.make_vec(ID, num_envs=1, **settings)
+        gym.make_vec(ID, num_envs=1, **{"variant": "recipe", **settings})
 
 
 def test_the_family_needs_adaptation():
@@ -149,7 +151,7 @@ def test_the_family_needs_adaptation():
     from metaenv.evaluation import evaluate
     from metaenv.materials.baselines import baselines
 
-    evaluation = evaluate(baselines(), "MaterialsSynthesis", "validation")
+    evaluation = evaluate(baselines(), "MaterialsSynthesis", "validation", variant="recipe")
     fixed = evaluation.row("best fixed recipe").fraction
     listed = evaluation.row("greedy portfolio").fraction
     assert fixed[-1].estimate < 0.45
@@ -159,7 +161,7 @@ def test_the_family_needs_adaptation():
 def test_latin_hypercube_visits_every_slice_once():
     from metaenv.materials.baselines import LatinHypercube
 
-    env = make_trials("MaterialsSynthesis", 3)
+    env = make_trials("MaterialsSynthesis", 3, variant="recipe")
     policy = LatinHypercube()
     policy.start(env, np.random.default_rng(0))
     design = np.stack([policy.act(np.zeros((3, 1), np.float32)) for _ in range(10)], axis=1)
@@ -173,7 +175,7 @@ def test_gaussian_process_climbs_a_smooth_hill():
     pytest.importorskip("botorch", reason="needs the baselines extra")
     from metaenv.baselines.gp_bo import INITIAL, GaussianProcessBO
 
-    env = make_trials("MaterialsSynthesis", 8)
+    env = make_trials("MaterialsSynthesis", 8, variant="recipe")
     policy = GaussianProcessBO()
     policy.start(env, np.random.default_rng(0))
     values = []
@@ -191,7 +193,7 @@ def test_no_recipe_costs_more_than_the_range_of_rewards_says():
     # Every corner of the cube, both precursors' and steps' ends among them; the worst of all costs is no recipe's.
     corners = np.array(list(product((-1.0, 1.0), repeat=11)))
     dearest = costs(from_action(corners, "full")).max()
-    low, high = MaterialsSynthesisVectorEnv().reward_range
+    low, high = SingleMaterialVectorEnv().reward_range
     assert 0.7 * -low < dearest <= -low and high == 1
     # 0.08 ln(101) / ln(101) + 0.10 + 0.08 + 0.06 + 0.05 + 0.02 * 9 + 0.15 + 0.01 + 0.01, by hand
     assert least_utility(100.0) == pytest.approx(-0.72)
@@ -200,7 +202,7 @@ def test_no_recipe_costs_more_than_the_range_of_rewards_says():
 
 
 def test_a_long_campaign_shows_its_latest_experiments_and_the_best_of_all():
-    env = gym.make(ID, render_mode="rgb_array")
+    env = gym.make(ID, variant="recipe", render_mode="rgb_array")
     env.reset(seed=0, options={"task": TASKS.task(0)})
     env.step(ACTIONS[0].astype(np.float32))  # the oracle's
     counts = {}

@@ -178,8 +178,8 @@ def test_the_text_keeps_the_course_of_the_run_and_the_results_of_earlier_ones():
 
 @pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
 def test_the_true_utility_is_drawn_if_asked_for(mode):
-    env = gym.make("metaenv:metaenv/MaterialsSynthesis-v0", render_mode=mode, draw_hidden=True)
-    other = gym.make("metaenv:metaenv/MaterialsSynthesis-v0", render_mode=mode)
+    env = gym.make("metaenv:metaenv/MaterialsSynthesis-v1", variant="recipe", render_mode=mode, draw_hidden=True)
+    other = gym.make("metaenv:metaenv/MaterialsSynthesis-v1", variant="recipe", render_mode=mode)
     for one in (env, other):
         one.reset(seed=0)
         _, _, _, _, info = one.step(np.zeros(5, np.float32))

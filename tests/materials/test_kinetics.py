@@ -75,7 +75,7 @@ def isothermal(tasks: TaskBatch, kelvin: float, hours: list[float], excess: floa
     return state
 
 
-def random_experiments(n: int, variant: str = "default", seed: int = 0) -> tuple[TaskBatch, Recipe]:
+def random_experiments(n: int, variant: str = "recipe", seed: int = 0) -> tuple[TaskBatch, Recipe]:
     rng = np.random.default_rng(seed)
     tasks = draw(rng.random((n, PARAMETERS.unit_dim)), "train")
     return tasks, from_action(rng.uniform(-1, 1, (n, ACTION_DIM[variant])), variant)  # type: ignore[index, arg-type]
@@ -240,7 +240,7 @@ def test_the_full_variant_is_as_exact():
 @settings(max_examples=40, deadline=None)
 @given(arrays(float, (6, PARAMETERS.unit_dim), elements=st.floats(0, 1, exclude_max=True)), st.data())
 def test_matter_is_conserved_and_amounts_stay_in_range(unit, data):
-    variant = data.draw(st.sampled_from(["default", "full"]))
+    variant = data.draw(st.sampled_from(["recipe", "full"]))
     split = data.draw(st.sampled_from(["train", "ood-hot", "ood-cold", "ood-mechanism"]))
     action = data.draw(arrays(float, (6, ACTION_DIM[variant]), elements=st.floats(-1, 1)))
     recipe = from_action(action, variant)
@@ -290,7 +290,7 @@ def test_carbon_dioxide_holds_back_the_carbonate_only():
 # ONE RULE FOR ALL BATCHES
 
 
-@pytest.mark.parametrize("variant", ["default", "full"])
+@pytest.mark.parametrize("variant", ["recipe", "full"])
 def test_an_experiment_does_not_depend_on_its_batch_in_any_bit(variant):
     tasks, recipe = random_experiments(1500, variant)
     tasks = tasks.replaced(

@@ -13,7 +13,7 @@ import pytest
 import metaenv.materials.particle_bayes as particle_bayes
 from metaenv.evaluation import evaluate
 from metaenv.materials.baselines import load_portfolio
-from metaenv.materials.env import LAYOUT, LAYOUT_OF_SOME, MaterialsSynthesisVectorEnv, longest_h
+from metaenv.materials.env import LAYOUT, LAYOUT_OF_SOME, SingleMaterialVectorEnv, longest_h
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, Bounds, Instruments, Laboratory, laboratory_of
 from metaenv.materials.oracle import oracle, true_utility, utility_table
@@ -22,7 +22,7 @@ from metaenv.materials.render import recipe_text
 from metaenv.materials.tasks import SolidStateDistribution, random_score
 from metaenv.materials.utility import costs, least_utility
 
-ID = "metaenv:metaenv/MaterialsSynthesis-v0"
+ID = "metaenv:metaenv/MaterialsSynthesis-v1"
 OWN = Laboratory(
     bounds={"temperature": "700 K .. 1400 K", "particle size": "500 nm .. 5 um", "hold": "30 min .. 2 d"},
     costs={"time": 0.02, "heat": 0.0},
@@ -107,7 +107,7 @@ def two_steps(hold_h: float) -> Recipe:
         (lambda: one_step(1200.0, 1.0, 0.0), "ramp.* expected a finite number above 0 K/min, got 0"),
         (lambda: one_step(1200.0, 1.0, 5.0, 0.0, -1.0), "particle_um of recipe 0: expected a finite number above 0 um"),
         (lambda: one_step("950 F", 1.0), "temperature: expected a number with a unit"),
-        (lambda: two_steps(5.0), "recipe 0 has a second step, which the default variant cannot make"),
+        (lambda: two_steps(5.0), "recipe 0 has a second step, which the variant 'recipe' cannot make"),
         (lambda: two_steps(-5.0), "recipe 0 has a second step"),
         (lambda: two_steps(0.0), "recipe 0 has another pressure of CO2"),
     ],
@@ -133,7 +133,7 @@ def test_actions_cover_the_bounds_and_come_back():
     ends = from_action(np.array([[-1.0] * 5, [1.0] * 5]), laboratory=OWN)
     assert ends.temperature_K.tolist() == [700, 1400] and ends.particle_um == pytest.approx([0.5, 5])
     assert ends.hold_h == pytest.approx([0.5, 48]) and ends.ramp_K_per_min == pytest.approx([1, 20])
-    for variant, dim in (("default", 5), ("full", 11)):
+    for variant, dim in (("recipe", 5), ("full", 11)):
         recipe = from_action(np.random.default_rng(1).uniform(-1, 1, (50, dim)), variant, OWN)
         again = from_action(to_action(recipe, variant, OWN), variant, OWN)
         for name in recipe.__dataclass_fields__:
@@ -175,7 +175,7 @@ def test_tasks_and_references_are_those_of_the_laboratory():
 
 
 def test_what_is_not_measured_is_said_beside_it():
-    env = gym.make_vec(ID, num_envs=4, laboratory=OWN)
+    env = gym.make_vec(ID, num_envs=4, variant="recipe", laboratory=OWN)
     assert env.single_observation_space.shape == (LAYOUT_OF_SOME.width,) == (13,)
     first, _ = env.reset(seed=0)
     action = np.zeros((4, 5), np.float32)
@@ -188,16 +188,21 @@ def test_what_is_not_measured_is_said_beside_it():
     recipe = from_action(action, laboratory=OWN)
     tasks = env.unwrapped.tasks  # type: ignore[attr-defined]
     np.testing.assert_allclose(info["score"], true_utility(tasks, recipe, laboratory=OWN))
-    blind = gym.make(ID, laboratory={"instruments": {"XRD": None, "SEM": None, "balance": None}}, render_mode="ansi")
+    blind = gym.make(
+        ID,
+        variant="recipe",
+        laboratory={"instruments": {"XRD": None, "SEM": None, "balance": None}},
+        render_mode="ansi",
+    )
     blind.reset(seed=0)
     seen = blind.step(action[0])[0]
     assert (seen[2:9] == 0).all() and (seen[10:] == 0).all() and seen[9] != 0
     assert ", grains" not in str(blind.render()) and "mass loss" not in str(blind.render())
-    assert gym.make(ID, laboratory=Laboratory(costs={"time": 0.0})).observation_space.shape == (10,)
+    assert gym.make(ID, variant="recipe", laboratory=Laboratory(costs={"time": 0.0})).observation_space.shape == (10,)
 
 
 def test_the_picture_shows_what_was_measured_and_the_text_the_bounds():
-    env = gym.make(ID, laboratory=OWN, render_mode="ansi")
+    env = gym.make(ID, variant="recipe", laboratory=OWN, render_mode="ansi")
     env.reset(seed=0)
     env.step(np.zeros(5, np.float32))
     text = str(env.render())
@@ -214,7 +219,7 @@ def test_small_numbers_of_a_recipe_are_not_rounded_away():
 def test_noise_of_an_instrument_is_what_was_said():
     spread = {}
     for noise in (0.0, 0.03):
-        env = MaterialsSynthesisVectorEnv(256, laboratory={"instruments": {"XRD": noise}}, tasks=[TASKS.task(0)])
+        env = SingleMaterialVectorEnv(256, laboratory={"instruments": {"XRD": noise}}, tasks=[TASKS.task(0)])
         env.reset(seed=0)
         seen = env.step(np.zeros((256, 5), np.float32))[0]
         spread[noise] = seen[:, 2:7].max(axis=1).std()
@@ -222,7 +227,9 @@ def test_noise_of_an_instrument_is_what_was_said():
 
 
 def test_the_default_laboratory_said_aloud_changes_nothing():
-    plain, said = (gym.make_vec(ID, num_envs=8, **options) for options in ({}, {"laboratory": Laboratory()}))
+    plain, said = (
+        gym.make_vec(ID, num_envs=8, variant="recipe", **options) for options in ({}, {"laboratory": Laboratory()})
+    )
     for env in (plain, said):
         env.reset(seed=3)
     action = np.random.default_rng(0).uniform(-1, 1, (8, 5)).astype(np.float32)
@@ -239,13 +246,13 @@ def test_baselines_play_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(particle_bayes, "RECIPES", 64)
     load_portfolio.cache_clear()
     particle_bayes.table.cache_clear()
-    policies = {**MaterialsSynthesisVectorEnv(laboratory=OWN).baselines()}
+    policies = {**SingleMaterialVectorEnv(laboratory=OWN).baselines()}
     policies["particle Bayes"] = particle_bayes.ParticleBayes(laboratory=OWN)
-    evaluation = evaluate(policies, ID, tasks=TASKS, laboratory=OWN)
+    evaluation = evaluate(policies, ID, tasks=TASKS, laboratory=OWN, variant="recipe")
     score = {row.name: row.fraction[-1].estimate for row in evaluation.rows}
-    recipes = load_portfolio("default", OWN).recipes
-    worth = utility_table(TASKS, recipes, "default", OWN)
-    assert recipes.shape == (10, 5) and worth[:, 0].mean() > random_score(TASKS, "default", OWN).mean() + 0.15
+    recipes = load_portfolio("recipe", OWN).recipes
+    worth = utility_table(TASKS, recipes, "recipe", OWN)
+    assert recipes.shape == (10, 5) and worth[:, 0].mean() > random_score(TASKS, "recipe", OWN).mean() + 0.15
     assert score["greedy portfolio"] > score["best fixed recipe"] and score["particle Bayes"] > 0.3
     # What was evaluated is kept as plain values, which make the same laboratory again.
     kept = json.loads(evaluation.save(tmp_path / "evaluation.json").read_text())["settings"]["laboratory"]
@@ -268,4 +275,4 @@ def test_baselines_play_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 )
 def test_the_environment_refuses_in_a_line(options: dict[str, Any], message: str):
     with pytest.raises((ValueError, TypeError), match=message):
-        MaterialsSynthesisVectorEnv(2, **options)
+        SingleMaterialVectorEnv(2, **options)

@@ -15,7 +15,7 @@ from metaenv.materials.laboratory import DEFAULT, Laboratory, laboratory_of
 from metaenv.materials.oracle import oracle
 from metaenv.materials.tasks import SolidStateDistribution, check_possible
 
-ID = "metaenv:metaenv/MaterialsSynthesis-v0"
+ID = "metaenv:metaenv/MaterialsSynthesis-v1"
 TUBE = """
 # a tube furnace, without a microscope
 goal = "1.5 um .. 2.5 um"
@@ -47,7 +47,7 @@ def write(folder: Path, text: str | bytes) -> str:
 def test_a_file_says_the_same_as_the_arguments(tmp_path: Path, text: str):
     path = write(tmp_path, text)
     assert laboratory_of(path) == laboratory_of(Path(path)) == SAID
-    assert gym.make(ID, laboratory=path).unwrapped.batch.laboratory == SAID  # type: ignore[attr-defined]
+    assert gym.make(ID, variant="recipe", laboratory=path).unwrapped.batch.laboratory == SAID  # type: ignore[attr-defined]
     assert laboratory_of(write(tmp_path, "")) == DEFAULT
 
 
@@ -121,7 +121,7 @@ def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path, name: st
     ],
 )
 def test_an_impossible_laboratory_is_refused_at_once_with_the_reason(arguments: dict, message: str):
-    env = gym.make_vec(ID, num_envs=64, laboratory=Laboratory(**arguments))
+    env = gym.make_vec(ID, num_envs=64, variant="recipe", laboratory=Laboratory(**arguments))
     began = time.process_time()
     with pytest.raises(TaskError, match=message) as caught:
         env.reset(seed=0)
@@ -140,7 +140,9 @@ def test_a_split_may_be_impossible_where_training_is_not():
 
 def test_materials_of_ones_own_are_played_in_any_laboratory():
     given = SolidStateDistribution().frozen("validation").tasks.take(np.arange(2))
-    env = gym.make_vec(ID, num_envs=2, laboratory=Laboratory(bounds={"temperature": (560, 600)}), tasks=given)
+    env = gym.make_vec(
+        ID, num_envs=2, variant="recipe", laboratory=Laboratory(bounds={"temperature": (560, 600)}), tasks=given
+    )
     env.reset(seed=0)
     assert (env.step(np.zeros((2, 5), np.float32))[1] < 0.1).all()
 
@@ -152,7 +154,7 @@ def test_absurd_laboratories_are_refused_quickly_or_can_be_played():
         ends = np.sort(np.exp(rng.uniform(np.log(0.01), np.log(100), (2, 2))), axis=1)
         low, high = np.sort(rng.uniform(550, 2500, 2))
         laboratory = Laboratory({"temperature": (low, high), "particle size": tuple(ends[0])}, goal=tuple(ends[1]))
-        env = gym.make(ID, laboratory=laboratory)
+        env = gym.make(ID, variant="recipe", laboratory=laboratory)
         began = time.process_time()
         try:
             env.reset(seed=seed)

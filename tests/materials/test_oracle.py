@@ -24,11 +24,11 @@ def test_two_searches_agree():
 def test_the_oracle_beats_ten_thousand_random_recipes():
     few = TASKS.take(np.arange(4))
     actions = np.random.default_rng(0).uniform(-1, 1, (10_000, 5))
-    assert (oracle(few, 3)[0] > utility_table(few, actions, "default").max(axis=1) - 1e-3).all()
+    assert (oracle(few, 3)[0] > utility_table(few, actions, "recipe").max(axis=1) - 1e-3).all()
 
 
 def test_the_oracle_s_recipe_is_worth_what_it_says():
-    for variant, n in (("default", 6), ("full", 2)):
+    for variant, n in (("recipe", 6), ("full", 2)):
         few = TASKS.take(np.arange(n))
         search = Search(cover=256, chains=4, rounds=6)
         value, action = oracle(few, 0, variant, search)
@@ -38,7 +38,7 @@ def test_the_oracle_s_recipe_is_worth_what_it_says():
 
 def test_more_freedom_is_never_worth_less():
     few = TASKS.take(np.arange(4))
-    assert (oracle(few, 1, "full")[0] > oracle(few, 1, "default")[0] - 0.005).all()
+    assert (oracle(few, 1, "full")[0] > oracle(few, 1, "recipe")[0] - 0.005).all()
 
 
 @pytest.mark.parametrize("split", FROZEN_SIZES)
@@ -51,7 +51,7 @@ def test_stored_references_are_those_that_are_computed(split):
 
 
 def test_stored_actions_reach_the_stored_oracle():
-    for variant in ("default", "full"):
+    for variant in ("recipe", "full"):
         frozen = SolidStateDistribution(variant).frozen("test")
         action = STORE.arrays("test")[f"action_{variant}"].astype(np.float64)
         value = true_utility(frozen.tasks, from_action(action, variant))
@@ -60,7 +60,7 @@ def test_stored_actions_reach_the_stored_oracle():
 
 
 def test_optima_lie_inside_the_box():
-    action = STORE.arrays("test")["action_default"].astype(np.float64)
+    action = STORE.arrays("test")["action_recipe"].astype(np.float64)
     assert (np.mean(action < -0.99, axis=0) < 0.10).all()
     assert (np.mean(action > 0.99, axis=0) < 0.10).all()
     assert np.mean(np.abs(action).max(axis=1) > 0.99) < 0.10
@@ -89,7 +89,7 @@ def test_the_greedy_portfolio_by_hand():
     assert scores == pytest.approx([0.6, 2.3 / 3, 2.7 / 3])
 
 
-@pytest.mark.parametrize("variant", ["default", "full"])
+@pytest.mark.parametrize("variant", ["recipe", "full"])
 def test_the_stored_portfolio_holds_on_new_tasks(variant):
     portfolio = load_portfolio(variant)
     assert portfolio.recipes.shape == (10, ACTION_DIM[variant])

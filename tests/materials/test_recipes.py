@@ -39,7 +39,7 @@ def test_the_full_variant_has_a_second_step_a_gas_and_a_precursor():
     assert [PRECURSORS[k] for k in recipe.precursor] == ["nitrate", "nitrate"]
 
 
-@pytest.mark.parametrize("variant", ["default", "full"])
+@pytest.mark.parametrize("variant", ["recipe", "full"])
 @given(data=st.data())
 def test_actions_of_recipes_make_the_same_recipes(variant, data):
     action = data.draw(arrays(float, (3, ACTION_DIM[variant]), elements=st.floats(-1, 1)))
@@ -58,7 +58,7 @@ def test_actions_outside_the_box_and_of_other_widths_are_refused():
         from_action(np.zeros((1, 11)))
     with pytest.raises(ValueError, match=r"actions \(n, 11\)"):
         from_action(np.zeros(11), "full")
-    assert {variant: len(names) for variant, names in ACTION_NAMES.items()} == {"default": 5, "full": 11}
+    assert {variant: len(names) for variant, names in ACTION_NAMES.items()} == {"recipe": 5, "full": 11}
 
 
 def test_the_utility_by_hand():

@@ -1,4 +1,4 @@
-"""MaterialsSynthesis with variant="system": options in the physics, compounds in turn, lists and references."""
+"""MaterialsSynthesis in its default variant: options in the physics, compounds in turn, lists and references."""
 
 import math
 
@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from metaenv import Trial, make_trials
+from metaenv import ObserveTask, Trial, make_trials
 from metaenv.errors import TaskError
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.recipes import one_step
@@ -14,7 +14,7 @@ from metaenv.materials.system.baselines import baselines
 from metaenv.materials.system.distribution import FROZEN_SIZES, STORE, SystemDistribution, references
 from metaenv.materials.system.env import SystemSynthesisVectorEnv
 from metaenv.materials.system.layout import GRAIN, LAYOUT, MADE, MEASURED, SHOWN
-from metaenv.materials.system.options import COMPOUNDS, LOADINGS, OPTIONS, PLACES, SIZES
+from metaenv.materials.system.options import COMPOUNDS, LOADINGS, OPTIONS, PLACES, SIZES, affinities_of_choice
 from metaenv.materials.system.oracle import Search, oracle, utility_table
 from metaenv.materials.system.particle_bayes import ParticleBayes
 from metaenv.materials.system.recipes import ACTIONS, N_QUANTITIES, from_action, to_action
@@ -26,7 +26,7 @@ from metaenv.tasks import TaskBatch
 from metaenv.testing import check_meta_env, check_vector_env
 from metaenv.vector import BatchedEnv
 
-ID = "metaenv:metaenv/MaterialsSynthesis-v0"
+ID = "metaenv:metaenv/MaterialsSynthesis-v1"
 D = SystemDistribution()
 TASKS = D.sample(8, "train", np.random.default_rng(5))
 
@@ -89,7 +89,7 @@ def test_contact_speeds_up_avrami_s_law_as_the_source_of_b_says():
 
 
 def test_scores_readings_and_returns_are_those_of_the_one_simulator():
-    env = make_trials("MaterialsSynthesis", 4, variant="system", noise_factor=0.0, autoreset_mode="Disabled")
+    env = make_trials("MaterialsSynthesis", 4, noise_factor=0.0, autoreset_mode="Disabled")
     tasks = TaskBatch.from_tasks([changed(task, phase_bias=[0.0] * 5) for task in TASKS.tasks()[:4]])
     env.reset(seed=3, options={"tasks": tasks})
     rng, total = np.random.default_rng(0), np.zeros(4)
@@ -107,7 +107,7 @@ def test_scores_readings_and_returns_are_those_of_the_one_simulator():
 
 
 def test_every_block_has_each_compound_once_in_another_order():
-    env = make_trials("MaterialsSynthesis", 16, variant="system", autoreset_mode="SameStep")
+    env = make_trials("MaterialsSynthesis", 16, autoreset_mode="SameStep")
     observation, _ = env.reset(seed=0)
     asked = []
     for _ in range(24):  # a second trial with the same object
@@ -121,7 +121,7 @@ def test_every_block_has_each_compound_once_in_another_order():
 
 
 def test_a_new_system_begins_a_new_block_and_a_kept_one_goes_on():
-    env = gym.make_vec(ID, num_envs=1, variant="system", autoreset_mode="Disabled")
+    env = gym.make_vec(ID, num_envs=1, autoreset_mode="Disabled")
     first = [env.reset(seed=7)[1]["compound"][0]]
     for _ in range(2):
         first.append(env.reset(options={"keep_task": True})[1]["compound"][0])
@@ -134,7 +134,7 @@ def test_a_new_system_begins_a_new_block_and_a_kept_one_goes_on():
 
 
 def test_flags_say_what_was_not_measured():
-    env = gym.make_vec(ID, num_envs=2, variant="system", autoreset_mode="Disabled")
+    env = gym.make_vec(ID, num_envs=2, autoreset_mode="Disabled")
     observation, _ = env.reset(seed=0)
     assert (observation[:, MADE:] == 0).all() and observation[:, :COMPOUNDS].sum() == 2
     cold = to_action(one_step(np.full(2, 700.0), 0.33, 4.5), np.zeros((2, 4), np.intp))
@@ -142,7 +142,7 @@ def test_flags_say_what_was_not_measured():
     columns = [MEASURED[name] for name in ("XRD", "SEM", "balance")]
     assert observation[:, columns].tolist() == [[1, 0, 1]] * 2 and (observation[:, GRAIN] == 0).all()
     assert (observation[:, LAYOUT.column("target")] == 0).all() and (observation[:, MADE] == 1).all()
-    env = gym.make_vec(ID, num_envs=2, variant="system", feedback="yield", autoreset_mode="Disabled")
+    env = gym.make_vec(ID, num_envs=2, feedback="yield", autoreset_mode="Disabled")
     env.reset(seed=0)
     observation = env.step(cold)[0]
     assert (observation[:, columns] == 0).all() and (observation[:, SHOWN][:, :-1] == 0).all()
@@ -150,7 +150,7 @@ def test_flags_say_what_was_not_measured():
 
 
 def test_what_was_chosen_is_shown_and_named():
-    env = Trial(gym.make(ID, variant="system", render_mode="ansi"))
+    env = Trial(gym.make(ID, render_mode="ansi"))
     observation, _ = env.reset(seed=1)
     action = to_action(one_step(1250.0, 6.0, 4.5, 0.05, 0.7), np.array([[3, 4, 1, 2]]))[0]
     observation = env.step(action.astype(np.float32))[0]
@@ -165,8 +165,8 @@ def test_what_was_chosen_is_shown_and_named():
 
 
 def test_it_keeps_the_contract():
-    check_meta_env(gym.make(ID, variant="system"), steps=4)
-    check_vector_env(lambda **settings: gym.make_vec(ID, variant="system", **settings), num_envs=2, steps=4)
+    check_meta_env(gym.make(ID), steps=4)
+    check_vector_env(lambda **settings: gym.make_vec(ID, **settings), num_envs=2, steps=4)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,57 @@ def test_it_keeps_the_contract():
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises((ValueError, TaskError), match=message):
-        gym.make_vec(ID, num_envs=1, **{"variant": "system", **settings})
+        gym.make_vec(ID, num_envs=1, **settings)
 
 
-def test_other_variants_are_what_they_were():
-    assert type(gym.make_vec(ID, num_envs=1).unwrapped).__name__ == "MaterialsSynthesisVectorEnv"
-    env = gym.make_vec(ID, num_envs=3, variant="system").unwrapped
-    assert type(env) is SystemSynthesisVectorEnv and env.num_envs == 3 and env.reward_range[1] == 1
+def test_the_affinities_of_what_was_chosen_are_those_of_all_options():
+    rng = np.random.default_rng(1)
+    compound, choice = rng.integers(0, COMPOUNDS, 8), np.stack([rng.integers(0, size, 8) for size in SIZES], axis=1)
+    found = affinities_of_choice(TASKS.traits_of_compounds, TASKS.own_affinity, compound, choice)
+    for i, task in enumerate(TASKS.tasks()):
+        expected = [suits(task, compound[i], PLACES[g].start + choice[i, g]) + 0.8 for g in range(4)]
+        np.testing.assert_allclose(found[i], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_who_is_told_the_system_sees_first_the_compound_that_is_made():
+    env = make_trials("MaterialsSynthesis", 3, observe_task=True)
+    observation, _ = env.reset(seed=2)
+    assert env.trial_state.layout.slice("last report").stop - env.trial_state.layout.slice("last report").start == 34
+    for _ in range(4):
+        compound, told = np.argmax(observation[:, :COMPOUNDS], axis=1), observation[:, LAYOUT.width :]
+        for i, task in enumerate(env.tasks.tasks()):
+            for k in range(COMPOUNDS):
+                e, start = (compound[i] + k) % COMPOUNDS, 34 + 25 * k
+                onset, growth = task.onset_target_K[e], task.growth_um[e]
+                assert told[i, start] == pytest.approx((onset - 900) / 650 * 2 - 1, abs=1e-6)
+                assert told[i, start + 5] == pytest.approx(2 * math.log(growth / 0.3) / math.log(5 / 0.3) - 1, abs=1e-6)
+                for option in range(18):
+                    affinity = min(max((suits(task, e, option) + 0.8) / 4, -1), 1)
+                    assert told[i, start + 7 + option] == pytest.approx(affinity, abs=1e-6)
+        observation = env.step(np.zeros((3, len(ACTIONS))))[0]
+    scalar = Trial(ObserveTask(gym.make(ID)))
+    assert scalar.observation_space.shape == env.single_observation_space.shape
+    np.testing.assert_array_equal(scalar.reset(seed=2)[0], env.reset(seed=2)[0][0])
+
+
+def test_temperatures_of_an_absurd_system_are_kept_above_room_temperature():
+    cold = changed(TASKS.task(0), trap_above_K=[-1900.0] * 3, stable_below_K=2000.0)
+    made = materials(TaskBatch.from_tasks([cold]), np.array([1]), np.zeros((1, 4), np.intp))
+    assert made.onset_intermediate_K[0] == 300 and made.decomposition_K[0] == 300
+    assert made.onset_target_K[0] == cold.onset_target_K[1]
+
+
+@pytest.mark.parametrize(
+    ("variant", "numbers", "actions"), [("system", 34, 22), ("recipe", 10, 5), ("full", 10, 11), (None, 34, 22)]
+)
+def test_each_variant_can_be_made_by_its_name(variant, numbers, actions):
+    given = {} if variant is None else {"variant": variant}
+    env, vector, trials = gym.make(ID, **given), gym.make_vec(ID, num_envs=3, **given), make_trials(ID, 2, **given)
+    assert env.observation_space.shape == vector.single_observation_space.shape == (numbers,)
+    assert env.action_space.shape == trials.single_action_space.shape == (actions,)
+    assert trials.episodes == (12 if numbers == 34 else 10) and vector.num_envs == 3
+    again = gym.make(env.spec)
+    assert again.observation_space == env.observation_space and again.spec.kwargs == given
 
 
 @pytest.mark.parametrize("split", FROZEN_SIZES)
@@ -240,7 +284,7 @@ def test_all_options_and_quantities_matter():
 
 def test_no_frozen_system_is_reachable_from_a_baseline(monkeypatch):
     """Baselines play without looking at a list, and their particles are none of the lists' systems."""
-    env = make_trials("MaterialsSynthesis", 1, episodes=2, variant="system")
+    env = make_trials("MaterialsSynthesis", 1, episodes=2)
     listed = {task_id for split in FROZEN_SIZES for task_id in D.frozen(split).tasks.ids}
 
     def refused(*args):
@@ -259,7 +303,7 @@ def test_particles_come_to_fit_what_was_seen(monkeypatch):
     from metaenv.materials.system.particle_bayes import _log_likelihood
 
     monkeypatch.setattr("metaenv.materials.system.particle_bayes.PARTICLES", 48)
-    env = make_trials("MaterialsSynthesis", 1, episodes=3, variant="system")
+    env = make_trials("MaterialsSynthesis", 1, episodes=3)
     policy = ParticleBayes()
     play_trials(policy, env, TASKS.take(np.array([2])))
     campaign, prior = policy._campaigns[0], D.sample(48, "train", np.random.default_rng(1))

@@ -185,7 +185,7 @@ def test_a_changed_file_is_noticed(tmp_path):
     columns["goal_um"] = columns["goal_um"] + np.float32(1e-3)
     np.savez(tmp_path / "data" / "validation.npz", **columns)
     with pytest.raises(TaskError, match="SHA-256"):
-        replace(STORE, folder=tmp_path / "data").frozen("validation", "default")
+        replace(STORE, folder=tmp_path / "data").frozen("validation", "recipe")
 
 
 def test_the_data_files_are_small():
@@ -211,12 +211,12 @@ def test_the_task_vector_is_where_in_the_ranges_a_task_lies():
         assert abs(D.task_vector(D.frozen(split).tasks)).max() <= 1
 
 
-@pytest.mark.parametrize("variant", ["default", "full"])
+@pytest.mark.parametrize("variant", ["recipe", "full"])
 def test_labels_are_true_utilities(variant):
     d = SolidStateDistribution(variant)
     tasks = d.sample(4, "train", np.random.default_rng(1))
     labelled = d.labelled(tasks, 50, np.random.default_rng(2))
-    dim = {"default": 5, "full": 11}[variant]
+    dim = {"recipe": 5, "full": 11}[variant]
     assert labelled.x.shape == (4, 50, dim + 1) and labelled.y.shape == (4, 50)
     assert (labelled.task_ids == tasks.ids).all() and abs(labelled.x).max() <= 1
     recipe, one = from_action(labelled.x[2, :, :dim], variant), tasks.take(np.array([2])).repeated(50)

@@ -65,9 +65,11 @@ def test_training_is_the_same_and_the_best_policy_is_kept(name: str, tmp_path: P
 
 
 def test_a_trial_that_seeks_the_best_episode_is_scored_by_its_last_recommendation():
-    env = make_trials("MaterialsSynthesis", 8, episodes=3, split="validation")
+    env = make_trials("MaterialsSynthesis", 8, episodes=3, split="validation", variant="recipe")
     callback = EvaluationCallback(env, first_tasks(env.distribution.frozen("validation"), 8), 1)
-    agent = RL2(make_trials("MaterialsSynthesis", 8, episodes=3), RL2Config(network=Network((8,), 8)), seed=1)
+    agent = RL2(
+        make_trials("MaterialsSynthesis", 8, episodes=3, variant="recipe"), RL2Config(network=Network((8,), 8)), seed=1
+    )
     agent.learn(8 * 3, callback)
     with agent.drawing_from(0):
         record = play_trials(AgentPolicy(agent), env, callback.tasks.tasks, 0)

@@ -117,7 +117,7 @@ def test_a_run_that_is_lengthened_goes_on_exactly_after_a_kill(copy, tmp_path, m
         ({"seed": 5}, "seed is 5 and not 0"),
         ({"num_envs": 15}, "num_envs is 15 and not 30"),
         ({"steps": 300}, "steps is 300 and not 600"),
-        ({"env": "MaterialsSynthesis-v0"}, "env is 'MaterialsSynthesis-v0' and not 'BernoulliBandit-v0'"),
+        ({"env": "MaterialsSynthesis-v1"}, "env is 'MaterialsSynthesis-v1' and not 'BernoulliBandit-v0'"),
         ({"env": "Nowhere-v0"}, "env is 'Nowhere-v0' and not 'BernoulliBandit-v0'"),
         ({"settings": {"n_arms": "3"}}, "settings.n_arms is '3' and not None"),
         (

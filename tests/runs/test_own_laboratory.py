@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
 def test_a_run_keeps_its_laboratory(here, capsys, monkeypatch):
     for what, number in (("baselines.OWN_TASKS", 10), ("baselines.OWN_RECIPES", 20), ("tasks.BLOCK", 3)):
         monkeypatch.setattr(f"metaenv.materials.{what}", number)
-    given = ["--settings", "laboratory", "tube.toml", "feedback", "yield"]
+    given = ["--settings", "variant", "recipe", "laboratory", "tube.toml", "feedback", "yield"]
     assert (
         main(["train", "rl2", "MaterialsSynthesis", *given, "--steps", "200", *SMALL, "--verbose", "1", "--out", "run"])
         == 0
@@ -87,13 +87,19 @@ def test_a_bad_file_is_told_by_every_command(here, capsys, args, message):
     (here / "bad.toml").write_text(text, encoding="utf-8")
     option = "--options" if args[0] == "fewshot" else "--settings"
     out = [] if args[0] == "envs" else ["--out", "run"]
-    assert main([*args, *out, option, "laboratory", "bad.toml"]) == 2
+    variant = ["variant", "recipe"] if "MaterialsSynthesis" in args else []
+    assert main([*args, *out, option, *variant, "laboratory", "bad.toml"]) == 2
     error = capsys.readouterr().err
     assert __import__("re").search(message, error) and error.count("\n") == 1, error
     assert not (here / "run").exists()
 
 
 def test_settings_without_a_file_stay_as_they_are(here):
-    for settings in ({}, {"variant": "full"}, {"laboratory": '{"goal": [1, 2]}'}):
+    for settings in ({}, {"variant": "full"}, {"variant": "recipe", "laboratory": '{"goal": [1, 2]}'}):
         assert with_files(settings, lambda given: 1 / 0) == settings == TrainConfig(settings=settings).settings
-    assert json.loads(TrainConfig(settings={"laboratory": "tube.toml"}).settings["laboratory"])["goal"][0] == "1"
+    assert (
+        json.loads(TrainConfig(settings={"variant": "recipe", "laboratory": "tube.toml"}).settings["laboratory"])[
+            "goal"
+        ][0]
+        == "1"
+    )

@@ -18,7 +18,7 @@ from metaenv.registry import ENVIRONMENTS, full_id
 from metaenv.trial import Trial, VectorTrial, make_trials
 from metaenv.vector import BatchedEnv
 
-NUM_ENVS = {"MaterialsSynthesis-v0": 4096}
+NUM_ENVS = {"MaterialsSynthesis-v1": 4096}
 DEFAULT_NUM_ENVS = 1024
 SB3_NUM_ENVS = 64  # what Stable-Baselines3 is compared at (chosen)
 WARM_UP = 12  # steps there that do not count, as they load what all share (chosen)

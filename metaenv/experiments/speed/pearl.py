@@ -29,7 +29,7 @@ TASKS = 16  # of `prepared_agent`, unless said otherwise
 PROBLEMS: dict[str, dict[str, Any]] = {
     "BernoulliBandit": {"n_arms": 5, "episodes": 200},
     "SparsePointRobot": {},
-    "MaterialsSynthesis": {},
+    "MaterialsSynthesis": {"variant": "recipe"},
 }
 SIZES = (  # environment, tasks in one update, steps of each
     ("BernoulliBandit", 64, 8),

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from metaenv.frozen import FrozenStore
 from metaenv.materials.oracle import even_cover
-from metaenv.materials.system.options import COMPOUNDS, PLACES
+from metaenv.materials.system.options import COMPOUNDS, N_OPTIONS, PLACES
 from metaenv.materials.system.oracle import oracle, utility_table
 from metaenv.materials.system.recipes import ACTIONS
-from metaenv.materials.system.tasks import PARAMETERS, SystemTask, affinity, materials
+from metaenv.materials.system.tasks import GOALS, OF_COMPOUND, PARAMETERS, SystemTask, affinity, materials
 from metaenv.materials.tasks import solvable
 from metaenv.parameters import Ranges
 from metaenv.tasks import FrozenTasks, Reference, Task, TaskBatch, TaskDistribution
-from metaenv.typing import Floats
+from metaenv.typing import Floats, Index
 
-FROZEN_SIZES = {"validation": 50, "test": 200, "ood-hot": 50, "ood-options": 50, "ood-mechanism": 50}
+FROZEN_SIZES = {"validation": 50, "test": 200, "ood-hot": 50, "ood-options": 50, "ood-mechanism": 50, "ood-physics": 50}
 STORE = FrozenStore(Path(__file__).parent / "data", SystemTask)
 """What `metaenv.materials.system.build_data` wrote; ``best_K`` are the oracle's scores of compound K + 1."""
 SPLIT_RANGES: dict[str, Ranges] = {
@@ -35,9 +35,17 @@ SEEN_RANGES: Ranges = {
     "nucleation_J_m2": (0.0, 0.30),
 }
 """What the task vector scales to [-1, 1] beyond training's own ranges: those of all splits together."""
+PINNED_UM = 12.0  # where grains of "ood-physics" are pinned: above all goals (chosen)
 N_RANDOM = 128  # actions whose mean utility is a compound's random score (chosen)
 RANDOM_SEED, ORACLE_SEED = 20_250_703, 20_250_704  # chosen; any fixed pair does
 LARGEST_AFFINITY = 4.0  # which the task vector shows as 1 (chosen)
+SEEN_OF_COMPOUND = {
+    **{name: (whole, (whole.low, whole.high)) for name, whole in {**OF_COMPOUND, "goal_um": GOALS[0]}.items()},
+    "onset_target_K": (OF_COMPOUND["onset_target_K"], (900.0, 1550.0)),
+}
+"""The same of what each compound is made of."""
+OF_ONE = len(SEEN_OF_COMPOUND) + N_OPTIONS
+"""Numbers of the task vector that are of one compound."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class SystemDistribution(TaskDistribution):
     * ``ood-hot``: the onsets of the compounds have 1200-1300 K in common instead of 900-1150 K;
     * ``ood-options``: the first property that the compounds have in common is 0.6 to 1.5, where training knows only
       -1.2 to 0.6, so that other options than in training suit them;
-    * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions.
+    * ``ood-mechanism``: nuclei of the products cost interface energy, which delays and reorders the reactions;
+    * ``ood-physics``: the second kinetic model of `metaenv.materials.other_physics`, with grains pinned at 12 um.
     """
 
     task_type: ClassVar[type[Task]] = SystemTask
@@ -59,7 +68,10 @@ class SystemDistribution(TaskDistribution):
 
     def draw(self, unit: Floats, split: str) -> TaskBatch:
         """Systems for points of the unit cube; ``train``, ``validation`` and ``test`` share their ranges."""
-        return TaskBatch(SystemTask, PARAMETERS.draw(unit, SPLIT_RANGES.get(split)))
+        columns = PARAMETERS.draw(unit, SPLIT_RANGES.get(split))
+        if split == "ood-physics":
+            columns[SystemTask.optional] = np.full((len(unit), 1), PINNED_UM)
+        return TaskBatch(SystemTask, columns)
 
     def accept(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) whether an informed recipe makes every compound from the options that suit it best."""
@@ -81,11 +93,28 @@ class SystemDistribution(TaskDistribution):
         return Reference(random=random.mean(axis=1), oracle=best.mean(axis=1))
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
-        """(n, 113) what training draws, each scaled to [-1, 1], and the affinities of all options to all compounds."""
+        """(n, 109) what training draws for the system, then for each compound what it is made of, in [-1, 1].
+
+        A compound has six quantities and its goal, as they are with what it has in common with the others, and the
+        affinities of all options.
+        """
+        own = ("traits", "own_affinity", *SEEN_OF_COMPOUND)
         scaled = PARAMETERS.scaled(tasks, SEEN_RANGES)
-        drawn = np.stack([v for name, v in scaled.items() if not name.startswith(("traits", "own_affinity"))], axis=1)
-        suits = affinity(tasks).reshape(len(tasks), -1) / LARGEST_AFFINITY
-        return np.clip(np.concatenate([drawn, suits], axis=1), -1.0, 1.0).astype(np.float32)
+        parts = [np.stack([v for name, v in scaled.items() if not name.startswith(own)], axis=1)]
+        suits = affinity(tasks) / LARGEST_AFFINITY
+        for e in range(COMPOUNDS):
+            values = [p.scaled(getattr(tasks, name)[:, e], ends) for name, (p, ends) in SEEN_OF_COMPOUND.items()]
+            parts += [np.stack(values, axis=1), suits[:, e]]
+        return np.clip(np.concatenate(parts, axis=1), -1.0, 1.0).astype(np.float32)
+
+
+def beginning_with(vectors: NDArray[np.float32], compound: Index) -> NDArray[np.float32]:
+    """Task vectors (n, 109) in which the parts of the compounds are turned so that one of them (n,) comes first."""
+    ends = np.cumsum([vectors.shape[1] - COMPOUNDS * OF_ONE, *[OF_ONE] * COMPOUNDS])
+    common, *parts = np.split(vectors, ends[:-1], axis=1)
+    turned = (compound[:, None] + np.arange(COMPOUNDS)) % COMPOUNDS
+    of_compounds = np.stack(parts, axis=1)[np.arange(len(vectors))[:, None], turned]
+    return np.concatenate([common, of_compounds.reshape(len(vectors), -1)], axis=1)
 
 
 def references(tasks: TaskBatch) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""MaterialsSynthesis in the variant "system": three compounds of one chemical system, made in turn, with options."""
+"""MaterialsSynthesis in its default variant: three compounds of one chemical system, made in turn, with options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaenv.materials.env import Feedback, check_feedback, longest_h, scaled_si
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS
 from metaenv.materials.measurement import DRAWS, measure
-from metaenv.materials.system.distribution import SystemDistribution
+from metaenv.materials.system.distribution import SystemDistribution, beginning_with
 from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN
 from metaenv.materials.system.options import COMPOUNDS, PLACES, SIZES
 from metaenv.materials.system.recipes import ACTIONS, from_action
@@ -28,33 +28,11 @@ if TYPE_CHECKING:
 
 
 class SystemSynthesisVectorEnv(BatchedEnv):
-    """Make the compounds of a hidden chemical system in turn: ``MaterialsSynthesis`` with ``variant="system"``.
+    """``num_envs`` laboratories, each with a hidden chemical system.
 
-    A system is three compounds that share the furnace, the instrument and half of what their kinetics vary by. Each
-    experiment asks for one of them, as in a laboratory that makes a series: every block of three experiments has each
-    compound once, in an order that is drawn anew. Beside temperature, hold, excess of A and particle size, an
-    experiment chooses a source of A, a source of B, a flux and a gas, 18 named options in all. How well each suits each
-    compound is hidden, and follows three hidden properties of the compound; `metaenv.materials.system.options` says how
-    options act on evaporation, contact, onset and stability. The physics, its integration, the instrument and the
-    utility are those of the other variants. So a campaign has to remember what came of several options and compounds.
+    `metaenv.materials.synthesis.MaterialsSynthesisEnv` says what is seen, done and paid.
 
-    Observation: ``Box(34,)``: which compound is made now; its goal size; flags that say what was made and measured;
-    what was measured, as in the other variants; and what was chosen, one-hot. ``metaenv envs MaterialsSynthesis
-    --settings variant system`` prints its table.
-
-    Action: ``Box(-1, 1, (22,))``: temperature 700-1800 K, hold 0.33-100 h (log), excess of A -0.1 to 0.3, particle
-    size 0.1-5 um (log); then a number for each option, of which the largest of its group chooses. The ramp, which
-    hardly matters, is 4.5 K/min.
-
-    Reward and episode end: as in the other variants. A trial is twelve experiments, four of each compound, and its
-    return the sum of their readings. ``info["compound"]`` says which one was made, 0 to 2.
-
-    Task: `metaenv.materials.system.tasks.SystemTask`. Splits: train (endless), validation (50), test (200), ood-hot,
-    ood-options, ood-mechanism (50 each); see `metaenv.materials.system.distribution.SystemDistribution`. References
-    are means over the three compounds.
-
-    Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), and those of every environment. It is made in the
-    default laboratory only.
+    Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), and those of every environment.
     """
 
     trial_episodes: ClassVar[int] = 4 * COMPOUNDS
@@ -129,6 +107,10 @@ class SystemSynthesisVectorEnv(BatchedEnv):
                 done = result(int(self._compound[row]), recipe, choice, k, self._seen[row], float(self._score[row]))
                 self._results[row].append(done)
         return seen.reading, np.ones(len(index), bool), np.zeros(len(index), bool)
+
+    def task_vector(self) -> NDArray[np.float32]:
+        """(num_envs, 109) the true systems, with the compound that is made now before the others."""
+        return beginning_with(super().task_vector(), self._compound)
 
     def observe(self, rows: Rows) -> Observations:
         return self._seen[rows].copy()

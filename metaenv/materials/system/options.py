@@ -19,7 +19,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from metaenv.typing import Floats
+from metaenv.typing import Floats, Index
 
 COMPOUNDS = 3
 """How many compounds a system has."""
@@ -61,6 +61,7 @@ SIZES = tuple(map(len, OPTIONS.values()))
 N_OPTIONS = sum(SIZES)
 PLACES = tuple(slice(end - size, end) for end, size in zip(accumulate(SIZES), SIZES, strict=True))
 """Where the options of each group are among all of them."""
+FIRST_OF_GROUP = np.array([place.start for place in PLACES])
 LOADINGS = np.array([properties for group in OPTIONS.values() for properties in group.values()])
 """(options, properties)"""
 
@@ -72,8 +73,24 @@ def affinities(character: Floats, own: Floats) -> Floats:
         character: (n, compounds * properties) the properties of the compounds.
         own: (n, options) what the properties do not explain.
     """
-    of_compound = character.reshape(len(character), COMPOUNDS, PROPERTIES, 1)
-    found = own[:, None] + of_compound[:, :, 0] * LOADINGS[:, 0]  # term by term: the same bits for any n
-    for k in range(1, PROPERTIES):
-        found = found + of_compound[:, :, k] * LOADINGS[:, k]
-    return found
+    return _explained(own[:, None], character.reshape(len(character), COMPOUNDS, 1, PROPERTIES), LOADINGS)
+
+
+def affinities_of_choice(character: Floats, own: Floats, compound: Index, choice: Index) -> Floats:
+    """(n, groups) how well the options that were chosen suit the compounds that are made: the same, and quicker.
+
+    Args:
+        character, own: as of `affinities`.
+        compound: (n,) which compound of each system.
+        choice: (n, groups) which option of each group.
+    """
+    rows, option = np.arange(len(character)), choice + FIRST_OF_GROUP
+    of_compound = character.reshape(len(character), COMPOUNDS, 1, PROPERTIES)[rows, compound]
+    return _explained(np.take_along_axis(own, option, axis=1), of_compound, LOADINGS[option])
+
+
+def _explained(own: Floats, of_compound: Floats, loadings: Floats) -> Floats:
+    """Own parts and the products of the properties, the last axis, term by term: the same bits for any n."""
+    for k in range(PROPERTIES):
+        own = own + of_compound[..., k] * loadings[..., k]
+    return own

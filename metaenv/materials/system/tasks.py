@@ -15,14 +15,14 @@ from metaenv.materials.system.options import (
     LOSS_K,
     NEUTRAL,
     OPTIONS,
-    PLACES,
     PROPERTIES,
     TRANSFORM_K,
     affinities,
+    affinities_of_choice,
 )
-from metaenv.materials.tasks import ENERGY, KELVIN, PHASE_BIASES, SolidStateTask
+from metaenv.materials.tasks import ENERGY, KELVIN, PHASE_BIASES, SolidStateTask, check_limiting_grain
 from metaenv.materials.tasks import PARAMETERS as OF_ONE_MATERIAL
-from metaenv.parameters import Parameter, ParameterTable, ParameterTask, Scale
+from metaenv.parameters import Parameter, ParameterTable, ParameterTask
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats, Index
 
@@ -31,33 +31,40 @@ KELVINS = (-2000.0, 2000.0)
 SIZES_UM = (1e-3, 100.0)
 ONE = OF_ONE_MATERIAL.parameters
 """The parameters of one material, for what the compounds of a system have in common."""
-Limits = tuple[float, float]
 
 
-def _shared(
-    name: str, meaning: str, low: float, high: float, unit: str, limits: Limits, scale: Scale = "linear"
-) -> tuple[Parameter, list[Parameter]]:
+OF_COMPOUND = {
+    "onset_target_K": Parameter("Onset of A + B -> T with 1 um powder and neutral options", 900, 1400, "K",
+                                limits=KELVIN),
+    "trap_above_K": Parameter("Onset of xA + B -> I above that of T", -180, 60, "K", limits=KELVINS),
+    "transform_above_K": Parameter("Onset of I + (1-x)A -> T above that of T", 20, 300, "K", limits=KELVINS),
+    "decomposition_above_K": Parameter("Onset of T -> D above that of T", 120, 420, "K", limits=KELVINS),
+    "loss_above_K": Parameter("Where A loses 10 % an hour, above the onset of T", 100, 600, "K", limits=KELVINS),
+    "growth_um": Parameter("Grain size grown in an hour, 150 K above the onset of T", 0.3, 5, "um", "log",
+                           limits=SIZES_UM),
+}  # fmt: skip
+"""What each compound has of its own, with its whole range in training."""
+
+
+def _shared(name: str, common_name: str) -> tuple[Parameter, list[Parameter]]:
     """What the compounds have in common, half of the range, and what each of them adds, the other half."""
+    whole = OF_COMPOUND[name]
+    low, high, unit, scale = whole.low, whole.high, whole.unit, whole.scale
     half = 0.5 * (high - low) if scale == "linear" else float(np.sqrt(high / low))
     middle, least = (low + half, 0.0) if scale == "linear" else (low * half, 1.0)
-    common = Parameter(f"{meaning}: what the compounds have in common.", low, middle, unit, scale, limits=limits)
-    above, times = (name, "") if scale == "linear" else ("", name)
-    own = (f"{meaning}, of compound {e + 1}." for e in range(COMPOUNDS))
+    limits = whole.limits
+    common = Parameter(f"{whole.meaning}: what the compounds have in common.", low, middle, unit, scale, limits=limits)
+    above, times = (common_name, "") if scale == "linear" else ("", common_name)
+    own = (f"{whole.meaning}, of compound {e + 1}." for e in range(COMPOUNDS))
     return common, [Parameter(each, least, half, unit, scale, 0, above, "", times, limits) for each in own]
 
 
-ONSET, ONSETS = _shared(
-    "onset_common_K", "Onset of A + B -> T with 1 um powder and neutral options", 900, 1400, "K", KELVIN
-)
-TRAP, TRAPS = _shared("trap_common_K", "Onset of xA + B -> I above that of T", -180, 60, "K", KELVINS)
-TRANSFORM, TRANSFORMS = _shared("transform_common_K", "Onset of I + (1-x)A -> T above that of T", 20, 300, "K", KELVINS)
-DECOMPOSITION, DECOMPOSITIONS = _shared(
-    "decomposition_common_K", "Onset of T -> D above that of T", 120, 420, "K", KELVINS
-)
-LOSS, LOSSES = _shared("loss_common_K", "Where A loses 10 % an hour, above the onset of T", 100, 600, "K", KELVINS)
-GROWTH, GROWTHS = _shared(
-    "growth_common_um", "Grain size grown in an hour, 150 K above the onset of T", 0.3, 5, "um", SIZES_UM, "log"
-)
+ONSET, ONSETS = _shared("onset_target_K", "onset_common_K")
+TRAP, TRAPS = _shared("trap_above_K", "trap_common_K")
+TRANSFORM, TRANSFORMS = _shared("transform_above_K", "transform_common_K")
+DECOMPOSITION, DECOMPOSITIONS = _shared("decomposition_above_K", "decomposition_common_K")
+LOSS, LOSSES = _shared("loss_above_K", "loss_common_K")
+GROWTH, GROWTHS = _shared("growth_um", "growth_common_um")
 GOALS = [
     Parameter(f"The wanted grain size of compound {e + 1}, which the policy is told.", 0.5, 8, "um", "log",
               limits=(1e-2, 100.0)) for e in range(COMPOUNDS)
@@ -84,6 +91,7 @@ class SystemTask(ParameterTask):
     """
 
     family: ClassVar[str] = "ChemicalSystem"
+    optional: ClassVar[str] = "limiting_grain_um"
 
     onset_common_K: Annotated[float, ONSET]
     onset_target_K: Annotated[tuple[float, ...], *ONSETS]
@@ -127,6 +135,13 @@ class SystemTask(ParameterTask):
     nucleation_J_m2: Annotated[float, ONE["nucleation_J_m2"]]
     phase_bias: Annotated[tuple[float, ...], *PHASE_BIASES]
     furnace_offset_K: Annotated[float, ONE["furnace_offset_K"]]
+    limiting_grain_um: tuple[float, ...] = ()
+    """Nothing, or one number: the size in um at which grains are pinned, by which the task obeys the second kinetic
+    model of `metaenv.materials.other_physics`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_limiting_grain(self)
 
 
 PARAMETERS = ParameterTable(SystemTask)
@@ -146,31 +161,40 @@ def materials(tasks: TaskBatch, compound: Index, choice: NDArray[np.intp]) -> Ta
         tasks: n systems.
         compound: (n,) of each.
         choice: (n, groups) an option of each group.
+
+    Temperatures that somebody's system puts below 300 K are 300 K, which the equations can bear; none of ours does.
     """
     rows = np.arange(len(tasks))
 
     def of(name: str) -> Floats:
         return getattr(tasks, name)[rows, compound]
 
-    suits = affinity(tasks)[rows, compound] - NEUTRAL
-    source_a, source_b, flux, gas = (suits[rows, place.start + choice[:, g]] for g, place in enumerate(PLACES))
+    suits = affinities_of_choice(tasks.traits_of_compounds, tasks.own_affinity, compound, choice)
+    source_a, source_b, flux, gas = (suits - NEUTRAL).T
     onset = of("onset_target_K")
     precursor, decomposition = onset - tasks.precursor_below_K, onset + of("decomposition_above_K")
     decomposition = decomposition + DECOMPOSITION_K * gas
-    columns = {
-        **{name: getattr(tasks, name) for name in IN_COMMON},
-        **{name: of(name) for name in ("onset_target_K", "growth_um", "goal_um")},
+    temperatures = {
         "onset_intermediate_K": onset + of("trap_above_K"),
         "onset_transform_K": onset + of("transform_above_K") + TRANSFORM_K * flux,
         "onset_decomposition_K": decomposition,
         "decomposition_K": decomposition - tasks.stable_below_K,
-        "precursor_onset_K": _thrice(precursor),
-        "precursor_energy_kJ_mol": _thrice(tasks.precursor_energy),
-        "precursor_contact": _thrice(np.exp(CONTACT * source_b)),
+        "precursor_onset_K": precursor,
         "carbonate_K": precursor + tasks.carbonate_above_K,
         "onset_loss_K": onset + of("loss_above_K") + LOSS_K * source_a,
     }
-    return TaskBatch(SolidStateTask, {f.name: columns[f.name] for f in fields(SolidStateTask)})
+    bearable = {name: np.maximum(kelvin, KELVIN[0]) for name, kelvin in temperatures.items()}
+    columns = {
+        **{name: getattr(tasks, name) for name in IN_COMMON},
+        **{name: of(name) for name in ("onset_target_K", "growth_um", "goal_um")},
+        **bearable,
+        "precursor_onset_K": _thrice(bearable["precursor_onset_K"]),
+        "precursor_energy_kJ_mol": _thrice(tasks.precursor_energy),
+        "precursor_contact": _thrice(np.exp(CONTACT * source_b)),
+    }
+    if tasks.limiting_grain_um.size:
+        columns["limiting_grain_um"] = tasks.limiting_grain_um
+    return TaskBatch(SolidStateTask, {f.name: columns[f.name] for f in fields(SolidStateTask) if f.name in columns})
 
 
 def _thrice(values: Floats) -> Floats:
