@@ -17,12 +17,14 @@ from metaenv.errors import TaskError, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.chemistry import OWN, Chemistry, load_chemistry
+from metaenv.molecules.chem.descriptors import DESCRIPTORS, SA
 from metaenv.molecules.chem.fragments import CLOSE, Vocabulary
-from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
-from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
+from metaenv.molecules.chem.properties import ADDITIVE, CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
+from metaenv.molecules.chem.scoring import HIDDEN, PLACES, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
 from metaenv.molecules.design.own_score import OwnScore, ScoredTasks, ScoreFunction, warn_of_large
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
+from metaenv.molecules.reference_descriptors import scale
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
@@ -30,13 +32,15 @@ from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 if TYPE_CHECKING:
     from metaenv.molecules.assay.measurements import Measurements
     from metaenv.molecules.render import Bar, Made
-    from metaenv.policies import Policy
+    from metaenv.policies import Policy, TrialRecord
     from metaenv.trial import VectorTrial
 
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
-PANEL_SIZE = CONSTRAINTS
-"""Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
+PANEL_SIZE = PLACES - 1
+"""Places of the panel where objectives ask for `PROPERTIES`: one for each, and one for what else is hidden."""
+DUPLICATE_PENALTY = 0.5  # of variant "profile", unless another one is asked for (chosen)
+FITS = "desirability for each range that objectives are made of"
 OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
@@ -47,6 +51,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     trial_objective: ClassVar[str] = "sum"
     reports_at_end: ClassVar[bool] = True
     best_fixed: ClassVar[str | None] = "best fixed molecule"
+    made_in_episode: ClassVar[str] = "smiles"
 
     def __init__(
         self,
@@ -54,7 +59,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         variant: Variant = "windows-3",
         feedback: Feedback = "scalar",
         noise_std: float = 0.0,
-        duplicate_penalty: float = 0.0,
+        duplicate_penalty: float | None = None,
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
         assay_data: str | Measurements | None = None,
@@ -64,6 +69,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         chemistry: str | Chemistry | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
+        profile = variant == "profile"
+        duplicate_penalty = (DUPLICATE_PENALTY if profile else 0.0) if duplicate_penalty is None else duplicate_penalty
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
@@ -79,12 +86,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.own_score = None if score is None else OwnScore(score, num_envs, max_oracle_calls)
         """What scores the molecules instead of the hidden objective, and counts."""
         self._looks_deeper = False  # whether a task so far asks for more than properties
-        self.chemistry = load_chemistry(chemistry)
+        self.chemistry = load_chemistry("chembl" if chemistry is None and profile else chemistry)
         vocabulary = self.chemistry.vocabulary
-        layout, actions = Layout(self.chemistry), gym.spaces.Discrete(vocabulary.n_actions)
+        layout, actions = Layout(self.chemistry, profile), gym.spaces.Discrete(vocabulary.n_actions)
         self.assay_data, distribution = assay_data, objectives_of(variant, assay_data, self.chemistry)
         super().__init__(num_envs, distribution, layout, actions, **options)
-        self.layout = layout
+        self.layout: Layout = layout  # type: ignore[assignment]
         self.variant: Variant = variant
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
@@ -100,10 +107,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._warned = False
         self._lead_scores = Scores(cache_size, with_groups=False, **own)
         self._counts = np.zeros((num_envs, vocabulary.n_fragments), np.float32)
-        self._properties = np.zeros((num_envs, len(PROPERTIES)))
+        self._properties = np.zeros((num_envs, len(layout.named)))
         self._score = np.zeros(num_envs)
         self._reading = np.zeros(num_envs)
-        self._panel = np.zeros((num_envs, PANEL_SIZE))
+        self._panel = np.zeros((num_envs, layout.panel_size))
         self._smiles = np.full(num_envs, "", object)
         self._remembers = bool(duplicate_penalty or self.render_mode)
         self._made: list[list[Made]] = [[] for _ in range(num_envs)]
@@ -112,9 +119,13 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.design.baselines import baselines
         from metaenv.molecules.design.bayes import BayesAdapter
+        from metaenv.molecules.design.profile_bayes import ProfileBayes
 
         found: dict[str, Policy] = dict(baselines(self.variant, self.assay_data, self.chemistry))
-        if self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
+        if self.variant == "profile":
+            if self.own_score is None:
+                found["Bayes over the training family"] = ProfileBayes(self.chemistry)
+        elif self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
             found["Bayes adapter"] = BayesAdapter(self.variant, self.chemistry)
         return found
 
@@ -124,6 +135,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         from metaenv.molecules.design.pictures import draw_trial
 
         return [draw_trial(policy, trials, tasks, folder, name)]
+
+    def measures(self, record: TrialRecord) -> Mapping[str, Floats]:
+        """The score of the best molecule of each trial, how many distinct molecules there are, and their diversity."""
+        from metaenv.molecules.design.measures import measures
+
+        return measures(record)
 
     # EPISODES
 
@@ -176,7 +193,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         fragment = self.assembly.fragment[index, self.assembly.length[index] - 1]  # what was put down last
         put = fragment >= 0
         self._counts[index[put], fragment[put]] += 1
-        self._properties[rows] = additive(self.assembly, rows)[:, COLUMNS]
+        self._properties[rows, : self.layout.additive] = additive(self.assembly, rows)[:, self.layout.columns]
         done = self.assembly.done[rows]
         reward = np.zeros(len(done))
         if done.any():
@@ -191,6 +208,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         if self.constraints or self.own_score is not None:
             self.scores.with_smiles = bool(self.text_info or self._remembers or self.own_score)
             found = self.scores.of(self.assembly, index)
+            if self.layout.profile:
+                self._properties[index, SA] = [score.sa for score in found]
             if self.scores.with_smiles:
                 self._smiles[index] = [score.smiles for score in found]
         else:  # RDKit is not asked
@@ -200,14 +219,15 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             if not self._warned:
                 self._warned = warn_of_large(product[:, 0], LIMIT)
         else:
-            product = factors(self._properties[index], tasks, found)
+            product = factors(self._properties[index], tasks, found, self._objectives.task_type.softness)
             if found is not None and self._looks_deeper:
                 product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         self._score[index] = product.prod(axis=1)
         if self.feedback == "panel":  # in an order that is fixed for a task and reveals nothing about it
             seeds = self.tasks.id_numbers[index].view(np.uint64)
-            orders = [np.random.default_rng(int(seed)).permutation(PANEL_SIZE) for seed in seeds]
-            self._panel[index] = np.take_along_axis(product[:, :PANEL_SIZE], np.array(orders), axis=1)
+            size = self.layout.panel_size
+            orders = [np.random.default_rng(int(seed)).permutation(size) for seed in seeds]
+            self._panel[index] = np.take_along_axis(product[:, :size], np.array(orders), axis=1)
         self._reading[index] = self._score[index]
         if self.noise_std:
             self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
@@ -218,7 +238,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             from metaenv.molecules.render import Made, values_text
 
             for i in index:
-                note = f"{values_text(self._properties[i])}; " if self.render_mode else ""
+                note = f"{values_text(self._properties[i], self.layout.named)}; " if self.render_mode else ""
                 self._made[i].append(Made(str(self._smiles[i]), float(self._score[i]), note))
 
     # WHAT IS SEEN
@@ -230,8 +250,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         top, here = built.top(rows), np.arange(len(index))
         seen[here, layout.port_class[top] * (built.n_open[rows] > 0)] = 1
         begun = built.length[rows] > 0
-        seen[:, layout.properties] = self.chemistry.scaled(self._properties[rows]) * begun[:, None]
-        seen[:, layout.fits] = layout.fit(self._properties[rows]) * begun[:, None]
+        seen[:, layout.properties] = layout.scaled(self._properties[rows]) * begun[:, None]
+        if layout.profile:  # synthetic accessibility is known of finished molecules
+            seen[:, layout.properties.stop - 1] *= built.done[rows]
+        else:
+            seen[:, layout.fits] = layout.fit(self._properties[rows]) * begun[:, None]
         sizes = np.stack([built.length[rows], built.n_open[rows], built.heavy_atoms[rows]], axis=1)
         seen[:, layout.sizes] = sizes / layout.most
         seen[:, layout.counts] = self._counts[rows]
@@ -262,7 +285,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         what = "actions, each a fragment and the number of its attachment that joins it"
         molecule, bars, made = self._drawn(row)
         left = f"; {self.assembly.n_open[row]} attachments open ([1*] is dealt with next)" if molecule else ""
-        return text(molecule, bars, made, self._where(row) + left, listed(what, [*close, *named]))
+        where = self._where(row) + left
+        return text(molecule, bars, made, where, listed(what, [*close, *named]), self.layout.named)
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.molecules.render import frame
@@ -283,7 +307,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
         molecule, tasks = open_smiles(self.assembly, row), self.tasks
         values = self._properties[row] if molecule else None
-        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
+        ranges = tasks.low[row], tasks.high[row], tasks.wanted[row]
+        shown = bars(values, *ranges, hidden=not self.draw_hidden, names=self.layout.named)
         return molecule, shown, self._made[row]
 
 
@@ -301,8 +326,16 @@ def magnitude(reading: Floats) -> Floats:
 class Layout(ObservationLayout):
     """The observation of a molecule that is being built."""
 
-    def __init__(self, chemistry: Chemistry = OWN) -> None:
+    def __init__(self, chemistry: Chemistry = OWN, profile: bool = False) -> None:
         v, bins = chemistry.vocabulary, chemistry.bins
+        self.profile, self.chemistry = profile, chemistry
+        self.named = DESCRIPTORS if profile else PROPERTIES
+        """The properties that are seen."""
+        self.columns = np.arange(len(ADDITIVE)) if profile else COLUMNS
+        """The places among `ADDITIVE` of those that need no RDKit, which come first."""
+        self.additive = len(self.columns)
+        self.panel_size = len(self.named) + 1
+        """Places of the panel: one for each property, and one for groups, similarity or activity."""
         self.most = np.array([v.max_actions, v.max_actions, v.max_heavy_atoms])
         self._bin_of = np.repeat(np.arange(len(bins)), [len(b) for b in bins])
         self._low, self._high = np.array([ends for of_one in bins for ends in of_one], np.float64).T
@@ -311,19 +344,27 @@ class Layout(ObservationLayout):
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
         blocks = [
             Block("open attachment", OPEN_ATTACHMENT, width=1 + len(classes)),
-            Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
-            Block("fits", "desirability for each range that objectives are made of", width=len(self._bin_of)),
+            Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(self.named)),
+            *([] if profile else [Block("fits", FITS, width=len(self._bin_of))]),
             Block("sizes", "actions played, attachments open, heavy atoms, as shares of the most", width=3),
             Block("fragments", "how often each is there", high=v.max_actions, width=v.n_fragments),
             Block("finished", "1 once the molecule is finished"),
             Block("reading", "the reward", -LIMIT, LIMIT),
             Block("magnitude", "of the reward, from 0 for at most 0.0001 to 1 for 1"),
-            Block("panel", "factors of the score, in an order that differs from task to task", width=PANEL_SIZE),
+            Block("panel", "factors of the score, in an order that differs from task to task", width=self.panel_size),
         ]
         super().__init__(blocks)
-        self.properties, self.fits, self.sizes = self.slice("properties"), self.slice("fits"), self.slice("sizes")
+        self.properties, self.sizes = self.slice("properties"), self.slice("sizes")
+        self.fits = slice(0) if profile else self.slice("fits")
         self.counts, self.panel = self.slice("fragments"), self.slice("panel")
         self.finished, self.reading, self.magnitude = map(self.column, ("finished", "reading", "magnitude"))
+
+    def scaled(self, values: Floats) -> Floats:
+        """(n, p) properties, centred on real molecules and divided by twice their standard deviation."""
+        if not self.profile:
+            return self.chemistry.scaled(values)
+        centre, spread = scale(self.chemistry)
+        return (values - centre) / spread
 
     def fit(self, values: Floats) -> Floats:
         """(n, 31) the desirability of molecules, properties (n, 7), for each range that objectives are made of."""
