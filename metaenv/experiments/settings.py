@@ -200,6 +200,14 @@ _keep(
     ),
 )
 _keep(
+    "molecules-profile",
+    "MoleculeDesign",
+    4_000_000,
+    512,
+    replace(MOLECULES, ent_coef=0.01, teacher=None, task_prediction=None),
+    settings={"variant": "profile"},
+)
+_keep(
     "MoleculeDesign-pearl",
     "MoleculeDesign",
     1_500_000,

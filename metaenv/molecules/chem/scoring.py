@@ -31,9 +31,7 @@ SIMILAR = 0.6
 """Tanimoto similarity of radius-2 Morgan fingerprints from which a molecule counts as the lead's equal (chosen)."""
 
 
-def desirabilities(
-    values: Floats, low: Floats, high: Floats, wanted: Floats, softness: Floats = SOFTNESS
-) -> Floats:
+def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats, softness: Floats = SOFTNESS) -> Floats:
     """Desirability of each property; all arrays (n, 7) in the order of `PROPERTIES`, or broadcast against each other.
 
     Other properties than those come with the ``softness`` of their flanks.

@@ -125,7 +125,9 @@ def _faults(task: TaskBatch) -> list[str]:
     kind = kind_of(task)
     values = kind.values_of(task.certificate.astype(np.int16))
     for j in np.flatnonzero(_desirabilities(values, task)[0] < CERTAIN):
-        faults.append(f"{kind.properties[j]} is {values[0, j]:.4g}, asked for {task.low[0, j]:.4g} to {task.high[0, j]:.4g}")
+        faults.append(
+            f"{kind.properties[j]} is {values[0, j]:.4g}, asked for {task.low[0, j]:.4g} to {task.high[0, j]:.4g}"
+        )
     bits, names = score.groups, list(chemistry.groups)
     if task.required[0] >= 0 and not bits >> int(task.required[0]) & 1:
         faults.append(f"it lacks the required group {names[int(task.required[0])]!r}")

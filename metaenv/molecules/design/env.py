@@ -19,7 +19,7 @@ from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.chemistry import OWN, Chemistry, load_chemistry
 from metaenv.molecules.chem.descriptors import DESCRIPTORS, SA
 from metaenv.molecules.chem.fragments import CLOSE, Vocabulary
-from metaenv.molecules.chem.properties import ADDITIVE, CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
+from metaenv.molecules.chem.properties import ADDITIVE, CACHE_SIZE, COLUMNS, PROPERTIES, Score, Scores, additive
 from metaenv.molecules.chem.scoring import HIDDEN, PLACES, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
 from metaenv.molecules.design.own_score import OwnScore, ScoredTasks, ScoreFunction, warn_of_large
@@ -42,6 +42,7 @@ PANEL_SIZE = PLACES - 1
 DUPLICATE_PENALTY = 0.5  # of variant "profile", unless another one is asked for (chosen)
 FITS = "desirability for each range that objectives are made of"
 OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
+DIGITS = 6  # of properties, by which molecules are compared before their SMILES are
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -112,9 +113,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._reading = np.zeros(num_envs)
         self._panel = np.zeros((num_envs, layout.panel_size))
         self._smiles = np.full(num_envs, "", object)
-        self._remembers = bool(duplicate_penalty or self.render_mode)
+        self._remembers = bool(self.render_mode)
+        self._past: list[dict[bytes, list[Any]]] = [{} for _ in range(num_envs)]
+        """The distinct molecules made for the present task, by their properties; kept where duplicates cost."""
         self._made: list[list[Made]] = [[] for _ in range(num_envs)]
-        """The molecules made for the present task: for pictures and for duplicates."""
+        """The molecules made for the present task: for pictures."""
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.design.baselines import baselines
@@ -172,9 +175,9 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         super().set_tasks(rows, tasks)
         if self.own_score is not None:
             self.own_score.begin_trials(rows)
-        if self._remembers:
-            for row in np.arange(self.num_envs)[rows]:
-                self._made[row] = []
+        if self._remembers or self.duplicate_penalty:
+            for row in np.arange(self.num_envs)[rows].tolist():
+                self._made[row], self._past[row] = [], {}
 
     def begin(self, rows: Rows) -> None:
         if self.own_score is not None and self.own_score.spent(rows).any():
@@ -206,7 +209,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """Score the molecules of ``index``, which are complete."""
         tasks, found = self.tasks.take(index), None
         if self.constraints or self.own_score is not None:
-            self.scores.with_smiles = bool(self.text_info or self._remembers or self.own_score)
+            self.scores.with_smiles = bool(self.text_info or self.render_mode or self.own_score)
             found = self.scores.of(self.assembly, index)
             if self.layout.profile:
                 self._properties[index, SA] = [score.sa for score in found]
@@ -232,14 +235,28 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         if self.noise_std:
             self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
         if self.duplicate_penalty:
-            again = [self._smiles[i] in [made.smiles for made in self._made[i]] for i in index]
-            self._reading[index] -= self.duplicate_penalty * np.array(again)
+            self._reading[index] -= self.duplicate_penalty * self._made_before(index, found)
         if self._remembers:
             from metaenv.molecules.render import Made, values_text
 
             for i in index:
                 note = f"{values_text(self._properties[i], self.layout.named)}; " if self.render_mode else ""
                 self._made[i].append(Made(str(self._smiles[i]), float(self._score[i]), note))
+
+    def _made_before(self, index: Index, found: Sequence[Score] | None) -> Bools:
+        """(n,) which of the molecules of ``index`` were made before in their trial, by canonical SMILES.
+
+        A SMILES is made only for molecules of the same properties, because it takes RDKit as long as all the rest.
+        """
+        again = np.zeros(len(index), bool)
+        keys = self._properties[index].round(DIGITS)
+        for k, i in enumerate(index.tolist()):
+            key, past = keys[k].tobytes(), self._past[i]
+            smiles: Any = self._smiles[i] if found is None else found[k]
+            again[k] = any(_smiles_of(smiles) == _smiles_of(known) for known in past.get(key, ()))
+            if not again[k]:
+                past.setdefault(key, []).append(smiles)
+        return again
 
     # WHAT IS SEEN
 
@@ -310,6 +327,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         ranges = tasks.low[row], tasks.high[row], tasks.wanted[row]
         shown = bars(values, *ranges, hidden=not self.draw_hidden, names=self.layout.named)
         return molecule, shown, self._made[row]
+
+
+def _smiles_of(made: Score | str) -> str:
+    return made if isinstance(made, str) else made.smiles
 
 
 def _named(v: Vocabulary, action: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metaenv.molecules.chem.chemistry import PACKAGED, Chemistry
-from metaenv.molecules.design.baselines import Sequences, SequencePolicy
+from metaenv.molecules.design.baselines import SequencePolicy, Sequences
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.profiles import ProfileDistribution
 from metaenv.molecules.objectives import in_split

@@ -7,6 +7,7 @@ lead: a hop, whose certificate has another Murcko scaffold than the lead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -18,10 +19,14 @@ from metaenv.errors import TaskError
 from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.chemistry import PACKAGED, Chemistry
 from metaenv.molecules.chem.descriptors import DESCRIPTOR_SOFTNESS, DESCRIPTORS
+from metaenv.molecules.chem.fragmentation import pattern, to_mol
+from metaenv.molecules.chem.properties import Score, Scores, fingerprint
+from metaenv.molecules.chem.scoring import GROUP_PENALTY, similarity_factor
 from metaenv.molecules.design.tasks import NOTHING, ComputedObjectives, MoleculeTask, stored_portfolio
+from metaenv.molecules.design.terms import term_factor, terms_of
 from metaenv.molecules.objectives import in_split, task_type_of
 from metaenv.molecules.reference_descriptors import descriptors_of, hops, real_descriptors, scale
-from metaenv.molecules.reference_molecules import Molecules, Portfolio, real_molecules, scaffold_tenths
+from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, real_molecules, scaffold_tenths
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
@@ -52,6 +57,7 @@ sixth of the molecules of "chembl")."""
 FROZEN = {"validation": 200, "test": 500, "ood-pair": 256, "ood-range": 256, "ood-group": 256, "ood-lead": 256}
 """Tasks of each frozen list."""
 FROZEN_SEED = 20_261_129  # chosen; any fixed number does
+REMEMBERED = 100_000  # answers of RDKit
 DECIMALS = 6  # of a task's numbers, so that they are the same on every machine
 
 
@@ -153,6 +159,26 @@ class ProfileDistribution(ComputedObjectives):
 
     def portfolio(self) -> Portfolio:
         return stored_portfolio(self.variant, self.chemistry)
+
+    def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
+        """Groups and fingerprints are looked for where a profile asks for them, as most do not."""
+        return False, False, any(super().looks_at(tasks))
+
+    def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+        factor = np.ones(len(tasks))
+        patterns = list(self.chemistry.groups.values())
+        for column, there in ((tasks.required, True), (tasks.forbidden, False)):
+            for i in np.flatnonzero(column >= 0).tolist():
+                if _has(found[i].notation, patterns[int(column[i])]) != there:
+                    factor[i] *= GROUP_PENALTY
+        led = np.flatnonzero(tasks.lead[:, 0] >= 0)
+        if len(led):
+            bits = np.stack([_bits(found[i].notation) for i in led.tolist()])
+            leads = np.stack([_lead_bits(row.tobytes(), self.chemistry) for row in tasks.lead[led].astype(np.int16)])
+            factor[led] *= similarity_factor(bits, leads, self.task_type.asked_similarity(tasks)[led])
+        for i in np.flatnonzero(tasks.terms.any(axis=1)).tolist():
+            factor[i] *= term_factor(found[i].smiles, terms_of(tasks.terms[i]))
+        return factor
 
     def described(self, molecules: Molecules) -> Floats:
         return self.scaled(descriptors_of(molecules.actions, self.chemistry))
@@ -292,6 +318,26 @@ def _leads(chemistry: Chemistry, split: str, owner: Index, unit: Floats) -> tupl
     slot = np.where(only | (unit[:, 0] < SHARE), slot, -1)
     lead = np.where(slot >= 0, known.partner[owner, slot], -1)
     return lead, known.similarity[owner, slot] * _between(NEAR, unit[:, 1])
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _has(notation: str, smarts: str) -> bool:
+    return bool(_mol(notation).HasSubstructMatch(pattern(smarts)))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _bits(notation: str) -> NDArray[np.uint8]:
+    return fingerprint(_mol(notation))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _lead_bits(sequence: bytes, chemistry: Chemistry) -> NDArray[np.uint8]:
+    return fingerprints(np.frombuffer(sequence, np.int16)[None], chemistry)[0]
+
+
+@lru_cache(maxsize=4096)
+def _mol(notation: str) -> Any:
+    return to_mol(notation)
 
 
 @lru_cache(maxsize=32)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.chemistry import OWN, PACKAGED, Chemistry
-from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores
+from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import SIMILAR, group_factor, packed, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
@@ -48,7 +48,10 @@ from metaenv.typing import Floats
 Variant = Literal["profile", "windows-3", "windows-4", "windows-5", "groups", "scaffold-hop", "assay"]
 VARIANTS: tuple[Variant, ...] = ("windows-3", "windows-4", "windows-5", "groups", "scaffold-hop")
 """Those whose objectives are a closed table of ranges (windows), computed from the molecule alone."""
-EPISODES: dict[Variant, int] = {**dict.fromkeys(VARIANTS[:2], 5), **dict.fromkeys((*VARIANTS[2:], "assay", "profile"), 10)}
+EPISODES: dict[Variant, int] = {
+    **dict.fromkeys(VARIANTS[:2], 5),
+    **dict.fromkeys((*VARIANTS[2:], "assay", "profile"), 10),
+}
 """The number of molecules in a trial of each variant."""
 Features = Literal["properties", "fingerprint"]
 FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
@@ -133,7 +136,9 @@ class MoleculeTask(PropertyRanges, Task):
         exponents = range_weights(asked, weights, softness, own | further)
         inner = {name: ends for name, ends in asked.items() if name in own}
         columns = range_columns(inner, exponents, cls.properties)
-        terms = [Term("range", n, *asked[n], soft / math.sqrt(exponents[n])) for n, soft in further.items() if n in asked]
+        terms = [
+            Term("range", n, *asked[n], soft / math.sqrt(exponents[n])) for n, soft in further.items() if n in asked
+        ]
         groups: dict[str, float] = {}
         for kind, given in (("required", required), ("forbidden", forbidden)):
             groups[kind], patterns = patterns_of(given, kind, chemistry.groups)
