@@ -204,7 +204,12 @@ _keep(
     "MoleculeDesign",
     4_000_000,
     512,
-    replace(MOLECULES, ent_coef=0.01, teacher=None, task_prediction=None),
+    replace(
+        MOLECULES,
+        ent_coef=0.01,
+        teacher=Teacher("Bayes over the training family", anneal_fraction=0.6, rollout_fraction=0.8),
+        task_prediction=None,
+    ),
     settings={"variant": "profile"},
 )
 _keep(

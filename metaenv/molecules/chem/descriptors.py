@@ -1,7 +1,7 @@
 """The descriptors that property profiles ask for, of molecules in the vocabulary.
 
 Ten are sums of the property tables (`properties.ADDITIVE`), exact and without RDKit; synthetic accessibility is known
-of whole molecules only, from RDKit. QED is none of them: it takes RDKit milliseconds a molecule, more than all the rest.
+of whole molecules only, from RDKit. QED is none of them: it takes RDKit milliseconds a molecule, more than all else.
 """
 
 from __future__ import annotations

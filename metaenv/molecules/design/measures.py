@@ -26,7 +26,7 @@ def measures(record: TrialRecord) -> Mapping[str, Floats]:
 
 
 def diversity(smiles: Sequence[str]) -> float:
-    """1 - the mean Tanimoto similarity of all pairs of molecules (Morgan fingerprints of radius 2); 0 for less than two.
+    """1 - mean Tanimoto similarity of all pairs of molecules (Morgan fingerprints of radius 2); 0 for fewer than two.
 
     It is the internal diversity of Benhenda, arXiv:1708.08227, without the pairs of a molecule with itself.
     """

@@ -2,75 +2,85 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from metaenv.molecules.chem.chemistry import PACKAGED, Chemistry
-from metaenv.molecules.design.baselines import SequencePolicy, Sequences
+from metaenv.molecules.design.bayes import BayesAdapter, Hypotheses
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.profiles import ProfileDistribution
 from metaenv.molecules.objectives import in_split
 from metaenv.molecules.reference_molecules import real_molecules, scaffold_tenths
-from metaenv.tasks import TaskBatch, TaskSampler
+from metaenv.tasks import TaskSampler
+from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 
 N_PARTICLES, N_CANDIDATES = 10_000, 1_500  # chosen
 SEED = 20_261_130  # of the training stream; chosen
-TOLERANCE = 0.05
-"""Standard deviation of a score about a particle's prediction (chosen): a particle is only near the truth."""
 
 
-class ProfileBayes(SequencePolicy):
-    """Makes the molecule with the highest expected score that it has not yet made.
+@lru_cache(maxsize=4)
+def particles(chemistry: Chemistry = PACKAGED["chembl"], n: int = N_PARTICLES) -> Hypotheses:
+    """Tasks drawn from the split ``train``, as an agent meets them, and real molecules with scaffolds of training."""
+    tasks = TaskSampler(ProfileDistribution(chemistry), "train", SEED).draw(n)
+    train = np.flatnonzero(in_split(scaffold_tenths(chemistry), "train"))
+    rows = np.sort(np.random.default_rng(SEED).permutation(train)[:N_CANDIDATES])
+    candidates = real_molecules(chemistry).take(rows)
+    pieces = np.array_split(np.arange(n), max(n // 1000, 1))
+    scores = [scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces]
+    return Hypotheses(tasks, candidates.actions, np.concatenate(scores))
 
-    The prior are tasks drawn from the split ``train``, as an agent meets them; candidates are real molecules whose
-    scaffolds belong to training. Every score seen reweighs the particles. It knows how tasks are drawn, which is a
-    privilege, and reads no frozen list.
+
+class ProfileBayes(BayesAdapter):
+    """Makes the candidate with the highest expected score that it has not yet made, and advises as `BayesAdapter`.
+
+    The prior are tasks drawn from the split ``train``. Every score reweighs them. It knows how tasks are drawn, which
+    is a privilege, and reads no frozen list.
 
     Args:
         chemistry: the environment's.
-        particles: how many.
+        n_particles: how many tasks.
+        remembers: False for the control that knows the last molecule and its score only. So that it makes no molecule
+            twice, its k-th one is among every tenth of the candidates.
     """
 
-    def __init__(self, chemistry: Chemistry = PACKAGED["chembl"], particles: int = N_PARTICLES) -> None:
-        self.chemistry, self.n_particles = chemistry, particles
-        self._known: tuple[TaskBatch, Sequences, Floats] | None = None
+    tolerance = 0.05
+    """Standard deviation of a score about a particle's prediction (chosen on validation tasks among 0.05, 0.1, 0.15):
+    a particle is only near the truth."""
 
-    @property
-    def particles(self) -> TaskBatch:
-        """The tasks that it takes for possible, equally likely at first."""
-        return self._prior()[0]
+    def __init__(
+        self,
+        chemistry: Chemistry = PACKAGED["chembl"],
+        n_particles: int = N_PARTICLES,
+        remembers: bool = True,
+    ) -> None:
+        super().__init__("profile", chemistry)
+        self.n_particles, self.remembers = n_particles, remembers
 
-    def prepare(self, n: int, rng: np.random.Generator) -> None:
-        super().prepare(n, rng)
-        tasks, self._actions, self._scores = self._prior()
-        self._log_weight = np.zeros((n, len(tasks)), np.float32)
-        self._chosen: Index = np.zeros(n, np.intp)
-        self._made = np.zeros((n, len(self._actions)), bool)
+    def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
+        n, self._episodes = env.num_envs, env.episodes
+        self._made = np.zeros((n, N_CANDIDATES), bool)
+        self._count = np.zeros(n, np.intp)
+        super().start(env, rng)
 
-    def forget(self, rows: Index) -> None:
-        super().forget(rows)
-        self._log_weight[rows], self._made[rows] = 0, False
+    def restart(self, rows: Index) -> None:
+        self._made[rows], self._count[rows] = False, 0
+        super().restart(rows)
 
-    def choose(self, rows: Index) -> Sequences:
-        weight = self._log_weight[rows]
-        weight = np.exp(weight - weight.max(axis=1, keepdims=True))
-        expected = (weight / weight.sum(axis=1, keepdims=True)) @ self._scores
-        self._chosen[rows] = np.where(self._made[rows], -1.0, expected).argmax(axis=1)
-        self._made[rows, self._chosen[rows]] = True
-        return self._actions[self._chosen[rows]]
+    def prior(self) -> Hypotheses:
+        return particles(self.chemistry, self.n_particles)
 
-    def learn(self, rows: Index, sequences: Sequences, scores: Floats) -> None:
-        super().learn(rows, sequences, scores)
-        error = self._scores[:, self._chosen[rows]].T - scores[:, None].astype(np.float32)
-        self._log_weight[rows] -= 0.5 * np.square(error / np.float32(TOLERANCE))
+    def _learn(self, rows: Index, scores: Floats) -> None:
+        if not self.remembers:
+            self._log_posterior[rows] = 0
+        super()._learn(rows, scores)
+        self._made[rows, self._goal[rows]] |= self._fits[rows, self._goal[rows]]
+        self._count[rows] += 1
 
-    def _prior(self) -> tuple[TaskBatch, Sequences, Floats]:
-        if self._known is None:
-            tasks = TaskSampler(ProfileDistribution(self.chemistry), "train", SEED).draw(self.n_particles)
-            train = np.flatnonzero(in_split(scaffold_tenths(self.chemistry), "train"))
-            rows = np.sort(np.random.default_rng(SEED).permutation(train)[:N_CANDIDATES])
-            candidates = real_molecules(self.chemistry).take(rows)
-            pieces = np.array_split(np.arange(len(tasks)), max(len(tasks) // 1000, 1))
-            scores = [scores_of(candidates, tasks.take(piece)).astype(np.float32) for piece in pieces]
-            self._known = tasks, candidates.actions, np.concatenate(scores)
-        return self._known
+    def _choose(self, rows: Index) -> None:
+        super()._choose(rows)
+        place = np.arange(self._expected.shape[1]) % self._episodes
+        barred = self._made[rows] if self.remembers else place != self._count[rows, None] % self._episodes
+        self._expected[rows] = np.where(barred, -1.0, self._expected[rows])
+        self._goal[rows] = self._expected[rows].argmax(axis=1)

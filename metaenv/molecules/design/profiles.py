@@ -27,7 +27,7 @@ from metaenv.molecules.design.terms import term_factor, terms_of
 from metaenv.molecules.objectives import in_split, task_type_of
 from metaenv.molecules.reference_descriptors import descriptors_of, hops, real_descriptors, scale
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, real_molecules, scaffold_tenths
-from metaenv.tasks import FrozenTasks, TaskBatch
+from metaenv.tasks import FrozenTasks, Reference, TaskBatch
 from metaenv.typing import Bools, Floats, Index
 
 N = len(DESCRIPTORS)
@@ -154,8 +154,17 @@ class ProfileDistribution(ComputedObjectives):
         return self.draw(rng.random((FROZEN[split], self.unit_dim)), split)
 
     def sizes(self) -> dict[str, Any]:
-        """Sizes and hashes of the frozen lists, as they are now."""
-        return {split: {"n": n, "sha256": self.draw_list(split).sha256} for split, n in FROZEN.items()}
+        """Sizes, hashes and references of the frozen lists, as they are now."""
+        found: dict[str, Any] = {}
+        for split in FROZEN:
+            try:
+                tasks = self.draw_list(split)
+            except TaskError:  # too few molecules
+                found[split] = {"n": 0}
+                continue
+            random = self.reference(tasks).random.round(DECIMALS).tolist()
+            found[split] = {"n": len(tasks), "sha256": tasks.sha256, "random": random}
+        return found
 
     def portfolio(self) -> Portfolio:
         return stored_portfolio(self.variant, self.chemistry)
@@ -342,9 +351,9 @@ def _mol(notation: str) -> Any:
 
 @lru_cache(maxsize=32)
 def _frozen(distribution: ProfileDistribution, split: str) -> FrozenTasks:
-    tasks, kept = distribution.draw_list(split), distribution.chemistry.json("frozen.json")["frozen"]
-    expected = kept.get(distribution.variant, {}).get(split, {}).get("sha256")
-    if expected != tasks.sha256:
-        again = "mine the chemistry again" if distribution.chemistry.sha256 not in ("", "chembl") else "install metaenv"
-        raise TaskError(f"the list {split!r} of {distribution} is not the one that was frozen; {again}")
-    return FrozenTasks(split, tasks, distribution.reference(tasks), tasks.sha256)
+    chemistry, tasks = distribution.chemistry, distribution.draw_list(split)
+    kept = chemistry.json("frozen.json")["frozen"].get(distribution.variant, {}).get(split, {})
+    if kept.get("sha256") != tasks.sha256:
+        again = "install metaenv again" if chemistry in PACKAGED.values() else "mine the chemistry again"
+        raise TaskError(f"the list {split!r} of {chemistry} is not the one that was frozen; {again}")
+    return FrozenTasks(split, tasks, Reference(np.array(kept["random"]), np.ones(len(tasks))), tasks.sha256)
