@@ -196,7 +196,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         fragment = self.assembly.fragment[index, self.assembly.length[index] - 1]  # what was put down last
         put = fragment >= 0
         self._counts[index[put], fragment[put]] += 1
-        self._properties[rows, : self.layout.additive] = additive(self.assembly, rows)[:, self.layout.columns]
+        self._properties[rows, : self.layout.additive] = additive(self.assembly, rows)[:, self.layout.from_additive]
         done = self.assembly.done[rows]
         reward = np.zeros(len(done))
         if done.any():
@@ -222,7 +222,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             if not self._warned:
                 self._warned = warn_of_large(product[:, 0], LIMIT)
         else:
-            product = factors(self._properties[index], tasks, found, self._objectives.task_type.softness)
+            product = factors(self._properties[index], tasks, found, self._objectives.softness)
             if found is not None and self._looks_deeper:
                 product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         self._score[index] = product.prod(axis=1)
@@ -352,9 +352,9 @@ class Layout(ObservationLayout):
         self.profile, self.chemistry = profile, chemistry
         self.named = DESCRIPTORS if profile else PROPERTIES
         """The properties that are seen."""
-        self.columns = np.arange(len(ADDITIVE)) if profile else COLUMNS
+        self.from_additive = np.arange(len(ADDITIVE)) if profile else COLUMNS
         """The places among `ADDITIVE` of those that need no RDKit, which come first."""
-        self.additive = len(self.columns)
+        self.additive = len(self.from_additive)
         self.panel_size = len(self.named) + 1
         """Places of the panel: one for each property, and one for groups, similarity or activity."""
         self.most = np.array([v.max_actions, v.max_actions, v.max_heavy_atoms])

@@ -18,6 +18,8 @@ from metaenv.typing import Floats, Index
 
 N_PARTICLES, N_CANDIDATES = 10_000, 1_500  # chosen
 SEED = 20_261_130  # of the training stream; chosen
+BARRED = -0.5
+"""What a molecule that must not be made now is worth: less than any other, and more than one that cannot be."""
 
 
 @lru_cache(maxsize=4)
@@ -82,5 +84,5 @@ class ProfileBayes(BayesAdapter):
         super()._choose(rows)
         place = np.arange(self._expected.shape[1]) % self._episodes
         barred = self._made[rows] if self.remembers else place != self._count[rows, None] % self._episodes
-        self._expected[rows] = np.where(barred, -1.0, self._expected[rows])
+        self._expected[rows] = np.where(barred, BARRED, self._expected[rows])
         self._goal[rows] = self._expected[rows].argmax(axis=1)

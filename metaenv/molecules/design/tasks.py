@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +189,11 @@ CHEMBL_TASK = task_type_of(MoleculeTask, PACKAGED["chembl"])
 
 class ObjectiveDistribution(TaskDistribution):
     """What MoleculeDesign asks of the distribution of its objectives."""
+
+    @property
+    def softness(self) -> Floats:
+        """(p,) standard deviations of the flanks of the ranges of `PropertyRanges.properties`."""
+        return cast(type[PropertyRanges], self.task_type).softness
 
     @abstractmethod
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
