@@ -126,7 +126,8 @@ def lead_libraries(chemistry: Chemistry = OWN) -> dict[str, Any]:
 def write_lists(chemistry: Chemistry) -> Iterator[str]:
     """Write the hashes of evaluation lists, and the portfolios; yields, after each piece of work, a note or ""."""
     folder, lists, portfolios = chemistry.folder, dict[str, Any](), dict[str, Any]()
-    np.savez_compressed(folder / FILE, **references(chemistry))
+    known: dict[str, Any] = references(chemistry)
+    np.savez_compressed(folder / FILE, **known)
     for variant in VARIANTS:
         lists[variant] = MoleculeDistribution(variant, chemistry=chemistry).sizes()
         empty = [split for split, known in lists[variant].items() if not known["tasks"]]

@@ -23,6 +23,7 @@ from metaenv.molecules.chem.properties import ADDITIVE, CACHE_SIZE, COLUMNS, PRO
 from metaenv.molecules.chem.scoring import HIDDEN, PLACES, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
 from metaenv.molecules.design.own_score import OwnScore, ScoredTasks, ScoreFunction, warn_of_large
+from metaenv.molecules.design.profiles import DUPLICATE_PENALTY
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
 from metaenv.molecules.reference_descriptors import scale
 from metaenv.tasks import FrozenTasks, TaskBatch
@@ -39,7 +40,6 @@ Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
 PANEL_SIZE = PLACES - 1
 """Places of the panel where objectives ask for `PROPERTIES`: one for each, and one for what else is hidden."""
-DUPLICATE_PENALTY = 0.5  # of variant "profile", unless another one is asked for (chosen)
 FITS = "desirability for each range that objectives are made of"
 OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
 DIGITS = 6  # of properties, by which molecules are compared before their SMILES are
@@ -57,7 +57,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        variant: Variant = "windows-3",
+        variant: Variant = "profile",
         feedback: Feedback = "scalar",
         noise_std: float = 0.0,
         duplicate_penalty: float | None = None,
@@ -395,62 +395,70 @@ class Layout(ObservationLayout):
 
 
 class MoleculeDesignEnv(MetaEnv):
-    """Build molecules for a hidden objective: an episode is one molecule, a trial five or ten for the same objective.
+    """Build molecules for a hidden objective: an episode is one molecule, a trial ten for the same objective.
 
-    A molecule is put together from 128 fragments of real drug-like molecules, and whatever is built is valid. Its score
-    is revealed at the end of the episode; the properties that the objective asks for must be inferred over the trial.
+    A molecule is put together from 512 fragments of real drug-like molecules, and whatever is built is valid. Its score
+    is revealed at the end of the episode; what the objective asks for must be inferred over the trial.
 
-    Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
-    exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
-    H-bond donors, rotatable bonds, aromatic rings, sp3 share); its desirability for each of the 31 ranges that
-    objectives are made of (`metaenv.molecules.chem.chemistry.Chemistry.bins`), whether or not this objective has it;
-    actions played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is
-    there (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
+    Observation: ``Box(588,)``: class of the open attachment to be dealt with (47, one-hot; the first is "none"); eleven
+    properties of what is built so far, centred and scaled: ten exact ones (`properties.ADDITIVE`: molecular weight,
+    Crippen logP, polar surface, H-bond donors and acceptors, rotatable bonds, rings, aromatic rings, sp3 share, heavy
+    atoms) and synthetic accessibility, which is 0 until the molecule is finished; actions played, attachments open and
+    heavy atoms, as shares of the most there can be (3); how often each fragment is there (512); 1 once finished; the
+    reward, and its order of magnitude; twelve places for the panel.
 
-    Action: ``Discrete(185)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
+    Action: ``Discrete(837)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
     fragment's own attachments. The first fragment must be a ring. ``info["action_mask"]`` allows the bonds that real
-    molecules have, within 9 actions and 31 heavy atoms. A masked action closes the open attachment; on an empty
+    molecules have, within 12 actions and 40 heavy atoms. A masked action closes the open attachment; on an empty
     molecule it puts down the commonest ring.
 
-    Reward: 0 until the molecule is finished, and then its score, in [0, 1]. The score is the product of one
-    desirability for each property that the objective asks for: 1 inside a hidden range, with Gaussian flanks outside.
-    It is 0 for molecules that are hard to make (synthetic accessibility above 4.5) or carry a structural alert; see
+    Reward: 0 until the molecule is finished, and then its score, in [0, 1], less 0.5 if it was made before in the trial
+    (canonical SMILES decide). The score is the product of one desirability for each property that the objective asks
+    for: 1 inside a hidden range, with Gaussian flanks outside. It is 0 for molecules that are hard to make (synthetic
+    accessibility above 4.5) or carry a structural alert, as 54 % of random ones do; see
     `metaenv.molecules.chem.scoring`. ``info["score"]`` is the score without noise and penalty, and with
     ``text_info=True`` ``info["smiles"]`` is the canonical SMILES of the finished molecule ("" before).
 
-    Episode end: the episode terminates when no attachment is open, after at most 9 actions. A trial is five molecules,
-    or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their
-    scores.
+    Episode end: the episode terminates when no attachment is open, after at most 12 actions. A trial is ten molecules,
+    or five in the variants ``windows-3`` and ``windows-4``; its return is the sum of their rewards.
 
-    A task of one's own (`metaenv.molecules.design.tasks.MoleculeTask.from_ranges`) may also weigh its ranges, and ask
-    for QED, synthetic accessibility, acceptors, SMARTS and similarity to a lead; groups and leads count in every
-    variant. The observation shows nothing of these demands but the reward; the panel shows all that are not ranges of
-    the seven properties as one factor.
+    A task of one's own (``env.unwrapped.distribution.task_type.from_ranges``) may also weigh its ranges, and ask
+    for QED, SMARTS and similarity to a lead of one's own; groups and leads count in every
+    variant. The observation shows nothing of these demands but the reward; the panel shows all that are no ranges of
+    properties as one factor.
 
-    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1, as a build
-    sequence. The splits are train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
-    `MoleculeDistribution`. In variant ``assay`` the task is `metaenv.molecules.assay.tasks.AssayTask`, and the split
-    ood-target takes the place of ood-combination.
+    Task: `metaenv.molecules.design.profiles.ProfileTask`, with a certificate: a real molecule of score 1, as a build
+    sequence. It asks for real-valued ranges of two to four properties (of one at times), sometimes for a functional
+    group or its absence, sometimes for similarity to a hidden lead of another Murcko scaffold. The splits are train,
+    which is endless, validation and test, which are in distribution, with molecules of other scaffolds, and ood-pair,
+    ood-range, ood-group and ood-lead; `metaenv.molecules.design.profiles.ProfileDistribution` says what each holds out.
+    The tasks of the other variants are `metaenv.molecules.design.tasks.MoleculeTask` and
+    `metaenv.molecules.assay.tasks.AssayTask`.
 
     References: the random score is the mean score of a fixed pool of randomly built molecules; the oracle's score is 1.
 
     Arguments:
 
-    * ``variant``: "windows-3", "windows-4" and "windows-5" ask for ranges (windows) of that many properties; "groups"
-      asks for three, for one functional group, and for the absence of another; "scaffold-hop" asks for two, and for
-      similarity to a hidden lead; "assay" asks for two, and for predicted activity on a hidden real target, which needs
-      the measurements of MoleculeACE (see `metaenv.molecules.assay.library`).
+    * ``variant``: "profile" (the default). The others have a closed table of objectives, whose test objectives differ
+      from a training one in one range, by the adjacent bin: "windows-3", "windows-4" and "windows-5" ask for ranges
+      (windows) of that many of seven properties; "groups" asks for three, for one functional group, and for the absence
+      of another; "scaffold-hop" asks for two, and for similarity to a hidden lead, which is its own certificate;
+      "assay" asks for two, and for predicted activity on a hidden real target, which needs the measurements of
+      MoleculeACE (see `metaenv.molecules.assay.library`). In these, observations show the desirability for each of the
+      ranges that objectives are made of as well, and seven properties only.
     * ``assay_data``: path of these measurements, if MoleculeACE is not installed; or of a CSV file of your own with
       columns smiles, assay and value, or what `metaenv.molecules.assay.measurements.read_measurements` made of one.
       Tasks then name your assays, a fifth of which is kept for the split ood-target
       (`metaenv.molecules.assay.own.OwnAssayDistribution`).
-    * ``chemistry``: "zinc" (the default), "chembl" (`metaenv.molecules.chem.chemistry`), or a folder that
-      ``metaenv molecules mine`` has made of molecules of one's own. Fragments, ranges, objectives and evaluation lists
-      are then its own, and so are the sizes that are told here. Variant ``assay`` needs "zinc".
+    * ``chemistry``: "chembl" (the default of variant "profile"), "zinc" (that of the others; 128 fragments, 9 actions,
+      31 heavy atoms; `metaenv.molecules.chem.chemistry`), or a folder that ``metaenv molecules mine`` has made of
+      molecules of one's own. Fragments, objectives and evaluation lists are then its own, and so are the sizes that are
+      told here. Variant ``assay`` needs "zinc".
     * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
       property, and one for groups, similarity or activity), in an order that differs from task to task.
     * ``noise_std``: standard deviation of the noise on the reward (0).
-    * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0).
+    * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0.5 in variant
+      "profile", 0 in the others).
     * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
       ``info["smiles"]`` is not canonical.
     * ``score``: a function of one's own in place of the objective: ``score(smiles)`` gives a finite number for each of
@@ -468,7 +476,7 @@ class MoleculeDesignEnv(MetaEnv):
     Ranges of computed properties stand for what a project demands of its molecules; they are no measured potency.
     Variant ``assay`` asks for potency, as ridge regression on real measurements predicts it.
 
-    Version history: v0, first release.
+    Version history: v1, variant "profile" is the default; v0, first release, with "windows-3" as the default.
     """
 
     batched: ClassVar[type[BatchedEnv]] = MoleculeDesignVectorEnv

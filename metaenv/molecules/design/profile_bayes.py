@@ -18,6 +18,7 @@ from metaenv.typing import Floats, Index
 
 N_PARTICLES, N_CANDIDATES = 10_000, 1_500  # chosen
 SEED = 20_261_130  # of the training stream; chosen
+LEAST_WEIGHT = 1e-3
 BARRED = -0.5
 """What a molecule that must not be made now is worth: less than any other, and more than one that cannot be."""
 
@@ -62,8 +63,9 @@ class ProfileBayes(BayesAdapter):
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         n, self._episodes = env.num_envs, env.episodes
-        self._made = np.zeros((n, N_CANDIDATES), bool)
+        self._made = np.zeros((n, len(self.prior().actions)), bool)
         self._count = np.zeros(n, np.intp)
+        self._at_first = self.prior().scores.mean(axis=0)
         super().start(env, rng)
 
     def restart(self, rows: Index) -> None:
@@ -81,8 +83,15 @@ class ProfileBayes(BayesAdapter):
         self._count[rows] += 1
 
     def _choose(self, rows: Index) -> None:
-        super()._choose(rows)
+        """Begin a molecule in ``rows``; particles of less than a thousandth of the greatest weight are left out."""
+        weight = self._log_posterior[rows]
+        weight = np.exp(weight - weight.max(axis=1, keepdims=True))
+        kept = weight > LEAST_WEIGHT
+        for row, w, of in zip(rows.tolist(), weight, kept, strict=True):
+            self._expected[row] = self._at_first if (w == 1).all() else w[of] @ self._known.scores[of] / w[of].sum()
         place = np.arange(self._expected.shape[1]) % self._episodes
         barred = self._made[rows] if self.remembers else place != self._count[rows, None] % self._episodes
         self._expected[rows] = np.where(barred, BARRED, self._expected[rows])
         self._goal[rows] = self._expected[rows].argmax(axis=1)
+        self._fits[rows] = True
+        self._played[rows], self._length[rows] = -1, 0

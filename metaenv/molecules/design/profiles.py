@@ -44,9 +44,10 @@ SHARE = 0.15
 """Of profiles that require a group, of those that forbid one, and of those that have a lead (chosen)."""
 NEAR = (0.85, 1.0)
 """Ends of the similarity that is asked for, as a share of the certificate's own (chosen)."""
-EVENNESS, MOST_UNUSUAL = 0.25, 0.98
-"""A molecule certifies exp(0.25 z²) times as many profiles if it lies z standard deviations from the mean, up to a
-quantile of 0.98 (chosen): so the profiles are spread more evenly over what molecules can be than molecules are."""
+EVENNESS, MOST_UNUSUAL = 0.125, 0.98
+"""A molecule certifies exp(0.125 z²) times as many profiles, z² being its squared distance from the mean in standard
+deviations, summed over descriptors, up to the quantile of 0.98 (chosen): so the profiles are spread more evenly over
+what molecules can be than molecules are."""
 HELD_OUT_PAIRS = (("hbd", "fsp3"), ("tpsa", "aromatic_rings"))
 """Descriptors that only ``ood-pair`` asks for at once (chosen)."""
 SAME = ("mw", "heavy_atoms")
@@ -58,6 +59,7 @@ FROZEN = {"validation": 200, "test": 500, "ood-pair": 256, "ood-range": 256, "oo
 """Tasks of each frozen list."""
 FROZEN_SEED = 20_261_129  # chosen; any fixed number does
 REMEMBERED = 100_000  # answers of RDKit
+DUPLICATE_PENALTY = 0.5  # unless another one is asked for (chosen)
 DECIMALS = 6  # of a task's numbers, so that they are the same on every machine
 
 
@@ -238,7 +240,7 @@ def _pool(chemistry: Chemistry, split: str, region: int) -> tuple[Index, Floats]
     if not len(rows):
         raise TaskError(f"the split {split!r} has no task in {chemistry}: no molecule certifies one; mine from more")
     z = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
-    weight = np.exp(EVENNESS * np.square(z).sum(axis=1) / 2)
+    weight = np.exp(EVENNESS * np.square(z).sum(axis=1))
     weight = np.minimum(weight, np.quantile(weight, MOST_UNUSUAL))[rows]
     return rows, np.cumsum(weight / weight.sum())
 
@@ -268,14 +270,17 @@ def _asked(values: Floats, keys: Floats, size: Floats, region: Index, with_lead:
     keys, rows = keys.copy(), np.arange(len(keys))
     pairs = np.array([[DESCRIPTORS.index(name) for name in pair] for pair in HELD_OUT_PAIRS])
     regions = np.array([DESCRIPTORS.index(name) for name in HELD_OUT_REGIONS])
-    which = (size * len(pairs)).astype(np.intp)  # of the pairs, in `ood-pair`
     held_out = _in_region(values)
+    of_region = np.array([[r in pair for r in regions] for pair in pairs])
+    which = (size * len(pairs)).astype(np.intp)  # of the pairs, in `ood-pair`; not one with a value that is held out
+    which = np.where((of_region[which] & held_out).any(axis=1), 0, which)
     keys[:, regions] = np.where(held_out, 2.0, keys[:, regions])
     if split == "ood-range":
         keys[rows, regions[region]] = -1
     if split == "ood-pair":
         for end in (0, 1):
             keys[rows, pairs[which, end]] = -1
+    # The digits of the coordinate that are left say how many are asked for.
     k = SIZES[0] + ((size * 997) % 1 * (SIZES[1] - SIZES[0] + 1)).astype(np.intp) - with_lead
     k = np.maximum(k, 2) if split == "ood-pair" else k
     rank = keys.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
