@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Row:
         iqm: of the tasks' scores over seeds and tasks, for each shot.
         trial_return: mean over seeds and tasks of the whole trial's reward, as the policy saw it.
         trainings: how many training seeds the values are of; None for a policy that is not trained.
+        measures: what the environment tells of whole trials besides their scores (`BatchedEnv.measures`), by name.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Row:
     iqm: list[float]
     trial_return: Interval | None = None
     trainings: int | None = None
+    measures: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -72,6 +74,7 @@ class Row:
             "iqm": self.iqm,
             "trial_return": None if self.trial_return is None else self.trial_return._asdict(),
             "mean_score_of_each_seed": seeds.tolist(),
+            "measures": {name: interval._asdict() for name, interval in self.measures.items()},
         }
 
     @classmethod
@@ -91,6 +94,7 @@ class Row:
             given["iqm"],
             None if total is None else Interval(**total),
             given["trainings"],
+            {name: Interval(**interval) for name, interval in given.get("measures", {}).items()},
         )
 
 
@@ -140,6 +144,12 @@ class Evaluation:
             rows.append([row.label, *cells, *[""] * (len(self.shots) - len(cells))])
         return "\n".join(table(["policy", *[f"@{k}" for k in self.shots]], rows, aligned=True))
 
+    def measures_table(self) -> str:
+        """A Markdown table of what the environment tells of whole trials besides scores; "" where that is nothing."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row.measures))
+        rows = [[r.label, *(interval_cell(r.measures[n]) for n in names)] for r in self.rows if r.measures]
+        return "\n".join(table(["policy", *names], rows, aligned=True)) if rows else ""
+
 
 def evaluate(
     policies: Mapping[str, Policy | Sequence[Policy]],
@@ -187,13 +197,15 @@ def evaluate(
     groups = {name: p if isinstance(p, Sequence) else [p] for name, p in policies.items()}
     for policy in (p for group in groups.values() for p in group):
         getattr(policy, "check", lambda env: None)(env)
-    values, returns = {}, {}
+    values, returns, measures = {}, {}, {}
     for name, group in groups.items():
         records = [play_trials(p, trials(p, at_once), frozen.tasks, seed, progress) for p in group]
         values[name] = np.stack([recommended(r, kept, env.trial_state.objective) for r in records])
+        measures[name] = measured([env.measures(record) for record in records])
         returns[name] = np.stack([trial_returns(r, env.trial_state.objective) for r in records])
     fixed = None if best_fixed is None else values[best_fixed].mean(axis=0)
     rows = [make_row(name, v, frozen, fixed, returns[name], trainings_of(groups[name])) for name, v in values.items()]
+    rows = [replace(row, measures=measures[row.name]) for row in rows]
     return Evaluation(env_id, frozen.split, frozen.sha256, len(frozen), kept, dict(settings), seed, rows)
 
 
@@ -210,6 +222,16 @@ def _listed(env: VectorTrial, split: str, tasks: FrozenTasks | TaskBatch | Seque
 def trainings_of(group: Sequence[Policy]) -> int | None:
     """How many trained agents there are among policies of one name; None where there is none."""
     return sum(isinstance(policy, AgentPolicy) for policy in group) or None
+
+
+def measured(trials: Sequence[Mapping[str, Floats]]) -> dict[str, Interval]:
+    """Means over seeds and trials with intervals, of a mapping of arrays (tasks,) for each seed."""
+    return {
+        name: bootstrap_interval(
+            np.stack([each[name] for each in trials]), rng=np.random.default_rng(0), n_resamples=1000
+        )
+        for name in trials[0]
+    }
 
 
 def make_row(

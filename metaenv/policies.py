@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,12 +117,15 @@ class TrialRecord:
         scores: (n, K) the episode's true score, free of measurement noise, where the environment reports one.
         actions: (n, steps, …) what was played; 0 after the end of a trial shorter than the longest.
         observations: (n, steps, d) what the trial showed after each step; 0 likewise.
+        made: (n, K) what each episode made, as text, where the environment names it (`BatchedEnv.made_in_episode`); ""
+            elsewhere.
     """
 
     readings: Floats
     scores: Floats
     actions: NDArray[Any]
     observations: Observations
+    made: NDArray[Any] = field(default_factory=lambda: np.full((0, 0), "", object))
 
     def best_so_far(self) -> Floats:
         """(n, K) true score of the episode with the best reading up to each episode: the recommendation."""
@@ -156,6 +159,7 @@ def play_trials(
     n, chunk = len(tasks), env.num_envs
     parts: list[TrialRecord] = []
     env.use_autoreset_mode(AutoresetMode.SAME_STEP)  # final reports then come with the step that ends a trial
+    env.text_info = env.text_info or bool(env.made_in_episode)
     for start in range(0, n, chunk):
         index = np.arange(start, start + chunk)
         rng = np.random.default_rng([seed or 0, start])
@@ -183,6 +187,7 @@ def _play_chunk(
     policy.start(env, rng)
     n = env.num_envs
     readings, scores = np.zeros((n, env.episodes)), np.zeros((n, env.episodes))
+    made = np.full((n, env.episodes), "", object)
     finished, over = np.zeros(n, np.intp), np.zeros(n, bool)
     actions: list[NDArray[Any]] = []
     observations: list[Observations] = []
@@ -194,13 +199,15 @@ def _play_chunk(
         ended = np.flatnonzero(report["episode_end"] & ~over)
         readings[ended, finished[ended]] = report["episode_return"][ended]
         scores[ended, finished[ended]] = report.get("score", report["episode_return"])[ended]
+        if env.made_in_episode in report:
+            made[ended, finished[ended]] = report[env.made_in_episode][ended]
         finished[ended] += 1
         shown = np.where(terminated[:, None], info["final_obs"], observation) if terminated.any() else observation
         playing = ~over
         actions.append(action * playing.reshape(-1, *[1] * (action.ndim - 1)))
         observations.append(shown * playing[:, None])
         over |= terminated
-    return TrialRecord(readings, scores, np.stack(actions, axis=1), np.stack(observations, axis=1))
+    return TrialRecord(readings, scores, np.stack(actions, axis=1), np.stack(observations, axis=1), made)
 
 
 def _merged(info: Info, done: NDArray[np.bool_]) -> Info:

@@ -25,7 +25,7 @@ ENVIRONMENTS: dict[str, tuple[str, str, str]] = {
     "GridNavi-v0": ("metaenv.classic.gridnavi.env", "GridNaviVectorEnv", "GridNaviEnv"),
     "MaterialsSynthesis-v1": ("metaenv.materials.synthesis", "vector_env", "MaterialsSynthesisEnv"),
     "FurnaceControl-v0": ("metaenv.materials.furnace", "FurnaceControlVectorEnv", "FurnaceControlEnv"),
-    "MoleculeDesign-v0": ("metaenv.molecules.design.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
+    "MoleculeDesign-v1": ("metaenv.molecules.design.env", "MoleculeDesignVectorEnv", "MoleculeDesignEnv"),
     "LeadOptimization-v0": ("metaenv.molecules.lead.env", "LeadOptimizationVectorEnv", "LeadOptimizationEnv"),
     "TargetSelection-v1": ("metaenv.telescope.sim.env", "TargetSelectionVectorEnv", "TargetSelectionEnv"),
 }

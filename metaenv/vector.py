@@ -33,7 +33,7 @@ from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
 if TYPE_CHECKING:  # both are made of this module
-    from metaenv.policies import Policy
+    from metaenv.policies import Policy, TrialRecord
     from metaenv.trial import VectorTrial
 
 Observations = NDArray[np.float32]
@@ -113,6 +113,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """Steps of an episode, where every episode has as many."""
     reward_range: tuple[float, float] = (-np.inf, np.inf)
     """The lowest and the highest reward of a step, where they are known."""
+    made_in_episode: ClassVar[str] = ""
+    """What an episode made, as the key of a text of ``info`` (such as a SMILES), where `measures` wants to know it."""
     baselines_at: ClassVar[str] = ""
     """Where the function is that gives the `baselines`, such as ``"lab.dose.baselines:baselines"``: a name, because the
     module of the baselines may import that of the environment."""
@@ -212,6 +214,10 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         that making an environment does not load its baselines.
         """
         return resolve_name(self.baselines_at)() if self.baselines_at else {}
+
+    def measures(self, record: TrialRecord) -> Mapping[str, Floats]:
+        """What evaluations tell of trials besides their scores, by name: an array (n,), a number a trial."""
+        return {}
 
     def pictures(
         self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str

@@ -24,13 +24,13 @@ from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, Info, Observations
 
 if TYPE_CHECKING:
-    from metaenv.policies import Policy
+    from metaenv.policies import Policy, TrialRecord
     from metaenv.trial import VectorTrial
 
 
 DECLARATIONS = (
     *("trial_episodes", "trial_objective", "reports_at_end", "best_fixed", "training_settings"),
-    *("report_columns", "episode_length", "reward_range"),
+    *("report_columns", "episode_length", "reward_range", "made_in_episode"),
 )
 """What an environment declares and its wrappers copy."""
 
@@ -103,6 +103,9 @@ class BatchedWrapper(BatchedEnv):
 
     def baselines(self) -> Mapping[str, Policy]:
         return self.env.baselines()
+
+    def measures(self, record: TrialRecord) -> Mapping[str, Floats]:
+        return self.env.measures(record)
 
     def pictures(
         self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str

@@ -145,7 +145,7 @@ def test_absurd_ranges_are_refused_or_drawn_from(name: str) -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("first", [-2.0, -1e308, 1e308, 0.5, 1e4])
 def test_a_lead_that_begins_with_nonsense_is_refused(first: float) -> None:
-    good = good_task("MoleculeDesign-v0")
+    good = good_task("MoleculeDesign-v1")
     lead = [first, *good.to_dict()["lead"][1:]]
     with pytest.raises(TaskError, match=r"MoleculeTask\.lead"):
         type(good).from_dict({**good.to_dict(), "lead": lead})

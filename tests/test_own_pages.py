@@ -1,4 +1,4 @@
-"""The code of docs/own-*.md and docs/systems.md runs, block after block, as a reader would type it."""
+"""The code of docs/own-*.md, docs/systems.md and docs/objectives.md runs, block after block, as a reader would type it."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = [*sorted(DOCS.glob("own-*.md")), DOCS / "systems.md"]
+PAGES = [*sorted(DOCS.glob("own-*.md")), DOCS / "systems.md", DOCS / "objectives.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

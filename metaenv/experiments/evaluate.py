@@ -103,6 +103,8 @@ def show(evaluation: Evaluation, agent: str = AGENT) -> None:
     print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks, {seen}")
     print("\nFraction of the oracle's score after k episodes, mean [95 % interval; of 1 seed, over tasks only]:\n")
     print(evaluation.table("fraction"))
+    if more := evaluation.measures_table():
+        print(f"\nWhole trials, mean [95 % interval]:\n\n{more}")
     adaptation = evaluation.row(agent).adaptation
     if adaptation:
         cells = ", ".join(f"{i.estimate:.3f} @{k}" for k, i in zip(evaluation.shots, adaptation, strict=True))

@@ -1,4 +1,4 @@
-"""RL² and PEARL on molecule objectives that they have never seen, beside what knows more and what knows less."""
+"""RL² and PEARL on molecule objectives of variant "windows-3", beside what knows more and what knows less."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOLECULES = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Molecules(AgentExperiment):
-    """Molecule design with three hidden windows: score of the 1st to 5th molecule for objectives never trained on."""
+    """Molecule design, variant "windows-3": score of the 1st to 5th molecule for objectives never trained on."""
 
     name = "molecules"
     title = "Molecules for objectives never seen"
@@ -29,9 +29,9 @@ class Molecules(AgentExperiment):
     """Whether to train PEARL, too."""
 
     def trainings(self) -> dict[str, Training]:
-        found = {"rl2": Training(RL2_TITLE, self.settings("MoleculeDesign"))}
+        found = {"rl2": Training(RL2_TITLE, self.settings("molecules-windows"))}
         if self.pearl:
-            found["pearl"] = Training(PEARL_TITLE, self.settings("MoleculeDesign", "pearl"))
+            found["pearl"] = Training(PEARL_TITLE, self.settings("molecules-windows", "pearl"))
         if self.controls:
             plain = self.settings("molecules-plain")
             found["blind"] = Training(BLIND, replace(plain, hide_history=True), "rl2")
@@ -54,6 +54,10 @@ def _section(evaluation: Evaluation, pearl: bool, controls: bool) -> list[str]:
         "training seeds. Final policies.",
         "",
         evaluation.table("fraction"),
+        "",
+        "Whole trials:",
+        "",
+        evaluation.measures_table(),
         "",
     ]
     last = len(evaluation.shots) - 1

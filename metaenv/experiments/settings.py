@@ -199,7 +199,8 @@ MOLECULES = RL2Config(
     teacher=Teacher("Bayes adapter", anneal_fraction=0.4, rollout_fraction=0.9),
     task_prediction=TaskPrediction(2.0, "bce", feed_to_policy=True),
 )
-_keep("MoleculeDesign", "MoleculeDesign", 12_000_000, 512, MOLECULES)
+WINDOWS = {"variant": "windows-3"}
+_keep("molecules-windows", "MoleculeDesign", 12_000_000, 512, MOLECULES, settings=WINDOWS)
 _keep(
     "molecules-plain",
     "MoleculeDesign",
@@ -208,9 +209,22 @@ _keep(
     replace(
         MOLECULES, ent_coef=0.01, network=replace(MOLECULES.network, hidden_size=64), teacher=None, task_prediction=None
     ),
+    settings=WINDOWS,
 )
 _keep(
-    "MoleculeDesign-pearl",
+    "MoleculeDesign",
+    "MoleculeDesign",
+    1_000_000,
+    128,
+    replace(
+        MOLECULES,
+        ent_coef=0.01,
+        teacher=Teacher("Bayes over the training family", anneal_fraction=0.6, rollout_fraction=0.8),
+        task_prediction=None,
+    ),
+)
+_keep(
+    "molecules-windows-pearl",
     "MoleculeDesign",
     1_500_000,
     256,
@@ -228,6 +242,7 @@ _keep(
         teacher=Teacher("Bayes adapter", anneal_fraction=0.6, rollout_fraction=0.4),
         task_prediction=TaskPrediction(10.0, "bce", feed_to_policy=True),
     ),
+    settings=WINDOWS,
 )
 _keep(
     "LeadOptimization",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.chemistry import OWN, Chemistry
 from metaenv.molecules.chem.properties import PROPERTIES, properties_of
+from metaenv.molecules.chem.scoring import SOFTNESS
 from metaenv.molecules.chem.smiles import to_smiles
 from metaenv.tasks import FrozenTasks, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index
@@ -44,6 +45,10 @@ class PropertyRanges:
     high: tuple[float, ...]
     """(7,) upper ends; 10,000 for an open end."""
     certificate: tuple[float, ...]
+    properties: ClassVar[tuple[str, ...]] = PROPERTIES
+    """Names of what ``wanted``, ``low`` and ``high`` are of."""
+    softness: ClassVar[Floats] = SOFTNESS
+    """Standard deviations of the flanks of their ranges, where the weight is 1."""
     chemistry: ClassVar[Chemistry] = OWN
     """What its molecules are made of; `task_type_of` makes the type of tasks of another one."""
 
@@ -51,15 +56,21 @@ class PropertyRanges:
         """Lowest and highest value that is asked for, by name of the property; infinite at an open end."""
         low = [end if end > -LARGEST else -np.inf for end in self.low]
         high = [end if end < LARGEST else np.inf for end in self.high]
-        return {n: (low[j], high[j]) for j, n in enumerate(PROPERTIES) if self.wanted[j]}
+        return {n: (low[j], high[j]) for j, n in enumerate(self.properties) if self.wanted[j]}
+
+    @classmethod
+    def values_of(cls, actions: NDArray[np.integer]) -> Floats:
+        """(n, p) what ranges are asked of, of build sequences (n, L); all of them are computed."""
+        return properties_of(actions, cls.chemistry.vocabulary)
 
     def certificate_smiles(self) -> str:
         """The certificate as a canonical SMILES; needs RDKit."""
         return to_smiles(np.array([self.certificate], np.int16), self.chemistry.vocabulary)[0]
 
     def certificate_properties(self) -> Floats:
-        """(7,) properties of the certificate. Raises TaskError for a build sequence that is none."""
-        return replayed(self.certificate, f"{type(self).__name__}.certificate", self.chemistry)
+        """(p,) properties of the certificate. Raises TaskError for a build sequence that is none."""
+        replayed(self.certificate, f"{type(self).__name__}.certificate", self.chemistry)
+        return self.values_of(np.array([self.certificate], np.int16))[0]
 
     def check(self, **lengths: int) -> None:
         """Refuse a task with a field of the wrong length, an absurd number, or a certificate outside the ranges.
@@ -73,7 +84,8 @@ class PropertyRanges:
     def check_numbers(self, **lengths: int) -> None:
         """`check` without the certificate."""
         kind = type(self).__name__
-        for name, length in {"wanted": 7, "low": 7, "high": 7, **lengths}.items():
+        p = len(self.properties)
+        for name, length in {"wanted": p, "low": p, "high": p, **lengths}.items():
             given = getattr(self, name)
             if not isinstance(given, tuple) or len(given) != length:
                 raise TaskError(f"{kind}.{name} must have {length} numbers, got {given!r}")
@@ -87,13 +99,13 @@ class PropertyRanges:
                 raise TaskError(f"{kind}.{name} must lie in [-{LARGEST:g}, {LARGEST:g}], got {getattr(self, name)!r}")
 
     def check_inside(self, certificate: Floats) -> None:
-        """Refuse the task, with a TaskError, unless the properties (7,) of its certificate lie in its ranges."""
+        """Refuse the task, with a TaskError, unless the properties (p,) of its certificate lie in its ranges."""
         kind = type(self).__name__
         for j, value in enumerate(certificate):
             slack = 1e-6 * max(1.0, abs(value))  # numbers may have been through single precision or text
             if self.wanted[j] and not self.low[j] - slack <= value <= self.high[j] + slack:
                 raise TaskError(
-                    f"the certificate has {PROPERTIES[j]} = {value:.4g}, outside the task's range from "
+                    f"the certificate has {self.properties[j]} = {value:.4g}, outside the task's range from "
                     f"{self.low[j]:.4g} to {self.high[j]:.4g}; give a molecule that lies in all ranges "
                     f"({kind}.from_ranges finds one)"
                 )
@@ -137,15 +149,19 @@ Range = tuple[float | None, float | None]
 """Lowest and highest value that is asked for, ends included; None where the range is open."""
 
 
-def range_columns(ranges: Mapping[str, Range], weights: Mapping[str, float] = {}) -> tuple[Floats, Floats, Floats]:
+def range_columns(
+    ranges: Mapping[str, Range], weights: Mapping[str, float] = {}, properties: Sequence[str] = PROPERTIES
+) -> tuple[Floats, Floats, Floats]:
     """``wanted``, ``low`` and ``high``, each (7,), of ranges, and of their weights where these are not 1, by property.
+
+    Other ``properties`` may be named, and there are then as many numbers.
 
     Raises:
         TaskError: an unknown name, what is no range, or an empty one.
     """
-    wanted, low, high = np.zeros((3, len(PROPERTIES)))
-    for name, ends in read_ranges(ranges, PROPERTIES).items():
-        j = PROPERTIES.index(name)
+    wanted, low, high = np.zeros((3, len(properties)))
+    for name, ends in read_ranges(ranges, properties).items():
+        j = list(properties).index(name)
         wanted[j], (low[j], high[j]) = weights.get(name, 1.0), ends
     return wanted, low, high
 
@@ -178,9 +194,9 @@ def inside(values: Floats, wanted: Floats, low: Floats, high: Floats) -> Bools:
     return ((low <= values) & (values <= high)) | (wanted == 0)
 
 
-def counts_inside(within: Bools, wanted: Floats) -> str:
+def counts_inside(within: Bools, wanted: Floats, properties: Sequence[str] = PROPERTIES) -> str:
     """How many molecules lie in each range, for messages; ``within`` as `inside` gives it."""
-    return ", ".join(f"{name}: {within[:, j].sum()}" for j, name in enumerate(PROPERTIES) if wanted[j])
+    return ", ".join(f"{name}: {within[:, j].sum()}" for j, name in enumerate(properties) if wanted[j])
 
 
 # OBJECTIVES BY NUMBER

@@ -28,6 +28,7 @@ from metaenv.canvas import (
 )
 from metaenv.molecules.chem.assembly import OPEN, Assembly
 from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.chem.smiles import write
 from metaenv.molecules.objectives import LARGEST
 from metaenv.typing import Floats
@@ -37,16 +38,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar", "Made", "bars", "depiction", "frame", "gallery", "open_smiles", "save_png", "text"]
 
-AXES = (
-    ("molecular weight", "Da", (0, 550)),
-    ("logP", "", (-3, 7)),
-    ("polar surface", "A^2", (0, 160)),
-    ("H-bond donors", "", (0, 6)),
-    ("rotatable bonds", "", (0, 10)),
-    ("aromatic rings", "", (0, 5)),
-    ("sp3 share", "", (0, 1)),
-)
-"""Name and unit of each of `PROPERTIES`, and the ends of its axis: few in a hundred random molecules lie beyond."""
+AXES_OF = {
+    "mw": ("molecular weight", "Da", (0, 550)),
+    "logp": ("logP", "", (-3, 7)),
+    "tpsa": ("polar surface", "A^2", (0, 160)),
+    "hbd": ("H-bond donors", "", (0, 6)),
+    "hba": ("H-bond acceptors", "", (0, 12)),
+    "rotatable": ("rotatable bonds", "", (0, 10)),
+    "rings": ("rings", "", (0, 8)),
+    "aromatic_rings": ("aromatic rings", "", (0, 5)),
+    "fsp3": ("sp3 share", "", (0, 1)),
+    "heavy_atoms": ("heavy atoms", "", (0, 40)),
+    "sa": ("SA score", "", (1, 6)),
+}
+"""Name and unit of each of `DESCRIPTORS`, and the ends of its axis: few in a hundred random molecules lie beyond."""
 
 WIDTH, HEIGHT = 920, 540  # pixels of a frame
 MARGIN, HEAD, STRIP = 18, 40, 146
@@ -121,15 +126,20 @@ class Made:
 
 
 def bars(
-    values: Floats | None, low: Sequence[float], high: Sequence[float], wanted: Sequence[float], hidden: bool = False
+    values: Floats | None,
+    low: Sequence[float],
+    high: Sequence[float],
+    wanted: Sequence[float],
+    hidden: bool = False,
+    names: Sequence[str] = PROPERTIES,
 ) -> list[Bar]:
-    """The ranges of an objective, or all seven properties without a word on which of them it asks for.
+    """The ranges of an objective, or all properties without a word on which of them it asks for.
 
-    ``values`` (7,) are the `PROPERTIES` of the molecule, None before there is one; ``low``, ``high`` and ``wanted``
-    (7,) are the task's. If ``hidden``, the ranges are kept from the reader.
+    ``values`` are the properties ``names`` of the molecule, None before there is one; ``low``, ``high`` and ``wanted``
+    are the task's, in the same order. If ``hidden``, the ranges are kept from the reader.
     """
     shown: list[Bar] = []
-    for j, (name, unit, scale) in enumerate(AXES):
+    for j, (name, unit, scale) in enumerate(AXES_OF[name] for name in names):
         if hidden or wanted[j]:
             least = float(low[j]) if low[j] > -LARGEST else scale[0]  # an open end is that of the axis
             most = float(high[j]) if high[j] < LARGEST else scale[1]
@@ -159,7 +169,7 @@ def frame(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], ti
 
     Args:
         molecule: SMILES or fragment notation, open attachments as `open_smiles` writes them; None or "" for none yet.
-        bars: the ranges, seven at most.
+        bars: the ranges, eleven at most.
         history: finished molecules, oldest first; as many of the latest as there is room for are drawn.
         title: one line.
 
@@ -215,15 +225,23 @@ def gallery(made: Sequence[Made], bars_of: Sequence[Sequence[Bar]] | None, title
     return canvas.array()
 
 
-def values_text(values: Floats) -> str:
-    """The `PROPERTIES` of a molecule in the order of `AXES`."""
+def values_text(values: Floats, names: Sequence[str] = PROPERTIES) -> str:
+    """The properties ``names`` of a molecule, with their units."""
+    axes = [AXES_OF[name] for name in names]
     shown = (
-        Bar(name, 0.0, 0.0, float(value), scale, True) for value, (name, _, scale) in zip(values, AXES, strict=True)
+        Bar(name, 0.0, 0.0, float(value), scale, True) for value, (name, _, scale) in zip(values, axes, strict=True)
     )
     return ", ".join(bar.value_text() for bar in shown)
 
 
-def text(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], head: str = "", actions: str = "") -> str:
+def text(
+    molecule: str | None,
+    bars: Sequence[Bar],
+    history: Sequence[Made],
+    head: str = "",
+    actions: str = "",
+    properties: Sequence[str] = PROPERTIES,
+) -> str:
     """The molecule, a line for each range, the molecules of the trial so far, and what may be done now."""
     lines = [head, molecule or "no molecule yet: choose a ring"]
     wide = max((len(bar.name) for bar in bars), default=0)
@@ -232,7 +250,7 @@ def text(molecule: str | None, bars: Sequence[Bar], history: Sequence[Made], hea
         verdict = {None: "", True: ", met", False: ", missed"}[bar.met]
         lines.append(f"  {bar.name:{wide}}  {bar.value_text():>{value_wide}}  range {bar.range_text()}{verdict}")
     if history:
-        names = ", ".join(f"{name} in {unit}" if unit else name for name, unit, _ in AXES)
+        names = ", ".join(f"{name} in {unit}" if unit else name for name, unit, _ in (AXES_OF[p] for p in properties))
         lines.append(f"made {len(history)}, best no. {_best(history) + 1} (number: score; {names}; molecule)")
         lines += [f"  {k}: {made.score:.2f}; {made.note}{made.smiles}" for k, made in enumerate(history, 1)]
     else:
@@ -355,7 +373,7 @@ def _draw_key(canvas: Pixels, x: int, y: int, colour: str, words: str) -> None:
 
 
 def _bar_top(i: int, count: int) -> int:
-    return HEAD + 10 + i * max(min(58, (BOTTOM - HEAD - 12) // count), 37)
+    return HEAD + 10 + i * max(min(58, (BOTTOM - HEAD - 12) // count), 31)
 
 
 def _axis(bar: Bar, value: float) -> int:

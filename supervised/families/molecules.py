@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from metaenv.molecules.chem.chemistry import load_chemistry
 from metaenv.molecules.chem.properties import PROPERTIES
 from metaenv.molecules.design.certificates import scores_of
 from metaenv.molecules.design.tasks import VARIANTS, Features, MoleculeDistribution, Variant
@@ -38,7 +39,7 @@ class MoleculeScreen(MoleculeDistribution):
 
     def _rows(self) -> Index:
         first, end = self.tenths
-        share = scaffold_tenths()
+        share = scaffold_tenths(self.chemistry)
         return np.flatnonzero((first <= share) & (share < end))
 
     def labelled_limit(self, split: str) -> int:
@@ -72,6 +73,7 @@ class MoleculeObjectives(Family):
     Args:
         variant: of the objectives, see `MoleculeDistribution`.
         features: ``"properties"``, seven numbers, or ``"fingerprint"``, 1,024 bits.
+        chemistry: ``"zinc"``, ``"chembl"``, or the folder of one's own.
     """
 
     name: ClassVar[str] = "molecule-objectives"
@@ -83,16 +85,20 @@ class MoleculeObjectives(Family):
     threshold = ACTIVE
     shots = (16, 24)
 
-    def __init__(self, variant: Variant = "windows-3", features: Features = "properties") -> None:
+    def __init__(
+        self, variant: Variant = "windows-3", features: Features = "properties", chemistry: str = "zinc"
+    ) -> None:
         if variant not in VARIANTS or features not in ("properties", "fingerprint"):
             raise ValueError(f"expected a variant among {', '.join(VARIANTS)}, and properties or fingerprint, "
                              f"got {variant!r} and {features!r}")  # fmt: skip
         self.variant: Variant = variant
         self.features: Features = features
+        self.chemistry = load_chemistry(chemistry)
         self.splits = MoleculeDistribution(variant).splits
 
     def source(self, split: str, kind: Kind, seed: int) -> TaskSampler:
-        return TaskSampler(MoleculeScreen(self.variant, self.features, tenths=TENTHS.get(split, (7, 10))), split, seed)
+        screen = MoleculeScreen(self.variant, self.features, self.chemistry, TENTHS.get(split, (7, 10)))
+        return TaskSampler(screen, split, seed)
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Molecules by their first two features, coloured by score."""

@@ -21,13 +21,13 @@ from metaenv.runs.training import TrainConfig
 
 TINY = RL2Config(n_minibatches=2, n_epochs=1, network=Network((8,), 8))
 AGENTS = {
-    "MoleculeDesign": replace(
+    "molecules-windows": replace(
         TINY,
         teacher=Teacher("Bayes adapter", rollout_fraction=0.5),
         task_prediction=TaskPrediction(1.0, "bce", feed_to_policy=True),
     ),
     "molecules-plain": TINY,
-    "MoleculeDesign-pearl": PEARLConfig(
+    "molecules-windows-pearl": PEARLConfig(
         n_tasks=10, gradient_steps=2, belief=BeliefConfig(latent_size=2, encoder_sizes=(8,)), network=PEARLNetwork((8,))
     ),
 }
@@ -36,7 +36,7 @@ AGENTS = {
 def small(name, algorithm="rl2"):
     """Settings as those of the same name that are kept in the repository, but very small."""
     agent = AGENTS[name + ("-pearl" if algorithm == "pearl" else "")]
-    return TrainConfig(env="MoleculeDesign-v0", steps=300, num_envs=10, agent=agent)
+    return TrainConfig(env="MoleculeDesign-v1", steps=300, num_envs=10, agent=agent, settings={"variant": "windows-3"})
 
 
 def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys):
@@ -55,6 +55,7 @@ def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys
     fixed = rows["best fixed molecule"]["fraction"]
     assert fixed[0] == fixed[4], "the same molecule five times"
     text = (tmp_path / "table.md").read_text()
+    assert "distinct molecules" in text and "internal diversity" in text
     assert "Bayes adapter as a fading teacher" in text and "paired by objective" in text
     assert (tmp_path / "evaluation-test.png").stat().st_size > 1_000
     assert text.strip().splitlines()[0] in capsys.readouterr().out
@@ -62,8 +63,10 @@ def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys
 
 def test_the_settings_in_the_repository_are_those_of_the_result():
     assert "molecules" in EXPERIMENTS
-    taught, plain, pearl = preset("MoleculeDesign"), preset("molecules-plain"), preset("MoleculeDesign", "pearl")
-    assert taught.agent.teacher.name == "Bayes adapter" and not taught.settings
+    taught, plain = preset("molecules-windows"), preset("molecules-plain")
+    pearl = preset("molecules-windows", "pearl")
+    assert taught.agent.teacher.name == "Bayes adapter"
     assert taught.agent.task_prediction.feed_to_policy
     assert plain.agent.teacher is None and plain.agent.task_prediction is None
-    assert {c.env for c in (taught, plain, pearl)} == {"MoleculeDesign-v0"}
+    assert {c.env for c in (taught, plain, pearl)} == {"MoleculeDesign-v1"}
+    assert all(c.settings == {"variant": "windows-3"} for c in (taught, plain, pearl))

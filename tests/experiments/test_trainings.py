@@ -33,7 +33,7 @@ def test_a_plain_training_has_no_help():
 
 
 def test_every_privilege_of_the_published_runs_is_named():
-    molecules, pearl = description(preset("MoleculeDesign")), description(preset("MoleculeDesign", "pearl"))
+    molecules, pearl = description(preset("molecules-windows")), description(preset("molecules-windows", "pearl"))
     assert molecules["teacher"].startswith("Bayes adapter as a fading teacher in the first 40 %")
     assert molecules["teacher"].endswith("playing 90 % of the trials at first")
     assert molecules["predicts the task"] == "in training, and acts on its prediction"

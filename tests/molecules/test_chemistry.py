@@ -5,6 +5,7 @@ import hashlib
 import json
 import pickle
 import shutil
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -141,7 +142,7 @@ def test_frozen_objectives_of_its_own_are_met_by_their_certificates(folder, vari
 
 
 def test_tasks_of_its_own(folder):
-    env = gym.make("metaenv:metaenv/MoleculeDesign-v0", chemistry=str(folder))
+    env = gym.make("metaenv:metaenv/MoleculeDesign-v1", chemistry=str(folder))
     kind = env.unwrapped.distribution.task_type
     task = kind.from_ranges({"logp": (1, 4), "aromatic_rings": (1, 2)})
     env.reset(seed=0, options={"task": task})
@@ -159,10 +160,10 @@ def test_tasks_of_its_own(folder):
 
 
 def test_the_baselines_play_it(folder):
-    env = MoleculeDesignVectorEnv(2, chemistry=str(folder))
+    env = MoleculeDesignVectorEnv(2, chemistry=str(folder), variant="windows-3")
     from metaenv.trial import make_trials
 
-    trials = make_trials("MoleculeDesign", 2, chemistry=str(folder))
+    trials = make_trials("MoleculeDesign", 2, chemistry=str(folder), variant="windows-3")
     for policy in env.baselines().values():
         observation, _ = trials.reset(seed=0)
         policy.start(trials, np.random.default_rng(0))
@@ -194,7 +195,7 @@ def test_lead_optimisation_needs_enough_r_groups(folder):
         gym.make("metaenv:metaenv/LeadOptimization-v0", chemistry=str(folder))
 
 
-@pytest.mark.parametrize("kind", [MoleculeDesignVectorEnv, LeadOptimizationVectorEnv])
+@pytest.mark.parametrize("kind", [partial(MoleculeDesignVectorEnv, variant="windows-3"), LeadOptimizationVectorEnv])
 def test_a_copy_of_the_packages_chemistry_plays_as_the_package_does(kind, tmp_path):
     copy = shutil.copytree(DATA, tmp_path / "copy")
     envs = kind(6), kind(6, chemistry=str(copy))
@@ -250,7 +251,7 @@ def test_a_broken_folder_is_refused(folder, tmp_path, spoil, message):
     copy = shutil.copytree(folder, tmp_path / "copy")
     spoil(copy)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        gym.make("metaenv:metaenv/MoleculeDesign-v0", chemistry=str(copy))
+        gym.make("metaenv:metaenv/MoleculeDesign-v1", chemistry=str(copy))
 
 
 TWO = ["Cc1ccccc1", "CC(=O)c1ccccc1"]
@@ -338,7 +339,7 @@ def test_an_objective_with_terms_on_it(folder):
         kind.from_ranges({"mw": (0, 900)}, name, lead=lead, similarity=1.0, certificate=certificate)
     real = real_molecules(known)
     chosen = real.actions[np.flatnonzero(real.feasible)[:40]]
-    env = MoleculeDesignVectorEnv(len(chosen), chemistry=str(folder))
+    env = MoleculeDesignVectorEnv(len(chosen), chemistry=str(folder), variant="windows-3")
     played = build(env, chosen.astype(int), TaskBatch.from_tasks([task] * len(chosen)))
     fingerprint = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024).GetFingerprint
     for score, smiles in zip(played["score"], played["smiles"], strict=True):
@@ -359,7 +360,7 @@ def test_a_function_of_ones_own_scores_its_molecules(folder):
 
     known = load_chemistry(folder)
     chosen, tasks = real_molecules(known).actions[:10], MoleculeDistribution(chemistry=known).frozen("test").tasks
-    env = MoleculeDesignVectorEnv(10, chemistry=known, score=score, max_oracle_calls=3)
+    env = MoleculeDesignVectorEnv(10, chemistry=known, score=score, max_oracle_calls=3, variant="windows-3")
     played = build(env, chosen.astype(int), tasks.take(np.arange(10)))
     assert played["smiles"].tolist() == to_smiles(chosen, known.vocabulary)
     assert set(played["smiles"]) <= set(asked) and len(asked) == len(set(asked))

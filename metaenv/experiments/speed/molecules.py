@@ -30,14 +30,19 @@ def run() -> dict[str, float]:
     """Measure and print; steps and molecules a second by name."""
     results: dict[str, float] = {}
     print("MoleculeDesign, one process; steps and finished molecules a second\n")
-    for name, env, source in (
-        ("warm, 256 at once", MoleculeDesignVectorEnv(256), 1.0),
-        ("warm, 1024 at once", MoleculeDesignVectorEnv(1024), 1.0),
-        (f"{HIT_RATE:.0%} made before, 256 at once", MoleculeDesignVectorEnv(256), HIT_RATE),
-        ("all new, full score, 256 at once", MoleculeDesignVectorEnv(256), 0.0),
-        ("all new, additive score only, 256 at once", MoleculeDesignVectorEnv(256, constraints=False), 0.0),
-    ):
-        steps, molecules = speed(env, source)
+    windows: dict[str, Any] = {"variant": "windows-3"}
+    cases: list[tuple[str, int, dict[str, Any], float]] = [
+        ("warm, 256 at once", 256, {}, 1.0),
+        ("warm, 1024 at once", 1024, {}, 1.0),
+        (f"{HIT_RATE:.0%} made before, 256 at once", 256, {}, HIT_RATE),
+        ("all new, 256 at once", 256, {}, 0.0),
+        ("windows-3, warm, 256 at once", 256, windows, 1.0),
+        (f"windows-3, {HIT_RATE:.0%} made before, 256 at once", 256, windows, HIT_RATE),
+        ("windows-3, all new, 256 at once", 256, windows, 0.0),
+        ("windows-3, all new, additive score only", 256, windows | {"constraints": False}, 0.0),
+    ]
+    for name, n, settings, source in cases:
+        steps, molecules = speed(MoleculeDesignVectorEnv(n, **settings), source)
         print(f"{name:<44}{steps:>10,.0f} steps{molecules:>10,.0f} molecules", flush=True)
         results |= {f"{name}, steps": steps, f"{name}, molecules": molecules}
     moves = enumeration_speed()
@@ -70,7 +75,8 @@ class _Script:
 
     def __init__(self, env: MoleculeDesignVectorEnv, made_before: float, rng: np.random.Generator) -> None:
         self.env, self.made_before, self.rng = env, made_before, rng
-        self.sequences = real_molecules().actions[:: len(real_molecules()) // KNOWN]
+        known = real_molecules(env.chemistry).actions
+        self.sequences = known[:: len(known) // KNOWN]
         env.use_autoreset_mode(AutoresetMode.SAME_STEP)
         _, info = env.reset(seed=0)
         self.mask: NDArray[Any] = info["action_mask"]

@@ -21,7 +21,14 @@ from metaenv.molecules.chem.scoring import packed, score_table
 from metaenv.molecules.design.certificates import parsed_certificate
 from metaenv.molecules.design.objective_splits import range_pairs, ranges_of
 from metaenv.molecules.design.tasks import Features, ObjectiveDistribution
-from metaenv.molecules.objectives import PropertyRanges, in_split, inside, range_columns, tenth_of
+from metaenv.molecules.objectives import (
+    PropertyRanges,
+    TabulatedDistribution,
+    in_split,
+    inside,
+    range_columns,
+    tenth_of,
+)
 from metaenv.molecules.reference_molecules import Molecules, Portfolio, fingerprints, random_molecules, real_molecules
 from metaenv.tasks import Labelled, Task, TaskBatch
 from metaenv.typing import Bools, Floats, Index
@@ -111,7 +118,7 @@ class AssayTask(PropertyRanges, Task):
 
 
 @dataclass(frozen=True)
-class AssayDistribution(ObjectiveDistribution):
+class AssayDistribution(ObjectiveDistribution, TabulatedDistribution):
     """Real targets with ranges of two properties each, every combination as likely as the others.
 
     The score is the product of both properties' desirabilities and of the activity factor: predicted activity on the

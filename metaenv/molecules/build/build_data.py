@@ -35,16 +35,20 @@ from metaenv.molecules.chem.fragments import DATA, Vocabulary
 from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import feasible
 from metaenv.molecules.design.certificates import scores_of
+from metaenv.molecules.design.profiles import ProfileDistribution
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, Variant
 from metaenv.molecules.lead import tasks as lead_tasks
 from metaenv.molecules.lead.library import libraries
 from metaenv.molecules.lead.tasks import LeadDistribution
 from metaenv.molecules.objectives import in_split
+from metaenv.molecules.reference_descriptors import FILE, references
 from metaenv.molecules.reference_molecules import Portfolio, real_molecules, real_sequences, scaffold_tenths
+from metaenv.tasks import TaskSampler
 
 SEED = 20_250_702  # chosen; any fixed number does
 POOL_SIZE = 8_192  # random molecules (chosen: the mean score of a task is then known to 0.002)
 PORTFOLIO_TASKS = 5_000  # training tasks at most (chosen)
+INTEGERS, NUMBERS = (rf"\[\s+({n}(?:,\s+{n})*)\s+\]" for n in (r"-?\d+", r"-?[\d.e-]+"))
 VERSION = 0  # of the environments that these files belong to
 
 
@@ -84,9 +88,13 @@ def stored(actions: NDArray[np.integer]) -> NDArray[np.unsignedinteger[Any]]:
 
 def portfolio(variant: Variant, chemistry: Chemistry = OWN) -> dict[str, Any]:
     """Ten real molecules for the training tasks, out of those whose scaffolds belong to training."""
-    tasks = MoleculeDistribution(variant, chemistry=chemistry).all_tasks("train")
-    rng = np.random.default_rng([SEED, VARIANTS.index(variant)])
-    chosen = np.sort(rng.permutation(len(tasks))[:PORTFOLIO_TASKS])
+    if variant == "profile":
+        tasks = TaskSampler(ProfileDistribution(chemistry), "train", SEED).draw(PORTFOLIO_TASKS)
+        chosen = np.arange(PORTFOLIO_TASKS)
+    else:
+        tasks = MoleculeDistribution(variant, chemistry=chemistry).all_tasks("train")
+        rng = np.random.default_rng([SEED, VARIANTS.index(variant)])
+        chosen = np.sort(rng.permutation(len(tasks))[:PORTFOLIO_TASKS])
     candidates = real_molecules(chemistry).take(np.flatnonzero(in_split(scaffold_tenths(chemistry), "train")))
     # In pieces and single precision: the table has twenty million numbers.
     pieces = np.array_split(chosen, -(-len(chosen) // 500))
@@ -98,8 +106,13 @@ def portfolio(variant: Variant, chemistry: Chemistry = OWN) -> dict[str, Any]:
 
 def write_manifest(folder: Path, name: str, frozen: dict[str, Any], seed: int, **more: Any) -> None:
     """Write the hashes of evaluation lists and the versions that made them."""
-    text = json.dumps({"version": VERSION, "seed": seed, **more, "frozen": frozen}, indent=1)
+    text = _in_lines(json.dumps({"version": VERSION, "seed": seed, **more, "frozen": frozen}, indent=1), NUMBERS)
     (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _in_lines(text: str, numbers: str) -> str:
+    """JSON in which a list of numbers, such as a build sequence, is one line."""
+    return re.sub(numbers, lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
 
 
 def lead_libraries(chemistry: Chemistry = OWN) -> dict[str, Any]:
@@ -113,16 +126,21 @@ def lead_libraries(chemistry: Chemistry = OWN) -> dict[str, Any]:
 def write_lists(chemistry: Chemistry) -> Iterator[str]:
     """Write the hashes of evaluation lists, and the portfolios; yields, after each piece of work, a note or ""."""
     folder, lists, portfolios = chemistry.folder, dict[str, Any](), dict[str, Any]()
+    known: dict[str, Any] = references(chemistry)
+    np.savez_compressed(folder / FILE, **known)
     for variant in VARIANTS:
         lists[variant] = MoleculeDistribution(variant, chemistry=chemistry).sizes()
         empty = [split for split, known in lists[variant].items() if not known["tasks"]]
         portfolios[variant] = portfolio(variant, chemistry)
         yield f"variant {variant!r} has no task in {', '.join(empty)}" if empty else ""
+    lists["profile"] = ProfileDistribution(chemistry).sizes()
+    empty = [split for split, known in lists["profile"].items() if not known["n"]]
+    portfolios["profile"] = portfolio("profile", chemistry)
+    yield f"variant 'profile' has no task in {', '.join(empty)}" if empty else ""
     write_manifest(folder, "frozen.json", lists, SEED, made_with=made_with())
-    text = json.dumps(portfolios, indent=1)
-    # A build sequence a line.
-    text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text)
-    (folder / "portfolio.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "portfolio.json").write_text(
+        _in_lines(json.dumps(portfolios, indent=1), INTEGERS) + "\n", encoding="utf-8"
+    )
     note, leads, more = "", dict[str, Any](), dict[str, Any]()
     try:
         leads, more = LeadDistribution(chemistry=chemistry).sizes(), lead_libraries(chemistry)

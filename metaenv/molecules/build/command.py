@@ -217,7 +217,7 @@ def mined(
     _write_json(folder / "chemistry.json", {"limits": settings, **mine.scales(values), **splits})
 
     chemistry = Chemistry(folder, digest(folder))
-    lists = work.over("objectives and evaluation lists", build_data.write_lists(chemistry), len(VARIANTS) + 1)
+    lists = work.over("objectives and evaluation lists", build_data.write_lists(chemistry), len(VARIANTS) + 2)
     notes += [note.replace(f"the chemistry {chemistry}", "this one") for note in lists if note]
     seen = _covered(work, others or smiles, vocabulary)
     if not feasible.all():

@@ -31,24 +31,29 @@ SIMILAR = 0.6
 """Tanimoto similarity of radius-2 Morgan fingerprints from which a molecule counts as the lead's equal (chosen)."""
 
 
-def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats) -> Floats:
+def desirabilities(values: Floats, low: Floats, high: Floats, wanted: Floats, softness: Floats = SOFTNESS) -> Floats:
     """Desirability of each property; all arrays (n, 7) in the order of `PROPERTIES`, or broadcast against each other.
+
+    Other properties than those come with the ``softness`` of their flanks.
 
     Both ends belong to a range; the desirability is 1 where the objective has no range of a property. ``wanted`` holds
     the weights of the ranges, which are exponents of their desirabilities, as Derringer and Suich have them.
     """
-    outside = np.maximum(np.maximum(low - values, values - high), 0.0) / SOFTNESS
+    outside = np.maximum(np.maximum(low - values, values - high), 0.0) / softness
     return np.exp(-0.5 * np.square(outside) * wanted)
 
 
-def score_table(values: Floats, tasks: TaskBatch) -> Floats:
-    """(tasks, molecules) the products of desirabilities of every molecule, properties (m, 7), for every task."""
+def score_table(values: Floats, tasks: TaskBatch, softness: Floats = SOFTNESS) -> Floats:
+    """(tasks, molecules) the products of desirabilities of every molecule, properties (m, 7), for every task.
+
+    Other properties than `PROPERTIES` come with the ``softness`` of their flanks.
+    """
     logs = np.zeros((len(tasks), len(values)))
-    for j in range(len(PROPERTIES)):
+    for j in range(values.shape[1]):
         rows = np.flatnonzero(tasks.wanted[:, j])
         if len(rows):
             low, high = tasks.low[rows, j, None], tasks.high[rows, j, None]
-            outside = np.maximum(np.maximum(low - values[:, j], values[:, j] - high), 0.0) / SOFTNESS[j]
+            outside = np.maximum(np.maximum(low - values[:, j], values[:, j] - high), 0.0) / softness[j]
             logs[rows] -= 0.5 * np.square(outside) * tasks.wanted[rows, j, None]
     return np.exp(logs)
 
@@ -56,19 +61,24 @@ def score_table(values: Floats, tasks: TaskBatch) -> Floats:
 PLACES = len(PROPERTIES) + 2
 """Factors of a score: one for each of `PROPERTIES`, one for what else is hidden (groups, similarity to a lead, or
 activity), and one for the constraints."""
-HIDDEN, CONSTRAINTS = len(PROPERTIES), len(PROPERTIES) + 1
+HIDDEN, CONSTRAINTS = -2, -1
 """The places of the latter two."""
 
 
-def factors(values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = None) -> Floats:
+def factors(
+    values: Floats, tasks: TaskBatch, found: Sequence[Score] | None = None, softness: Floats = SOFTNESS
+) -> Floats:
     """(n, 9) the factors of the score of molecule i, properties ``values`` (n, 7), for task i; `HIDDEN` is 1 here.
+
+    Of p other properties, which come with the ``softness`` of their flanks, there are (n, p + 2).
 
     ``found`` are RDKit's scores of the molecules; None leaves out the constraints.
     """
-    product = np.ones((len(values), PLACES))
-    product[:, : len(PROPERTIES)] = desirabilities(values, tasks.low, tasks.high, tasks.wanted)
+    p = values.shape[1]
+    product = np.ones((len(values), p + 2))
+    product[:, :p] = desirabilities(values, tasks.low[:, :p], tasks.high[:, :p], tasks.wanted[:, :p], softness)
     if found is not None:
-        product[:, CONSTRAINTS] = [feasible(score) for score in found]
+        product[:, -1] = [feasible(score) for score in found]
     return product
 
 
@@ -89,9 +99,11 @@ def similarity(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floa
     return both / np.maximum(either, 1)
 
 
-def similarity_factor(fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8]) -> Floats:
-    """(n,) the factor for similarity to a lead: similarity as a share of `SIMILAR`, at most 1."""
-    return np.minimum(similarity(fingerprints, lead) / SIMILAR, 1.0)
+def similarity_factor(
+    fingerprints: NDArray[np.uint8], lead: NDArray[np.uint8], asked: Floats | float = SIMILAR
+) -> Floats:
+    """(n,) the factor for similarity to a lead: similarity as a share of what is asked for, at most 1."""
+    return np.minimum(similarity(fingerprints, lead) / asked, 1.0)
 
 
 def group_factor(bits: NDArray[np.integer], required: Floats, forbidden: Floats) -> Floats:

@@ -64,15 +64,17 @@ class BayesAdapter:
         variant, chemistry: the environment's.
     """
 
+    tolerance = TOLERANCE
+
     def __init__(self, variant: Variant = "windows-3", chemistry: Chemistry = OWN) -> None:
         self.variant: Variant = variant
         self.chemistry = chemistry
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         self._design: Any = env.innermost
-        self._known = hypotheses(self.variant, self.chemistry)
+        self._known = self.prior()
         n, (h, m) = env.num_envs, self._known.scores.shape
-        self._tolerance = float(np.hypot(TOLERANCE, self._design.noise_std))
+        self._error = float(np.hypot(self.tolerance, self._design.noise_std))
         self._log_posterior = np.zeros((n, h), np.float32)
         self._expected = np.zeros((n, m), np.float32)
         self._fits = np.ones((n, m), bool)  # which candidates begin as the present molecule does
@@ -80,6 +82,10 @@ class BayesAdapter:
         self._played = np.full((n, self._known.actions.shape[1]), -1, np.int16)
         self._length = np.zeros(n, np.intp)
         self._choose(np.arange(n))
+
+    def prior(self) -> Hypotheses:
+        """What it takes for possible."""
+        return hypotheses(self.variant, self.chemistry)
 
     def restart(self, rows: Index) -> None:
         """Begin new trials in ``rows`` with the prior."""
@@ -116,7 +122,7 @@ class BayesAdapter:
         else:
             predicted = self._known.scores[:, self._goal[rows]].T
             known = self._fits[rows, self._goal[rows]]
-        error = (predicted - scores[:, None].astype(np.float32)) / np.float32(self._tolerance)
+        error = (predicted - scores[:, None].astype(np.float32)) / np.float32(self._error)
         # A score of exactly 0 is a molecule that breaks the constraints: it says nothing about the objective.
         self._log_posterior[rows] -= 0.5 * np.square(error) * (known & (scores != 0))[:, None]
 

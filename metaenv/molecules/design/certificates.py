@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,9 @@ from metaenv.errors import TaskError
 from metaenv.molecules.chem.alerts import alert_names
 from metaenv.molecules.chem.chemistry import Chemistry
 from metaenv.molecules.chem.fragmentation import MoleculeError, to_mol
-from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores, properties_of
+from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores
 from metaenv.molecules.chem.scoring import (
     MAX_SA,
-    SIMILAR,
     desirabilities,
     group_factor,
     packed,
@@ -31,6 +30,9 @@ from metaenv.molecules.reference_molecules import Molecules, fingerprints, real_
 from metaenv.tasks import TaskBatch
 from metaenv.typing import Floats
 
+if TYPE_CHECKING:
+    from metaenv.molecules.design.tasks import MoleculeTask
+
 CERTAIN = 1 - 1e-6  # of a certificate's score: its numbers may have been through single precision or text
 CHUNK = 250  # real molecules that are looked at together for a certificate
 MEASURED = ("range", "similar")  # terms whose value says more than whether they are met
@@ -38,19 +40,31 @@ MEASURED = ("range", "similar")  # terms whose value says more than whether they
 
 def scores_of(molecules: Molecules, tasks: TaskBatch, without_terms: bool = False) -> Floats:
     """(tasks, molecules) true scores, constraints included; a hidden lead and terms of one's own need RDKit."""
-    table = score_table(molecules.values, tasks) * molecules.feasible
+    kind = kind_of(tasks)
+    table = score_table(values_of(molecules, kind), tasks, kind.softness) * molecules.feasible
     if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
         table *= group_factor(molecules.groups, tasks.required[:, None], tasks.forbidden[:, None])
     with_lead = np.flatnonzero(tasks.lead[:, 0] >= 0)
     if len(with_lead):
         known, which = np.unique(tasks.lead[with_lead], axis=0, return_inverse=True)
+        asked = kind.asked_similarity(tasks)
         for i, lead in enumerate(fingerprints(known.astype(np.int16), molecules.chemistry)):
             rows = with_lead[which.ravel() == i]
-            table[rows] *= similarity_factor(molecules.fingerprints(), lead)
+            table[rows] *= similarity_factor(molecules.fingerprints(), lead, asked[rows, None])
     for i in [] if without_terms else np.flatnonzero(tasks.terms.any(axis=1)):
         for term in terms_of(tasks.terms[i]):
             table[i] *= term.factor(term_values(molecules, term))
     return table
+
+
+def kind_of(tasks: TaskBatch) -> type[MoleculeTask]:
+    """The type of tasks, which knows what their numbers mean."""
+    return cast("type[MoleculeTask]", tasks.task_type)
+
+
+def values_of(molecules: Molecules, kind: type[MoleculeTask]) -> Floats:
+    """(m, p) what tasks of a type ask ranges of."""
+    return molecules.values if kind.properties == PROPERTIES else kind.values_of(molecules.actions)
 
 
 def term_values(molecules: Molecules, term: Term) -> Floats:
@@ -82,7 +96,7 @@ def check_certificates(tasks: TaskBatch) -> None:
     chemistry = chemistry_of(tasks)
     real, place = real_molecules(chemistry), _places(chemistry)
     rows = np.array([place.get(row.tobytes(), -1) for row in tasks.certificate.astype(np.int16)], np.intp)
-    met = desirabilities(real.values[rows], tasks.low, tasks.high, tasks.wanted).prod(axis=1)
+    met = _desirabilities(values_of(real, kind_of(tasks))[rows], tasks).prod(axis=1)
     met *= group_factor(real.groups[rows], tasks.required, tasks.forbidden)
     own_lead = (tasks.lead[:, 0] < 0) | (tasks.lead == tasks.certificate).all(axis=1)
     known = (rows >= 0) & real.feasible[rows] & own_lead & ~tasks.terms.any(axis=1) & (met >= CERTAIN)
@@ -108,9 +122,12 @@ def _faults(task: TaskBatch) -> list[str]:
     scores = Scores(vocabulary=chemistry.vocabulary, groups=chemistry.groups)
     score = scores(task.certificate.astype(np.int16))[0]
     faults = [infeasibility(score)]
-    values = properties_of(task.certificate.astype(np.int16), chemistry.vocabulary)
-    for j in np.flatnonzero(desirabilities(values, task.low, task.high, task.wanted)[0] < CERTAIN):
-        faults.append(f"{PROPERTIES[j]} is {values[0, j]:.4g}, asked for {task.low[0, j]:.4g} to {task.high[0, j]:.4g}")
+    kind = kind_of(task)
+    values = kind.values_of(task.certificate.astype(np.int16))
+    for j in np.flatnonzero(_desirabilities(values, task)[0] < CERTAIN):
+        faults.append(
+            f"{kind.properties[j]} is {values[0, j]:.4g}, asked for {task.low[0, j]:.4g} to {task.high[0, j]:.4g}"
+        )
     bits, names = score.groups, list(chemistry.groups)
     if task.required[0] >= 0 and not bits >> int(task.required[0]) & 1:
         faults.append(f"it lacks the required group {names[int(task.required[0])]!r}")
@@ -119,14 +136,21 @@ def _faults(task: TaskBatch) -> list[str]:
     if task.lead[0, 0] >= 0:
         lead = scores(task.lead.astype(np.int16))
         alike = float(similarity(packed([score]), packed(lead))[0])
-        if alike < SIMILAR * CERTAIN:
-            faults.append(f"its similarity to the lead {lead[0].smiles} is {alike:.2f}, asked for {SIMILAR}")
+        asked = float(kind.asked_similarity(task)[0])
+        if alike < asked * CERTAIN:
+            faults.append(f"its similarity to the lead {lead[0].smiles} is {alike:.2f}, asked for {asked:.4g}")
     mol = to_mol(score.smiles)
     for term in terms_of(task.terms[0]):
         value = term.value(mol)
         if term.factor(np.array(value)) < CERTAIN:
             faults.append(f"asked for: {term}, found: {value:.4g}" if term.kind in MEASURED else f"asked for: {term}")
     return [fault for fault in faults if fault]
+
+
+def _desirabilities(values: Floats, tasks: TaskBatch) -> Floats:
+    """(n, p) of molecule i for task i."""
+    p = values.shape[1]
+    return desirabilities(values, tasks.low[:, :p], tasks.high[:, :p], tasks.wanted[:, :p], kind_of(tasks).softness)
 
 
 @lru_cache(maxsize=4)
@@ -178,8 +202,10 @@ def found_certificate(task: TaskBatch, leads: Sequence[str] = ()) -> tuple[float
         if not _faults(TaskBatch(task.task_type, {**task.columns, "certificate": actions[None]})):
             return sequence_numbers(actions)
     wanted = task.wanted[0]
-    within = inside(real.values, wanted, task.low[0], task.high[0])
-    alone = [counts_inside(within, wanted)] if wanted.any() else []
+    kind, values = kind_of(task), values_of(real, kind_of(task))
+    p = values.shape[1]
+    within = inside(values, wanted[:p], task.low[0, :p], task.high[0, :p])
+    alone = [counts_inside(within, wanted, kind.properties[:p])] if wanted.any() else []
     for what, group in (("required", int(task.required[0])), ("forbidden", int(task.forbidden[0]))):
         if group >= 0:
             there = (real.groups >> group & 1).astype(bool)

@@ -17,12 +17,15 @@ from metaenv.errors import TaskError, nearest
 from metaenv.layout import Block, ObservationLayout
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.chemistry import OWN, Chemistry, load_chemistry
+from metaenv.molecules.chem.descriptors import DESCRIPTORS, SA
 from metaenv.molecules.chem.fragments import CLOSE, Vocabulary
-from metaenv.molecules.chem.properties import CACHE_SIZE, COLUMNS, PROPERTIES, Scores, additive
-from metaenv.molecules.chem.scoring import CONSTRAINTS, HIDDEN, SOFTNESS, factors
+from metaenv.molecules.chem.properties import ADDITIVE, CACHE_SIZE, COLUMNS, PROPERTIES, Score, Scores, additive
+from metaenv.molecules.chem.scoring import HIDDEN, PLACES, SOFTNESS, factors
 from metaenv.molecules.chem.smiles import notations
 from metaenv.molecules.design.own_score import OwnScore, ScoredTasks, ScoreFunction, warn_of_large
+from metaenv.molecules.design.profiles import DUPLICATE_PENALTY
 from metaenv.molecules.design.tasks import EPISODES, ObjectiveDistribution, Variant, objectives_of
+from metaenv.molecules.reference_descriptors import scale
 from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Index, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
@@ -30,14 +33,16 @@ from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 if TYPE_CHECKING:
     from metaenv.molecules.assay.measurements import Measurements
     from metaenv.molecules.render import Bar, Made
-    from metaenv.policies import Policy
+    from metaenv.policies import Policy, TrialRecord
     from metaenv.trial import VectorTrial
 
 Feedback = Literal["scalar", "panel"]
 FEEDBACKS = ("scalar", "panel")
-PANEL_SIZE = CONSTRAINTS
-"""Places of the panel, 8: one for each property, and one for groups, similarity or activity."""
+PANEL_SIZE = PLACES - 1
+"""Places of the panel where objectives ask for `PROPERTIES`: one for each, and one for what else is hidden."""
+FITS = "desirability for each range that objectives are made of"
 OPEN_ATTACHMENT = "class of the one to be dealt with, one-hot; the first is none"
+DIGITS = 6  # of properties, by which molecules are compared before their SMILES are
 LIMIT = 10.0  # of observations; reached by none of 100,000 random molecules
 
 
@@ -47,14 +52,15 @@ class MoleculeDesignVectorEnv(BatchedEnv):
     trial_objective: ClassVar[str] = "sum"
     reports_at_end: ClassVar[bool] = True
     best_fixed: ClassVar[str | None] = "best fixed molecule"
+    made_in_episode: ClassVar[str] = "smiles"
 
     def __init__(
         self,
         num_envs: int = 1,
-        variant: Variant = "windows-3",
+        variant: Variant = "profile",
         feedback: Feedback = "scalar",
         noise_std: float = 0.0,
-        duplicate_penalty: float = 0.0,
+        duplicate_penalty: float | None = None,
         constraints: bool = True,
         cache_size: int = CACHE_SIZE,
         assay_data: str | Measurements | None = None,
@@ -64,6 +70,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         chemistry: str | Chemistry | None = None,
         **options: Unpack[EnvOptions],
     ) -> None:
+        profile = variant == "profile"
+        duplicate_penalty = (DUPLICATE_PENALTY if profile else 0.0) if duplicate_penalty is None else duplicate_penalty
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
@@ -79,12 +87,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self.own_score = None if score is None else OwnScore(score, num_envs, max_oracle_calls)
         """What scores the molecules instead of the hidden objective, and counts."""
         self._looks_deeper = False  # whether a task so far asks for more than properties
-        self.chemistry = load_chemistry(chemistry)
+        self.chemistry = load_chemistry("chembl" if chemistry is None and profile else chemistry)
         vocabulary = self.chemistry.vocabulary
-        layout, actions = Layout(self.chemistry), gym.spaces.Discrete(vocabulary.n_actions)
+        layout, actions = Layout(self.chemistry, profile), gym.spaces.Discrete(vocabulary.n_actions)
         self.assay_data, distribution = assay_data, objectives_of(variant, assay_data, self.chemistry)
         super().__init__(num_envs, distribution, layout, actions, **options)
-        self.layout = layout
+        self.layout: Layout = layout  # type: ignore[assignment]
         self.variant: Variant = variant
         self.trial_episodes = EPISODES[variant]  # type: ignore[misc]
         self.feedback: Feedback = feedback
@@ -100,21 +108,27 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._warned = False
         self._lead_scores = Scores(cache_size, with_groups=False, **own)
         self._counts = np.zeros((num_envs, vocabulary.n_fragments), np.float32)
-        self._properties = np.zeros((num_envs, len(PROPERTIES)))
+        self._properties = np.zeros((num_envs, len(layout.named)))
         self._score = np.zeros(num_envs)
         self._reading = np.zeros(num_envs)
-        self._panel = np.zeros((num_envs, PANEL_SIZE))
+        self._panel = np.zeros((num_envs, layout.panel_size))
         self._smiles = np.full(num_envs, "", object)
-        self._remembers = bool(duplicate_penalty or self.render_mode)
+        self._remembers = bool(self.render_mode)
+        self._past: list[dict[bytes, list[Any]]] = [{} for _ in range(num_envs)]
+        """The distinct molecules made for the present task, by their properties; kept where duplicates cost."""
         self._made: list[list[Made]] = [[] for _ in range(num_envs)]
-        """The molecules made for the present task: for pictures and for duplicates."""
+        """The molecules made for the present task: for pictures."""
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.design.baselines import baselines
         from metaenv.molecules.design.bayes import BayesAdapter
+        from metaenv.molecules.design.profile_bayes import ProfileBayes
 
         found: dict[str, Policy] = dict(baselines(self.variant, self.assay_data, self.chemistry))
-        if self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
+        if self.variant == "profile":
+            if self.own_score is None:
+                found["Bayes over the training family"] = ProfileBayes(self.chemistry)
+        elif self.variant != "assay" and self.own_score is None:  # the adapter knows ranges, not targets
             found["Bayes adapter"] = BayesAdapter(self.variant, self.chemistry)
         return found
 
@@ -124,6 +138,12 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         from metaenv.molecules.design.pictures import draw_trial
 
         return [draw_trial(policy, trials, tasks, folder, name)]
+
+    def measures(self, record: TrialRecord) -> Mapping[str, Floats]:
+        """The score of the best molecule of each trial, how many distinct molecules there are, and their diversity."""
+        from metaenv.molecules.design.measures import measures
+
+        return measures(record)
 
     # EPISODES
 
@@ -155,9 +175,9 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         super().set_tasks(rows, tasks)
         if self.own_score is not None:
             self.own_score.begin_trials(rows)
-        if self._remembers:
-            for row in np.arange(self.num_envs)[rows]:
-                self._made[row] = []
+        if self._remembers or self.duplicate_penalty:
+            for row in np.arange(self.num_envs)[rows].tolist():
+                self._made[row], self._past[row] = [], {}
 
     def begin(self, rows: Rows) -> None:
         if self.own_score is not None and self.own_score.spent(rows).any():
@@ -176,7 +196,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         fragment = self.assembly.fragment[index, self.assembly.length[index] - 1]  # what was put down last
         put = fragment >= 0
         self._counts[index[put], fragment[put]] += 1
-        self._properties[rows] = additive(self.assembly, rows)[:, COLUMNS]
+        self._properties[rows, : self.layout.additive] = additive(self.assembly, rows)[:, self.layout.from_additive]
         done = self.assembly.done[rows]
         reward = np.zeros(len(done))
         if done.any():
@@ -189,8 +209,10 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """Score the molecules of ``index``, which are complete."""
         tasks, found = self.tasks.take(index), None
         if self.constraints or self.own_score is not None:
-            self.scores.with_smiles = bool(self.text_info or self._remembers or self.own_score)
+            self.scores.with_smiles = bool(self.text_info or self.render_mode or self.own_score)
             found = self.scores.of(self.assembly, index)
+            if self.layout.profile:
+                self._properties[index, SA] = [score.sa for score in found]
             if self.scores.with_smiles:
                 self._smiles[index] = [score.smiles for score in found]
         else:  # RDKit is not asked
@@ -200,26 +222,41 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             if not self._warned:
                 self._warned = warn_of_large(product[:, 0], LIMIT)
         else:
-            product = factors(self._properties[index], tasks, found)
+            product = factors(self._properties[index], tasks, found, self._objectives.softness)
             if found is not None and self._looks_deeper:
                 product[:, HIDDEN] = self._objectives.hidden_factor(tasks, found, self._lead_scores)
         self._score[index] = product.prod(axis=1)
         if self.feedback == "panel":  # in an order that is fixed for a task and reveals nothing about it
             seeds = self.tasks.id_numbers[index].view(np.uint64)
-            orders = [np.random.default_rng(int(seed)).permutation(PANEL_SIZE) for seed in seeds]
-            self._panel[index] = np.take_along_axis(product[:, :PANEL_SIZE], np.array(orders), axis=1)
+            size = self.layout.panel_size
+            orders = [np.random.default_rng(int(seed)).permutation(size) for seed in seeds]
+            self._panel[index] = np.take_along_axis(product[:, :size], np.array(orders), axis=1)
         self._reading[index] = self._score[index]
         if self.noise_std:
             self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
         if self.duplicate_penalty:
-            again = [self._smiles[i] in [made.smiles for made in self._made[i]] for i in index]
-            self._reading[index] -= self.duplicate_penalty * np.array(again)
+            self._reading[index] -= self.duplicate_penalty * self._made_before(index, found)
         if self._remembers:
             from metaenv.molecules.render import Made, values_text
 
             for i in index:
-                note = f"{values_text(self._properties[i])}; " if self.render_mode else ""
+                note = f"{values_text(self._properties[i], self.layout.named)}; " if self.render_mode else ""
                 self._made[i].append(Made(str(self._smiles[i]), float(self._score[i]), note))
+
+    def _made_before(self, index: Index, found: Sequence[Score] | None) -> Bools:
+        """(n,) which of the molecules of ``index`` were made before in their trial, by canonical SMILES.
+
+        A SMILES is made only for molecules of the same properties, because it takes RDKit as long as all the rest.
+        """
+        again = np.zeros(len(index), bool)
+        keys = self._properties[index].round(DIGITS)
+        for k, i in enumerate(index.tolist()):
+            key, past = keys[k].tobytes(), self._past[i]
+            smiles: Any = self._smiles[i] if found is None else found[k]
+            again[k] = any(_smiles_of(smiles) == _smiles_of(known) for known in past.get(key, ()))
+            if not again[k]:
+                past.setdefault(key, []).append(smiles)
+        return again
 
     # WHAT IS SEEN
 
@@ -230,8 +267,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         top, here = built.top(rows), np.arange(len(index))
         seen[here, layout.port_class[top] * (built.n_open[rows] > 0)] = 1
         begun = built.length[rows] > 0
-        seen[:, layout.properties] = self.chemistry.scaled(self._properties[rows]) * begun[:, None]
-        seen[:, layout.fits] = layout.fit(self._properties[rows]) * begun[:, None]
+        seen[:, layout.properties] = layout.scaled(self._properties[rows]) * begun[:, None]
+        if layout.profile:  # synthetic accessibility is known of finished molecules
+            seen[:, layout.properties.stop - 1] *= built.done[rows]
+        else:
+            seen[:, layout.fits] = layout.fit(self._properties[rows]) * begun[:, None]
         sizes = np.stack([built.length[rows], built.n_open[rows], built.heavy_atoms[rows]], axis=1)
         seen[:, layout.sizes] = sizes / layout.most
         seen[:, layout.counts] = self._counts[rows]
@@ -262,7 +302,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         what = "actions, each a fragment and the number of its attachment that joins it"
         molecule, bars, made = self._drawn(row)
         left = f"; {self.assembly.n_open[row]} attachments open ([1*] is dealt with next)" if molecule else ""
-        return text(molecule, bars, made, self._where(row) + left, listed(what, [*close, *named]))
+        where = self._where(row) + left
+        return text(molecule, bars, made, where, listed(what, [*close, *named]), self.layout.named)
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         from metaenv.molecules.render import frame
@@ -283,8 +324,13 @@ class MoleculeDesignVectorEnv(BatchedEnv):
 
         molecule, tasks = open_smiles(self.assembly, row), self.tasks
         values = self._properties[row] if molecule else None
-        shown = bars(values, tasks.low[row], tasks.high[row], tasks.wanted[row], hidden=not self.draw_hidden)
+        ranges = tasks.low[row], tasks.high[row], tasks.wanted[row]
+        shown = bars(values, *ranges, hidden=not self.draw_hidden, names=self.layout.named)
         return molecule, shown, self._made[row]
+
+
+def _smiles_of(made: Score | str) -> str:
+    return made if isinstance(made, str) else made.smiles
 
 
 def _named(v: Vocabulary, action: int) -> str:
@@ -301,8 +347,16 @@ def magnitude(reading: Floats) -> Floats:
 class Layout(ObservationLayout):
     """The observation of a molecule that is being built."""
 
-    def __init__(self, chemistry: Chemistry = OWN) -> None:
+    def __init__(self, chemistry: Chemistry = OWN, profile: bool = False) -> None:
         v, bins = chemistry.vocabulary, chemistry.bins
+        self.profile, self.chemistry = profile, chemistry
+        self.named = DESCRIPTORS if profile else PROPERTIES
+        """The properties that are seen."""
+        self.from_additive = np.arange(len(ADDITIVE)) if profile else COLUMNS
+        """The places among `ADDITIVE` of those that need no RDKit, which come first."""
+        self.additive = len(self.from_additive)
+        self.panel_size = len(self.named) + 1
+        """Places of the panel: one for each property, and one for groups, similarity or activity."""
         self.most = np.array([v.max_actions, v.max_actions, v.max_heavy_atoms])
         self._bin_of = np.repeat(np.arange(len(bins)), [len(b) for b in bins])
         self._low, self._high = np.array([ends for of_one in bins for ends in of_one], np.float64).T
@@ -311,19 +365,27 @@ class Layout(ObservationLayout):
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
         blocks = [
             Block("open attachment", OPEN_ATTACHMENT, width=1 + len(classes)),
-            Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(PROPERTIES)),
-            Block("fits", "desirability for each range that objectives are made of", width=len(self._bin_of)),
+            Block("properties", "of what is built so far, centred and scaled", -LIMIT, LIMIT, len(self.named)),
+            *([] if profile else [Block("fits", FITS, width=len(self._bin_of))]),
             Block("sizes", "actions played, attachments open, heavy atoms, as shares of the most", width=3),
             Block("fragments", "how often each is there", high=v.max_actions, width=v.n_fragments),
             Block("finished", "1 once the molecule is finished"),
             Block("reading", "the reward", -LIMIT, LIMIT),
             Block("magnitude", "of the reward, from 0 for at most 0.0001 to 1 for 1"),
-            Block("panel", "factors of the score, in an order that differs from task to task", width=PANEL_SIZE),
+            Block("panel", "factors of the score, in an order that differs from task to task", width=self.panel_size),
         ]
         super().__init__(blocks)
-        self.properties, self.fits, self.sizes = self.slice("properties"), self.slice("fits"), self.slice("sizes")
+        self.properties, self.sizes = self.slice("properties"), self.slice("sizes")
+        self.fits = slice(0) if profile else self.slice("fits")
         self.counts, self.panel = self.slice("fragments"), self.slice("panel")
         self.finished, self.reading, self.magnitude = map(self.column, ("finished", "reading", "magnitude"))
+
+    def scaled(self, values: Floats) -> Floats:
+        """(n, p) properties, centred on real molecules and divided by twice their standard deviation."""
+        if not self.profile:
+            return self.chemistry.scaled(values)
+        centre, spread = scale(self.chemistry)
+        return (values - centre) / spread
 
     def fit(self, values: Floats) -> Floats:
         """(n, 31) the desirability of molecules, properties (n, 7), for each range that objectives are made of."""
@@ -333,62 +395,70 @@ class Layout(ObservationLayout):
 
 
 class MoleculeDesignEnv(MetaEnv):
-    """Build molecules for a hidden objective: an episode is one molecule, a trial five or ten for the same objective.
+    """Build molecules for a hidden objective: an episode is one molecule, a trial ten for the same objective.
 
-    A molecule is put together from 128 fragments of real drug-like molecules, and whatever is built is valid. Its score
-    is revealed at the end of the episode; the properties that the objective asks for must be inferred over the trial.
+    A molecule is put together from 512 fragments of real drug-like molecules, and whatever is built is valid. Its score
+    is revealed at the end of the episode; what the objective asks for must be inferred over the trial.
 
-    Observation: ``Box(213,)``: class of the open attachment to be dealt with (33, one-hot; the first is "none"); seven
-    exact properties of what is built so far, centred and scaled (molecular weight, Crippen logP, polar surface,
-    H-bond donors, rotatable bonds, aromatic rings, sp3 share); its desirability for each of the 31 ranges that
-    objectives are made of (`metaenv.molecules.chem.chemistry.Chemistry.bins`), whether or not this objective has it;
-    actions played, attachments open and heavy atoms, as shares of the most there can be (3); how often each fragment is
-    there (128); 1 once finished; the reward, and its order of magnitude; eight places for the panel.
+    Observation: ``Box(588,)``: class of the open attachment to be dealt with (47, one-hot; the first is "none"); eleven
+    properties of what is built so far, centred and scaled: ten exact ones (`properties.ADDITIVE`: molecular weight,
+    Crippen logP, polar surface, H-bond donors and acceptors, rotatable bonds, rings, aromatic rings, sp3 share, heavy
+    atoms) and synthetic accessibility, which is 0 until the molecule is finished; actions played, attachments open and
+    heavy atoms, as shares of the most there can be (3); how often each fragment is there (512); 1 once finished; the
+    reward, and its order of magnitude; twelve places for the panel.
 
-    Action: ``Discrete(185)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
+    Action: ``Discrete(837)``. Action 0 closes the open attachment; every other one joins a fragment to it by one of the
     fragment's own attachments. The first fragment must be a ring. ``info["action_mask"]`` allows the bonds that real
-    molecules have, within 9 actions and 31 heavy atoms. A masked action closes the open attachment; on an empty
+    molecules have, within 12 actions and 40 heavy atoms. A masked action closes the open attachment; on an empty
     molecule it puts down the commonest ring.
 
-    Reward: 0 until the molecule is finished, and then its score, in [0, 1]. The score is the product of one
-    desirability for each property that the objective asks for: 1 inside a hidden range, with Gaussian flanks outside.
-    It is 0 for molecules that are hard to make (synthetic accessibility above 4.5) or carry a structural alert; see
+    Reward: 0 until the molecule is finished, and then its score, in [0, 1], less 0.5 if it was made before in the trial
+    (canonical SMILES decide). The score is the product of one desirability for each property that the objective asks
+    for: 1 inside a hidden range, with Gaussian flanks outside. It is 0 for molecules that are hard to make (synthetic
+    accessibility above 4.5) or carry a structural alert, as 54 % of random ones do; see
     `metaenv.molecules.chem.scoring`. ``info["score"]`` is the score without noise and penalty, and with
     ``text_info=True`` ``info["smiles"]`` is the canonical SMILES of the finished molecule ("" before).
 
-    Episode end: the episode terminates when no attachment is open, after at most 9 actions. A trial is five molecules,
-    or ten in the variants ``windows-5``, ``groups``, ``scaffold-hop`` and ``assay``; its return is the sum of their
-    scores.
+    Episode end: the episode terminates when no attachment is open, after at most 12 actions. A trial is ten molecules,
+    or five in the variants ``windows-3`` and ``windows-4``; its return is the sum of their rewards.
 
-    A task of one's own (`metaenv.molecules.design.tasks.MoleculeTask.from_ranges`) may also weigh its ranges, and ask
-    for QED, synthetic accessibility, acceptors, SMARTS and similarity to a lead; groups and leads count in every
-    variant. The observation shows nothing of these demands but the reward; the panel shows all that are not ranges of
-    the seven properties as one factor.
+    A task of one's own (``env.unwrapped.distribution.task_type.from_ranges``) may also weigh its ranges, and ask
+    for QED, SMARTS and similarity to a lead of one's own; groups and leads count in every
+    variant. The observation shows nothing of these demands but the reward; the panel shows all that are no ranges of
+    properties as one factor.
 
-    Task: `metaenv.molecules.design.tasks.MoleculeTask`, with a certificate: a real molecule of score 1, as a build
-    sequence. The splits are train, validation, test, ood-combination, and in variant ``groups`` ood-group; see
-    `MoleculeDistribution`. In variant ``assay`` the task is `metaenv.molecules.assay.tasks.AssayTask`, and the split
-    ood-target takes the place of ood-combination.
+    Task: `metaenv.molecules.design.profiles.ProfileTask`, with a certificate: a real molecule of score 1, as a build
+    sequence. It asks for real-valued ranges of two to four properties (of one at times), sometimes for a functional
+    group or its absence, sometimes for similarity to a hidden lead of another Murcko scaffold. The splits are train,
+    which is endless, validation and test, which are in distribution, with molecules of other scaffolds, and ood-pair,
+    ood-range, ood-group and ood-lead; `metaenv.molecules.design.profiles.ProfileDistribution` says what each holds out.
+    The tasks of the other variants are `metaenv.molecules.design.tasks.MoleculeTask` and
+    `metaenv.molecules.assay.tasks.AssayTask`.
 
     References: the random score is the mean score of a fixed pool of randomly built molecules; the oracle's score is 1.
 
     Arguments:
 
-    * ``variant``: "windows-3", "windows-4" and "windows-5" ask for ranges (windows) of that many properties; "groups"
-      asks for three, for one functional group, and for the absence of another; "scaffold-hop" asks for two, and for
-      similarity to a hidden lead; "assay" asks for two, and for predicted activity on a hidden real target, which needs
-      the measurements of MoleculeACE (see `metaenv.molecules.assay.library`).
+    * ``variant``: "profile" (the default). The others have a closed table of objectives, whose test objectives differ
+      from a training one in one range, by the adjacent bin: "windows-3", "windows-4" and "windows-5" ask for ranges
+      (windows) of that many of seven properties; "groups" asks for three, for one functional group, and for the absence
+      of another; "scaffold-hop" asks for two, and for similarity to a hidden lead, which is its own certificate;
+      "assay" asks for two, and for predicted activity on a hidden real target, which needs the measurements of
+      MoleculeACE (see `metaenv.molecules.assay.library`). In these, observations show the desirability for each of the
+      ranges that objectives are made of as well, and seven properties only.
     * ``assay_data``: path of these measurements, if MoleculeACE is not installed; or of a CSV file of your own with
       columns smiles, assay and value, or what `metaenv.molecules.assay.measurements.read_measurements` made of one.
       Tasks then name your assays, a fifth of which is kept for the split ood-target
       (`metaenv.molecules.assay.own.OwnAssayDistribution`).
-    * ``chemistry``: "zinc" (the default), "chembl" (`metaenv.molecules.chem.chemistry`), or a folder that
-      ``metaenv molecules mine`` has made of molecules of one's own. Fragments, ranges, objectives and evaluation lists
-      are then its own, and so are the sizes that are told here. Variant ``assay`` needs "zinc".
+    * ``chemistry``: "chembl" (the default of variant "profile"), "zinc" (that of the others; 128 fragments, 9 actions,
+      31 heavy atoms; `metaenv.molecules.chem.chemistry`), or a folder that ``metaenv molecules mine`` has made of
+      molecules of one's own. Fragments, objectives and evaluation lists are then its own, and so are the sizes that are
+      told here. Variant ``assay`` needs "zinc".
     * ``feedback``: "scalar", or "panel": the observation then also holds the factors of the score (one for each
       property, and one for groups, similarity or activity), in an order that differs from task to task.
     * ``noise_std``: standard deviation of the noise on the reward (0).
-    * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0).
+    * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0.5 in variant
+      "profile", 0 in the others).
     * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
       ``info["smiles"]`` is not canonical.
     * ``score``: a function of one's own in place of the objective: ``score(smiles)`` gives a finite number for each of
@@ -406,7 +476,7 @@ class MoleculeDesignEnv(MetaEnv):
     Ranges of computed properties stand for what a project demands of its molecules; they are no measured potency.
     Variant ``assay`` asks for potency, as ridge regression on real measurements predicts it.
 
-    Version history: v0, first release.
+    Version history: v1, variant "profile" is the default; v0, first release, with "windows-3" as the default.
     """
 
     batched: ClassVar[type[BatchedEnv]] = MoleculeDesignVectorEnv

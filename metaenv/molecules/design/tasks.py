@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.assembly import replay
 from metaenv.molecules.chem.chemistry import OWN, PACKAGED, Chemistry
-from metaenv.molecules.chem.properties import PROPERTIES, Score, Scores
+from metaenv.molecules.chem.properties import Score, Scores
 from metaenv.molecules.chem.scoring import SIMILAR, group_factor, packed, similarity_factor
 from metaenv.molecules.chem.smiles import parse
 from metaenv.molecules.design import objective_splits
@@ -41,14 +41,17 @@ from metaenv.molecules.objectives import (
     replayed,
     task_type_of,
 )
-from metaenv.molecules.reference_molecules import Portfolio, random_molecules, real_molecules
-from metaenv.tasks import Labelled, Reference, Task, TaskBatch
+from metaenv.molecules.reference_molecules import Molecules, Portfolio, random_molecules, real_molecules
+from metaenv.tasks import Labelled, Reference, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
-Variant = Literal["windows-3", "windows-4", "windows-5", "groups", "scaffold-hop", "assay"]
+Variant = Literal["profile", "windows-3", "windows-4", "windows-5", "groups", "scaffold-hop", "assay"]
 VARIANTS: tuple[Variant, ...] = ("windows-3", "windows-4", "windows-5", "groups", "scaffold-hop")
-"""Those whose objectives are computed from the molecule alone."""
-EPISODES: dict[Variant, int] = {**dict.fromkeys(VARIANTS[:2], 5), **dict.fromkeys((*VARIANTS[2:], "assay"), 10)}
+"""Those whose objectives are a closed table of ranges (windows), computed from the molecule alone."""
+EPISODES: dict[Variant, int] = {
+    **dict.fromkeys(VARIANTS[:2], 5),
+    **dict.fromkeys((*VARIANTS[2:], "assay", "profile"), 10),
+}
 """The number of molecules in a trial of each variant."""
 Features = Literal["properties", "fingerprint"]
 FROZEN_SIZES = {"validation": 200, "test": 500, "ood-combination": 256, "ood-group": 256}
@@ -127,11 +130,15 @@ class MoleculeTask(PropertyRanges, Task):
                 or none is known.
             MoleculeError: a SMILES does not parse, or the certificate cannot be built from the vocabulary.
         """
-        known, chemistry = (*PROPERTIES, *QUANTITIES), cls.chemistry
-        asked = read_ranges(ranges, known)
-        exponents = range_weights(asked, weights, softness)
-        columns = range_columns({n: ends for n, ends in asked.items() if n in PROPERTIES}, exponents)
-        terms = [Term("range", n, *asked[n], QUANTITIES[n] / math.sqrt(exponents[n])) for n in QUANTITIES if n in asked]
+        chemistry, own = cls.chemistry, dict(zip(cls.properties, cls.softness.tolist(), strict=False))
+        further = {name: soft for name, soft in QUANTITIES.items() if name not in own}
+        asked = read_ranges(ranges, (*own, *further))
+        exponents = range_weights(asked, weights, softness, own | further)
+        inner = {name: ends for name, ends in asked.items() if name in own}
+        columns = range_columns(inner, exponents, cls.properties)
+        terms = [
+            Term("range", n, *asked[n], soft / math.sqrt(exponents[n])) for n, soft in further.items() if n in asked
+        ]
         groups: dict[str, float] = {}
         for kind, given in (("required", required), ("forbidden", forbidden)):
             groups[kind], patterns = patterns_of(given, kind, chemistry.groups)
@@ -151,6 +158,11 @@ class MoleculeTask(PropertyRanges, Task):
         else:
             fields["certificate"] = found_certificate(batch, [] if lead is None else [lead])
         return cls(**fields)
+
+    @classmethod
+    def asked_similarity(cls, tasks: TaskBatch) -> Floats:
+        """(n,) from which similarity on a molecule counts as the lead's equal."""
+        return np.full(len(tasks), SIMILAR)
 
     def further_terms(self) -> tuple[Term, ...]:
         """What the task asks for besides ranges of properties, the groups of the list and the lead."""
@@ -175,8 +187,13 @@ CHEMBL_TASK = task_type_of(MoleculeTask, PACKAGED["chembl"])
 """The type of the tasks of that chemistry, so that `metaenv.registry.task_from_json` knows it."""
 
 
-class ObjectiveDistribution(TabulatedDistribution):
+class ObjectiveDistribution(TaskDistribution):
     """What MoleculeDesign asks of the distribution of its objectives."""
+
+    @property
+    def softness(self) -> Floats:
+        """(p,) standard deviations of the flanks of the ranges of `PropertyRanges.properties`."""
+        return cast(type[PropertyRanges], self.task_type).softness
 
     @abstractmethod
     def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
@@ -207,6 +224,58 @@ class ObjectiveDistribution(TabulatedDistribution):
         return Reference(random=self.score_random(tasks).mean(axis=1), oracle=np.ones(len(tasks)))
 
 
+class ComputedObjectives(ObjectiveDistribution):
+    """Objectives whose scores are computed from the molecule alone, of ranges, groups, a lead and terms."""
+
+    chemistry: Chemistry
+    """What molecules and objectives are made of."""
+    task_type: type[MoleculeTask]  # type: ignore[misc]
+
+    @abstractmethod
+    def described(self, molecules: Molecules) -> Floats:
+        """(m, …) what few-shot learners are shown of molecules."""
+
+    def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
+        """(n,) the factor for groups, or for similarity to the lead, whose fingerprint ``scores`` makes."""
+        factor = np.ones(len(tasks))
+        if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
+            groups = np.array([score.groups for score in found], np.int64)
+            factor *= group_factor(groups, tasks.required, tasks.forbidden)
+        led = np.flatnonzero(tasks.lead[:, 0] >= 0)
+        if len(led):
+            leads = scores(tasks.lead[led].astype(np.int16))
+            asked = self.task_type.asked_similarity(tasks)[led]
+            factor[led] *= similarity_factor(packed([found[i] for i in led.tolist()]), packed(leads), asked)
+        for i in np.flatnonzero(tasks.terms.any(axis=1)).tolist():
+            factor[i] *= term_factor(found[i].smiles, terms_of(tasks.terms[i]))
+        return factor
+
+    def check(self, tasks: TaskBatch) -> None:
+        check_certificates(tasks)
+
+    def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
+        groups = bool((tasks.required >= 0).any() or (tasks.forbidden >= 0).any())
+        led = bool((tasks.lead[:, 0] >= 0).any())
+        return groups, led, groups or led or bool(tasks.terms.any())
+
+    def score_random(self, tasks: TaskBatch) -> Floats:
+        return scores_of(random_molecules(self.chemistry), tasks)
+
+    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
+        """Molecules and scores: one in three from the best 5 % of real molecules for the task, the rest at random.
+
+        ``x`` (tasks, n, …) as `described` gives it; ``y`` the score.
+        """
+        real = real_molecules(self.chemistry)
+        table = scores_of(real, tasks)
+        chosen = rng.integers(len(real), size=(len(tasks), n))
+        ranked = np.argsort(-table, axis=1, kind="stable")[:, : len(real) // 20]
+        good = np.take_along_axis(ranked, rng.integers(ranked.shape[1], size=(len(tasks), n)), axis=1)
+        chosen = np.where(rng.random((len(tasks), n)) < 1 / 3, good, chosen)
+        described = self.described(real)
+        return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
+
+
 def objectives_of(variant: Variant, source: Any = None, chemistry: Chemistry = OWN) -> ObjectiveDistribution:
     """The distribution of a variant of the environment; ``source`` is that of the measurements of variant ``assay``.
 
@@ -223,11 +292,13 @@ def objectives_of(variant: Variant, source: Any = None, chemistry: Chemistry = O
         return import_module("metaenv.molecules.assay.own").assay_objectives(source)  # which imports this module
     if source is not None:
         raise ValueError(f"measurements are for variant 'assay'; variant {variant!r} takes no assay_data")
+    if variant == "profile":
+        return import_module("metaenv.molecules.design.profiles").ProfileDistribution(chemistry)  # likewise
     return MoleculeDistribution(variant, chemistry=chemistry)
 
 
 @dataclass(frozen=True)
-class MoleculeDistribution(ObjectiveDistribution):
+class MoleculeDistribution(ComputedObjectives, TabulatedDistribution):
     """Objectives that some real molecule meets, each as likely as the others.
 
     A task of variant ``windows-k`` asks for ranges of k properties, each one fifth of the real distribution of the
@@ -271,47 +342,11 @@ class MoleculeDistribution(ObjectiveDistribution):
     def manifest(self) -> dict[str, Any]:
         return super().manifest()[self.variant]
 
-    def hidden_factor(self, tasks: TaskBatch, found: Sequence[Score], scores: Scores) -> Floats:
-        """(n,) the factor for groups, or for similarity to the lead, whose fingerprint ``scores`` makes."""
-        factor = np.ones(len(tasks))
-        if (tasks.required >= 0).any() or (tasks.forbidden >= 0).any():
-            groups = np.array([score.groups for score in found], np.int64)
-            factor *= group_factor(groups, tasks.required, tasks.forbidden)
-        led = np.flatnonzero(tasks.lead[:, 0] >= 0)
-        if len(led):
-            leads = scores(tasks.lead[led].astype(np.int16))
-            factor[led] *= similarity_factor(packed([found[i] for i in led.tolist()]), packed(leads))
-        for i in np.flatnonzero(tasks.terms.any(axis=1)).tolist():
-            factor[i] *= term_factor(found[i].smiles, terms_of(tasks.terms[i]))
-        return factor
-
-    def check(self, tasks: TaskBatch) -> None:
-        check_certificates(tasks)
-
-    def looks_at(self, tasks: TaskBatch) -> tuple[bool, bool, bool]:
-        groups = bool((tasks.required >= 0).any() or (tasks.forbidden >= 0).any())
-        led = bool((tasks.lead[:, 0] >= 0).any())
-        return groups, led, groups or led or bool(tasks.terms.any())
-
-    def score_random(self, tasks: TaskBatch) -> Floats:
-        return scores_of(random_molecules(self.chemistry), tasks)
-
     def portfolio(self) -> Portfolio:
-        return _portfolio(self.variant, self.chemistry)
+        return stored_portfolio(self.variant, self.chemistry)
 
-    def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
-        """Molecules and scores: one in three from the best 5 % of real molecules for the task, the rest at random.
-
-        ``x`` (tasks, n, 7 or 1024) as `features` says; ``y`` the score.
-        """
-        real = real_molecules(self.chemistry)
-        table = scores_of(real, tasks)
-        chosen = rng.integers(len(real), size=(len(tasks), n))
-        ranked = np.argsort(-table, axis=1, kind="stable")[:, : len(real) // 20]
-        good = np.take_along_axis(ranked, rng.integers(ranked.shape[1], size=(len(tasks), n)), axis=1)
-        chosen = np.where(rng.random((len(tasks), n)) < 1 / 3, good, chosen)
-        described = real.bits() if self.features == "fingerprint" else self.chemistry.scaled(real.values)
-        return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
+    def described(self, molecules: Molecules) -> Floats:
+        return molecules.bits() if self.features == "fingerprint" else self.chemistry.scaled(molecules.values)
 
     def task_vector(self, tasks: TaskBatch) -> NDArray[np.float32]:
         """(n, c) zeros and ones: which bins the ranges cover; in variant ``groups`` also the two groups (one-hot); in
@@ -327,7 +362,8 @@ class MoleculeDistribution(ObjectiveDistribution):
 
 
 @lru_cache(maxsize=8)
-def _portfolio(variant: Variant, chemistry: Chemistry) -> Portfolio:
+def stored_portfolio(variant: str, chemistry: Chemistry) -> Portfolio:
+    """The portfolio of a variant, as the chemistry's folder has it."""
     entry = chemistry.json("portfolio.json")[variant]
     found = Portfolio(np.array(entry["sequences"], np.int16), np.array(entry["train_score"]))
     found.sequences.flags.writeable = False

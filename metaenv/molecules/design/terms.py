@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.molecules.chem.fragmentation import neutral, pattern, to_mol
-from metaenv.molecules.chem.properties import ADDITIVE, PROPERTIES, by_rdkit, fingerprint, synthetic_accessibility
-from metaenv.molecules.chem.scoring import GROUP_PENALTY, SOFTNESS, similarity
+from metaenv.molecules.chem.properties import ADDITIVE, by_rdkit, fingerprint, synthetic_accessibility
+from metaenv.molecules.chem.scoring import GROUP_PENALTY, similarity
 from metaenv.typing import Floats
 
 if TYPE_CHECKING:
@@ -146,14 +146,18 @@ def term_factor(smiles: str, terms: tuple[Term, ...]) -> float:
 
 
 def range_weights(
-    asked: Mapping[str, Any], weights: Mapping[str, float], softness: Mapping[str, float]
+    asked: Mapping[str, Any],
+    weights: Mapping[str, float],
+    softness: Mapping[str, float],
+    usual: Mapping[str, float],
 ) -> dict[str, float]:
     """The exponents of the desirabilities of ranges: a flank that is half as wide counts four times.
+
+    ``usual`` is the softness of each that the flanks have otherwise.
 
     Raises:
         TaskError: what is not positive, or belongs to no range.
     """
-    usual = {**dict(zip(PROPERTIES, SOFTNESS.tolist(), strict=True)), **QUANTITIES}
     for what, given in (("weight", weights), ("softness", softness)):
         for name, value in given.items():
             if name not in asked:

@@ -23,7 +23,7 @@ from metaenv.molecules.reference_molecules import random_molecules, real_molecul
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_distribution, check_meta_env, check_vector_env
 
-ID = "metaenv:metaenv/MoleculeDesign-v0"
+ID = "metaenv:metaenv/MoleculeDesign-v1"
 PER_TARGET = 60
 MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
 

@@ -24,7 +24,7 @@ from metaenv.molecules.reference_molecules import random_molecules, real_molecul
 from metaenv.tasks import TaskBatch
 from metaenv.testing import check_meta_env
 
-ID = "metaenv:metaenv/MoleculeDesign-v0"
+ID = "metaenv:metaenv/MoleculeDesign-v1"
 NAMES = ("kinase X", "hERG", "solubility", "permeability", "binding Y")
 MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
 

@@ -74,7 +74,7 @@ class Diary(SequencePolicy):
 def test_every_row_plays_its_own_molecules_and_learns_their_scores():
     lengths = (real_sequences() >= 0).sum(axis=1)
     sequences = real_sequences()[[int(np.argmax(lengths == n)) for n in (3, 8, 5, 6, 4)]]
-    env, tasks = make_trials("MoleculeDesign", 4, split="test"), unseen(4)
+    env, tasks = make_trials("MoleculeDesign", 4, split="test", variant="windows-3"), unseen(4)
     policy = Diary(sequences)
     record = play_trials(policy, env, tasks)
     expected = scores_of(real_molecules(), tasks)
@@ -107,7 +107,7 @@ def made_by(policy, n, paid):
 def test_what_a_trial_taught_is_forgotten_in_the_next():
     sets = [genome(s) for s in MoleculeDistribution().portfolio().sequences]
     policy = baselines()["screen and keep"]
-    policy.start(make_trials("MoleculeDesign", 1), np.random.default_rng(0))
+    policy.start(make_trials("MoleculeDesign", 1, variant="windows-3"), np.random.default_rng(0))
     assert made_by(policy, 7, paid=0.0) == [*sets[:5], *sets[:2]]  # the second trial began after five molecules
     policy.restart(np.array([0]))
     assert made_by(policy, 5, paid=1.0) == [sets[0]] * 5
@@ -120,7 +120,7 @@ def test_what_a_trial_taught_is_forgotten_in_the_next():
 
 def test_restart_in_the_middle_of_a_molecule_concerns_its_row_only():
     policy = baselines()["screen and keep"]
-    policy.start(make_trials("MoleculeDesign", 2), np.random.default_rng(0))
+    policy.start(make_trials("MoleculeDesign", 2, variant="windows-3"), np.random.default_rng(0))
     nothing = np.zeros((2, 1), np.float32)
     for _ in range(2):
         policy.observe(policy.act(nothing), np.zeros(2))
@@ -137,7 +137,7 @@ def test_fixed_molecules_refuse_what_is_none():
 
 
 def test_screening_ends_with_the_first_good_molecule():
-    env, tasks = make_trials("MoleculeDesign", 40, split="test"), unseen()
+    env, tasks = make_trials("MoleculeDesign", 40, split="test", variant="windows-3"), unseen()
     sets = MoleculeDistribution().portfolio().sequences
     fixed = play_trials(baselines()["best fixed set"], env, tasks).scores
     kept = play_trials(ScreenAndKeep(sets, good_enough=0.3), env, tasks).scores
@@ -252,10 +252,12 @@ def test_no_constant_molecule_serves_unseen_objectives():
 
 
 def test_all_policies_meet_in_one_evaluation():
-    everyone, best_fixed = baselines_of(make_trials("MoleculeDesign", 1))
+    everyone, best_fixed = baselines_of(make_trials("MoleculeDesign", 1, variant="windows-3"))
     assert best_fixed == "best fixed molecule" and set(everyone) >= {"random", *baselines()}
     chosen = {name: everyone[name] for name in ("random", *baselines())}
-    found = evaluate(chosen, "MoleculeDesign", n_tasks=200, best_fixed=best_fixed, shots=(1, 2, 3, 4, 5))
+    found = evaluate(
+        chosen, "MoleculeDesign", n_tasks=200, best_fixed=best_fixed, shots=(1, 2, 3, 4, 5), variant="windows-3"
+    )
     mean = {row.name: row.values.mean(axis=(0, 1)) for row in found.rows}
     assert np.ptp(mean["best fixed molecule"]) == 0
     assert mean["random"].max() < 0.10 < mean["best fixed molecule"][0] < 0.25
@@ -267,7 +269,7 @@ def test_all_policies_meet_in_one_evaluation():
 
 def test_policies_do_not_see_the_task():
     """Two tasks that pay a policy the same are played the same."""
-    env = make_trials("MoleculeDesign", 2, split="test")
+    env = make_trials("MoleculeDesign", 2, split="test", variant="windows-3")
     for policy in (baselines()["best fixed molecule"], baselines()["screen and keep"], GraphGA()):
         observation, _ = env.reset(seed=0)
         policy.start(env, np.random.default_rng(0))
@@ -285,7 +287,7 @@ def test_policies_do_not_see_the_task():
 
 
 def test_the_random_policy_earns_the_random_reference():
-    env, tasks = make_trials("MoleculeDesign", 100, split="test"), unseen(100)
+    env, tasks = make_trials("MoleculeDesign", 100, split="test", variant="windows-3"), unseen(100)
     record = play_trials(RandomPolicy(), env, tasks)
     reference = MoleculeDistribution().reference(tasks).random
     # 500 molecules with a standard deviation of 0.13.

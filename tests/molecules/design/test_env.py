@@ -21,7 +21,7 @@ from metaenv.molecules.design.tasks import MoleculeDistribution, MoleculeTask
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.testing import check_meta_env, check_vector_env
 
-ID = "metaenv:metaenv/MoleculeDesign-v0"
+ID = "metaenv:metaenv/MoleculeDesign-v1"
 BENZANILIDE = parse("O=C(Nc1ccccc1)c1ccccc1")
 # C13H11NO by atomic weights: 197.237 Da; TPSA of a secondary amide 12.03 + 17.07 = 29.10 Å²; one donor.
 RANGES = {"mw": (250.0, 300.0), "tpsa": (40.0, 60.0), "hbd": (0.0, 0.0)}
@@ -32,7 +32,9 @@ SCORE = FACTORS[0] * FACTORS[1] * FACTORS[2]
 
 def telling(*args, **settings):
     """An environment that resets in the same step and tells the SMILES."""
-    return MoleculeDesignVectorEnv(*args, autoreset_mode="SameStep", text_info=True, **settings)
+    return MoleculeDesignVectorEnv(
+        *args, autoreset_mode="SameStep", text_info=True, **{"variant": "windows-3", **settings}
+    )
 
 
 def one_molecule(env, sequence=BENZANILIDE, **reset):
@@ -223,7 +225,7 @@ def test_noise_is_on_the_reward_and_not_on_the_score():
 
 
 def test_a_molecule_made_again_is_paid_less_and_scored_alike():
-    trials = make_trials("MoleculeDesign", 1, duplicate_penalty=0.3)
+    trials = make_trials("MoleculeDesign", 1, duplicate_penalty=0.3, variant="windows-3")
     assert trials.reward_range == (-0.3, 1.0)
     trials.reset(seed=0, options={"task": TASK})
     paid = []
@@ -257,7 +259,7 @@ sys.modules["rdkit"] = None  # importing it fails
 import numpy as np
 from metaenv import make_trials
 from metaenv.policies import RandomPolicy, play_trials
-env = make_trials("MoleculeDesign", 8, constraints=False, split="test")
+env = make_trials("MoleculeDesign", 8, constraints=False, split="test", variant="windows-3")
 record = play_trials(RandomPolicy(), env, env.distribution.frozen("test").tasks.take(np.arange(8)))
 assert record.scores.shape == (8, 5) and (record.scores > 0).any(), record.scores
 print("played")

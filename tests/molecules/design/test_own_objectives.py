@@ -22,14 +22,14 @@ from metaenv.molecules.design.terms import Term, packed_terms
 from metaenv.molecules.reference_molecules import random_molecules, real_molecules
 from metaenv.tasks import TaskBatch
 
-ID = "metaenv:metaenv/MoleculeDesign-v0"
+ID = "metaenv:metaenv/MoleculeDesign-v1"
 CHLOROTOLUENE, BENZANILIDE = "Cc1ccc(Cl)cc1", "O=C(Nc1ccccc1)c1ccccc1"
 LEAD = "CC(=O)Nc1ccc(OC)cc1"
 
 
 def scores(task, smiles, **settings):
     """What the environment pays for molecules."""
-    env = MoleculeDesignVectorEnv(len(smiles), **settings)
+    env = MoleculeDesignVectorEnv(len(smiles), **{"variant": "windows-3", **settings})
     return build(env, np.stack([parse(s) for s in smiles]), TaskBatch.from_tasks([task] * len(smiles)))["reward"]
 
 
@@ -82,7 +82,7 @@ def test_the_reference_agrees_with_the_reward():
     ]
     for task in tasks:
         batch = TaskBatch.from_tasks([task])
-        paid = build(MoleculeDesignVectorEnv(60), some.actions, batch.repeated(60))["score"]
+        paid = build(MoleculeDesignVectorEnv(60, variant="windows-3"), some.actions, batch.repeated(60))["score"]
         np.testing.assert_allclose(scores_of(some, batch)[0], paid, rtol=1e-9)
         assert paid.std() > 0.01
     distribution = MoleculeDistribution("windows-3")
@@ -94,7 +94,7 @@ def test_the_reference_agrees_with_the_reward():
 
 
 def test_without_rdkit_what_looks_at_whole_molecules_is_refused():
-    env = MoleculeDesignVectorEnv(1, constraints=False)
+    env = MoleculeDesignVectorEnv(1, constraints=False, variant="windows-3")
     with pytest.raises(TaskError, match=r"looks at whole molecules.*constraints=True"):
         env.reset(options={"task": MoleculeTask.from_ranges(required="nitrile")})
     env.reset(options={"task": MoleculeTask.from_ranges({"mw": (None, 350)})})
@@ -103,7 +103,7 @@ def test_without_rdkit_what_looks_at_whole_molecules_is_refused():
 def test_tasks_of_the_splits_and_of_ones_own_are_played_side_by_side():
     own = MoleculeTask.from_ranges({"logp": (1, 4)}, required=["nitrile", "[#6]"])
     shipped = MoleculeDistribution("windows-3").all_tasks("train")
-    env = MoleculeDesignVectorEnv(3)
+    env = MoleculeDesignVectorEnv(3, variant="windows-3")
     _, info = env.reset(seed=0, options={"tasks": [shipped.task(0), own, None]})
     assert info["task_id"][0] == shipped.id_numbers[0] and env.tasks.task(0) == shipped.task(0)
     assert env.tasks.task(1) == own and env.tasks.ids[1] == own.id
@@ -195,17 +195,17 @@ def test_certificates_that_do_not_score_one_are_refused_when_a_task_is_given(cha
         change = {"certificate": tuple(random_molecules().actions[infeasible[0]].astype(float).tolist())}
     good = MoleculeTask.from_ranges({"logp": (-9, 9)}, certificate=CHLOROTOLUENE)
     bad = dataclasses.replace(good, **change)
-    env = gym.make(ID)
+    env = gym.make(ID, variant="windows-3")
     with pytest.raises(TaskError, match=why):
         env.reset(options={"task": bad})
     with pytest.raises(TaskError, match=why):
-        gym.make(ID, tasks=[good, bad])
+        gym.make(ID, variant="windows-3", tasks=[good, bad])
     env.reset(options={"task": good})
 
 
 def test_real_molecules_are_no_certificates_for_what_they_lack():
     """Much is known of the real molecules without RDKit; what is not known is looked up."""
-    env = gym.make(ID)
+    env = gym.make(ID, variant="windows-3")
     good = MoleculeTask.from_ranges({"logp": (1, 4)}, required="nitrile")
     env.reset(options={"task": good})
     for change, why in (

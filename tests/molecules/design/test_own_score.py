@@ -20,7 +20,7 @@ from metaenv.policies import RandomPolicy, play_trials
 from metaenv.testing import check_meta_env, check_vector_env
 from metaenv.trial import Trial, make_trials
 
-ID = "metaenv:metaenv/MoleculeDesign-v0"
+ID = "metaenv:metaenv/MoleculeDesign-v1"
 TOLUENE, CHLOROTOLUENE, BENZONITRILE = "Cc1ccccc1", "Cc1ccc(Cl)cc1", "N#Cc1ccccc1"
 
 
@@ -50,7 +50,7 @@ def finish(env, smiles):
 
 def test_the_function_alone_decides_and_is_asked_once_a_molecule():
     docking = Docking()
-    env = gym.make(ID, score=docking)
+    env = gym.make(ID, variant="windows-3", score=docking)
     _, info = env.reset(seed=0)
     assert info["oracle_calls"] == 0
     for smiles, reward, calls in ((BENZONITRILE, 0.1, 1), (CHLOROTOLUENE, 0.0, 2), (BENZONITRILE, 0.1, 2)):
@@ -64,7 +64,7 @@ def test_the_function_alone_decides_and_is_asked_once_a_molecule():
 
 def test_a_batch_is_one_call_of_distinct_canonical_smiles():
     docking = Docking()
-    env = MoleculeDesignVectorEnv(6, score=docking, autoreset_mode="Disabled", text_info=True)
+    env = MoleculeDesignVectorEnv(6, score=docking, autoreset_mode="Disabled", text_info=True, variant="windows-3")
     for smiles in ([TOLUENE, BENZONITRILE] * 3, [CHLOROTOLUENE, TOLUENE, "Cc1ccccc1", "c1ccccc1C#N"] * 2):
         env.reset(seed=0)
         rows = np.stack([parse(text) for text in smiles[:6]])
@@ -84,7 +84,7 @@ def test_a_function_of_tasks_is_asked_once_a_molecule_and_task():
         asked.append((list(smiles), tasks.ids.tolist()))
         return tasks.low[:, 0] + 1
 
-    env = MoleculeDesignVectorEnv(3, score=potency, tasks=2)
+    env = MoleculeDesignVectorEnv(3, score=potency, tasks=2, variant="windows-3")
     env.reset(seed=0)
     for action in (a for a in parse(TOLUENE) if a >= 0):
         _, reward, *_ = env.step(np.full(3, action))
@@ -126,7 +126,7 @@ def test_it_keeps_the_contract():
 )
 def test_what_is_no_score_is_refused_by_name(settings, why):
     with pytest.raises(ValueError, match=why):
-        env = gym.make(ID, **settings)
+        env = gym.make(ID, **settings, variant="windows-3")
         env.reset(seed=0)
         finish(env, TOLUENE)
 
@@ -146,7 +146,7 @@ def test_what_was_scored_beside_a_bad_number_is_not_asked_again():
 
 
 def test_large_scores_are_paid_and_the_observation_says_what_it_can():
-    env = gym.make(ID, score=lambda smiles: [-50.0])
+    env = gym.make(ID, variant="windows-3", score=lambda smiles: [-50.0])
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="score gave -50.*scale scores"):
         reward, _ = finish(env, TOLUENE)
@@ -157,7 +157,9 @@ def test_large_scores_are_paid_and_the_observation_says_what_it_can():
 
 
 def test_a_budget_ends_the_trial():
-    trials = make_trials("MoleculeDesign", 3, episodes=20, score=Docking(), max_oracle_calls=2, text_info=True)
+    trials = make_trials(
+        "MoleculeDesign", 3, episodes=20, score=Docking(), max_oracle_calls=2, text_info=True, variant="windows-3"
+    )
     trials.use_autoreset_mode("SameStep")
     _, info = trials.reset(seed=0)
     rng, made = np.random.default_rng(1), [set(), set(), set()]
@@ -175,7 +177,7 @@ def test_a_budget_ends_the_trial():
 
 
 def test_the_scalar_trial_ends_with_the_budget_too():
-    env = gym.make(ID, score=Docking(), max_oracle_calls=1)
+    env = gym.make(ID, variant="windows-3", score=Docking(), max_oracle_calls=1)
     trial = Trial(env)
     trial.reset(seed=0)
     _, info = finish(trial, TOLUENE)
@@ -191,13 +193,19 @@ def test_the_scalar_trial_ends_with_the_budget_too():
 
 
 def test_there_is_no_reference_but_the_one_that_is_given():
-    env = MoleculeDesignVectorEnv(1, score=Docking())
+    env = MoleculeDesignVectorEnv(1, score=Docking(), variant="windows-3")
     with pytest.raises(TaskError, match=r"have no reference.*score_reference"):
         env.distribution.frozen("test")
     with pytest.raises(TaskError, match="have no reference"):
-        evaluate({"random": RandomPolicy()}, "MoleculeDesign", "test", n_tasks=2, score=Docking())
+        evaluate({"random": RandomPolicy()}, "MoleculeDesign", "test", n_tasks=2, score=Docking(), variant="windows-3")
     found = evaluate(
-        {"random": RandomPolicy()}, "MoleculeDesign", "test", n_tasks=4, score=Docking(), score_reference=(0, 0.5)
+        {"random": RandomPolicy()},
+        "MoleculeDesign",
+        "test",
+        n_tasks=4,
+        score=Docking(),
+        score_reference=(0, 0.5),
+        variant="windows-3",
     )
     row = found.row("random")
     assert row.normalised[0][0] == pytest.approx(row.values[0, :, 0].mean() / 0.5)
@@ -205,7 +213,7 @@ def test_there_is_no_reference_but_the_one_that_is_given():
 
 def test_every_baseline_plays_and_searches():
     docking = Docking()
-    trials = make_trials("MoleculeDesign", 8, score=docking, episodes=8)
+    trials = make_trials("MoleculeDesign", 8, score=docking, episodes=8, variant="windows-3")
     policies, fixed = baselines_of(trials)
     assert fixed in policies and {"graph GA", "screen and keep"} <= set(policies)
     tasks = trials.distribution.members("train").take(np.arange(8))
@@ -221,9 +229,9 @@ def test_agents_learn_with_it():
     from metaenv.sb3 import SB3VecEnv
 
     docking = Docking()
-    RL2(make_trials("MoleculeDesign", 4, score=docking)).learn(300)
+    RL2(make_trials("MoleculeDesign", 4, score=docking, variant="windows-3")).learn(300)
     assert len(docking.molecules) > 10
-    env = SB3VecEnv(make_trials("MoleculeDesign", 2, score=docking))
+    env = SB3VecEnv(make_trials("MoleculeDesign", 2, score=docking, variant="windows-3"))
     env.reset()
     _, _, _, infos = env.step(np.ones(2, int))
     assert "oracle_calls" in infos[0]

@@ -14,7 +14,7 @@ from metaenv.trial import make_trials
 
 
 def test_the_molecules_drawn_are_those_that_evaluation_scores(tmp_path):
-    env = make_trials("MoleculeDesign", split="test")
+    env = make_trials("MoleculeDesign", split="test", variant="windows-3")
     frozen = env.distribution.frozen("test")
     task = frozen.tasks.take(np.zeros(1, np.intp))
     made = play(baselines()["best fixed set"], env, task)
@@ -27,7 +27,7 @@ def test_the_molecules_drawn_are_those_that_evaluation_scores(tmp_path):
 
 
 def test_trials_tell_text_whenever_they_are_asked_for_it():
-    env = make_trials("MoleculeDesign", 2)
+    env = make_trials("MoleculeDesign", 2, variant="windows-3")
     assert not env.text_info and not env.innermost.text_info
     env.text_info = True
     assert env.text_info and env.innermost.text_info and "smiles" in env.reset(seed=0)[1]
