@@ -30,6 +30,9 @@ class GaussianProcessBO:
     It takes every action for an experiment of its own and the reward for the reading, on any bounded Box action.
     """
 
+    initial = INITIAL
+    """Experiments before the model chooses."""
+
     def check(self, env: VectorTrial) -> None:
         """Raise ValueError unless the actions of ``env`` are a bounded Box."""
         space = env.single_action_space
@@ -52,15 +55,15 @@ class GaussianProcessBO:
         self._rng, self._torch = rng, torch
         seeds = rng.integers(2**31, size=self._n)
         engines = [SobolEngine(self._d, scramble=True, seed=int(s)) for s in seeds]
-        points = torch.stack([e.draw(INITIAL + CANDIDATES, dtype=torch.float64) for e in engines])
-        self._initial, self._candidates = points[:, :INITIAL], points[:, INITIAL:]
+        points = torch.stack([e.draw(self.initial + CANDIDATES, dtype=torch.float64) for e in engines])
+        self._initial, self._candidates = points[:, : self.initial], points[:, self.initial :]
         self._x = torch.empty(self._n, 0, self._d, dtype=torch.float64)
         self._y = torch.empty(self._n, 0, 1, dtype=torch.float64)
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """The next action of each campaign."""
         k = self._x.shape[1]
-        unit = self._initial[:, k] if k < INITIAL else self._suggest()
+        unit = self._initial[:, k] if k < self.initial else self._suggest()
         return (self._low + self._range * unit.numpy()).reshape(self._n, *self._shape)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
@@ -71,21 +74,14 @@ class GaussianProcessBO:
 
     def _suggest(self) -> Any:
         from botorch.acquisition import LogExpectedImprovement
-        from botorch.fit import fit_gpytorch_mll
-        from botorch.models import SingleTaskGP
-        from gpytorch.mlls import ExactMarginalLogLikelihood
 
-        torch = self._torch
-        spread = self._y.std(dim=1, keepdim=True).clamp_min(1e-4)
-        y = (self._y - self._y.mean(dim=1, keepdim=True)) / spread
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # BoTorch advises on the scaling of y, which is done above
-            model = SingleTaskGP(self._x, y, outcome_transform=None)
-            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            warnings.simplefilter("ignore")  # BoTorch advises on the scaling of y, which `fitted` does
+            model, y = fitted(self._x, self._y)
             acquisition = LogExpectedImprovement(model, best_f=y.amax(dim=1))
             best = self._best_of(acquisition, self._candidates)
-            refined = torch.cat([self._around(best), self._around(self._incumbent())], dim=1)
-            return self._best_of(acquisition, torch.cat([best[:, None], refined], dim=1))
+            refined = self._torch.cat([self._around(best), self._around(self._incumbent())], dim=1)
+            return self._best_of(acquisition, self._torch.cat([best[:, None], refined], dim=1))
 
     def _best_of(self, acquisition: Any, candidates: Any) -> Any:
         """(n, d) the candidate of each campaign with the highest acquisition; ``candidates`` is (n, m, d)."""
@@ -102,3 +98,16 @@ class GaussianProcessBO:
     def _around(self, centre: Any) -> Any:
         steps = SPREAD * self._rng.standard_normal((self._n, REFINED, self._d))
         return (centre[:, None] + self._torch.as_tensor(steps)).clamp(0, 1)
+
+
+def fitted(x: Any, y: Any) -> tuple[Any, Any]:
+    """BoTorch's default model of readings ``y`` (n, k, 1) at ``x`` (n, k, d), and ``y`` as it was standardised."""
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import SingleTaskGP
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    spread = y.std(dim=1, keepdim=True).clamp_min(1e-4)
+    y = (y - y.mean(dim=1, keepdim=True)) / spread
+    model = SingleTaskGP(x, y, outcome_transform=None)
+    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    return model, y

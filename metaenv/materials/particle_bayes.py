@@ -31,6 +31,7 @@ PARTICLES, RECIPES = 2000, 1024
 HEAVIEST = 64  # particles that the expected improvement is taken over
 PHASE_SPREAD, SIZE_SPREAD = 0.08, 0.30  # softened standard deviations; chosen on the validation split
 SEED = 20_161  # chosen
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,36 @@ class Table:
     target: NDArray[np.float32]
     log_grain: NDArray[np.float32]
 
+    def utilities(
+        self, log_goal: float, laboratory: Laboratory = DEFAULT, particles: slice | NDArray[np.intp] = ALL
+    ) -> Floats:
+        """(p, M) true utility of every recipe for these particles, if they were asked for grains of exp(log_goal) um.
+
+        It is `metaenv.materials.utility.utility` of outcomes that are known already.
+        """
+        c = laboratory.costs
+        miss = (self.log_grain[particles] - log_goal) / c.grain_tolerance
+        fit = c.any_grain + (1 - c.any_grain) * np.exp(-0.5 * np.square(miss))
+        return self.target[particles] * fit - self.costs
+
 
 @lru_cache(maxsize=2)
 def table(variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> Table:
-    """Simulate the table, about 15 seconds for each variant and laboratory."""
+    """The table of `PARTICLES` training materials and `RECIPES` recipes; about 15 seconds for each variant."""
+    return tabulate(PARTICLES, RECIPES, variant, laboratory)
+
+
+def tabulate(particles: int, n_recipes: int, variant: Variant = "recipe", laboratory: Laboratory = DEFAULT) -> Table:
+    """Simulate a table of so many training materials, drawn as any other, and recipes."""
     rng = np.random.default_rng(SEED)
-    tasks = SolidStateDistribution(variant, laboratory).sample(PARTICLES, "train", rng)
-    actions = even_cover(RECIPES, ACTION_DIM[variant], rng)
+    tasks = SolidStateDistribution(variant, laboratory).sample(particles, "train", rng)
+    actions = even_cover(n_recipes, ACTION_DIM[variant], rng)
     recipes = from_action(actions, variant, laboratory)
-    shown = np.empty((PARTICLES, RECIPES, 5), np.float32)
-    target = np.empty((PARTICLES, RECIPES), np.float32)
+    shown = np.empty((particles, n_recipes, 5), np.float32)
+    target = np.empty((particles, n_recipes), np.float32)
     log_grain = np.empty_like(target)
-    for p in range(PARTICLES):
-        one = tasks.take(np.array([p])).repeated(RECIPES)
+    for p in range(particles):
+        one = tasks.take(np.array([p])).repeated(n_recipes)
         outcome = simulate(one, recipes)
         shown[p] = shares_without_noise(one, outcome)
         target[p], log_grain[p] = outcome.target_fraction, np.log(outcome.grain_um)
@@ -117,11 +135,8 @@ class ParticleBayes:
         self._log_weight -= 0.5 * misfit.T
 
     def _choose(self, i: int, log_goal: float) -> int:
-        heaviest = np.argpartition(-self._log_weight[i], HEAVIEST)[:HEAVIEST] if self._last is not None else slice(None)
+        heaviest = np.argpartition(-self._log_weight[i], HEAVIEST)[:HEAVIEST] if self._last is not None else ALL
         weight = np.exp(self._log_weight[i, heaviest] - self._log_weight[i].max())
-        c = self._laboratory.costs
-        miss = (self._table.log_grain[heaviest] - log_goal) / c.grain_tolerance
-        fit = c.any_grain + (1 - c.any_grain) * np.exp(-0.5 * np.square(miss))
-        utility = self._table.target[heaviest] * fit - self._table.costs
+        utility = self._table.utilities(log_goal, self._laboratory, heaviest)
         gain = np.maximum(utility - max(self._best[i], 0.0), 0.0)
         return int(np.argmax(weight @ gain))
