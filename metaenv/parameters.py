@@ -31,6 +31,7 @@ from metaenv.tasks import Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
 Scale = Literal["linear", "log", "normal", "constant"]
+BITS = 30  # of the numbers of a drawn task, about nine decimal digits (chosen)
 SCALES: tuple[Scale, ...] = ("linear", "log", "normal")
 """The kinds of parameter that take a coordinate of the unit cube, in the order in which they take them."""
 Ranges = Mapping[str, tuple[float, float]]
@@ -187,7 +188,7 @@ class ParameterTable:
         for name, parameter in self.parameters.items():
             value = drawn[name] if name in drawn else np.full(len(unit), ends[name][0])
             values[name] = parameter.related(value, values)
-        return self._fields(values)
+        return self.rounded(self._fields(values))
 
     def redrawn(self, tasks: TaskBatch, drawn: Mapping[str, Floats]) -> TaskBatch:
         """The same tasks but for what ``drawn`` gives, (n,) by the name of the parameter, and what depends on it."""
@@ -200,7 +201,21 @@ class ParameterTable:
                 values[name] = parameter.related(value, values)
             else:
                 values[name] = field_values(tasks, name)
-        return TaskBatch(self.task_type, self._fields(values))
+        return TaskBatch(self.task_type, self.rounded(self._fields(values)))
+
+    def rounded(self, fields: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Fields of tasks with numbers of `BITS` bits, within their limits.
+
+        Processors differ in the last bits of exp, log and cosine. A task that is drawn by them would have another id on
+        another machine; rounded it is the same.
+        """
+        found: dict[str, Floats] = {}
+        for name, parameters in parameters_of(self.task_type).items():
+            mantissa, exponent = np.frexp(fields[name])
+            low, high = np.array([p.limits for p in parameters]).T
+            ends = (low, high) if len(parameters) > 1 else (low[0], high[0])
+            found[name] = np.clip(np.ldexp(np.rint(np.ldexp(mantissa, BITS)), exponent - BITS), *ends)
+        return {name: found.get(name, values) for name, values in fields.items()}
 
     def bearable(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) whether all numbers lie within their limits."""

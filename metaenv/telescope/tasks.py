@@ -270,7 +270,7 @@ def draw(unit: Floats, split: str) -> TaskBatch:
         "cadence_hours": cadence_hours,
         "cadence_weight": cadence_weight,
     }
-    return TaskBatch(TargetSelectionTask, drawn)
+    return TaskBatch(TargetSelectionTask, TABLE.rounded(drawn))
 
 
 def _sites(unit: Floats, names: tuple[str, ...]) -> tuple[Floats, Floats]:
