@@ -18,6 +18,11 @@ from metaenv.typing import Floats, Index, Rows
 
 BLOCK = 128  # numbers drawn from a generator at once; chosen: beyond this the cost of a call no longer shows
 
+NO_NP_RANDOM = (
+    "this vector environment has no np_random: its sub-environments draw from streams of their own, which "
+    "reset(seed=…) seeds; to save and restore them, pickle or deepcopy the environment"
+)
+
 
 class Stream(Protocol):
     """What a sub-environment's random numbers are drawn from: `Streams`, or what stands in for it."""

@@ -27,8 +27,8 @@ from metaenv.actions import check_actions
 from metaenv.errors import TaskError, check_count, nearest, unknown_option
 from metaenv.layout import ObservationLayout
 from metaenv.registry import told_spec
-from metaenv.rng import Streams, TaskStreams, child, row_seeds
-from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, task_batch
+from metaenv.rng import NO_NP_RANDOM, Streams, TaskStreams, child, row_seeds
+from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, mask_of, task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
@@ -41,10 +41,6 @@ Info = dict[str, Any]
 Step = tuple[Observations, Floats, Bools, Bools, Info]
 ALL = slice(None)
 
-NO_NP_RANDOM = (
-    "this vector environment has no np_random: its sub-environments draw from streams of their own, which "
-    "reset(seed=…) seeds; to save and restore them, pickle or deepcopy the environment"
-)
 OPTIONS = ("task", "tasks", "reset_mask", "keep_task")
 AUTORESET = AutoresetMode.NEXT_STEP
 """How finished sub-environments begin anew by default, as in Gymnasium's own vector environments."""
@@ -113,8 +109,7 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     """Steps of an episode, where every episode has as many."""
     reward_range: tuple[float, float] = (-np.inf, np.inf)
     """The lowest and the highest reward of a step, where they are known."""
-    made_in_episode: ClassVar[str] = ""
-    """What an episode made, as the key of a text of ``info`` (such as a SMILES), where `measures` wants to know it."""
+    made_in_episode: ClassVar[str] = ""  # the key of a text of ``info``, as "smiles", that `measures` wants
     baselines_at: ClassVar[str] = ""
     """Where the function is that gives the `baselines`, such as ``"lab.dose.baselines:baselines"``: a name, because the
     module of the baselines may import that of the environment."""
@@ -318,8 +313,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             if name not in OPTIONS:
                 raise TaskError(f"reset has no option {name!r}.{nearest(name, OPTIONS)}")
         seeds = row_seeds(seed, self.num_envs)
-        mask = _as_mask(options.get("reset_mask", True), self.num_envs, "reset_mask")
-        keep = _as_mask(options.get("keep_task", False), self.num_envs, "keep_task") & mask
+        mask = mask_of(options.get("reset_mask", True), self.num_envs, "reset_mask")
+        keep = mask_of(options.get("keep_task", False), self.num_envs, "keep_task") & mask
         given = self._given_tasks(options, mask)
         if keep.any() and self._tasks is None:
             raise TaskError("keep_task needs an earlier reset: there is no task to keep")
@@ -493,13 +488,6 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         info = self._info(ALL)
         info.update(final_obs=final_obs, _final_obs=done, final_info=final_info, _final_info=done)
         return self.observe(ALL), reward, terminated, truncated, info
-
-
-def _as_mask(value: Any, n: int, name: str) -> Bools:
-    mask = np.asarray(value)
-    if mask.dtype != bool or mask.shape not in ((), (n,)):
-        raise TaskError(f"{name!r} must be True, False or a bool array of shape ({n},), got {value!r}")
-    return np.broadcast_to(mask, (n,))
 
 
 def _rows(mask: Bools) -> Rows:

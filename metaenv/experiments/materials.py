@@ -9,12 +9,15 @@ from typing import Literal
 
 import numpy as np
 
+from metaenv.baselines.turbo import TrustRegionBO
 from metaenv.evaluation import Evaluation, difference
 from metaenv.experiments.comparison import training_seconds
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, Policies, final_policies
 from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training, finished
+from metaenv.materials.moving_particles import MovingParticles
 from metaenv.materials.particle_bayes import ParticleBayes
+from metaenv.materials.transfer_bo import MetaGP, RankingEnsemble
 
 Variant = Literal["recipe", "yield", "noisy", "full"]
 PRESETS: dict[Variant, str] = {
@@ -48,6 +51,10 @@ class MaterialsRL2(AgentExperiment):
     """Whether to run GP-BO, which takes minutes, if BoTorch is installed."""
     particles: bool = True
     """Whether to run the particle-Bayes reference (variant recipe)."""
+    transfer: bool = False
+    """Whether to run Bayesian optimisation that knows training materials, and TuRBO: ten minutes (variant recipe)."""
+    moving: bool = False
+    """Whether to run particle Bayes whose particles move: forty minutes (variant recipe)."""
 
     def trainings(self) -> dict[str, Training]:
         found = {v: Training(_title(v), self.settings(PRESETS[v])) for v in self.variants}
@@ -78,6 +85,11 @@ class MaterialsRL2(AgentExperiment):
         if variant != "recipe":
             return {RL2_TITLE: agent.policies()}
         beside: Policies = {"particle Bayes": ParticleBayes()} if self.particles else {}
+        if self.transfer:
+            beside = {**beside, "RGPE": RankingEnsemble(), "meta-GP": MetaGP(), "meta-GP, readings only": MetaGP(False)}
+            beside |= {"TuRBO": TrustRegionBO()} if _has_botorch() else {}
+        if self.moving:
+            beside = {**beside, "particle Bayes, moving": MovingParticles()}
         if self.controls:
             beside = {
                 **beside,
