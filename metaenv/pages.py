@@ -38,7 +38,7 @@ def page(name: str, settings: Mapping[str, Any] | None = None) -> str:
         ValueError: there is no such environment, or one of the settings is wrong.
     """
     env_id, given = full_id(name), dict(settings or {})
-    lines = [env_id, "=" * len(env_id), "", _docstring(env_id), "", *_facts(env_id, given)[1:]]
+    lines = [env_id, "=" * len(env_id), "", _docstring(env_id, given), "", *_facts(env_id, given)[1:]]
     trials = _trials(env_id, given)
     if trials is None:
         return "\n".join(lines)
@@ -80,7 +80,7 @@ def _made_in(spec: Any, module: str) -> bool:
 
 
 def _facts(env_id: str, settings: Mapping[str, Any] | None = None) -> list[str]:
-    summary = _docstring(env_id).partition("\n")[0]
+    summary = _docstring(env_id, settings).partition("\n")[0]
     trials = _trials(env_id, settings)
     if trials is None:
         env = gym.make(env_id, **(settings or {}))
@@ -94,10 +94,12 @@ def _facts(env_id: str, settings: Mapping[str, Any] | None = None) -> list[str]:
     ]
 
 
-def _docstring(env_id: str) -> str:
-    """Of the scalar environment, or of the batched one where it has none."""
-    scalar = type(gym.make(env_id).unwrapped)
-    found = scalar.__doc__ or getattr(vector_class(env_id), "__doc__", None) or ""
+def _docstring(env_id: str, settings: Mapping[str, Any] | None = None) -> str:
+    """Of the scalar environment; of the batched one where it has none, or where a variant has a class of its own."""
+    env = gym.make(env_id, **(settings or {})).unwrapped
+    batch = type(getattr(env, "batch", None))
+    of_variant = batch.__doc__ if batch not in (type(None), getattr(env, "batched", batch)) else None
+    found = of_variant or type(env).__doc__ or getattr(vector_class(env_id), "__doc__", None) or ""
     return inspect.cleandoc(found)
 
 

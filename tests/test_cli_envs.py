@@ -41,7 +41,7 @@ def test_the_page_of_an_environment(name, capsys):
     for part in (
         "Make the compounds of a hidden chemical system",
         "Version history",
-        "ood-mechanism\n",
+        "ood-physics\n",
         "best fixed rule: best fixed recipe",
     ):
         assert out.count(part) == 1, part
@@ -56,6 +56,13 @@ def test_the_page_of_an_environment(name, capsys):
     assert any(row[:2] == ["92", "progress"] for row in rows)
     onset = ["`onset_common_K`", "K", "900 to 1150", "300 to 2500"]
     assert any(row[:4] == onset for row in rows), "the parameters of a task"
+
+
+def test_the_page_of_a_variant_that_has_a_class_of_its_own(capsys):
+    assert main(["envs", "MaterialsSynthesis", "--settings", "variant", "full"]) == 0
+    out = capsys.readouterr().out
+    assert "Make one hidden material again and again" in out and "chemical system" not in out
+    assert "action Box(-1.0, 1.0, (11,), float32); observation (10,)" in out and "with variant: full" in out
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
