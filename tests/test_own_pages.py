@@ -1,4 +1,4 @@
-"""The code of docs/own-*.md, docs/systems.md and docs/objectives.md runs, block after block, as a reader would type it."""
+"""The code of docs/own-*.md, systems.md and objectives.md runs, block after block, as a reader would type it."""
 
 import re
 from pathlib import Path
