@@ -35,6 +35,36 @@ def to_mol(notation: str) -> Mol:
     return mol
 
 
+def assembled_mol(notation: str) -> Mol:
+    """The same molecule as `to_mol` of what `smiles.write` has written, in less than half the time.
+
+    Fragments are aromatic or not whatever they are joined to, and the notation says so by its letters: what RDKit
+    spends most time on, finding Kekulé structures and aromatic rings, has been done when the fragments were mined.
+
+    Raises:
+        MoleculeError: RDKit cannot read it.
+    """
+    from rdkit import Chem
+
+    mol = Chem.MolFromSmiles(notation, sanitize=False)
+    if mol is None or Chem.SanitizeMol(mol, _assembled_steps(), catchErrors=True):
+        return to_mol(notation)  # which says what is wrong
+    return mol
+
+
+@lru_cache(maxsize=1)
+def _assembled_steps() -> int:
+    """The steps of RDKit's sanitisation that molecules made of fragments need."""
+    from rdkit.Chem import SanitizeFlags as Step
+
+    return (
+        Step.SANITIZE_PROPERTIES
+        | Step.SANITIZE_SYMMRINGS
+        | Step.SANITIZE_SETCONJUGATION
+        | Step.SANITIZE_SETHYBRIDIZATION
+    )
+
+
 @lru_cache(maxsize=1024)
 def pattern(smarts: str) -> Any:
     """RDKit's query of a SMARTS."""

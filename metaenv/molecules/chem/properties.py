@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.molecules.chem.assembly import ALL, OPEN, Assembly, replay
-from metaenv.molecules.chem.fragmentation import to_mol
+from metaenv.molecules.chem.fragmentation import assembled_mol, to_mol
 from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary, load_vocabulary
 from metaenv.molecules.chem.functional_groups import GROUPS, group_bits
 from metaenv.molecules.chem.property_tables import CLOSED_CLASS, UNITS, PropertyTables, load_property_tables
@@ -202,7 +202,7 @@ class Scores:
         from metaenv.molecules.chem.alerts import alert_screen
 
         text = write(fragment, partner, self.vocabulary)
-        mol = Chem.MolFromSmiles(text) or to_mol(text)  # to_mol is slower, and says why it failed
+        mol = assembled_mol(text)
         if self.with_smiles:  # while the molecule is at hand
             text = Chem.MolToSmiles(mol)
         sa = synthetic_accessibility(mol)
