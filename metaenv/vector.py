@@ -27,7 +27,7 @@ from metaenv.actions import check_actions
 from metaenv.errors import TaskError, check_count, nearest, unknown_option
 from metaenv.layout import ObservationLayout
 from metaenv.registry import told_spec
-from metaenv.rng import Streams, TaskStreams, child, row_seeds
+from metaenv.rng import Streams, TaskStreams, child, mask_option, row_seeds
 from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
@@ -318,8 +318,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             if name not in OPTIONS:
                 raise TaskError(f"reset has no option {name!r}.{nearest(name, OPTIONS)}")
         seeds = row_seeds(seed, self.num_envs)
-        mask = _as_mask(options.get("reset_mask", True), self.num_envs, "reset_mask")
-        keep = _as_mask(options.get("keep_task", False), self.num_envs, "keep_task") & mask
+        mask = mask_option(options.get("reset_mask", True), self.num_envs, "reset_mask")
+        keep = mask_option(options.get("keep_task", False), self.num_envs, "keep_task") & mask
         given = self._given_tasks(options, mask)
         if keep.any() and self._tasks is None:
             raise TaskError("keep_task needs an earlier reset: there is no task to keep")
@@ -493,13 +493,6 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
         info = self._info(ALL)
         info.update(final_obs=final_obs, _final_obs=done, final_info=final_info, _final_info=done)
         return self.observe(ALL), reward, terminated, truncated, info
-
-
-def _as_mask(value: Any, n: int, name: str) -> Bools:
-    mask = np.asarray(value)
-    if mask.dtype != bool or mask.shape not in ((), (n,)):
-        raise TaskError(f"{name!r} must be True, False or a bool array of shape ({n},), got {value!r}")
-    return np.broadcast_to(mask, (n,))
 
 
 def _rows(mask: Bools) -> Rows:
