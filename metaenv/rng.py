@@ -14,7 +14,7 @@ import numpy as np
 
 from metaenv.errors import TaskError
 from metaenv.tasks import MAX_REJECTIONS, TaskBatch, TaskDistribution
-from metaenv.typing import Floats, Index, Rows
+from metaenv.typing import Bools, Floats, Index, Rows
 
 BLOCK = 128  # numbers drawn from a generator at once; chosen: beyond this the cost of a call no longer shows
 
@@ -216,3 +216,11 @@ def row_seeds(seed: Any, n: int) -> list[int | None] | None:
 
 def _is_seed(value: Any) -> bool:
     return isinstance(value, int | np.integer) and bool(value >= 0)
+
+
+def mask_option(value: Any, n: int, name: str) -> Bools:
+    """(n,) an option of ``reset`` that says which sub-environments: True, False or a mask. Raises TaskError."""
+    mask = np.asarray(value)
+    if mask.dtype != bool or mask.shape not in ((), (n,)):
+        raise TaskError(f"{name!r} must be True, False or a bool array of shape ({n},), got {value!r}")
+    return np.broadcast_to(mask, (n,))

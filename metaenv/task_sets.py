@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from metaenv.errors import TaskError, nearest
 from metaenv.tasks import FrozenTasks, Labelled, Reference, Task, TaskBatch, TaskDistribution
-from metaenv.typing import Bools, Floats
+from metaenv.typing import Floats
 
 GivenTasks = Sequence[Task | Mapping[str, Any]] | TaskBatch
 SEED = 0  # that a number of tasks is drawn with: every copy of an environment then has the same ones (chosen)
@@ -259,11 +259,3 @@ def chosen_distribution(
             raise ValueError(f"expected at least one task, got tasks={tasks}")
         return FixedTasks(chosen, split, chosen.sample(int(tasks), split, np.random.default_rng(SEED)))
     return FixedTasks(chosen, split, task_batch(tasks, chosen))
-
-
-def mask_of(value: Any, n: int, name: str) -> Bools:
-    """(n,) the option ``name`` of a reset, which says of each sub-environment whether it is meant."""
-    mask = np.asarray(value)
-    if mask.dtype != bool or mask.shape not in ((), (n,)):
-        raise TaskError(f"{name!r} must be True, False or a bool array of shape ({n},), got {value!r}")
-    return np.broadcast_to(mask, (n,))

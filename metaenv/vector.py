@@ -27,8 +27,8 @@ from metaenv.actions import check_actions
 from metaenv.errors import TaskError, check_count, nearest, unknown_option
 from metaenv.layout import ObservationLayout
 from metaenv.registry import told_spec
-from metaenv.rng import NO_NP_RANDOM, Streams, TaskStreams, child, row_seeds
-from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, mask_of, task_batch
+from metaenv.rng import NO_NP_RANDOM, Streams, TaskStreams, child, mask_option, row_seeds
+from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, task_batch
 from metaenv.tasks import FrozenTasks, Task, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Rows
 
@@ -313,8 +313,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             if name not in OPTIONS:
                 raise TaskError(f"reset has no option {name!r}.{nearest(name, OPTIONS)}")
         seeds = row_seeds(seed, self.num_envs)
-        mask = mask_of(options.get("reset_mask", True), self.num_envs, "reset_mask")
-        keep = mask_of(options.get("keep_task", False), self.num_envs, "keep_task") & mask
+        mask = mask_option(options.get("reset_mask", True), self.num_envs, "reset_mask")
+        keep = mask_option(options.get("keep_task", False), self.num_envs, "keep_task") & mask
         given = self._given_tasks(options, mask)
         if keep.any() and self._tasks is None:
             raise TaskError("keep_task needs an earlier reset: there is no task to keep")

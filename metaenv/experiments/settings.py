@@ -214,7 +214,7 @@ _keep(
 _keep(
     "MoleculeDesign",
     "MoleculeDesign",
-    1_000_000,
+    500_000,
     128,
     replace(
         MOLECULES,

@@ -30,6 +30,7 @@ from metaenv.molecules.chem.scoring import GROUP_PENALTY
 from metaenv.molecules.chem.smiles import parse, to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
 from metaenv.molecules.design.objective_splits import all_objectives
+from metaenv.molecules.design.profiles import ProfileDistribution
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, MoleculeTask
 from metaenv.molecules.lead.env import LeadOptimizationVectorEnv
 from metaenv.molecules.lead.tasks import LeadTask
@@ -139,6 +140,19 @@ def test_frozen_objectives_of_its_own_are_met_by_their_certificates(folder, vari
     played = build(env, tasks.certificate.astype(int), tasks)
     np.testing.assert_allclose(played["score"], 1, atol=1e-9)
     assert env.single_observation_space.shape[0] == played["obs"].shape[1]
+
+
+def test_profiles_of_its_own_are_met_by_their_certificates(folder, tmp_path):
+    family = ProfileDistribution(load_chemistry(folder))
+    tasks = family.frozen("test").tasks.take(np.arange(20))
+    env = MoleculeDesignVectorEnv(20, chemistry=str(folder))
+    assert env.variant == "profile" and env.distribution == family
+    np.testing.assert_allclose(build(env, tasks.certificate.astype(int), tasks)["score"], 1, atol=1e-6)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "references.npz").unlink()  # as in a chemistry that was mined before there were profiles
+    changed(copy, "facts.npz", unused=np.zeros(1))  # another digest, so that nothing is remembered
+    drawn = ProfileDistribution(load_chemistry(copy)).draw_list("test")
+    np.testing.assert_allclose(drawn.matrix()[:20], tasks.matrix(), atol=2e-6)
 
 
 def test_tasks_of_its_own(folder):

@@ -71,7 +71,8 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         **options: Unpack[EnvOptions],
     ) -> None:
         profile = variant == "profile"
-        duplicate_penalty = (DUPLICATE_PENALTY if profile else 0.0) if duplicate_penalty is None else duplicate_penalty
+        if duplicate_penalty is None:
+            duplicate_penalty = DUPLICATE_PENALTY if profile and score is None else 0.0
         if feedback not in FEEDBACKS:
             raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
         for name, value in (("noise_std", noise_std), ("duplicate_penalty", duplicate_penalty)):
@@ -458,7 +459,7 @@ class MoleculeDesignEnv(MetaEnv):
       property, and one for groups, similarity or activity), in an order that differs from task to task.
     * ``noise_std``: standard deviation of the noise on the reward (0).
     * ``duplicate_penalty``: subtracted from the reward of a molecule that was made before in the trial (0.5 in variant
-      "profile", 0 in the others).
+      "profile", 0 in the others and with a ``score`` of one's own).
     * ``constraints``: False leaves out synthetic accessibility and alerts. RDKit is then not needed, and
       ``info["smiles"]`` is not canonical.
     * ``score``: a function of one's own in place of the objective: ``score(smiles)`` gives a finite number for each of

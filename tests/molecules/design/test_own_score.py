@@ -235,3 +235,9 @@ def test_agents_learn_with_it():
     env.reset()
     _, _, _, infos = env.step(np.ones(2, int))
     assert "oracle_calls" in infos[0]
+
+
+def test_a_molecule_made_again_costs_nothing_unless_that_is_asked_for():
+    assert MoleculeDesignVectorEnv(1, score=nitrogens).duplicate_penalty == 0
+    assert MoleculeDesignVectorEnv(1, score=nitrogens, duplicate_penalty=0.2).duplicate_penalty == 0.2
+    assert MoleculeDesignVectorEnv(1).duplicate_penalty == 0.5
