@@ -321,7 +321,7 @@ def values_known(variant: Variant, values: ValuesKnown | None) -> ValuesKnown:
     """
     if variant not in NIGHT_SETUPS:
         raise ValueError(f"no variant {variant!r}.{nearest(variant, NIGHT_SETUPS)}")
-    times = [time for name, time in KINDS if name == variant]
+    times: list[ValuesKnown] = [time for name, time in KINDS if name == variant]
     if values is None:
         return times[0]
     if values not in (known := get_args(ValuesKnown)):
