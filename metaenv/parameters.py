@@ -31,7 +31,7 @@ from metaenv.tasks import Task, TaskBatch, TaskDistribution
 from metaenv.typing import Floats
 
 Scale = Literal["linear", "log", "normal", "constant"]
-BITS = 30  # of the numbers of a drawn task, about nine decimal digits (chosen)
+BITS = 24  # of the numbers of a drawn task, as in single precision, in which frozen lists are kept
 SCALES: tuple[Scale, ...] = ("linear", "log", "normal")
 """The kinds of parameter that take a coordinate of the unit cube, in the order in which they take them."""
 Ranges = Mapping[str, tuple[float, float]]
@@ -201,21 +201,25 @@ class ParameterTable:
                 values[name] = parameter.related(value, values)
             else:
                 values[name] = field_values(tasks, name)
-        return TaskBatch(self.task_type, self.rounded(self._fields(values)))
+        fields, anew = self._fields(values), {name.partition("[")[0] for name in changed}
+        return TaskBatch(self.task_type, {**fields, **self.rounded({name: fields[name] for name in anew})})
 
     def rounded(self, fields: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Fields of tasks with numbers of `BITS` bits, within their limits.
+        """Fields of tasks with numbers of `BITS` bits; what was within its limits stays there.
 
         Processors differ in the last bits of exp, log and cosine. A task that is drawn by them would have another id on
         another machine; rounded it is the same.
         """
-        found: dict[str, Floats] = {}
-        for name, parameters in parameters_of(self.task_type).items():
-            mantissa, exponent = np.frexp(fields[name])
-            low, high = np.array([p.limits for p in parameters]).T
-            ends = (low, high) if len(parameters) > 1 else (low[0], high[0])
-            found[name] = np.clip(np.ldexp(np.rint(np.ldexp(mantissa, BITS)), exponent - BITS), *ends)
-        return {name: found.get(name, values) for name, values in fields.items()}
+        found, known = dict(fields), parameters_of(self.task_type)
+        for name in known.keys() & fields.keys():
+            values, parameters = fields[name], known[name]
+            limits = np.array([p.limits for p in parameters]).T
+            low, high = limits if len(parameters) > 1 else limits[:, 0]
+            mantissa, exponent = np.frexp(values)
+            rounded = np.ldexp(np.rint(np.ldexp(mantissa, BITS)), exponent - BITS)
+            inside = (low <= values) & (values <= high)
+            found[name] = np.where(inside, np.clip(rounded, low, high), rounded)
+        return found
 
     def bearable(self, tasks: TaskBatch) -> NDArray[np.bool_]:
         """(n,) whether all numbers lie within their limits."""

@@ -55,7 +55,7 @@ def test_numbers_are_the_same_where_processors_differ_in_the_last_bits() -> None
         other = values * (1 + rng.integers(-4, 5, values.shape) * 2.0**-53)
         assert (other != values).any()
         np.testing.assert_array_equal(TABLE.rounded({**exact, name: other})[name], found[name])
-        np.testing.assert_allclose(found[name], values, rtol=2.0**-30)
+        np.testing.assert_allclose(found[name], values, rtol=2.0**-24)
         assert (found[name] != values).any()
     at_its_limit = {**exact, "size_um": np.full(999, 0.01), "onset_K": np.full(999, 2500.0)}
     assert (TABLE.rounded(at_its_limit)["size_um"] >= 0.01).all(), "0.01 rounded down would be refused"
@@ -76,7 +76,7 @@ def test_a_draw_by_hand() -> None:
 def test_what_was_drawn_is_found_again(unit: np.ndarray) -> None:
     scaled = TABLE.scaled(tasks(unit))
     for i, name in enumerate(TABLE.coordinates[:5]):
-        np.testing.assert_allclose(scaled[name], 2 * unit[:, i] - 1, atol=1e-6)  # numbers of tasks are rounded
+        np.testing.assert_allclose(scaled[name], 2 * unit[:, i] - 1, atol=1e-4)  # numbers of tasks are rounded
     assert np.abs(scaled["offset_K"]).max() <= 1, "cut at 40 K, which is 1"
 
 

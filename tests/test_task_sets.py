@@ -189,7 +189,7 @@ def test_a_widened_distribution_draws_a_parameter_between_the_ends_that_were_giv
     expected = ends[0] + (ends[1] - ends[0]) * unit[:, -1]
     if logarithmic:
         expected = ends[0] * (ends[1] / ends[0]) ** unit[:, -1]
-    np.testing.assert_allclose(drawn, expected, rtol=1e-12)
+    np.testing.assert_allclose(drawn, expected, rtol=1e-7)  # numbers of tasks are rounded
     # What is drawn relative to the parameter moves with it, and everything else stays.
     table = ParameterTable(whole.task_type)
     for other, parameter in table.parameters.items():
@@ -198,7 +198,7 @@ def test_a_widened_distribution_draws_a_parameter_between_the_ends_that_were_giv
                 np.testing.assert_array_equal(field_values(tasks, other), field_values(before, other), err_msg=other)
     for other, value in table.drawn(before).items():
         if other != name:
-            np.testing.assert_allclose(table.drawn(tasks)[other], value, rtol=1e-9, atol=1e-9, err_msg=other)
+            np.testing.assert_allclose(table.drawn(tasks)[other], value, rtol=1e-6, atol=2e-4, err_msg=other)
     assert wide.frozen("test").sha256 == whole.frozen("test").sha256
     again = pickle.loads(pickle.dumps(wide))
     np.testing.assert_array_equal(again.draw(unit, "train").ids, tasks.ids)
@@ -218,7 +218,7 @@ def test_draws_beyond_what_the_equations_can_bear_are_drawn_again():
     table = ParameterTable(SolidStateTask)
     tasks = MATERIALS.draw(np.random.default_rng(0).random((4, MATERIALS.unit_dim)), "train")
     low, high = table.parameters["growth_exponent"].limits
-    tasks = table.redrawn(tasks, {"growth_exponent": np.array([low, high, high + 1e-9, low - 1e-9])})
+    tasks = table.redrawn(tasks, {"growth_exponent": np.array([low, high, high + 1e-5, low - 1e-5])})
     assert table.bearable(tasks).tolist() == [True, True, False, False]
     wide = MATERIALS.widened(goal_um=(0.5, 8.0))
     assert not wide.accept(tasks)[2:].any()

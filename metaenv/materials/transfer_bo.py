@@ -212,7 +212,7 @@ def _own_process(actions: Floats, played: Index, readings: Floats) -> tuple[Floa
         inverse = np.linalg.inv(covariance)
         likelihood = -0.5 * y @ inverse @ y - 0.5 * np.linalg.slogdet(covariance)[1]
         if best is None or likelihood > best[0]:
-            best = float(likelihood), inverse, inverse @ y, scale
+            best = float(likelihood), np.asarray(inverse, np.float64), inverse @ y, scale
     assert best is not None
     _, inverse, alpha, scale = best
     between = _matern(np.linalg.norm(actions[:, None] - actions[played], axis=2) / scale)

@@ -270,7 +270,8 @@ def draw(unit: Floats, split: str) -> TaskBatch:
         "cadence_hours": cadence_hours,
         "cadence_weight": cadence_weight,
     }
-    return TaskBatch(TargetSelectionTask, TABLE.rounded(drawn))
+    exact = {name: drawn[name] for name in ("latitude_deg", "longitude_deg", "evening_mjd")}
+    return TaskBatch(TargetSelectionTask, {**TABLE.rounded(drawn), **exact})
 
 
 def _sites(unit: Floats, names: tuple[str, ...]) -> tuple[Floats, Floats]:

@@ -59,10 +59,11 @@ class MoleculeScreen(MoleculeDistribution):
         table = scores_of(real, tasks)
         n_good = max(1, int(GOOD * len(rows)))
         weight = np.full(table.shape, (1 - GOOD_SHARE) / len(rows))
-        best = np.argpartition(-table, n_good - 1, axis=1)[:, :n_good]
+        # Sorted, not partitioned: which of equal ones numpy's partition takes differs from processor to processor.
+        best = np.argsort(-table.round(9), axis=1, kind="stable")[:, :n_good]
         np.put_along_axis(weight, best, GOOD_SHARE / n_good + (1 - GOOD_SHARE) / len(rows), axis=1)
         key = rng.exponential(size=table.shape) / weight
-        chosen = rng.permuted(np.argpartition(key, n - 1, axis=1)[:, :n], axis=1)
+        chosen = rng.permuted(np.argsort(key, axis=1)[:, :n], axis=1)
         described = real.bits() if self.features == "fingerprint" else self.chemistry.scaled(real.values)
         return Labelled(described[chosen], np.take_along_axis(table, chosen, axis=1), tasks.ids)
 

@@ -67,7 +67,7 @@ def test_it_learns_a_bandit() -> None:
     # 10 pulls of 5 arms: random play earns 5, the Bayes optimum 6.66.
     agent = RL2(
         Bandit(128), RL2Config(learning_rate=4e-3, network=Network(cell="attention", hidden_size=32)), seed=0
-    ).learn(48_000)
+    ).learn(64_000)
     env, returns, state = Bandit(2000), np.zeros(2000), None
     observation, _ = env.reset(seed=9)
     for _ in range(10):

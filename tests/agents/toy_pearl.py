@@ -63,7 +63,7 @@ def grid(num_envs: int = 3) -> VectorTrial:
 
 
 def materials(num_envs: int = 3) -> VectorTrial:
-    return make_trials("MaterialsSynthesis", num_envs, episodes=4)
+    return make_trials("MaterialsSynthesis", num_envs, episodes=4, variant="recipe")
 
 
 class HalfForbidden(BernoulliBanditVectorEnv):

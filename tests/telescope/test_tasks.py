@@ -56,7 +56,7 @@ def test_distribution_keeps_the_contract():
 
 def test_a_target_of_a_list_is_worth_one_on_average():
     for split in ("train", "ood-programme"):
-        np.testing.assert_allclose(drawn(split).class_value @ SHARES, 1.0, rtol=1e-12)
+        np.testing.assert_allclose(drawn(split).class_value @ SHARES, 1.0, rtol=1e-7)  # numbers of tasks are rounded
     # E[exp(w.f)] = exp(|w|^2 / 2) for standard normal f
     features = np.random.default_rng(1).standard_normal((1, 3, 400_000))
     assert tilt(np.array([[0.5, -0.3, 0.2]]), features).mean() == pytest.approx(1.0, abs=0.01)

@@ -269,7 +269,7 @@ class ComputedObjectives(ObjectiveDistribution):
         real = real_molecules(self.chemistry)
         table = scores_of(real, tasks)
         chosen = rng.integers(len(real), size=(len(tasks), n))
-        ranked = np.argsort(-table, axis=1, kind="stable")[:, : len(real) // 20]
+        ranked = np.argsort(-table.round(9), axis=1, kind="stable")[:, : len(real) // 20]
         good = np.take_along_axis(ranked, rng.integers(ranked.shape[1], size=(len(tasks), n)), axis=1)
         chosen = np.where(rng.random((len(tasks), n)) < 1 / 3, good, chosen)
         described = self.described(real)
