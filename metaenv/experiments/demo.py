@@ -22,6 +22,7 @@ from metaenv.materials.recipes import from_action
 from metaenv.materials.render import recipe_text
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, play_trials
+from metaenv.registry import parsed
 from metaenv.runs.training import TrainConfig, replace, train
 
 SHOWN = 8  # materials to choose the worked campaign from: the one nearest to the agent's median result
@@ -48,7 +49,8 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     start = time.perf_counter()
     agent = train(config, folder)
     print(f"\nTrained in {time.perf_counter() - start:.0f} s. Now {tasks} materials it has never seen.")
-    evaluation = compare(config, {AGENT: AgentPolicy(agent)}, "test", tasks, seed, find_spec("botorch") is not None, {})
+    agents, botorch = {AGENT: AgentPolicy(agent)}, find_spec("botorch") is not None
+    evaluation = compare(config, agents, "test", tasks, seed, botorch, parsed(config.settings))
     show(evaluation)
     path, *_ = save(evaluation, folder)
     campaign = worked_campaign(config, agent, folder)
