@@ -49,8 +49,8 @@ def demo(out: Path | None = None, seed: int = 0, steps: int | None = None, tasks
     start = time.perf_counter()
     agent = train(config, folder)
     print(f"\nTrained in {time.perf_counter() - start:.0f} s. Now {tasks} materials it has never seen.")
-    agents, botorch = {AGENT: AgentPolicy(agent)}, find_spec("botorch") is not None
-    evaluation = compare(config, agents, "test", tasks, seed, botorch, parsed(config.settings))
+    botorch, settings = find_spec("botorch") is not None, parsed(config.settings)
+    evaluation = compare(config, {AGENT: AgentPolicy(agent)}, "test", tasks, seed, botorch, settings)
     show(evaluation)
     path, *_ = save(evaluation, folder)
     campaign = worked_campaign(config, agent, folder)
