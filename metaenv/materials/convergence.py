@@ -78,8 +78,8 @@ def main() -> None:
     """Print errors and speeds."""
     for substeps in (24, 32, DEFAULT_SUBSTEPS, 64, 96):
         for kind, e in (
-            ("default, random", accuracy(substeps=substeps)),
-            ("default, informed", accuracy(substeps=substeps, informed=True)),
+            ("recipe, random", accuracy(substeps=substeps)),
+            ("recipe, informed", accuracy(substeps=substeps, informed=True)),
             ("full, random", accuracy(substeps=substeps, variant="full")),
         ):
             print(f"{substeps:4d} substeps, {kind:17s} |dJ| mean {e.mean:.5f}  p99 {e.p99:.4f}  max {e.largest:.4f}")
