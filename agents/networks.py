@@ -163,7 +163,7 @@ class RecurrentActorCritic(nn.Module):
     A report comes in one step and is of use for the rest of the trial. So the network is shown the sum of all of the
     trial's reports up to now, beside what the cell remembers (an aggregator as in Beck et al. 2020, "AMRL: Aggregated
     Memory For Reinforcement Learning", https://openreview.net/forum?id=Bkl7bREtDr). Without it RL² did not learn within
-    0.75 million steps to keep what the log of a night tells in TargetSelection; with it 0.1 million were enough.
+    0.75 million steps to keep what the log of a night tells in TargetSelection; with it 0.3 million were enough.
 
     With ``recurrent=False`` the same parameters treat every step as if it were the first of a trial: the control
     without memory. It still sees the previous action and reward, which are part of the observation.
