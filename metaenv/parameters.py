@@ -329,6 +329,12 @@ class WidenedTasks(ChangedDistribution):
         return self.accept_among(self._table.bearable(tasks), tasks)
 
 
+def reflected(points: Floats) -> Floats:
+    """Points that have left the unit cube, mirrored back at its faces; they stay below 1, as its points do."""
+    inside = np.abs(points) % 2.0
+    return np.clip(np.where(inside > 1.0, 2.0 - inside, inside), 0.0, 1.0 - 1e-12)
+
+
 def standard_normals(unit: Floats) -> Floats:
     """Standard normals for points of the unit cube, an even number of columns (Box and Muller 1958)."""
     columns = np.ascontiguousarray(unit.T)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from metaenv.errors import TaskError
-from metaenv.parameters import Parameter, ParameterTable, ParameterTask, standard_normals
+from metaenv.parameters import Parameter, ParameterTable, ParameterTask, reflected, standard_normals
 from metaenv.tasks import TaskBatch
 
 
@@ -120,3 +120,8 @@ def test_standard_normals_are_normal_and_independent() -> None:
     z = standard_normals(np.random.default_rng(0).random((4000, 4)))
     assert all(kstest(z[:, k], "norm").pvalue > 1e-3 for k in range(4))
     np.testing.assert_allclose(np.corrcoef(z.T), np.eye(4), atol=0.06)
+
+
+def test_steps_out_of_the_cube_are_mirrored() -> None:
+    np.testing.assert_allclose(reflected(np.array([-0.2, 0.3, 1.1])), [0.2, 0.3, 0.9])
+    assert reflected(np.array([1.0])) < 1

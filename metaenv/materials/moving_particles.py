@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.materials.env import LAYOUT, PHASES_SEEN, SIZE_SCALE
+from metaenv.materials.env import SIZE_SCALE
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import shares_without_noise
 from metaenv.materials.oracle import even_cover, tabulated
+from metaenv.materials.particle_bayes import characterisation
 from metaenv.materials.recipes import ACTION_DIM, from_action
 from metaenv.materials.tasks import PARAMETERS, draw, solvable
 from metaenv.materials.utility import utility
+from metaenv.parameters import reflected
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
@@ -60,10 +62,7 @@ class MovingParticles:
         """The next recipe of each campaign."""
         log_goal = SIZE_SCALE * observation[:, 0].astype(np.float64)
         if self._actions.shape[1]:
-            report = observation[:, LAYOUT.width : 2 * LAYOUT.width].astype(np.float64)
-            grain = SIZE_SCALE * report[:, [LAYOUT.column("grain size")]]
-            seen = np.concatenate([report[:, PHASES_SEEN], grain], axis=1)
-            self._seen = np.concatenate([self._seen, seen[:, None]], axis=1)
+            self._seen = np.concatenate([self._seen, characterisation(observation)[:, None]], axis=1)
         chosen = np.array([self._choose(i, float(log_goal[i])) for i in range(self._n)])
         self._actions = np.concatenate([self._actions, chosen[:, None]], axis=1)
         return chosen
@@ -92,7 +91,7 @@ class MovingParticles:
         for _ in range(SWEEPS):
             width = rng.choice(STEPS, size=(PARTICLES, 1))
             step = width * rng.standard_normal(unit.shape) * (rng.random(unit.shape) < MOVED)
-            tried = np.minimum(_reflected(unit + step), 1 - 1e-9)
+            tried = reflected(unit + step)
             tried_log = self._log_likelihood(i, tried, spreads)
             accepted = np.log(rng.random(PARTICLES)) < tried_log - log
             unit, log = np.where(accepted[:, None], tried, unit), np.where(accepted, tried_log, log)
@@ -139,8 +138,3 @@ class MovingParticles:
 
         table = tabulated(len(tasks), actions, worth)
         return np.maximum(table - max(self._best[i], 0.0), 0.0).mean(axis=0) + CURIOSITY * table.mean(axis=0)
-
-
-def _reflected(unit: Floats) -> Floats:
-    """Points that left the unit cube, mirrored back at its faces; they are less than one side away."""
-    return 1 - np.abs(1 - np.abs(unit))

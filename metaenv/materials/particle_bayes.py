@@ -22,7 +22,7 @@ from metaenv.materials.measurement import shares_without_noise
 from metaenv.materials.oracle import even_cover
 from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.tasks import SolidStateDistribution
-from metaenv.materials.utility import costs
+from metaenv.materials.utility import costs, grain_fit
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
 from metaenv.vector import Observations
@@ -61,9 +61,7 @@ class Table:
 
         It is `metaenv.materials.utility.utility` of outcomes that are known already.
         """
-        c = laboratory.costs
-        miss = (self.log_grain[particles] - log_goal) / c.grain_tolerance
-        fit = c.any_grain + (1 - c.any_grain) * np.exp(-0.5 * np.square(miss))
+        fit = grain_fit(self.log_grain[particles] - log_goal, laboratory)
         return self.target[particles] * fit - self.costs
 
 
@@ -88,6 +86,15 @@ def tabulate(particles: int, n_recipes: int, variant: Variant = "recipe", labora
         shown[p] = shares_without_noise(one, outcome)
         target[p], log_grain[p] = outcome.target_fraction, np.log(outcome.grain_um)
     return Table(variant, actions, costs(recipes, laboratory), shown, target, log_grain)
+
+
+def characterisation(observation: Observations) -> Floats:
+    """(n, 6) what a trial's observation reports of the experiment before: shares of five phases, ln(grain size / um).
+
+    It is for laboratories with all instruments.
+    """
+    report = observation[:, LAYOUT.width : 2 * LAYOUT.width].astype(np.float64)
+    return np.column_stack([report[:, PHASES_SEEN], SIZE_SCALE * report[:, LAYOUT.column("grain size")]])
 
 
 class ParticleBayes:

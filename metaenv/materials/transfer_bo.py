@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.materials.env import LAYOUT, PHASES_SEEN, SIZE_SCALE
+from metaenv.materials.env import SIZE_SCALE
 from metaenv.materials.laboratory import DEFAULT, Laboratory
-from metaenv.materials.particle_bayes import Table, table
+from metaenv.materials.particle_bayes import Table, characterisation, table
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats, Index
 from metaenv.vector import Observations
@@ -103,10 +103,7 @@ class MetaGP(OverRecipes):
 
     def act(self, observation: Observations) -> NDArray[Any]:
         if self.characterised and self._played.shape[1]:
-            report = observation[:, LAYOUT.width : 2 * LAYOUT.width].astype(np.float64)
-            grain = SIZE_SCALE * report[:, [LAYOUT.column("grain size")]]
-            seen = np.concatenate([report[:, PHASES_SEEN], grain], axis=1)
-            self._reports = np.concatenate([self._reports, seen[:, None]], axis=1)
+            self._reports = np.concatenate([self._reports, characterisation(observation)[:, None]], axis=1)
         return super().act(observation)
 
     def _forecast(self, i: int, utility: Floats) -> tuple[Floats, Floats]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.materials.laboratory import DEFAULT, Laboratory
 from metaenv.materials.recipes import Recipe
@@ -24,10 +27,14 @@ def utility(
         recipe: what was done.
         laboratory: whose costs.
     """
+    return target_fraction * grain_fit(np.log(grain_um / goal_um), laboratory) - costs(recipe, laboratory)
+
+
+def grain_fit(log_ratio: NDArray[Any], laboratory: Laboratory = DEFAULT) -> NDArray[Any]:
+    """What the target is worth with grains of the wanted size times exp(``log_ratio``): 1 at 0, `any_grain` far off."""
     c = laboratory.costs
-    miss = np.log(grain_um / goal_um) / c.grain_tolerance
-    fit = c.any_grain + (1.0 - c.any_grain) * np.exp(-0.5 * miss * miss)
-    return target_fraction * fit - costs(recipe, laboratory)
+    miss = log_ratio / c.grain_tolerance
+    return c.any_grain + (1.0 - c.any_grain) * np.exp(-0.5 * miss * miss)
 
 
 def least_utility(hours: float, laboratory: Laboratory = DEFAULT) -> float:

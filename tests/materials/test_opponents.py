@@ -132,7 +132,3 @@ def test_particles_move_to_what_was_seen(monkeypatch):
         assert np.median(after) > np.quantile(before, 0.9) + 1, "the particles have not followed"
         assert ((policy._particles[i] >= 0) & (policy._particles[i] < 1)).all()
         assert not np.isin(policy._particles[i], policy._first).all(axis=1).all(), "none has moved"
-
-
-def test_steps_out_of_the_cube_are_mirrored():
-    np.testing.assert_allclose(moving_particles._reflected(np.array([-0.2, 0.3, 1.1])), [0.2, 0.3, 0.9])

@@ -27,6 +27,7 @@ from metaenv.materials.system.recipes import N_QUANTITIES, from_action, to_actio
 from metaenv.materials.system.tasks import affinity, materials
 from metaenv.materials.tasks import SCREENED, informed_recipes
 from metaenv.materials.utility import utility
+from metaenv.parameters import reflected
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
@@ -118,8 +119,7 @@ class _Campaign:
         """One Metropolis step; ``share`` of the likelihood of the last experiment counts."""
         shape, rng = self._unit.shape, self._rng
         step = STEP * rng.random((PARTICLES, 1)) ** 2 * rng.standard_normal(shape)
-        moved = np.abs(self._unit + step * (rng.random(shape) < MOST_MOVED * rng.random((PARTICLES, 1)))) % 2.0
-        moved = np.clip(np.where(moved > 1.0, 2.0 - moved, moved), 0.0, 1.0 - 1e-12)  # reflected at the walls
+        moved = reflected(self._unit + step * (rng.random(shape) < MOST_MOVED * rng.random((PARTICLES, 1))))
         tasks, last = self._family.draw(moved, "train"), self._seen[-1]
         new_then = _log_likelihood(tasks, last)
         before_then = np.sum([_log_likelihood(tasks, seen) for seen in self._seen[:-1]] + [0.0 * new], axis=0)

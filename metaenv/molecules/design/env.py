@@ -114,7 +114,6 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         self._reading = np.zeros(num_envs)
         self._panel = np.zeros((num_envs, layout.panel_size))
         self._smiles = np.full(num_envs, "", object)
-        self._remembers = bool(self.render_mode)
         self._past: list[dict[bytes, list[Any]]] = [{} for _ in range(num_envs)]
         """The distinct molecules made for the present task, by their properties; kept where duplicates cost."""
         self._made: list[list[Made]] = [[] for _ in range(num_envs)]
@@ -176,7 +175,7 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         super().set_tasks(rows, tasks)
         if self.own_score is not None:
             self.own_score.begin_trials(rows)
-        if self._remembers or self.duplicate_penalty:
+        if self.render_mode or self.duplicate_penalty:
             for row in np.arange(self.num_envs)[rows].tolist():
                 self._made[row], self._past[row] = [], {}
 
@@ -237,11 +236,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
             self._reading[index] += self.noise_std * self.noise.draw(index, 1)[:, 0]
         if self.duplicate_penalty:
             self._reading[index] -= self.duplicate_penalty * self._made_before(index, found)
-        if self._remembers:
+        if self.render_mode:
             from metaenv.molecules.render import Made, values_text
 
             for i in index:
-                note = f"{values_text(self._properties[i], self.layout.named)}; " if self.render_mode else ""
+                note = f"{values_text(self._properties[i], self.layout.named)}; "
                 self._made[i].append(Made(str(self._smiles[i]), float(self._score[i]), note))
 
     def _made_before(self, index: Index, found: Sequence[Score] | None) -> Bools:
