@@ -29,7 +29,7 @@ from metaenv.molecules.chem.property_tables import Tabulator, load_property_tabl
 from metaenv.molecules.chem.scoring import GROUP_PENALTY
 from metaenv.molecules.chem.smiles import parse, to_smiles
 from metaenv.molecules.design.env import MoleculeDesignVectorEnv
-from metaenv.molecules.design.objective_splits import all_objectives
+from metaenv.molecules.design.objective_splits import objectives
 from metaenv.molecules.design.profiles import ProfileDistribution
 from metaenv.molecules.design.tasks import VARIANTS, MoleculeDistribution, MoleculeTask
 from metaenv.molecules.lead.env import LeadOptimizationVectorEnv
@@ -198,7 +198,7 @@ def test_molecules_that_are_hard_to_make_certify_nothing(folder, tmp_path):
     changed(copy, "facts.npz", anchor_feasible=np.arange(n) % 2 == 0)
     known = load_chemistry(copy)
     refused = {row.tobytes() for row in real_molecules(known).actions[1::2]}
-    certificates = all_objectives("windows-3", known)["certificate"].astype(np.int16)
+    certificates = objectives("windows-3", "train", known)["certificate"].astype(np.int16)
     assert len(certificates) > 100 and not refused & {row.tobytes() for row in certificates}
     with pytest.raises(TaskError, match="not the one that was frozen; mine the chemistry again"):
         MoleculeDistribution(chemistry=known).frozen("test")

@@ -34,14 +34,6 @@ def objectives(variant: str, split: str, chemistry: Chemistry = OWN) -> dict[str
     return _columns(codes, owners, variant, chemistry)
 
 
-def all_objectives(variant: str, chemistry: Chemistry = OWN) -> dict[str, Floats]:
-    """The same for all objectives that any of the real molecules meets, whatever their split."""
-    rows = np.arange(len(real_molecules(chemistry)))
-    parts = [_certified(variant, split, rows, chemistry) for split in ("train", "ood-combination", "ood-group")]
-    codes, owners = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return _columns(codes, owners, variant, chemistry)
-
-
 def range_pairs(least: int, chemistry: Chemistry = OWN) -> tuple[NDArray[np.int64], Bools]:
     """All pairs of ranges in which at least ``least`` feasible real molecules lie.
 

@@ -20,7 +20,7 @@ def test_adapting_pays_on_unseen_objectives():
     tasks = env.distribution.frozen("test").tasks.take(np.arange(0, 464, 2))
     curve = play_trials(BayesAdapter(), env, tasks).scores.mean(axis=0)
     assert curve[0] <= 0.25, "the first molecule is the same for all objectives"
-    assert curve[4] >= 0.75
+    assert curve[4] >= 0.6
     assert (np.diff(curve) > 0).all()
 
 
