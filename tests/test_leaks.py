@@ -3,7 +3,6 @@
 import functools
 import gc
 
-import numpy as np
 import pytest
 
 from metaenv import make_trials
