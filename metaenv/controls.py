@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -161,6 +162,9 @@ class OtherFeedback(AgentPolicy):
 class FixedLists:
     """Plays lists of actions, whatever comes of them; each on as many tasks as the others, one list after the other.
 
+    Masks are shown to everybody, so that an action which is forbidden is not played: the next one by its number that is
+    allowed takes its place, after the last one the first.
+
     Args:
         actions: (lists, steps, …); the last action is repeated in a longer trial.
         tasks: how many tasks each list is played on.
@@ -172,12 +176,19 @@ class FixedLists:
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """The next tasks begin."""
         self._lists = (self._played + np.arange(env.num_envs)) // self.tasks % len(self.actions)
-        self._played, self._step = self._played + env.num_envs, 0
+        self._played, self._step, self._env = self._played + env.num_envs, 0, env
 
     def act(self, observation: Observations) -> NDArray[Any]:
-        """The actions that come next."""
+        """The actions that come next, or the next allowed ones."""
         self._step += 1
-        return self.actions[self._lists, min(self._step, self.actions.shape[1]) - 1]
+        listed = self.actions[self._lists, min(self._step, self.actions.shape[1]) - 1]
+        space = self._env.single_action_space
+        if not isinstance(space, gym.spaces.Discrete):
+            return listed
+        rows, wanted = np.arange(len(listed)), listed - space.start
+        order = (wanted[:, None] + np.arange(space.n)) % space.n
+        allowed = np.asarray(self._env.action_masks())[rows[:, None], order]
+        return order[rows, allowed.argmax(axis=1)] + space.start
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """Nothing is learned."""

@@ -203,6 +203,21 @@ def test_lists_are_played_one_after_the_other_whatever_comes_of_them():
     assert record.actions[5:].tolist() == [[2, 2, 1, 1, 1]] * 5
 
 
+def test_where_the_list_is_forbidden_the_next_allowed_action_is_played():
+    env = make_trials("TargetSelection", 3, episodes=1, split="train")
+    observation, _ = env.reset(seed=3)
+    policy = FixedLists(np.array([[22] * 6]), 3)
+    policy.start(env, np.random.default_rng(0))
+    played = []
+    for _ in range(6):
+        masks, action = env.action_masks(), policy.act(observation)
+        for row, taken in zip(masks.tolist(), action.tolist(), strict=True):
+            assert taken == next(a % 25 for a in range(22, 22 + 25) if row[a % 25])
+        played.append(action)
+        observation, *_ = env.step(action)
+    assert (np.array(played) != 22).any(), "a target is exposed once a night, so that the list is forbidden at times"
+
+
 def test_the_best_list_of_a_few_is_found_by_trying_all():
     from metaenv.baselines.fixed_list import best_fixed_list
 
