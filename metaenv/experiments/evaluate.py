@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -76,11 +76,14 @@ def compare(
     settings: dict[str, Any],
     quiet: bool = False,
     shots: Sequence[int] = SHOTS,
+    without: Collection[str] = (),
 ) -> Evaluation:
-    """Evaluate agents and the classical methods of their environment's family on the same tasks."""
+    """Evaluate agents and the classical methods of their environment's family, ``without`` some, on the same tasks."""
     env = config.make_env(num_envs=1, **{**settings, "split": split})
     classical, fixed = baselines_of(env)
-    everyone: dict[str, Policy | Sequence[Policy]] = {**classical}
+    everyone: dict[str, Policy | Sequence[Policy]] = {
+        **{name: policy for name, policy in classical.items() if name not in without}
+    }
     if bayesopt:
         from metaenv.baselines.gp_bo import GaussianProcessBO
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import gymnasium as gym
@@ -18,13 +19,14 @@ from metaenv.materials.recipes import ACTION_DIM, Variant, from_action
 from metaenv.materials.schedule import ROOM_K
 from metaenv.materials.tasks import SolidStateDistribution
 from metaenv.materials.utility import least_utility, utility
-from metaenv.tasks import TaskBatch
+from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
     from metaenv.materials.render import Result
     from metaenv.policies import Policy
+    from metaenv.trial import VectorTrial
 
 Feedback = Literal["phases", "yield"]
 FEEDBACKS = ("phases", "yield")
@@ -136,6 +138,13 @@ class SingleMaterialVectorEnv(BatchedEnv):
         from metaenv.materials.baselines import baselines
 
         return baselines(self.variant, self.laboratory)
+
+    def pictures(
+        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
+    ) -> Sequence[Path]:
+        from metaenv.materials.pictures import draw_campaign
+
+        return [draw_campaign(policy, trials, tasks, folder, name)]
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
         super().set_tasks(rows, tasks)

@@ -207,10 +207,9 @@ def _draw_results(
     first = max(len(results) - SHOWN, 0)
     last = max(first + at_least, len(results))
     numbers = range(first + 1, last + 1)
-    reading = Chart(canvas, (left, 88, width, 140), (first + 0.4, last + 0.6), (-0.4, 1.0))
-    phases = Chart(canvas, (left, 278, width, 110), (first + 0.4, last + 0.6), (0.0, 1.0))
+    ends = (first + 0.4, last + 0.6)
+    reading = Chart(canvas, (left, 88, width, 140), ends, (-0.4, 1.0))
     reading.axes("", "reading: a noisy measure of utility", numbers)
-    phases.axes(name, "share of each phase", numbers)
     best = max((float(result.seen[7]) for result in results[:first]), default=-np.inf)
     for k, result in enumerate(results[first:], first + 1):
         value = max(float(result.seen[7]), -0.4)
@@ -219,11 +218,38 @@ def _draw_results(
         reading.disc((k, value), 4, BLUE)
         if hidden:
             canvas.ring(*reading.at(k, max(result.score, -0.4)), 6, INK)
+    draw_phases(canvas, (left, 278, width, 110), ends, name, results, first, numbers)
+    keys = [(BLUE, "reading"), (GREEN, "best so far"), *([(INK, "true utility")] if hidden else [])]
+    canvas.legend(left, 482, keys)
+
+
+def draw_phases(
+    canvas: Pixels,
+    place: tuple[int, int, int, int],
+    ends: tuple[float, float],
+    name: str,
+    results: Sequence[Result],
+    first: int,
+    numbers: Sequence[int],
+) -> None:
+    """Draw the shares of the phases as bars, and below them the legend of the phases.
+
+    Args:
+        canvas: what to draw on.
+        place: left, top, width and height of the chart in pixels.
+        ends: of its horizontal axis.
+        name: of that axis.
+        results: of all experiments or runs.
+        first: how many of them are left out.
+        numbers: of the ticks.
+    """
+    phases = Chart(canvas, place, ends, (0.0, 1.0))
+    phases.axes(name, "share of each phase", numbers)
+    for k, result in enumerate(results[first:], first + 1):
         low = 0.0
         for share, colour in zip(result.seen[:5].tolist(), PHASE_COLOURS, strict=True):
             phases.bar(k, 0.7, low, low + share, colour)
             low += share
     named = list(zip(PHASE_COLOURS, PHASES, strict=True))
-    keys = [(BLUE, "reading"), (GREEN, "best so far"), *([(INK, "true utility")] if hidden else [])]
-    for i, row in enumerate((named[:3], named[3:], keys)):
-        canvas.legend(left, 442 + 20 * i, row)
+    for i, row in enumerate((named[:3], named[3:])):
+        canvas.legend(place[0], place[1] + 164 + 20 * i, row)

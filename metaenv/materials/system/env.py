@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import gymnasium as gym
@@ -19,12 +21,14 @@ from metaenv.materials.system.options import COMPOUNDS, PLACES, SIZES
 from metaenv.materials.system.recipes import ACTIONS, from_action
 from metaenv.materials.system.tasks import materials
 from metaenv.materials.utility import least_utility, utility
-from metaenv.tasks import TaskBatch
+from metaenv.tasks import FrozenTasks, TaskBatch
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import BatchedEnv, EnvOptions, Info, Observations
 
 if TYPE_CHECKING:
-    from metaenv.materials.render import Result
+    from metaenv.materials.system.render import SystemResult
+    from metaenv.policies import Policy
+    from metaenv.trial import VectorTrial
 
 
 class SystemSynthesisVectorEnv(BatchedEnv):
@@ -64,7 +68,7 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         self._compound = np.zeros(num_envs, np.intp)
         self._seen = np.zeros((num_envs, LAYOUT.width), np.float32)
         self._score = np.zeros(num_envs)
-        self._results: list[list[Result]] = [[] for _ in range(num_envs)]
+        self._results: list[list[SystemResult]] = [[] for _ in range(num_envs)]
         """Of the experiments on the present system; kept for pictures only."""
 
     def set_tasks(self, rows: Rows, tasks: TaskBatch) -> None:
@@ -118,13 +122,19 @@ class SystemSynthesisVectorEnv(BatchedEnv):
     def report(self, rows: Rows) -> Info:
         return {"score": self._score[rows].copy(), "compound": self._compound[rows].copy()}
 
+    def pictures(
+        self, policy: Policy, trials: VectorTrial, tasks: FrozenTasks, folder: Path, name: str
+    ) -> Sequence[Path]:
+        from metaenv.materials.system.pictures import draw_campaign
+
+        return [draw_campaign(policy, trials, tasks, folder, name)]
+
     def text(self, row: int) -> str:
         from metaenv.materials.system.render import system_text
 
         return system_text(self._compound[row], self.tasks.goal_um[row], self._results[row], self.draw_hidden)
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        from metaenv.materials.render import synthesis_frame
+        from metaenv.materials.system.render import system_frame
 
-        goal = self.tasks.goal_um[row, self._compound[row]]
-        return synthesis_frame(goal, self._results[row], self.draw_hidden)
+        return system_frame(self._compound[row], self.tasks.goal_um[row], self._results[row], self.draw_hidden)

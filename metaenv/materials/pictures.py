@@ -1,21 +1,56 @@
-"""A picture of one worked campaign of materials synthesis. matplotlib is imported when it is drawn."""
+"""A picture of one campaign on a single material. matplotlib is imported when it is drawn."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.materials.kinetics import PHASES, trajectory
+from metaenv.materials.laboratory import DEFAULT, Laboratory
 from metaenv.materials.recipes import ACTION_NAMES, Recipe, Variant, from_action
 from metaenv.materials.render import PHASE_COLOURS, recipe_text
-from metaenv.plots import new_figure
-from metaenv.tasks import TaskBatch
+from metaenv.plots import new_figure, save
+from metaenv.policies import Policy, play_trials
+from metaenv.tasks import FrozenTasks, TaskBatch
+from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+CHOSEN_FROM = 8  # materials, of which the one with the median result is shown (chosen)
+LISTED = "greedy portfolio"
+"""The baseline that is drawn beside the policy."""
+
+
+def draw_campaign(policy: Policy, trials: VectorTrial, frozen: FrozenTasks, folder: Path, name: str) -> Path:
+    """Draw one campaign as ``campaign-SPLIT.png``; arguments as `metaenv.vector.BatchedEnv.pictures`.
+
+    Of the first eight materials it is the one on which the policy did neither better nor worse than on the others.
+    """
+    env: Any = trials.innermost  # of which this module must not import the class
+    phases = env.layout.width + env.layout.column(PHASES[0]) + np.arange(len(PHASES))
+    few = frozen.take(np.arange(min(CHOSEN_FROM, len(frozen))))
+    record = play_trials(policy, trials, few.tasks)
+    best = record.best_so_far()
+    row = int(np.argsort(best[:, -1] / few.reference.oracle, kind="stable")[len(few) // 2])
+    listed = play_trials(env.baselines()[LISTED], trials, few.tasks).best_so_far()
+    figure = campaign_figure(
+        few.tasks.take(np.array([row])),
+        record.actions[row],
+        record.observations[row][:, phases].astype(np.float64),
+        record.readings[row],
+        record.scores[row],
+        float(few.reference.oracle[row]),
+        name,
+        env.variant,
+        env.laboratory,
+        others={LISTED: listed[row]},
+    )
+    return save(figure, folder / f"campaign-{frozen.split}.png")
 
 
 def campaign_figure(
@@ -25,10 +60,12 @@ def campaign_figure(
     readings: Floats,
     scores: Floats,
     oracle: float,
+    name: str,
     variant: Variant = "recipe",
+    laboratory: Laboratory = DEFAULT,
     others: dict[str, Floats] | None = None,
 ) -> Figure:
-    """One worked campaign on an unseen material.
+    """What was tried on one material, what was seen, and what it was worth.
 
     Args:
         task: the material, a batch of one.
@@ -37,7 +74,9 @@ def campaign_figure(
         readings: (K,) its readings.
         scores: (K,) their true utilities.
         oracle: the material's best utility.
+        name: of the policy.
         variant: of the actions.
+        laboratory: whose bounds they have.
         others: best true utility so far (K,) of other policies, by name.
     """
     figure = new_figure(11.0, 6.4)
@@ -46,10 +85,10 @@ def campaign_figure(
     _draw_recipes(axes[0, 0], actions, readings, variant)
     _draw_phases(axes[0, 1], phases, count)
     best = int(np.argmax(readings))
-    recipe = from_action(actions[best : best + 1], variant)
+    recipe = from_action(actions[best : best + 1], variant, laboratory)
     _draw_trajectory(axes[1, 0], task, recipe)
     axes[1, 0].set_title(f"best experiment, no. {best + 1}: {recipe_text(recipe)}", fontsize=9)
-    _draw_best(axes[1, 1], count, readings, scores, oracle, others or {})
+    _draw_best(axes[1, 1], count, readings, scores, oracle, name, others or {})
     return figure
 
 
@@ -95,13 +134,14 @@ def _draw_best(
     readings: Floats,
     scores: Floats,
     oracle: float,
+    name: str,
     others: dict[str, Floats],
 ) -> None:
     chosen = [int(np.argmax(readings[: k + 1])) for k in range(len(readings))]
-    axes.plot(count, readings, "o", color="#56B4E9", ms=4, label="RL², reading")
-    axes.plot(count, scores[chosen], "o-", color="#0072B2", lw=1.8, ms=3, label="RL², best so far (true)")
-    for (name, best), colour in zip(others.items(), ("#CC79A7", "#999999", "#E69F00"), strict=False):
-        axes.plot(count, best, "--", color=colour, label=name)
+    axes.plot(count, readings, "o", color="#56B4E9", ms=4, label=f"{name}, reading")
+    axes.plot(count, scores[chosen], "o-", color="#0072B2", lw=1.8, ms=3, label=f"{name}, best so far (true)")
+    for (other, best), colour in zip(others.items(), ("#CC79A7", "#999999", "#E69F00"), strict=False):
+        axes.plot(count, best, "--", color=colour, label=other)
     axes.axhline(oracle, color="#444444", ls=":", label="task oracle")
     axes.set(xlabel="experiment", ylabel="utility", ylim=(min(-0.05, float(readings.min()) - 0.05), 1))
     axes.set_xticks(count)
