@@ -8,6 +8,7 @@ from typing import Literal
 from metaenv.agents.config import TaskPrediction, Teacher
 
 Cell = Literal["lstm", "gru", "attention"]
+Heads = Literal["fixed", "hypernetwork"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,10 @@ class Network:
     """Width of the recurrent cell."""
     head_sizes: tuple[int, ...] = ()
     """Widths of the layers between the cell and each output; with none the outputs are linear."""
-    cell: Cell = "lstm"
+    cell: Cell | str = "lstm"
     """The LSTM is fused on CPUs (oneDNN) and torch's GRU is not: on trials of 100 steps it learns 2.5 times as fast,
     and on the toy bandit and the point search at least as well (measured). "attention" needs trials of a fixed
-    length."""
+    length. "module:Class" is a memory of your own, `metaenv.agents.memory.Memory`."""
     recurrent: bool = True
     """False is the control without memory: every step is treated as the first of a trial. The observation still shows
     the previous action and reward, which on the 5-armed bandit of 10 pulls is worth 6.45 of 6.66 (win-stay,
@@ -39,6 +40,15 @@ class Network:
     """Width of an entity's embedding."""
     log_std_init: float = -0.7
     """Initial log standard deviation of continuous actions before squashing."""
+    heads: Heads = "fixed"
+    """"hypernetwork": the cell's output makes the weights of the outputs, which act on the embedded observation
+    (`metaenv.agents.hypernetwork`). Each output then costs as much as a layer from the embedding to the cell."""
+
+    def __post_init__(self) -> None:
+        if self.heads == "hypernetwork" and not self.skip:
+            raise ValueError(
+                'Expected skip=True with heads="hypernetwork", which acts on the embedded observation; got skip=False.'
+            )
 
 
 @dataclass(frozen=True)
