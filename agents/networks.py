@@ -276,19 +276,25 @@ class RecurrentActorCritic(nn.Module):
         return self.log_std[(steps.long() * stages // self.trial_length).clamp(max=stages - 1)]
 
     def _initialise(self) -> None:
-        """Orthogonal weights and zero biases; a nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.orthogonal_(module.weight, gain=2**0.5)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.RNNBase):
-                _initialise_cell(module)
-        for trunk in self.trunks:
-            if not isinstance(cell := cast(Trunk, trunk).cell, nn.RNNBase):
-                cast(Memory, cell).initialise()
+        """A nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
+        initialise_layers(self)
         last = self.policy_head[-1] if isinstance(self.policy_head, nn.Sequential) else self.policy_head.head.query
         nn.init.orthogonal_(cast(nn.Linear, last).weight, gain=0.01)
         nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
+
+
+def initialise_layers(network: nn.Module) -> None:
+    """Orthogonal weights and zero biases; memories that are not recurrent draw their own."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.orthogonal_(module.weight, gain=2**0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.RNNBase):
+            _initialise_cell(module)
+    for trunk in network.modules():
+        if isinstance(trunk, Trunk) and not isinstance(trunk.cell, nn.RNNBase):
+            cast(Memory, trunk.cell).initialise()
 
 
 class _PointerPolicy(nn.Module):

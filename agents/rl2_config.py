@@ -52,6 +52,36 @@ class Network:
 
 
 @dataclass(frozen=True)
+class VariationalBelief:
+    """A belief about the hidden task that the agent infers without being told it (`metaenv.agents.variational_belief`).
+
+    Policy and value see its mean and log variance beside the observation, without gradient.
+    """
+
+    latent_size: int
+    """Length of the latent vector; "None" trains without a belief."""
+    kl_coef: float = 0.1
+    """Weight of the divergence of a belief from the one before it; that of the paper's own code."""
+    outcome_coef: float = 1.0
+    """Weight of the error of predicted outcomes, beside that of predicted rewards."""
+    learning_rate: float = 1e-3
+    """Step size of the belief's own Adam."""
+    n_epochs: int = 1
+    """Passes over the trials of an iteration, in as many minibatches as PPO's."""
+    decoder_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the decoder's hidden layers."""
+
+    def __post_init__(self) -> None:
+        if self.latent_size < 1 or self.n_epochs < 1 or not self.decoder_sizes:
+            raise ValueError(
+                "Expected latent_size >= 1, n_epochs >= 1 and at least one hidden layer in decoder_sizes; got "
+                f"{self.latent_size}, {self.n_epochs} and {self.decoder_sizes}."
+            )
+        if self.kl_coef < 0 or self.outcome_coef < 0:
+            raise ValueError(f"Expected weights >= 0 of the losses; got {self.kl_coef} and {self.outcome_coef}.")
+
+
+@dataclass(frozen=True)
 class RL2Config:
     """Settings of RL². The defaults learn bandits (discrete) and recipe search (continuous) on one CPU core."""
 
@@ -92,5 +122,8 @@ class RL2Config:
     vary in length, or `trials_per_env` is not 1, it must be a `metaenv.agents.imitation.RestartingPolicy`."""
     task_prediction: TaskPrediction | None = None
     """Predict the hidden task's vector from the memory at each step."""
+    belief: VariationalBelief | None = None
+    """Infer a belief about the task and act on it. VariBAD is a belief with ``network.recurrent=False``: the policy
+    then has no other memory."""
     torch_threads: int = 1
     """Threads of torch while learning. More than one rarely pays for networks this small."""
