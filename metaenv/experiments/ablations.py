@@ -121,8 +121,9 @@ class Ablations(AgentExperiment):
         return [
             f"## {config.env}",
             "",
-            f"True return of a trial, mean over {n} tasks of the split {VALIDATION!r} and 95 % interval. Final policies "
-            "take their most likely actions. Differences are paired by task; of one run, intervals are over tasks only.",
+            f"True return of a trial, mean over {n} tasks of the split {VALIDATION!r}, with 95 % interval. Final "
+            "policies take their most likely actions. Differences are paired by task. Intervals of one run are over "
+            "tasks only.",
             "",
             *table(head, rows, text=(0, 6)),
         ]
