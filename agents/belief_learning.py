@@ -60,15 +60,12 @@ class BeliefLearner:
         self.moments = Moments(1 + self.model.columns.outcome_size)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate)
 
-    def update(
-        self, batch: Mapping[str, NDArray[Any]], n_minibatches: int, generator: torch.Generator
-    ) -> dict[str, float]:
+    def update(self, batch: Mapping[str, NDArray[Any]], generator: torch.Generator) -> dict[str, float]:
         """Learn from whole trials.
 
         Args:
             batch: "observations" (T, N, …) as the policy saw them, "actions" played, "rewards" and, where trials vary
                 in length, "valid".
-            n_minibatches: parts into which a pass splits the trials.
             generator: of all draws.
 
         Returns:
@@ -89,7 +86,7 @@ class BeliefLearner:
         n = trials["rewards"].shape[1]
         for _ in range(self.settings.n_epochs):
             order = torch.randperm(n, generator=generator, device=generator.device).to(device)
-            for rows in order.tensor_split(min(n_minibatches, n)):
+            for rows in order.split(self.settings.batch_size):
                 parts = {name: x[..., rows] if name == "lengths" else x[:, rows] for name, x in trials.items()}
                 reward, outcome, divergence = self.errors(parts, generator)
                 settings = self.settings

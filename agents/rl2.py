@@ -222,7 +222,7 @@ class RL2(Agent):
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
             self.optimizer.step()
             metrics.append(metric)
-        inferred = {} if self.belief is None else self.belief.update(batch, config.n_minibatches, self._generator)
+        inferred = {} if self.belief is None else self.belief.update(batch, self._generator)
         return {
             **_trial_metrics(batch, on_policy),
             **inferred,

@@ -66,16 +66,18 @@ class VariationalBelief:
     """Weight of the error of predicted outcomes, beside that of predicted rewards."""
     learning_rate: float = 1e-3
     """Step size of the belief's own Adam."""
-    n_epochs: int = 1
-    """Passes over the trials of an iteration, in as many minibatches as PPO's."""
+    n_epochs: int = 2
+    """Passes over the trials of an iteration."""
+    batch_size: int = 16
+    """Trials in a minibatch. A memory takes some thousands of steps of its optimiser to learn what to keep."""
     decoder_sizes: tuple[int, ...] = (64, 64)
     """Widths of the decoder's hidden layers."""
 
     def __post_init__(self) -> None:
-        if self.latent_size < 1 or self.n_epochs < 1 or not self.decoder_sizes:
+        if min(self.latent_size, self.n_epochs, self.batch_size) < 1 or not self.decoder_sizes:
             raise ValueError(
-                "Expected latent_size >= 1, n_epochs >= 1 and at least one hidden layer in decoder_sizes; got "
-                f"{self.latent_size}, {self.n_epochs} and {self.decoder_sizes}."
+                "Expected latent_size, n_epochs and batch_size >= 1 and a hidden layer in decoder_sizes; got "
+                f"{self.latent_size}, {self.n_epochs}, {self.batch_size} and {self.decoder_sizes}."
             )
         if self.kl_coef < 0 or self.outcome_coef < 0:
             raise ValueError(f"Expected weights >= 0 of the losses; got {self.kl_coef} and {self.outcome_coef}.")

@@ -301,9 +301,9 @@ def test_errors_and_divergence_are_logged_and_the_errors_fall() -> None:
 
 
 def test_settings_that_make_no_belief_are_refused() -> None:
-    with pytest.raises(ValueError, match="Expected latent_size >= 1"):
+    with pytest.raises(ValueError, match="Expected latent_size, n_epochs and batch_size >= 1"):
         VariationalBelief(0)
-    with pytest.raises(ValueError, match="at least one hidden layer"):
+    with pytest.raises(ValueError, match="a hidden layer in decoder_sizes"):
         VariationalBelief(2, decoder_sizes=())
     with pytest.raises(ValueError, match="Expected weights >= 0"):
         VariationalBelief(2, kl_coef=-0.1)
