@@ -61,7 +61,7 @@ def base(family: Family) -> TrainConfig:
     config = preset("bandit-100-5")
     network = replace(config.agent.network, hidden_size=64)
     agent = replace(config.agent, teacher=None, n_minibatches=4, network=network)
-    return replace(config, steps=2_000_000, num_envs=256, agent=agent)
+    return replace(config, steps=2_000_000, num_envs=256, episodes=30, agent=agent)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Ablations(AgentExperiment):
 
     seeds: int = 1
     families: tuple[Family, ...] = ("materials", "gridnavi", "bandit")
-    """Chemical systems (MaterialsSynthesis); GridNavi; 100 pulls of 5 arms."""
+    """Chemical systems (MaterialsSynthesis); GridNavi; 30 pulls of 5 arms."""
     variants: tuple[Variant, ...] = ("lstm", "gru", "attention", "no-memory", "hypernetwork", "belief", "varibad")
     """The memory is an LSTM, torch's GRU, attention, or none; weights of the heads made by the LSTM; a variational
     belief beside the LSTM, and as the only memory."""

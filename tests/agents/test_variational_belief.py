@@ -201,7 +201,7 @@ def test_a_policy_without_memory_remembers_by_its_belief() -> None:
     config = RL2Config(
         learning_rate=5e-3,
         network=Network((32,), 32, recurrent=False),
-        belief=VariationalBelief(4, learning_rate=5e-3, n_epochs=4),
+        belief=VariationalBelief(4, learning_rate=5e-3, n_epochs=4, batch_size=64),
     )
     agent = RL2(Recall(256), config, seed=0).learn(18_000)
     # Best of 6 pulls on 4 arms: 1/4 + 5 with a memory, 1 + 5/4 without.
@@ -291,7 +291,7 @@ def test_errors_and_divergence_are_logged_and_the_errors_fall() -> None:
             logged.append(super()._update(batch))
             return logged[-1]
 
-    belief = VariationalBelief(4, learning_rate=5e-3, n_epochs=4)
+    belief = VariationalBelief(4, learning_rate=5e-3, n_epochs=4, batch_size=32)
     Watched(Recall(64), replace(SMALL, belief=belief), seed=0).learn(64 * 6 * 25)
     # Half a standardised variance, summed over six steps: what is foreseen without knowing anything.
     assert logged[0]["belief/reward_error"] == pytest.approx(3, rel=0.2)
