@@ -199,11 +199,11 @@ def test_no_step_is_drawn_that_was_not_played() -> None:
 
 def test_a_policy_without_memory_remembers_by_its_belief() -> None:
     config = RL2Config(
-        learning_rate=5e-3,
-        network=Network((32,), 32, recurrent=False),
-        belief=VariationalBelief(4, learning_rate=5e-3, n_epochs=4, batch_size=64),
+        learning_rate=1e-2,
+        network=Network((16,), 16, recurrent=False),
+        belief=VariationalBelief(4, learning_rate=1e-2, n_epochs=4, batch_size=128),
     )
-    agent = RL2(Recall(256), config, seed=0).learn(18_000)
+    agent = RL2(Recall(256), config, seed=0).learn(12_000)
     # Best of 6 pulls on 4 arms: 1/4 + 5 with a memory, 1 + 5/4 without.
     assert rewards_per_step(agent, Recall(5_000), seed=1).sum() > 4.9
 
