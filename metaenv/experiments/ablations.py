@@ -70,8 +70,8 @@ class Ablations(AgentExperiment):
     """RL²'s parts one by one, on validation tasks: memory cells, hypernetwork heads, a belief that is inferred.
 
     Trainings are short, a few minutes each, and have the same steps; what a variant costs in minutes stands beside its
-    score. Nobody is taught or told the task. ``tasks`` is the number of validation tasks that are drawn, 500 by default;
-    GridNavi has 21 goals and no others.
+    score. Nobody is taught or told the task. The validation tasks are drawn, 500 by default; GridNavi has 21 goals and
+    no others.
     """
 
     name = "ablations"
