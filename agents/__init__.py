@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from metaenv.agents.pearl import PEARL
     from metaenv.agents.pearl_config import PEARLConfig
     from metaenv.agents.rl2 import RL2
-    from metaenv.agents.rl2_config import Network, RL2Config
+    from metaenv.agents.rl2_config import Network, RL2Config, VariationalBelief
 
-__all__ = ["PEARL", "RL2", "Network", "PEARLConfig", "RL2Config", "TaskPrediction", "Teacher"]
+__all__ = ["PEARL", "RL2", "Network", "PEARLConfig", "RL2Config", "TaskPrediction", "Teacher", "VariationalBelief"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -22,6 +22,6 @@ __getattr__, __dir__ = lazy_exports(
         "metaenv.agents.pearl": ["PEARL"],
         "metaenv.agents.pearl_config": ["PEARLConfig"],
         "metaenv.agents.rl2": ["RL2"],
-        "metaenv.agents.rl2_config": ["Network", "RL2Config"],
+        "metaenv.agents.rl2_config": ["Network", "RL2Config", "VariationalBelief"],
     },
 )

@@ -70,6 +70,7 @@ def resolve_dims(
     predicts_task: bool = False,
     entities: bool = False,
     replays: bool = False,
+    episodes: bool = False,
 ) -> EnvDims:
     """The sizes of the env, checked.
 
@@ -79,6 +80,8 @@ def resolve_dims(
         predicts_task: whether the env must offer the hidden task's vector.
         entities: whether the env must say how its observation lists entities.
         replays: whether the agent replays single steps of episodes, for which the env must be a `VectorTrial`.
+        episodes: whether the agent tells the observation of an episode from what the trial remembers, where the env is
+            a `VectorTrial`.
 
     Raises:
         ValueError: spaces, autoreset mode or type of the env do not fit, or the sizes are not those expected.
@@ -95,12 +98,12 @@ def resolve_dims(
     _check_env(env)
     if replays and cast(VectorTrial, env).trial_state.shows != "trial":
         raise ValueError("Expected trials that show all of themselves, as steps are replayed; leave out `shows`.")
-    state = cast(VectorTrial, env).trial_state if replays else None
+    state = find_attribute(env, "trial_state") if replays or episodes else None
     found = EnvDims(
         observation_size=int(np.prod(cast(tuple[int, ...], env.single_observation_space.shape))),
         n_actions=int(env.single_action_space.n) if isinstance(env.single_action_space, Discrete) else None,
         action_size=env.single_action_space.shape[0] if isinstance(env.single_action_space, Box) else 0,
-        trial_length=None if state else find_attribute(env, "trial_length"),
+        trial_length=None if replays else find_attribute(env, "trial_length"),
         task_dim=_task_dim(env) if predicts_task else 0,
         entities=_entities(env) if entities else None,
         episode_size=state.episode_size if state else 0,

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from metaenv.agents.hypernetwork import head_linear
+
 TRIAL_NUMBERS = 3
 """Numbers behind the previous action in a trial's observation: reward, flag and progress."""
 
@@ -111,13 +113,16 @@ class SetEncoder(nn.Module):
 
 
 class PointerHead(nn.Module):
-    """Logits (..., n_actions) from features (..., f) and the embeddings of the entities (..., n, entity_size)."""
+    """Logits (..., n_actions) from features (..., f) and the embeddings of the entities (..., n, entity_size).
 
-    def __init__(self, feature_size: int, entity_size: int, layout: EntityLayout) -> None:
+    Where `memory_size` is not 0, the features begin with a memory that makes the weights (`HyperLinear`).
+    """
+
+    def __init__(self, feature_size: int, entity_size: int, layout: EntityLayout, memory_size: int = 0) -> None:
         super().__init__()
         self.n_verbs = layout.n_verbs
-        self.query = nn.Linear(feature_size, layout.n_verbs * entity_size)
-        self.other = nn.Linear(feature_size, layout.n_others) if layout.n_others else None
+        self.query = head_linear(memory_size, feature_size, layout.n_verbs * entity_size)
+        self.other = head_linear(memory_size, feature_size, layout.n_others) if layout.n_others else None
         self.bias = nn.Parameter(torch.zeros(layout.n_verbs))
 
     def forward(self, features: Tensor, embeddings: Tensor) -> Tensor:

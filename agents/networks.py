@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from metaenv.agents import numerics
-from metaenv.agents.attention import AttentionMemory
 from metaenv.agents.config import TaskPrediction
 from metaenv.agents.dims import EnvDims
 from metaenv.agents.entities import EntityLayout, PointerHead, SetEncoder
-from metaenv.agents.rl2_config import Cell, Network
+from metaenv.agents.hypernetwork import head_layers, head_linear
+from metaenv.agents.memory import Memory, make_memory
+from metaenv.agents.rl2_config import Network
 from metaenv.agents.task_prediction import TaskHead
 
 MAX_LOG_STD_STAGES = 32
@@ -119,13 +119,13 @@ class Trunk(nn.Module):
     def __init__(self, input_size: int, settings: Network, trial_length: int | None) -> None:
         super().__init__()
         embedding_size = [input_size, *settings.embedding_sizes][-1]
-        self.embedding = _layers([input_size, *settings.embedding_sizes])
-        self.cell = _cell(settings.cell, embedding_size, settings.hidden_size, trial_length)
+        self.embedding = head_layers(0, [input_size, *settings.embedding_sizes])
+        self.cell = make_memory(settings.cell, embedding_size, settings.hidden_size, trial_length)
         self.skip, self.recurrent = settings.skip, settings.recurrent
-        if isinstance(self.cell, AttentionMemory):
-            self.state_size = self.cell.state_size
-        else:
+        if isinstance(self.cell, nn.RNNBase):
             self.state_size = settings.hidden_size * (1 if settings.cell == "gru" else 2)
+        else:
+            self.state_size = cast(Memory, self.cell).state_size
         self.feature_size = settings.hidden_size + embedding_size * settings.skip
 
     def forward(self, x: Tensor, state: Tensor | None, keep_state: bool = True) -> tuple[Tensor, Tensor]:
@@ -139,7 +139,7 @@ class Trunk(nn.Module):
         return (torch.cat([output, embedding], -1) if self.skip else output), new_state
 
     def _recur(self, x: Tensor, state: Tensor | None, keep_state: bool) -> tuple[Tensor, Tensor]:
-        if isinstance(self.cell, AttentionMemory):
+        if not isinstance(self.cell, nn.RNNBase):
             return self.cell(x, state, keep_state)
         parts = None if state is None else [part.unsqueeze(0).contiguous() for part in self._split(state)]
         if isinstance(self.cell, nn.GRU):
@@ -193,13 +193,15 @@ class RecurrentActorCritic(nn.Module):
         self.state_size = sum(trunk.state_size for trunk in trunks) + self.report_size + 1
         self.feed_to_policy = prediction is not None and prediction.feed_to_policy
         feature_size, outputs = trunks[0].feature_size, dims.n_actions or dims.action_size
-        head_sizes = [feature_size + dims.task_dim * self.feed_to_policy, *settings.head_sizes]
+        # Features begin with the cell's output, which makes the weights of a hypernetwork.
+        memory = settings.hidden_size if settings.heads == "hypernetwork" else 0
+        head_sizes = [feature_size + dims.task_dim * self.feed_to_policy, *(memory + n for n in settings.head_sizes)]
         self.policy_head = (
-            _head(head_sizes, outputs)
+            _head(memory, head_sizes, outputs)
             if self.set_encoder is None
-            else _PointerPolicy(head_sizes, self.set_encoder.layout, settings.entity_size)
+            else _PointerPolicy(memory, head_sizes, self.set_encoder.layout, settings.entity_size)
         )
-        self.value_head = _head(head_sizes, 1)
+        self.value_head = _head(memory, head_sizes, 1)
         self.task_head = None if prediction is None else TaskHead(feature_size, dims.task_dim, prediction.loss)
         stages = min(dims.trial_length or 1, MAX_LOG_STD_STAGES)
         self.choices = dims.choices
@@ -274,28 +276,34 @@ class RecurrentActorCritic(nn.Module):
         return self.log_std[(steps.long() * stages // self.trial_length).clamp(max=stages - 1)]
 
     def _initialise(self) -> None:
-        """Orthogonal weights and zero biases; a nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.orthogonal_(module.weight, gain=2**0.5)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.RNNBase):
-                _initialise_cell(module)
-        for trunk in self.trunks:
-            if isinstance(cell := cast(Trunk, trunk).cell, AttentionMemory):
-                cell.initialise()
+        """A nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
+        initialise_layers(self)
         last = self.policy_head[-1] if isinstance(self.policy_head, nn.Sequential) else self.policy_head.head.query
         nn.init.orthogonal_(cast(nn.Linear, last).weight, gain=0.01)
         nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
 
 
+def initialise_layers(network: nn.Module) -> None:
+    """Orthogonal weights and zero biases; memories that are not recurrent draw their own."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.orthogonal_(module.weight, gain=2**0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.RNNBase):
+            _initialise_cell(module)
+    for trunk in network.modules():
+        if isinstance(trunk, Trunk) and not isinstance(trunk.cell, nn.RNNBase):
+            cast(Memory, trunk.cell).initialise()
+
+
 class _PointerPolicy(nn.Module):
     """Layers, then `PointerHead`."""
 
-    def __init__(self, sizes: Sequence[int], layout: EntityLayout, entity_size: int) -> None:
+    def __init__(self, memory_size: int, sizes: Sequence[int], layout: EntityLayout, entity_size: int) -> None:
         super().__init__()
-        self.layers = _layers(sizes)
-        self.head = PointerHead(sizes[-1], entity_size, layout)
+        self.layers = head_layers(memory_size, sizes)
+        self.head = PointerHead(sizes[-1], entity_size, layout, memory_size)
 
     def forward(self, features: Tensor, embeddings: Tensor) -> Tensor:
         return self.head(self.layers(features), embeddings)
@@ -307,27 +315,12 @@ def _set_encoder(dims: EnvDims, entity_size: int) -> SetEncoder | None:
     return SetEncoder(EntityLayout(dims.entities, dims.n_actions), dims.observation_size, entity_size, dims.report)
 
 
-def _cell(cell: Cell, input_size: int, hidden_size: int, trial_length: int | None) -> nn.Module:
-    if cell != "attention":
-        return (nn.GRU if cell == "gru" else nn.LSTM)(input_size, hidden_size)
-    if trial_length is None:
-        raise ValueError(
-            'Expected trials of a fixed length for cell="attention", which keeps every step; these vary in length. '
-            'Use "lstm" or "gru".'
-        )
-    return AttentionMemory(input_size, hidden_size, trial_length)
-
-
-def _layers(sizes: Sequence[int]) -> nn.Sequential:
-    return nn.Sequential(*(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())))
-
-
 def _joined(first: Tensor, *others: Tensor) -> Tensor:
     return torch.cat([first, *others], -1) if others else first
 
 
-def _head(sizes: Sequence[int], outputs: int) -> nn.Sequential:
-    return nn.Sequential(*_layers(sizes), nn.Linear(sizes[-1], outputs))
+def _head(memory_size: int, sizes: Sequence[int], outputs: int) -> nn.Sequential:
+    return nn.Sequential(*head_layers(memory_size, sizes), head_linear(memory_size, sizes[-1], outputs))
 
 
 def _initialise_cell(cell: nn.RNNBase) -> None:

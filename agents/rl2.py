@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from metaenv.agents.base import Agent
+from metaenv.agents.belief_learning import BeliefLearner
 from metaenv.agents.config import anneal
 from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
 from metaenv.agents.imitation import add_loss_masks, assisted_actions, find_expert
@@ -60,7 +62,7 @@ class RL2(Agent):
     teacher's help; nan where there were none.
 
     The state that `predict` passes on is that of `RecurrentActorCritic`: the cell's, and in the last column the steps
-    played.
+    played. Before it stands the memory of the belief, where there is one.
     """
 
     checkpoint_kind: ClassVar[str] = "metaenv.RL2"
@@ -69,8 +71,12 @@ class RL2(Agent):
     config: RL2Config
 
     def _build(self, env: VectorEnv[Any, Any, Any] | None) -> None:
-        config = self.config
-        self.policy = RecurrentActorCritic(self.dims, config.network, config.task_prediction)
+        config, seen = self.config, self.dims
+        self.belief = None
+        if config.belief is not None:
+            self.belief = BeliefLearner(self.dims, config.network, config.belief)
+            seen = replace(seen, observation_size=self._shown_size)
+        self.policy = RecurrentActorCritic(seen, config.network, config.task_prediction)
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = config.reward_scale
         self._buffer: TrialBuffer | None = None
@@ -117,6 +123,8 @@ class RL2(Agent):
             ends = terminated | truncated
             if expert is not None:
                 expert.watch(actions, ends)
+            if self.belief is not None:
+                step["actions"] = actions
             buffer.add(ends, rewards=rewards, **step)
             if earned is not None and (each := earned()) is not None and len(buffer) % each.shape[1] == 0:
                 buffer.replace("rewards", each.T)  # an episode is over in every environment
@@ -156,22 +164,41 @@ class RL2(Agent):
         if state is not None and ends.any():
             state = state * torch.from_numpy(~ends).unsqueeze(-1)
         masks = torch.from_numpy(step["masks"])[None] if "masks" in step else None
-        dist, values, _, new_state = self.policy(torch.from_numpy(step["observations"])[None], state, masks)
+        seen, dist, values, new_state = self._step(torch.from_numpy(step["observations"])[None], state, masks)
+        step["observations"] = seen[0].numpy()
         samples = dist.sample(self._generator)
         step["samples"], step["log_probs"] = samples[0].numpy(), dist.log_prob(samples)[0].numpy()
         step["values"] = values[0].numpy()
         return dist.action(samples)[0].numpy(), new_state
 
+    def _step(
+        self, observations: Tensor, state: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Categorical | SquashedGaussian | Mixed, Tensor, Tensor]:
+        """What the policy sees of observations (1, N, o), its distribution, the values (1, N) and the new state."""
+        if self.belief is None:
+            dist, values, _, new_state = self.policy(observations, state, masks)
+            return observations, dist, values, new_state
+        inferred, remembered = (None, None) if state is None else state.tensor_split([self.belief.model.state_size], -1)
+        seen, inferred = self.belief.model.shown(observations, inferred)
+        dist, values, _, remembered = self.policy(seen, remembered, masks)
+        return seen, dist, values, torch.cat([inferred, remembered], -1)
+
     def _predict(
         self, observations: Tensor, state: Tensor, masks: Tensor | None, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        dist, _, _, state = self.policy(observations[None], state, None if masks is None else masks[None])
+        _, dist, _, state = self._step(observations[None], state, None if masks is None else masks[None])
         samples = dist.mode() if deterministic else dist.sample(self._predict_generator)
         return dist.action(samples)[0], state
 
     @property
     def _state_size(self) -> int:
-        return self.policy.state_size
+        return self.policy.state_size + (0 if self.belief is None else self.belief.model.state_size)
+
+    @property
+    def _shown_size(self) -> int:
+        """Length of what the policy sees: the observation, and mean and log variance of the belief."""
+        belief = self.config.belief
+        return self.dims.observation_size + (0 if belief is None else 2 * belief.latent_size)
 
     # ---------------------------------------------------------------- learning
 
@@ -195,8 +222,10 @@ class RL2(Agent):
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
             self.optimizer.step()
             metrics.append(metric)
+        inferred = {} if self.belief is None else self.belief.update(batch, self._generator)
         return {
             **_trial_metrics(batch, on_policy),
+            **inferred,
             **{f"train/{name}": float(torch.stack([m[name] for m in metrics]).mean()) for name in metrics[0]},
             "train/learning_rate": learning_rate,
         }
@@ -271,10 +300,12 @@ class RL2(Agent):
     def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
         dims, teacher = self.dims, self.config.teacher
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
-            "observations": ((dims.observation_size,), np.float32),
+            "observations": ((self._shown_size,), np.float32),
             "samples": ((), np.int64) if dims.n_actions else ((dims.action_size,), np.float32),
             **{name: ((), np.float32) for name in ("log_probs", "values", "rewards")},
         }
+        if self.belief is not None:
+            fields["actions"] = fields["samples"]
         if dims.n_actions and find_attribute(env, "action_masks") is not None:
             fields["masks"] = ((dims.n_actions,), np.bool_)
         if teacher is not None:
@@ -287,8 +318,13 @@ class RL2(Agent):
 
     def _resolve_dims(self, env: VectorEnv[Any, Any, Any] | None, expected: EnvDims | None) -> EnvDims:
         config = self.config
-        predicts_task = config.task_prediction is not None
-        return resolve_dims(env, expected, predicts_task=predicts_task, entities=config.network.entities)
+        return resolve_dims(
+            env,
+            expected,
+            predicts_task=config.task_prediction is not None,
+            entities=config.network.entities,
+            episodes=config.belief is not None,
+        )
 
     def _learner_state(self) -> dict[str, Any]:
         return {
@@ -296,6 +332,7 @@ class RL2(Agent):
             "optimizer": self.optimizer.state_dict(),
             "reward_scale": self._reward_scale,
             "generator": self._generator.get_state(),
+            **({} if self.belief is None else {"belief": self.belief.state_dict()}),
         }
 
     def _set_learner_state(self, state: dict[str, Any]) -> None:
@@ -303,9 +340,11 @@ class RL2(Agent):
         self.optimizer.load_state_dict(state["optimizer"])
         self._reward_scale = state["reward_scale"]
         self._generator.set_state(state["generator"])
+        if self.belief is not None:
+            self.belief.load_state_dict(state["belief"])
 
 
-_NOT_TRAINED_ON = ("rewards", "values", "assisted")
+_NOT_TRAINED_ON = ("rewards", "values", "assisted", "actions")
 
 
 def _trial_metrics(batch: dict[str, NDArray[Any]], on_policy: NDArray[np.bool_]) -> dict[str, float]:

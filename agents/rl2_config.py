@@ -8,6 +8,7 @@ from typing import Literal
 from metaenv.agents.config import TaskPrediction, Teacher
 
 Cell = Literal["lstm", "gru", "attention"]
+Heads = Literal["fixed", "hypernetwork"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,10 @@ class Network:
     """Width of the recurrent cell."""
     head_sizes: tuple[int, ...] = ()
     """Widths of the layers between the cell and each output; with none the outputs are linear."""
-    cell: Cell = "lstm"
+    cell: Cell | str = "lstm"
     """The LSTM is fused on CPUs (oneDNN) and torch's GRU is not: on trials of 100 steps it learns 2.5 times as fast,
     and on the toy bandit and the point search at least as well (measured). "attention" needs trials of a fixed
-    length."""
+    length. "module:Class" is a memory of your own, `metaenv.agents.memory.Memory`."""
     recurrent: bool = True
     """False is the control without memory: every step is treated as the first of a trial. The observation still shows
     the previous action and reward, which on the 5-armed bandit of 10 pulls is worth 6.45 of 6.66 (win-stay,
@@ -39,6 +40,47 @@ class Network:
     """Width of an entity's embedding."""
     log_std_init: float = -0.7
     """Initial log standard deviation of continuous actions before squashing."""
+    heads: Heads = "fixed"
+    """"hypernetwork": the cell's output makes the weights of the outputs, which act on the embedded observation
+    (`metaenv.agents.hypernetwork`). Each output then costs as much as a layer from the embedding to the cell."""
+
+    def __post_init__(self) -> None:
+        if self.heads == "hypernetwork" and not self.skip:
+            raise ValueError(
+                'Expected skip=True with heads="hypernetwork", which acts on the embedded observation; got skip=False.'
+            )
+
+
+@dataclass(frozen=True)
+class VariationalBelief:
+    """A belief about the hidden task that the agent infers without being told it (`metaenv.agents.variational_belief`).
+
+    Policy and value see its mean and log variance beside the observation, without gradient.
+    """
+
+    latent_size: int
+    """Length of the latent vector; "None" trains without a belief."""
+    kl_coef: float = 0.1
+    """Weight of the divergence of a belief from the one before it; that of the paper's own code."""
+    outcome_coef: float = 1.0
+    """Weight of the error of predicted outcomes, beside that of predicted rewards."""
+    learning_rate: float = 1e-3
+    """Step size of the belief's own Adam."""
+    n_epochs: int = 2
+    """Passes over the trials of an iteration."""
+    batch_size: int = 16
+    """Trials in a minibatch. A memory takes some thousands of steps of its optimiser to learn what to keep."""
+    decoder_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the decoder's hidden layers."""
+
+    def __post_init__(self) -> None:
+        if min(self.latent_size, self.n_epochs, self.batch_size) < 1 or not self.decoder_sizes:
+            raise ValueError(
+                "Expected latent_size, n_epochs and batch_size >= 1 and a hidden layer in decoder_sizes; got "
+                f"{self.latent_size}, {self.n_epochs}, {self.batch_size} and {self.decoder_sizes}."
+            )
+        if self.kl_coef < 0 or self.outcome_coef < 0:
+            raise ValueError(f"Expected weights >= 0 of the losses; got {self.kl_coef} and {self.outcome_coef}.")
 
 
 @dataclass(frozen=True)
@@ -82,5 +124,8 @@ class RL2Config:
     vary in length, or `trials_per_env` is not 1, it must be a `metaenv.agents.imitation.RestartingPolicy`."""
     task_prediction: TaskPrediction | None = None
     """Predict the hidden task's vector from the memory at each step."""
+    belief: VariationalBelief | None = None
+    """Infer a belief about the task and act on it. VariBAD is a belief with ``network.recurrent=False``: the policy
+    then has no other memory."""
     torch_threads: int = 1
     """Threads of torch while learning. More than one rarely pays for networks this small."""

@@ -1,4 +1,9 @@
-"""Prediction of the hidden task's vector, as an auxiliary loss in training and as an input of the policy."""
+"""Prediction of the hidden task's vector, as an auxiliary loss in training and as an input of the policy.
+
+Humplik, Galashov, Hasenclever, Ortega, Teh and Heess 2019, "Meta reinforcement learning as task inference",
+https://arxiv.org/abs/1905.06424. The true vector is a privilege of training. `metaenv.agents.variational_belief` infers
+a belief without it.
+"""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "gridnavi": ("gridnavi:GridNavi", "RL² and PEARL on VariBAD's 5 by 5 grid, beside the exact Bayes-optimal values"),
     "pearl-materials": ("materials:PEARLMaterials", "PEARL on unseen materials, beside the greedy portfolio"),
     "pearl-bandit": ("bandits:PEARLBandit", "PEARL with discrete actions on 100 pulls of a 5-armed bandit"),
+    "ablations": ("ablations:Ablations", "RL² with other memories, hypernetwork heads, an inferred belief; validation"),
     "molecules": ("molecules:Molecules", "RL² and PEARL on unseen molecule objectives, a Bayes adapter, an oracle"),
     "telescope": ("telescope:Telescope", "RL² and PEARL on unseen skies and observing programmes, night by night"),
     "omniglot": ("omniglot:Omniglot", "all few-shot learners on Omniglot (--data PATH), beside their papers"),

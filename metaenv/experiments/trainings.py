@@ -97,7 +97,12 @@ def description(config: TrainConfig) -> dict[str, str]:
 def _memory(agent: RL2Config | PEARLConfig) -> str:
     if isinstance(agent, RL2Config):
         network = agent.network
-        return f"{network.cell} of {network.hidden_size} units" if network.recurrent else "none"
+        parts = [f"{network.cell} of {network.hidden_size} units"] if network.recurrent else []
+        if network.heads == "hypernetwork":
+            parts.append("hypernetwork heads")
+        if agent.belief is not None:
+            parts.append(f"inferred belief over {agent.belief.latent_size} numbers")
+        return ", ".join(parts) or "none"
     belief = agent.belief
     text = f"belief over {belief.latent_size} numbers"
     if not belief.sample:
