@@ -36,9 +36,13 @@ class TaskBelief(nn.Module):
         super().__init__()
         self.settings, self.encoder, self.evidence_size = settings, encoder, evidence_size
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.encoder.parameters()).device
+
     def infer(self, context: Context) -> Gaussian:
         """The belief (b, L) that critics, actor and encoder learn with: the product of the context's factors."""
-        prior = Gaussian.prior(len(context.counts), self.settings.latent_size)
+        prior = Gaussian.prior(len(context.counts), self.settings.latent_size, context.steps.device)
         return prior.updated(self.encoder(context.steps), context.counts)
 
     def latent(self, belief: Gaussian | Mixture, generator: torch.Generator) -> Tensor:
@@ -67,7 +71,7 @@ class GaussianBelief(TaskBelief):
 
     def prior(self, n: int) -> Gaussian:
         """See `TaskBelief`."""
-        return Gaussian.prior(n, self.settings.latent_size)
+        return Gaussian.prior(n, self.settings.latent_size, self._device)
 
     def after(self, context: Context) -> Gaussian:
         """See `TaskBelief`."""
@@ -102,12 +106,13 @@ class MixtureBelief(TaskBelief):
 
     def prior(self, n: int) -> Mixture:
         """See `TaskBelief`."""
-        return self.mixture(torch.zeros(n, self.evidence_size))
+        return self.mixture(torch.zeros(n, self.evidence_size, device=self._device))
 
     def after(self, context: Context) -> Mixture:
         """See `TaskBelief`."""
         steps, counts = context
-        evidence, whole = self.mixture.evidence(steps), torch.full((len(steps), 1), steps.shape[1])
+        evidence = self.mixture.evidence(steps)
+        whole = counts.new_full((len(steps), 1), steps.shape[1], dtype=torch.int64)
         return self.mixture(self.mixture.beginnings(evidence * counts.unsqueeze(-1), whole).squeeze(1))
 
     def updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Mixture]:
@@ -130,9 +135,9 @@ class MixtureBelief(TaskBelief):
         evidence = mixture.evidence(steps[counts])
         evidence = evidence.new_zeros(*counts.shape, evidence.shape[-1]).index_put((counts,), evidence)
         size = (len(counts), BEGINNINGS)
-        share = torch.from_numpy(rng.random(size) ** 2)
+        share = torch.from_numpy(rng.random(size) ** 2).to(counts.device)
         seen = mixture.beginnings(evidence, (share * (counts.sum(1, keepdim=True) + 1)).long())
         hints = np.where(rng.random(size) < HINTED, rng.integers(1, MOST_HINTS + 1, size), 0)
-        hints = torch.minimum(torch.from_numpy(hints), hindsight.counts.sum(1, keepdim=True))
+        hints = torch.minimum(torch.from_numpy(hints).to(counts.device), hindsight.counts.sum(1, keepdim=True))
         seen = mixture.merged(seen, mixture.beginnings(mixture.evidence(hindsight.steps), hints))
         return -mixture(seen).log_prob(target.sample(generator)).mean()

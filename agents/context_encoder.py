@@ -46,9 +46,9 @@ class Gaussian:
     weighted_mean: Tensor
 
     @classmethod
-    def prior(cls, n: int, latent_size: int) -> Gaussian:
+    def prior(cls, n: int, latent_size: int, device: torch.device | None = None) -> Gaussian:
         """N(0, I), n times."""
-        return cls(torch.ones(n, latent_size), torch.zeros(n, latent_size))
+        return cls(torch.ones(n, latent_size, device=device), torch.zeros(n, latent_size, device=device))
 
     @property
     def mean(self) -> Tensor:
@@ -67,7 +67,7 @@ class Gaussian:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One latent task of each row, (..., L), differentiable in the belief."""
-        return self.mean + self.std * torch.empty_like(self.precision).normal_(generator=generator)
+        return self.mean + self.std * numerics.normal_like(self.precision, generator)
 
     def kl_to_prior(self) -> Tensor:
         """Kullback-Leibler divergence to N(0, I) in nats, summed over the coordinates, (...)."""
@@ -134,7 +134,7 @@ class Mixture:
         chosen = numerics.sample_categorical(self.log_weights, generator)[..., None, None]
         chosen = chosen.expand(*self.means.shape[:-2], 1, self.means.shape[-1])
         mean, std = (x.gather(-2, chosen).squeeze(-2) for x in (self.means, self.stds))
-        return mean + std * torch.empty_like(mean).normal_(generator=generator)
+        return mean + std * numerics.normal_like(mean, generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density (...) of latent tasks (..., L)."""

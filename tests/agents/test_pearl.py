@@ -118,7 +118,7 @@ def test_critics_may_learn_from_an_entry_of_info() -> None:
     agent = PEARL(env, config, seed=0)
     seen = recorded(env)
     agent.learn(1)
-    steps = agent._training_tasks.replay._arrays
+    steps = {name: tensor.numpy() for name, tensor in agent._training_tasks.replay._tensors.items()}
     after = steps["next_observations"][:, :40]
     goals = agent._training_tasks.tasks.matrix()
     away = np.linalg.norm(after - goals[:, None], axis=-1)
@@ -134,13 +134,14 @@ def test_critics_may_learn_from_an_entry_of_info() -> None:
 @pytest.mark.parametrize("make", [bandit, point])
 def test_predicted_rewards_are_those_that_were_learned_from(make: Callable[..., VectorTrial]) -> None:
     agent = PEARL(make(), SMALL, seed=0).learn(1)
-    steps = agent._training_tasks.replay.sample(np.arange(3), 8, np.random.default_rng(0))
+    rows = agent._training_tasks.replay.sample(np.arange(3), 8, np.random.default_rng(0))
+    steps = {name: tensor.numpy() for name, tensor in rows.items()}
     latent = np.random.default_rng(1).normal(size=(3, SMALL.belief.latent_size)).astype(np.float32)
     predicted = np.stack(
         [agent.predict_reward(steps["observations"][i], steps["actions"][i], latent[i]) for i in range(3)]
     )
     assert predicted.shape == (3, 8) and len(np.unique(predicted)) > 2
-    rows = {name: torch.from_numpy(x).flatten(0, 1) for name, x in steps.items()}
+    rows = {name: x.flatten(0, 1) for name, x in rows.items()}
     loss = agent._decoder_loss(rows, torch.from_numpy(latent.repeat(8, 0)))
     assert loss.item() == pytest.approx(((predicted - steps["context_rewards"]) ** 2).mean(), rel=1e-5)
 
