@@ -30,7 +30,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
 from metaenv.agents.base import Agent
-from metaenv.agents.belief import GaussianBelief, MixtureBelief, TaskBelief
+from metaenv.agents.belief import GaussianBelief, MixtureBelief, PooledBelief, TaskBelief
 from metaenv.agents.config import anneal
 from metaenv.agents.context import Context, make_sampler
 from metaenv.agents.dims import EnvDims, resolve_dims
@@ -352,10 +352,13 @@ class PEARL(Agent):
             input_size += dims.task_dim
         network = layout and (lambda: SetNetwork(layout, input_size, sizes, config.network.entity_size))
         self.sac = make_soft_actor_critic(dims, input_size, sizes, config.ent_coef, config.target_entropy, network)
-        belief = GaussianBelief(step_size, config.belief)
+        pooled = config.belief.pooling == "sum"
+        belief = (PooledBelief if pooled else GaussianBelief)(step_size, config.belief)
         self.decoder = RewardDecoder(dims, layout, latent, sizes)
         mixture = config.belief.mixture
-        self.belief: TaskBelief = belief if mixture is None else MixtureBelief(step_size, belief, mixture)
+        self.belief: TaskBelief = belief
+        if mixture is not None and isinstance(belief, GaussianBelief):
+            self.belief = MixtureBelief(step_size, belief, mixture)
         self.task_head = None if prediction is None else TaskHead(latent, dims.task_dim, prediction.loss)
         for network in self._networks.values():
             network.to(self.device)

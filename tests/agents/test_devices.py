@@ -10,7 +10,7 @@ import torch
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
-from toy_pearl import MIXED, SMALL, Losses, bandit, point
+from toy_pearl import MIXED, SMALL, SUMMED, Losses, bandit, point
 
 from metaenv.agents.base import Agent
 from metaenv.agents.config import TaskPrediction
@@ -72,7 +72,7 @@ def test_no_tensor_of_rl2_is_made_on_another_device(make: Callable[..., VectorTr
         assert {x.device for x in (sample, dist.action(sample), dist.mode(), values, after)} == {META}
 
 
-@pytest.mark.parametrize("config", [SMALL, MIXED], ids=["product", "mixture"])
+@pytest.mark.parametrize("config", [SMALL, SUMMED, MIXED], ids=["product", "sum", "mixture"])
 @pytest.mark.parametrize("make", [bandit, point])
 def test_no_tensor_of_pearl_is_made_on_another_device(make: Callable[..., VectorTrial], config: object) -> None:
     agent = PEARL(make(), config, seed=0, device="cpu").learn(1)

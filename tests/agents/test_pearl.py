@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toy_pearl import SMALL, bandit, captured, gradients, masked, point, recorded, sharpened
+from toy_pearl import SMALL, STEPS, bandit, captured, gradients, masked, materials, point, recorded, sharpened, weights
 
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.pearl_config import BeliefConfig, ContextConfig, PEARLNetwork
@@ -180,3 +180,13 @@ def test_learns_which_arm_is_better(blind: bool) -> None:
     # Whoever sees no rewards earns 0.5; the standard error over 5,000 bandits is at most 0.0041.
     assert found < 0.5 + 4 * 0.0041 if blind else found > 0.57
     assert found < bayes_optimal_value(20, 2) / 20 + 4 * 0.0041
+
+
+@pytest.mark.parametrize(("make", "matters"), [(bandit, False), (materials, False), (point, True)])
+def test_the_discount_matters_where_episodes_have_more_than_one_step(
+    make: Callable[..., VectorTrial], matters: bool
+) -> None:
+    """An episode of one step ends with its reward: nothing that comes later is its own, whatever the discount."""
+    steps = 4 * 3 * STEPS[make]  # of four iterations, of which two play at random
+    found = [weights(PEARL(make(), replace(SMALL, gamma=gamma), seed=0).learn(steps)) for gamma in (0.0, 0.95)]
+    assert torch.equal(*found) != matters
