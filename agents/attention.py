@@ -89,14 +89,14 @@ class AttentionMemory(nn.Module):
     @torch.no_grad()
     def _step(self, x: Tensor, state: Tensor) -> Tensor:
         """One step (N, input_size) of trials that may have seen different numbers of steps."""
-        n, rows = len(x), torch.arange(len(x))
+        n, rows = len(x), torch.arange(len(x), device=x.device)
         cache = state[:, : self.cache_size].view(n, len(self.blocks), 2, self.span, self.hidden_size)
         before, count = state[:, self.cache_size : -1], state[:, -1].long()
         if int(count.max()) >= self.span:
             raise ValueError(f"Expected trials of at most {self.span} steps (the memory's span), got a longer one.")
         h = self.token(torch.cat([x, before], -1)) + self.position[count, 0]
         length = int(count.max()) + 1
-        visible = torch.arange(length) <= count.unsqueeze(-1)
+        visible = torch.arange(length, device=x.device) <= count.unsqueeze(-1)
         for layer, block in enumerate(self.blocks):
             h = cast(Block, block).step(h, cache[:, layer], rows, count, visible)
         state[:, self.cache_size : -1] = x

@@ -25,6 +25,7 @@ from metaenv.agents.config import settings_from_dict
 from metaenv.agents.dims import EnvDims
 from metaenv.agents.imitation import Expert
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.devices import device_name, resolve_device
 from metaenv.interrupts import stops_deferred
 from metaenv.threads import torch_threads_of
 from metaenv.vector import BatchedEnv
@@ -49,9 +50,11 @@ class Agent(ABC):
         verbose: 1 prints the log to the terminal.
         tensorboard_log: folder for TensorBoard.
         dims: sizes of the environment, where there is no `env`; with one, they must agree.
+        device: where the networks live, and what is learned from: "cpu", "cuda", or "auto", which is a GPU where there
+            is one. `metaenv.devices` says what is the same on all of them.
 
     Raises:
-        ValueError: the environment is not one that the agent can learn on.
+        ValueError: the environment is not one that the agent can learn on, or there is no such device.
     """
 
     checkpoint_kind: ClassVar[str]
@@ -72,8 +75,10 @@ class Agent(ABC):
         verbose: int = 0,
         tensorboard_log: str | None = None,
         dims: EnvDims | None = None,
+        device: str | torch.device = "auto",
     ) -> None:
         self.config = config or self.config_class()
+        self.device = resolve_device(device)
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed is None else int(seed)
         self.verbose = verbose
         self.tensorboard_log = tensorboard_log
@@ -91,7 +96,8 @@ class Agent(ABC):
         self._generator = torch.Generator().manual_seed(self.seed)
         self._expert: Expert | None = None
         self.dims = self._resolve_dims(env, dims)
-        # Weights are drawn from the agent's seed, to the same numbers on any machine: they depend on torch's threads.
+        # Weights are drawn from the agent's seed, to the same numbers on any machine and device: on the CPU, and by one
+        # thread, on whose number they depend.
         with torch.random.fork_rng(devices=[]), torch_threads_of(1):
             torch.manual_seed(self.seed)
             self._build(env)
@@ -104,7 +110,10 @@ class Agent(ABC):
 
     @abstractmethod
     def _build(self, env: VectorEnv[Any, Any, Any] | None) -> None:
-        """Make networks, optimizers and whatever else learning needs, for `self.dims` and `self.config`."""
+        """Make networks, optimizers and whatever else learning needs, for `self.dims` and `self.config`.
+
+        Weights are drawn on the CPU, and moved to `self.device` before an optimizer is made of them.
+        """
 
     @abstractmethod
     def _play_and_update(self, env: VectorEnv[Any, Any, Any], callbacks: BaseCallback) -> dict[str, float] | None:
@@ -153,16 +162,17 @@ class Agent(ABC):
     def predict(
         self,
         observation: NDArray[Any],
-        state: NDArray[np.float32] | None = None,
+        state: NDArray[np.float32] | Tensor | None = None,
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
         action_masks: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    ) -> tuple[NDArray[Any], Any]:
         """Choose actions, and remember.
 
         Args:
             observation: (n, o) of trials, or (o,) of a single one.
-            state: what the previous call returned, which is left as it is; None at the start of a trial.
+            state: what the previous call returned, which is left as it is; None at the start of a trial. A tensor stays
+                on the agent's device, and so does the one that is returned: see `zero_state`.
             episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
             deterministic: the most likely action instead of a sample. PEARL still draws the latent task that it acts on
                 from its belief: that is how it explores.
@@ -178,15 +188,23 @@ class Agent(ABC):
         single = np.ndim(observation) == 1
         observations = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
         self._check_seen("observation", observations, self.dims.observation_size)
-        if state is not None:
-            self._check_seen("state", torch.as_tensor(np.asarray(state)), self._state_size)
-        memory = torch.zeros(len(observations), self._state_size) if state is None else torch.tensor(np.asarray(state))
+        if state is None:
+            memory = self.zero_state(len(observations))
+        else:
+            given = state if isinstance(state, Tensor) else torch.as_tensor(np.asarray(state))
+            self._check_seen("state", given, self._state_size)
+            memory = given.to(self.device, copy=True)
         if episode_start is not None and np.any(episode_start):
-            memory[torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool)] = 0
+            memory[torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool, device=self.device)] = 0
         masks = None if action_masks is None else torch.as_tensor(np.atleast_2d(action_masks), dtype=torch.bool)
-        actions, memory = self._predict(observations, memory, masks, deterministic)
-        chosen = actions.numpy()
-        return (chosen[0] if single else chosen), memory.numpy()
+        masks = None if masks is None else masks.to(self.device)
+        actions, memory = self._predict(observations.to(self.device), memory, masks, deterministic)
+        chosen = actions.cpu().numpy()
+        return (chosen[0] if single else chosen), memory if isinstance(state, Tensor) else memory.cpu().numpy()
+
+    def zero_state(self, n: int) -> Tensor:
+        """The state (n, state_size) at the start of n trials. `predict` keeps it, and those after it, on the device."""
+        return torch.zeros(n, self._state_size, device=self.device)
 
     @staticmethod
     def _check_seen(what: str, given: Tensor, size: int) -> None:
@@ -303,17 +321,24 @@ class Agent(ABC):
         save_checkpoint(path, self.checkpoint_kind, {**self._fixed_state(), **changing, "run": self.run})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], env: VectorEnv[Any, Any, Any] | None = None, verbose: int = 0) -> Self:
-        """Read an agent back, to act with, or with an `env` to train on.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        env: VectorEnv[Any, Any, Any] | None = None,
+        verbose: int = 0,
+        device: str | torch.device = "auto",
+    ) -> Self:
+        """Read an agent back, to act with, or with an `env` to train on, whatever device it was saved on.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file is no whole checkpoint of this kind of agent, or of another kind of environment.
+            ValueError: the file is no whole checkpoint of this kind of agent, it is of another kind of environment, or
+                there is no such device.
         """
         state = load_checkpoint(path, cls.checkpoint_kind)
         try:
             config, dims = settings_from_dict(cls.config_class, state["config"]), EnvDims(**state["dims"])
-            agent = cls(env, config, seed=state["seed"], verbose=verbose, dims=dims)
+            agent = cls(env, config, seed=state["seed"], verbose=verbose, dims=dims, device=device)
             agent._set_fixed_state(state)
             agent._set_changing_state(state)
             agent.run = state["run"]
@@ -388,6 +413,7 @@ class Agent(ABC):
         self.logger.record("time/fps", int(steps_per_second))
         self.logger.record("time/iterations", self.iteration)
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.record("time/device", device_name(self.device), exclude="tensorboard")
         if self.iteration % log_interval == 0:
             self.logger.dump(step=self.num_timesteps)
 

@@ -1,7 +1,8 @@
 """What PEARL believes of the hidden task, as evidence comes in: a distribution over the latent vector z.
 
-The strategies are `GaussianBelief`, the paper's product of Gaussians; and `MixtureBelief`, with which acting believes a
-mixture of Gaussians that predicts what the product would say in hindsight.
+The strategies are `GaussianBelief`, the paper's product of Gaussians; `PooledBelief`, one Gaussian that a network makes
+of summed evidence; and `MixtureBelief`, with which acting believes a mixture of Gaussians that predicts what the
+product would say in hindsight.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from metaenv.agents.context import Context
-from metaenv.agents.context_encoder import ContextEncoder, Gaussian, Mixture, MixtureEncoder
+from metaenv.agents.context_encoder import ContextEncoder, Gaussian, Mixture, MixtureEncoder, PooledEncoder
 from metaenv.agents.pearl_config import BeliefConfig, MixtureConfig
 
 BEGINNINGS, HINTED, MOST_HINTS = 8, 0.25, 4
@@ -32,13 +33,17 @@ class TaskBelief(nn.Module):
         evidence_size: numbers that hold all that steps have told of the task.
     """
 
-    def __init__(self, settings: BeliefConfig, encoder: ContextEncoder, evidence_size: int) -> None:
+    def __init__(self, settings: BeliefConfig, encoder: ContextEncoder | PooledEncoder, evidence_size: int) -> None:
         super().__init__()
         self.settings, self.encoder, self.evidence_size = settings, encoder, evidence_size
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.encoder.parameters()).device
+
     def infer(self, context: Context) -> Gaussian:
-        """The belief (b, L) that critics, actor and encoder learn with: the product of the context's factors."""
-        prior = Gaussian.prior(len(context.counts), self.settings.latent_size)
+        """The belief (b, L) that critics, actor and encoder learn with: here the product of the context's factors."""
+        prior = Gaussian.prior(len(context.counts), self.settings.latent_size, context.steps.device)
         return prior.updated(self.encoder(context.steps), context.counts)
 
     def latent(self, belief: Gaussian | Mixture, generator: torch.Generator) -> Tensor:
@@ -67,7 +72,7 @@ class GaussianBelief(TaskBelief):
 
     def prior(self, n: int) -> Gaussian:
         """See `TaskBelief`."""
-        return Gaussian.prior(n, self.settings.latent_size)
+        return Gaussian.prior(n, self.settings.latent_size, self._device)
 
     def after(self, context: Context) -> Gaussian:
         """See `TaskBelief`."""
@@ -79,6 +84,38 @@ class GaussianBelief(TaskBelief):
         factor = self.encoder(step.unsqueeze(-2))
         belief = Gaussian(precision + 1, weighted).updated(factor, counts.unsqueeze(-1))
         return torch.cat([belief.precision - 1, belief.weighted_mean], -1), belief
+
+
+class PooledBelief(TaskBelief):
+    """One Gaussian, made by a network of the sum of what single steps tell. The evidence is that sum.
+
+    The mean of a product of Gaussians is an average of the steps' own means and the prior's, weighted by precisions,
+    coordinate by coordinate. It cannot say what follows only from two steps together, such as which of two causes a
+    failure had. A network after the sum can.
+    """
+
+    encoder: PooledEncoder
+
+    def __init__(self, step_size: int, settings: BeliefConfig) -> None:
+        encoder = PooledEncoder(step_size, settings.encoder_sizes, settings.latent_size)
+        super().__init__(settings, encoder, encoder.pool_size)
+
+    def infer(self, context: Context) -> Gaussian:
+        """See `TaskBelief`."""
+        return self.encoder((self.encoder.evidence(context.steps) * context.counts.unsqueeze(-1)).sum(-2))
+
+    def prior(self, n: int) -> Gaussian:
+        """See `TaskBelief`; what the network makes of no evidence, near N(0, I) by the KL divergence."""
+        return self.encoder(torch.zeros(n, self.evidence_size, device=self._device))
+
+    def after(self, context: Context) -> Gaussian:
+        """See `TaskBelief`."""
+        return self.infer(context)
+
+    def updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Gaussian]:
+        """See `TaskBelief`."""
+        evidence = evidence + self.encoder.evidence(step) * counts.unsqueeze(-1)
+        return evidence, self.encoder(evidence)
 
 
 class MixtureBelief(TaskBelief):
@@ -102,12 +139,13 @@ class MixtureBelief(TaskBelief):
 
     def prior(self, n: int) -> Mixture:
         """See `TaskBelief`."""
-        return self.mixture(torch.zeros(n, self.evidence_size))
+        return self.mixture(torch.zeros(n, self.evidence_size, device=self._device))
 
     def after(self, context: Context) -> Mixture:
         """See `TaskBelief`."""
         steps, counts = context
-        evidence, whole = self.mixture.evidence(steps), torch.full((len(steps), 1), steps.shape[1])
+        evidence = self.mixture.evidence(steps)
+        whole = counts.new_full((len(steps), 1), steps.shape[1], dtype=torch.int64)
         return self.mixture(self.mixture.beginnings(evidence * counts.unsqueeze(-1), whole).squeeze(1))
 
     def updated(self, evidence: Tensor, step: Tensor, counts: Tensor) -> tuple[Tensor, Mixture]:
@@ -130,9 +168,9 @@ class MixtureBelief(TaskBelief):
         evidence = mixture.evidence(steps[counts])
         evidence = evidence.new_zeros(*counts.shape, evidence.shape[-1]).index_put((counts,), evidence)
         size = (len(counts), BEGINNINGS)
-        share = torch.from_numpy(rng.random(size) ** 2)
+        share = torch.from_numpy(rng.random(size) ** 2).to(counts.device)
         seen = mixture.beginnings(evidence, (share * (counts.sum(1, keepdim=True) + 1)).long())
         hints = np.where(rng.random(size) < HINTED, rng.integers(1, MOST_HINTS + 1, size), 0)
-        hints = torch.minimum(torch.from_numpy(hints), hindsight.counts.sum(1, keepdim=True))
+        hints = torch.minimum(torch.from_numpy(hints).to(counts.device), hindsight.counts.sum(1, keepdim=True))
         seen = mixture.merged(seen, mixture.beginnings(mixture.evidence(hindsight.steps), hints))
         return -mixture(seen).log_prob(target.sample(generator)).mean()

@@ -52,15 +52,18 @@ class BeliefLearner:
         dims: sizes of the environment.
         network: sizes and cell of the policy's network; the belief's memory has the same.
         settings: of the belief.
+        device: where it lives.
     """
 
-    def __init__(self, dims: EnvDims, network: Network, settings: VariationalBelief) -> None:
+    def __init__(
+        self, dims: EnvDims, network: Network, settings: VariationalBelief, device: torch.device | None = None
+    ) -> None:
         self.settings = settings
-        self.model = BeliefModel(dims, network, settings.latent_size, settings.decoder_sizes)
-        self.moments = Moments(1 + self.model.columns.outcome_size)
+        self.model = BeliefModel(dims, network, settings.latent_size, settings.decoder_sizes).to(device)
+        self.moments = Moments(1 + self.model.columns.outcome_size).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate)
 
-    def update(self, batch: Mapping[str, NDArray[Any]], generator: torch.Generator) -> dict[str, float]:
+    def update(self, batch: Mapping[str, NDArray[Any] | Tensor], generator: torch.Generator) -> dict[str, float]:
         """Learn from whole trials.
 
         Args:
@@ -73,7 +76,7 @@ class BeliefLearner:
         """
         names = ("observations", "actions", "rewards", "valid")
         device = next(self.model.parameters()).device
-        trials = {name: torch.from_numpy(batch[name]).to(device) for name in names if name in batch}
+        trials = {name: torch.as_tensor(batch[name], device=device) for name in names if name in batch}
         trials["observations"] = self.model.without_belief(trials["observations"])
         trials["targets"] = self._targets(trials["observations"], trials["rewards"])
         # The last step of a trial has no next observation in the batch.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from metaenv.agents.dims import EnvDims
 from metaenv.agents.entities import EntityLayout
 from metaenv.agents.pearl_config import ContextConfig
-from metaenv.agents.replay import Steps, TaskReplay
+from metaenv.agents.replay import Rows, TaskReplay
 from metaenv.typing import Index
 
 
@@ -82,7 +82,7 @@ class ContextSampler(ABC):
     def hindsight(self, replay: TaskReplay, tasks: Index, size: int, rng: np.random.Generator) -> Context:
         """`size` steps of each of `tasks` (b,), drawn from all that were paid for: what hindsight knows."""
         rows = replay.paid(tasks, size, rng)
-        return self._context(rows, np.ones(rows["rewards"].shape, np.bool_))
+        return self._context(rows, np.ones(tuple(rows["rewards"].shape), np.bool_))
 
     def observed(self, before: Tensor, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Steps as the trial's observations show them.
@@ -105,15 +105,14 @@ class ContextSampler(ABC):
         steps = self._features(before, torch.cat([following, done[..., : k + 2]], -1))
         return steps, self._counts(ended) & (not self.dims.hide_history), ended
 
-    def _context(self, rows: Steps, counts: NDArray[np.bool_]) -> Context:
-        tensors = {name: torch.from_numpy(array) for name, array in rows.items()}
-        ended, following = tensors["ended"].unsqueeze(-1), tensors["next_observations"]
-        hidden = torch.ones(self.dims.episode_size)
+    def _context(self, rows: Rows, counts: NDArray[np.bool_]) -> Context:
+        ended, following = rows["ended"].unsqueeze(-1), rows["next_observations"]
+        hidden = following.new_ones(self.dims.episode_size)
         hidden[self._reported] = 0
         following = following * (1 - ended * hidden)
-        played, paid = action_vector(tensors["actions"], self.dims.n_actions), tensors["context_rewards"].unsqueeze(-1)
-        steps = self._features(tensors["observations"], torch.cat([following, played, paid, ended], -1))
-        return Context(steps, torch.from_numpy(counts) & (not self.dims.hide_history))
+        played, paid = action_vector(rows["actions"], self.dims.n_actions), rows["context_rewards"].unsqueeze(-1)
+        steps = self._features(rows["observations"], torch.cat([following, played, paid, ended], -1))
+        return Context(steps, torch.from_numpy(counts & (not self.dims.hide_history)).to(steps.device))
 
 
 class LatestTrials(ContextSampler):

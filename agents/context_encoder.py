@@ -46,9 +46,9 @@ class Gaussian:
     weighted_mean: Tensor
 
     @classmethod
-    def prior(cls, n: int, latent_size: int) -> Gaussian:
+    def prior(cls, n: int, latent_size: int, device: torch.device | None = None) -> Gaussian:
         """N(0, I), n times."""
-        return cls(torch.ones(n, latent_size), torch.zeros(n, latent_size))
+        return cls(torch.ones(n, latent_size, device=device), torch.zeros(n, latent_size, device=device))
 
     @property
     def mean(self) -> Tensor:
@@ -67,7 +67,7 @@ class Gaussian:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One latent task of each row, (..., L), differentiable in the belief."""
-        return self.mean + self.std * torch.empty_like(self.precision).normal_(generator=generator)
+        return self.mean + self.std * numerics.normal_like(self.precision, generator)
 
     def kl_to_prior(self) -> Tensor:
         """Kullback-Leibler divergence to N(0, I) in nats, summed over the coordinates, (...)."""
@@ -104,6 +104,34 @@ class ContextEncoder(nn.Module):
         return Gaussian(precision, precision * mean)
 
 
+class PooledEncoder(nn.Module):
+    """A Gaussian from features that are summed over the steps of a context (Zaheer et al. 2017).
+
+    Args:
+        input_size: as in `ContextEncoder`.
+        sizes: widths of the hidden layers before the sum; the last is the number of features. The network after the
+            sum has one hidden layer of that width.
+        latent_size: L.
+    """
+
+    def __init__(self, input_size: int, sizes: Sequence[int], latent_size: int) -> None:
+        super().__init__()
+        *hidden, self.pool_size = sizes
+        self.network = nn.Sequential(*create_mlp(input_size, self.pool_size, hidden), nn.ReLU())
+        self.head = nn.Sequential(*create_mlp(self.pool_size, 2 * latent_size, [self.pool_size]))
+
+    def evidence(self, steps: Tensor) -> Tensor:
+        """Evidence (..., pool_size) of single steps (..., input_size), which adds up. Zeros are no evidence."""
+        return self.network(steps)
+
+    def forward(self, evidence: Tensor) -> Gaussian:
+        """The belief (..., L), at least as precise as the prior, after evidence (..., pool_size)."""
+        # The log keeps sums over hundreds of steps within the range of those over a few.
+        mean, raw = self.head(evidence.log1p()).chunk(2, -1)
+        precision = 1 + nn.functional.softplus(raw).clamp(max=MAX_PRECISION)
+        return Gaussian(precision, precision * mean)
+
+
 @dataclass(frozen=True)
 class Mixture:
     """A mixture of K Gaussians over the latent task, each with independent coordinates.
@@ -134,7 +162,7 @@ class Mixture:
         chosen = numerics.sample_categorical(self.log_weights, generator)[..., None, None]
         chosen = chosen.expand(*self.means.shape[:-2], 1, self.means.shape[-1])
         mean, std = (x.gather(-2, chosen).squeeze(-2) for x in (self.means, self.stds))
-        return mean + std * torch.empty_like(mean).normal_(generator=generator)
+        return mean + std * numerics.normal_like(mean, generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density (...) of latent tasks (..., L)."""

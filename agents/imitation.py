@@ -20,7 +20,8 @@ from metaenv.errors import nearest
 from metaenv.policies import NO_ADVICE, Policy
 from metaenv.trial import VectorTrial
 
-Batch = dict[str, NDArray[Any]]
+Batch = dict[str, Any]
+"""Steps by field: arrays, and tensors on the device of the networks."""
 
 
 @runtime_checkable

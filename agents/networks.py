@@ -58,8 +58,7 @@ class SquashedGaussian:
     log_std: Tensor
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + self.log_std.exp() * noise
+        return self.mean + self.log_std.exp() * numerics.normal_like(self.mean, generator)
 
     def mode(self) -> Tensor:
         return self.mean
@@ -234,7 +233,7 @@ class RecurrentActorCritic(nn.Module):
         inputs = _joined(inputs, *reports)
         results = [trunk(inputs, part, keep_state) for trunk, part in zip(self.trunks, parts, strict=True)]
         features, critic_features = results[0][0], results[-1][0]
-        steps = played + torch.arange(len(observations)).unsqueeze(-1)
+        steps = played + torch.arange(len(observations), device=played.device).unsqueeze(-1)
         predicted = [cast(TaskHead, self.task_head).predict(features)] if self.feed_to_policy else []
         policy_input, value_input = _joined(features, *predicted), _joined(critic_features, *predicted)
         output = self.policy_head(policy_input, *([] if encoded is None else [encoded.embeddings]))

@@ -84,8 +84,13 @@ def sample_categorical(log_probs: Tensor, generator: torch.Generator) -> Tensor:
     The Gumbel-max trick: the argmax of log p + Gumbel noise is distributed as p. Exponential draws give the noise,
     because -log E is Gumbel where E is exponential.
     """
-    noise = torch.empty_like(log_probs).exponential_(generator=generator)
+    noise = torch.empty_like(log_probs, device="cpu").exponential_(generator=generator).to(log_probs.device)
     return (log_probs - noise.log()).argmax(-1)
+
+
+def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers of the shape, type and device of x, drawn on the CPU: the same on every device."""
+    return torch.empty_like(x, device="cpu").normal_(generator=generator).to(x.device)
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
 from metaenv.agents.base import Agent
-from metaenv.agents.belief import GaussianBelief, MixtureBelief, TaskBelief
+from metaenv.agents.belief import GaussianBelief, MixtureBelief, PooledBelief, TaskBelief
 from metaenv.agents.config import anneal
 from metaenv.agents.context import Context, make_sampler
 from metaenv.agents.dims import EnvDims, resolve_dims
@@ -57,7 +57,7 @@ class PEARL(Agent):
         env: a `VectorTrial` in autoreset mode SAME_STEP, of a discrete action or one in [-1, 1]^d. In each iteration
             each of its rows plays one trial of a training task. None only for an agent that will not learn.
         config: settings.
-        seed, verbose, tensorboard_log, dims: see `Agent`.
+        seed, verbose, tensorboard_log, dims, device: see `Agent`.
 
     Raises:
         ValueError: env is not a `VectorTrial`, or its sizes, its spaces or the settings do not fit.
@@ -136,7 +136,7 @@ class PEARL(Agent):
         Returns:
             Mean and standard deviation of the latent task, each (n, L) or (L,); of the whole mixture, if it is one.
         """
-        observations = torch.as_tensor(np.asarray(context, np.float32))
+        observations = torch.as_tensor(np.asarray(context, np.float32)).to(self.device)
         single = observations.ndim == 2
         if single:
             observations = observations.unsqueeze(1)
@@ -150,7 +150,7 @@ class PEARL(Agent):
             before = observations[:-1, :, : self.dims.episode_size]
             steps, counts, _ = self._contexts.observed(before, observations[1:])
             belief = self.belief.after(Context(steps.transpose(0, 1), counts.T))
-        mean, std = belief.mean.numpy(), belief.std.numpy()
+        mean, std = belief.mean.cpu().numpy(), belief.std.cpu().numpy()
         return (mean[0], std[0]) if single else (mean, std)
 
     @torch.no_grad()
@@ -167,9 +167,9 @@ class PEARL(Agent):
         Returns:
             (n,) expected rewards of the step, as the trial's observation shows them (by default as they are paid).
         """
-        seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32)
-        z = torch.as_tensor(latent, dtype=torch.float32).expand(len(seen), -1)
-        return self.decoder(seen, torch.as_tensor(np.asarray(action)), z).numpy()
+        seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32).to(self.device)
+        z = torch.as_tensor(latent, dtype=torch.float32).to(self.device).expand(len(seen), -1)
+        return self.decoder(seen, torch.as_tensor(np.asarray(action)).to(self.device), z).cpu().numpy()
 
     # ---------------------------------------------------------------- playing
 
@@ -203,7 +203,7 @@ class PEARL(Agent):
         expert, assisted = self._expert, self._draw_assistance(n, rng) & (not at_random)
         if expert is not None:
             expert.start(rng)
-        state, over, critic_reward = torch.zeros(n, self._state_size), np.zeros(n, np.bool_), self.config.critic_reward
+        state, over, critic_reward = self.zero_state(n), np.zeros(n, np.bool_), self.config.critic_reward
         actions: NDArray[Any] | None = None
         steps: list[dict[str, NDArray[Any]]] = []
         valid: list[NDArray[np.bool_]] = []
@@ -214,10 +214,10 @@ class PEARL(Agent):
                 explore = self.config.exploration.random_actions
                 actions = explore(n, self.dims.action_size, masks, actions, len(steps), rng)
             else:
-                allowed = None if masks is None else torch.from_numpy(masks)
-                seen = torch.from_numpy(observations)
+                allowed = None if masks is None else torch.from_numpy(masks).to(self.device)
+                seen = torch.from_numpy(observations).to(self.device)
                 sampled, state = self._act(seen, state, allowed, self._generator, deterministic=False, training=True)
-                actions = sampled.numpy()
+                actions = sampled.cpu().numpy()
             if expert is not None and masks is not None:
                 actions = assisted_actions(actions, expert.advise(observations, masks), assisted)
             finished = np.minimum(env.trial_state.finished, env.episodes - 1).copy()
@@ -267,14 +267,15 @@ class PEARL(Agent):
                 group["lr"] = learning_rate
         vectors = None
         if self.task_head is not None:
-            vectors = cast(VectorTrial, self.env).distribution.task_vector(self._training_tasks.tasks)
-            self.task_head.check(vectors)
+            found = cast(VectorTrial, self.env).distribution.task_vector(self._training_tasks.tasks)
+            self.task_head.check(found)
+            vectors = torch.from_numpy(found).to(self.device)
         metrics: list[dict[str, Tensor]] = []
         for _ in range(config.gradient_steps):
             tasks = rng.choice(len(replay.trials), min(config.meta_batch, len(replay.trials)), replace=False)
-            steps = {k: torch.from_numpy(v) for k, v in replay.sample(tasks, config.batch_size, rng).items()}
+            steps = replay.sample(tasks, config.batch_size, rng)
             context = self._contexts.sample(replay, tasks, rng)
-            truth = None if vectors is None else torch.from_numpy(vectors[tasks])
+            truth = None if vectors is None else vectors[tasks]
             if not isinstance(self.belief, MixtureBelief):
                 metrics.append(self._gradient_step(steps, context, truth))
                 continue
@@ -351,11 +352,16 @@ class PEARL(Agent):
             input_size += dims.task_dim
         network = layout and (lambda: SetNetwork(layout, input_size, sizes, config.network.entity_size))
         self.sac = make_soft_actor_critic(dims, input_size, sizes, config.ent_coef, config.target_entropy, network)
-        belief = GaussianBelief(step_size, config.belief)
+        pooled = config.belief.pooling == "sum"
+        belief = (PooledBelief if pooled else GaussianBelief)(step_size, config.belief)
         self.decoder = RewardDecoder(dims, layout, latent, sizes)
         mixture = config.belief.mixture
-        self.belief: TaskBelief = belief if mixture is None else MixtureBelief(step_size, belief, mixture)
+        self.belief: TaskBelief = belief
+        if mixture is not None and isinstance(belief, GaussianBelief):
+            self.belief = MixtureBelief(step_size, belief, mixture)
         self.task_head = None if prediction is None else TaskHead(latent, dims.task_dim, prediction.loss)
+        for network in self._networks.values():
+            network.to(self.device)
         through_critics = [self.sac.critic, self.belief.encoder, self.decoder, self.task_head]
         learned = {
             "critic": [parameter for part in through_critics if part is not None for parameter in part.parameters()],
@@ -376,7 +382,7 @@ class PEARL(Agent):
     def _prepare(self, env: VectorTrial) -> None:
         """Draw the training tasks and make room for what will be played on them."""
         rng = np.random.default_rng([self.seed, TASK_STREAM])
-        self._training = TrainingTasks(env, self.dims, self.config, rng)
+        self._training = TrainingTasks(env, self.dims, self.config, rng, self.device)
         if self.config.teacher is not None:
             self._expert = find_expert(env, self.config.teacher.name)
 

@@ -4,6 +4,7 @@ it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from metaenv.agents.config import TaskPrediction, Teacher
 from metaenv.agents.exploration import Exploration
@@ -56,6 +57,9 @@ class BeliefConfig:
     """Coordinates of z."""
     encoder_sizes: tuple[int, ...] = (128, 128)
     """Widths of the context encoder's hidden layers."""
+    pooling: Literal["product", "sum"] = "product"
+    """How the steps of a context are put together: as the paper's product of Gaussians, or by a network that sees the
+    sum of their features (`metaenv.agents.belief.PooledBelief`)."""
     sample: bool = True
     """Whether z is drawn from the belief, as in the paper, or is its mean (the paper's ablation "deterministic
     context"). A drawn z explores by posterior sampling, which takes many episodes: with the fifth molecule of
@@ -67,7 +71,16 @@ class BeliefConfig:
     """The same at the end of training, None for the same as at the start; linear in between. Where rewards are sparse a
     small weight at first lets beliefs differ at all, and a larger one later keeps them from overconfidence."""
     mixture: MixtureConfig | None = None
-    """A mixture of Gaussians as the belief when acting."""
+    """A mixture of Gaussians as the belief when acting, with ``pooling="product"``."""
+
+    def __post_init__(self) -> None:
+        if self.pooling not in ("product", "sum"):
+            raise ValueError(f'expected pooling "product" or "sum", got {self.pooling!r}')
+        if self.pooling == "sum" and (self.mixture is not None or not self.encoder_sizes):
+            raise ValueError(
+                'expected no mixture and at least one of encoder_sizes with pooling="sum", got '
+                f"mixture={self.mixture}, encoder_sizes={self.encoder_sizes}"
+            )
 
     @property
     def final_kl_coef(self) -> float:

@@ -30,7 +30,7 @@ from metaenv.agents.base import Agent
 from metaenv.agents.belief_learning import BeliefLearner
 from metaenv.agents.config import anneal
 from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
-from metaenv.agents.imitation import add_loss_masks, assisted_actions, find_expert
+from metaenv.agents.imitation import Batch, add_loss_masks, assisted_actions, find_expert
 from metaenv.agents.networks import Categorical, Mixed, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
 from metaenv.agents.rl2_config import RL2Config
@@ -53,7 +53,7 @@ class RL2(Agent):
             end, and their last observation tells what each step has earned, ``earned() -> (n, L)`` tells it of the last
             episode; each step is then credited with its own. None only for an agent that will not learn.
         config: settings.
-        seed, verbose, tensorboard_log, dims: see `Agent`.
+        seed, verbose, tensorboard_log, dims, device: see `Agent`.
 
     Raises:
         ValueError: the env's spaces or its autoreset mode are not as above.
@@ -74,9 +74,9 @@ class RL2(Agent):
         config, seen = self.config, self.dims
         self.belief = None
         if config.belief is not None:
-            self.belief = BeliefLearner(self.dims, config.network, config.belief)
+            self.belief = BeliefLearner(self.dims, config.network, config.belief, self.device)
             seen = replace(seen, observation_size=self._shown_size)
-        self.policy = RecurrentActorCritic(seen, config.network, config.task_prediction)
+        self.policy = RecurrentActorCritic(seen, config.network, config.task_prediction).to(self.device)
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = config.reward_scale
         self._buffer: TrialBuffer | None = None
@@ -93,9 +93,7 @@ class RL2(Agent):
         batch = self._collect(env, self._buffer, callbacks)
         return None if batch is None else self._update(batch)
 
-    def _collect(
-        self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback
-    ) -> dict[str, NDArray[Any]] | None:
+    def _collect(self, env: VectorEnv[Any, Any, Any], buffer: TrialBuffer, callbacks: BaseCallback) -> Batch | None:
         """Play `trials_per_env` whole trials in every environment; None if a callback stopped it."""
         buffer.clear()
         # An iteration's tasks depend on the seed and its number alone, so that a resumed training goes on exactly.
@@ -107,15 +105,14 @@ class RL2(Agent):
         if expert is not None:
             expert.start(np.random.default_rng([self.seed, self.iteration]))
         while not self._collected(buffer):
-            step: dict[str, NDArray[Any]] = {"observations": observations, **assistance}
+            step: Batch = {**assistance}
             if self.dims.task_dim:
                 step["task_vectors"] = task_vector()
-            if allowed is not None and self.dims.n_actions:
-                step["masks"] = np.asarray(allowed(), np.bool_)
+            masks = np.asarray(allowed(), np.bool_) if allowed is not None and self.dims.n_actions else None
             if self._expert is not None:
-                advice = expert.advise(observations, step["masks"]) if expert else NO_ADVICE
+                advice = expert.advise(observations, masks) if expert and masks is not None else NO_ADVICE
                 step["advice"] = np.broadcast_to(advice, env.num_envs)
-            actions, state = self._act(step, state, ends)
+            actions, state = self._act(step, observations, masks, state, ends)
             if "assisted" in step:
                 # "samples" stay the policy's own, so that probability ratios are finite where they do not count.
                 actions = assisted_actions(actions, step["advice"], step["assisted"])
@@ -133,9 +130,9 @@ class RL2(Agent):
             if not callbacks.on_step():
                 return None
         callbacks.on_rollout_end()
-        if self.dims.trial_length is None:
-            return buffer.padded_trials(self.config.trials_per_env)
-        return buffer.fixed_trials(self.dims.trial_length)
+        length = self.dims.trial_length
+        batch = buffer.padded_trials(self.config.trials_per_env) if length is None else buffer.fixed_trials(length)
+        return {**batch, "values": batch["values"].cpu().numpy()}
 
     def _draw_assistance(self, n: int) -> dict[str, NDArray[np.bool_]]:
         """The assistance mask "assisted" (n,): in which environments the expert plays in this iteration."""
@@ -158,18 +155,25 @@ class RL2(Agent):
 
     @torch.no_grad()
     def _act(
-        self, step: dict[str, NDArray[Any]], state: Tensor | None, ends: NDArray[np.bool_]
+        self,
+        step: Batch,
+        observations: NDArray[np.float32],
+        masks: NDArray[np.bool_] | None,
+        state: Tensor | None,
+        ends: NDArray[np.bool_],
     ) -> tuple[NDArray[Any], Tensor]:
         """Sample the actions (n, ...) of one step, and note in `step` what the update needs to know of them."""
         if state is not None and ends.any():
-            state = state * torch.from_numpy(~ends).unsqueeze(-1)
-        masks = torch.from_numpy(step["masks"])[None] if "masks" in step else None
-        seen, dist, values, new_state = self._step(torch.from_numpy(step["observations"])[None], state, masks)
-        step["observations"] = seen[0].numpy()
+            state = state * torch.from_numpy(~ends).to(self.device).unsqueeze(-1)
+        if masks is not None:
+            step["masks"] = torch.from_numpy(masks).to(self.device)
+        allowed = None if masks is None else step["masks"][None]
+        shown = torch.from_numpy(observations).to(self.device)[None]
+        seen, dist, values, new_state = self._step(shown, state, allowed)
+        step["observations"] = seen[0]
         samples = dist.sample(self._generator)
-        step["samples"], step["log_probs"] = samples[0].numpy(), dist.log_prob(samples)[0].numpy()
-        step["values"] = values[0].numpy()
-        return dist.action(samples)[0].numpy(), new_state
+        step["samples"], step["log_probs"], step["values"] = samples[0], dist.log_prob(samples)[0], values[0]
+        return dist.action(samples)[0].cpu().numpy(), new_state
 
     def _step(
         self, observations: Tensor, state: Tensor | None, masks: Tensor | None
@@ -202,7 +206,7 @@ class RL2(Agent):
 
     # ---------------------------------------------------------------- learning
 
-    def _update(self, batch: dict[str, NDArray[Any]]) -> dict[str, float]:
+    def _update(self, batch: Batch) -> dict[str, float]:
         """PPO on the batch; returns what is logged."""
         config, progress = self.config, min(1.0, self.num_timesteps / self._total_timesteps)
         learning_rate = anneal(config.learning_rate, config.learning_rate_final, progress)
@@ -213,10 +217,10 @@ class RL2(Agent):
             self.policy.task_head.check(batch["task_vectors"])
         on_policy = add_loss_masks(batch)
         self._add_advantages(batch, on_policy)
-        tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name not in _NOT_TRAINED_ON}
+        tensors = {k: torch.as_tensor(x, device=self.device) for k, x in batch.items() if k not in _NOT_TRAINED_ON}
         metrics: list[dict[str, Tensor]] = []
         for trials in self._minibatches(batch["rewards"].shape[1]):
-            loss, metric = self._loss({name: x[:, trials] for name, x in tensors.items()}, ent_coef)
+            loss, metric = self._loss({name: x.index_select(1, trials) for name, x in tensors.items()}, ent_coef)
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
@@ -230,7 +234,7 @@ class RL2(Agent):
             "train/learning_rate": learning_rate,
         }
 
-    def _add_advantages(self, batch: dict[str, NDArray[Any]], on_policy: NDArray[np.bool_]) -> None:
+    def _add_advantages(self, batch: Batch, on_policy: NDArray[np.bool_]) -> None:
         """Add "advantages" and "returns" (T, trials) to the batch, in scaled rewards.
 
         The end of the trial is the only terminal. Inner episodes end inside of it, but what was learnt in one
@@ -260,7 +264,7 @@ class RL2(Agent):
 
     def _minibatches(self, trials: int) -> Iterator[Tensor]:
         for _ in range(self.config.n_epochs):
-            order = torch.randperm(trials, generator=self._generator)
+            order = torch.randperm(trials, generator=self._generator).to(self.device)
             yield from order.tensor_split(min(self.config.n_minibatches, trials))
 
     def _loss(self, batch: dict[str, Tensor], ent_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -300,21 +304,22 @@ class RL2(Agent):
     def _make_buffer(self, env: VectorEnv[Any, Any, Any]) -> TrialBuffer:
         dims, teacher = self.dims, self.config.teacher
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
-            "observations": ((self._shown_size,), np.float32),
-            "samples": ((), np.int64) if dims.n_actions else ((dims.action_size,), np.float32),
-            **{name: ((), np.float32) for name in ("log_probs", "values", "rewards")},
+            "observations": ((self._shown_size,), torch.float32),
+            "samples": ((), torch.int64) if dims.n_actions else ((dims.action_size,), torch.float32),
+            **{name: ((), torch.float32) for name in ("log_probs", "values")},
+            "rewards": ((), np.float32),
         }
         if self.belief is not None:
-            fields["actions"] = fields["samples"]
+            fields["actions"] = ((), np.int64) if dims.n_actions else ((dims.action_size,), np.float32)
         if dims.n_actions and find_attribute(env, "action_masks") is not None:
-            fields["masks"] = ((dims.n_actions,), np.bool_)
+            fields["masks"] = ((dims.n_actions,), torch.bool)
         if teacher is not None:
             fields["advice"] = ((), np.int64)
         if teacher is not None and teacher.rollout_fraction > 0:
             fields["assisted"] = ((), np.bool_)
         if dims.task_dim:
             fields["task_vectors"] = ((dims.task_dim,), np.float32)
-        return TrialBuffer((dims.trial_length or 1) * self.config.trials_per_env, env.num_envs, fields)
+        return TrialBuffer((dims.trial_length or 1) * self.config.trials_per_env, env.num_envs, fields, self.device)
 
     def _resolve_dims(self, env: VectorEnv[Any, Any, Any] | None, expected: EnvDims | None) -> EnvDims:
         config = self.config
@@ -347,7 +352,7 @@ class RL2(Agent):
 _NOT_TRAINED_ON = ("rewards", "values", "assisted", "actions")
 
 
-def _trial_metrics(batch: dict[str, NDArray[Any]], on_policy: NDArray[np.bool_]) -> dict[str, float]:
+def _trial_metrics(batch: Batch, on_policy: NDArray[np.bool_]) -> dict[str, float]:
     """Metrics over unassisted trials; nan where there are none."""
     names = ("rollout/return", "rollout/trial_length", "train/explained_variance")
     metrics: dict[str, float] = dict.fromkeys(names, math.nan)

@@ -104,7 +104,7 @@ class ContinuousSoftActorCritic(SoftActorCritic):
         mean, log_std, _ = cast(Actor, self.actor).get_action_dist_params(x)
         if deterministic:
             return mean.tanh()
-        return (mean + log_std.exp() * torch.empty_like(mean).normal_(generator=generator)).tanh()
+        return (mean + log_std.exp() * numerics.normal_like(mean, generator)).tanh()
 
     def q_values(self, x: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """See `SoftActorCritic`."""
@@ -128,7 +128,7 @@ class ContinuousSoftActorCritic(SoftActorCritic):
     def _sample(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Actions (n, d) and their log-densities (n,) after squashing (appendix C of the paper)."""
         mean, log_std, _ = cast(Actor, self.actor).get_action_dist_params(x)
-        before = mean + log_std.exp() * torch.empty_like(mean).normal_(generator=generator)
+        before = mean + log_std.exp() * numerics.normal_like(mean, generator)
         action = before.tanh()
         jacobian = (1 - action.square() + TANH_EPSILON).log().sum(-1)
         return action, numerics.gaussian_log_prob(before, mean, log_std) - jacobian

@@ -26,12 +26,20 @@ class TrainingTasks:
         dims: sizes of the environment.
         config: settings of the agent.
         rng: draws the tasks.
+        device: where what was played is kept.
 
     Raises:
         ValueError: there are fewer tasks than sub-environments.
     """
 
-    def __init__(self, env: VectorTrial, dims: EnvDims, config: PEARLConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        env: VectorTrial,
+        dims: EnvDims,
+        config: PEARLConfig,
+        rng: np.random.Generator,
+        device: torch.device | None = None,
+    ) -> None:
         members = env.distribution.members(env.split)
         if members is None or len(members) > config.n_tasks:
             members = env.distribution.sample(config.n_tasks, env.split, rng)
@@ -40,16 +48,17 @@ class TrainingTasks:
         self.check(env)
         d, k = (dims.episode_size,), dims.n_actions
         fields: dict[str, tuple[tuple[int, ...], Any]] = {
-            "observations": (d, np.float32),
-            "next_observations": (d, np.float32),
-            "actions": ((), np.int64) if k else ((dims.action_size,), np.float32),
-            **{name: ((), np.float32) for name in ("rewards", "context_rewards", "terminated", "ended")},
+            "observations": (d, torch.float32),
+            "next_observations": (d, torch.float32),
+            "actions": ((), torch.int64) if k else ((dims.action_size,), torch.float32),
+            **{name: ((), torch.float32) for name in ("rewards", "context_rewards", "terminated", "ended")},
         }
         if k:
-            fields |= {name: ((k,), np.bool_) for name in ("masks", "next_masks")}
+            fields |= {name: ((k,), torch.bool) for name in ("masks", "next_masks")}
         if config.teacher is not None:
-            fields["assisted"] = ((), np.bool_)
-        self.replay = TaskReplay(len(self.tasks), config.replay_capacity, fields, config.context.latest_trials)
+            fields["assisted"] = ((), torch.bool)
+        n, trials = len(self.tasks), config.context.latest_trials
+        self.replay = TaskReplay(n, config.replay_capacity, fields, trials, device)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -89,14 +98,13 @@ class TrainingTasks:
 
     def state(self) -> dict[str, Any]:
         """Tasks and replay as tensors."""
-        replay = {name: torch.from_numpy(array) for name, array in self.replay.state().items()}
-        return {"tasks": torch.from_numpy(self.tasks.matrix().copy()), "replay": replay}
+        return {"tasks": torch.from_numpy(self.tasks.matrix().copy()), "replay": self.replay.state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned."""
         tasks: Tensor = state["tasks"]
         self.tasks = self.tasks.with_matrix(tasks.numpy())
-        self.replay.set_state({name: tensor.numpy() for name, tensor in state["replay"].items()})
+        self.replay.set_state(state["replay"])
 
 
 def replay_row(

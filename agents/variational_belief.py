@@ -25,6 +25,7 @@ from metaenv.agents.dims import EnvDims
 from metaenv.agents.entities import TRIAL_NUMBERS, EntityLayout, SetEncoder
 from metaenv.agents.hypernetwork import head_layers
 from metaenv.agents.networks import Trunk, initialise_layers
+from metaenv.agents.numerics import normal_like
 from metaenv.agents.rl2_config import Network
 
 LOG_VARIANCE = -10.0, 5.0
@@ -39,8 +40,7 @@ class Gaussians(NamedTuple):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One z from each, through which gradients flow."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        return self.mean + (0.5 * self.log_variance).exp() * normal_like(self.mean, generator)
 
     def steps(self) -> Tensor:
         """KL divergences (T, N) in nats of beliefs (T, N, L), each from the one before it, the first from N(0, I)."""

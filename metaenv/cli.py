@@ -22,7 +22,8 @@ metaenv: meta-reinforcement learning on distributions of scientific problems
   metaenv bench WHAT              measure speed: envs, rl2, fewshot and more
   metaenv reproduce WHAT          train and evaluate a published result whole: materials-rl2, bandit-rl2
 
-Add --help to a command for its options. Everything runs on the CPU, without a network.
+Add --help to a command for its options. Every command takes --device: auto (a GPU where there is one), cpu, or cuda.
+Nothing needs a network.
 """
 
 
@@ -72,7 +73,7 @@ def _run(args: list[str]) -> int:
     if args[0] not in commands:
         return _complain(f"no command {args[0]!r}.{nearest(args[0], commands)}")
     try:
-        return commands[args[0]]([*_with_whole_steps(args[1:])])
+        return commands[args[0]]([*_with_whole_steps(_without_device(args[1:]))])
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except BrokenPipeError:
@@ -102,6 +103,23 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
 def _at(place: str) -> Callable[[list[str]], int]:
     """The command at a place, such as "module:function", which is imported when the command is run."""
     return lambda args: resolve_name(place)(args)
+
+
+def _without_device(args: list[str]) -> list[str]:
+    """The arguments without ``--device NAME``, which this process and its workers go by from now on."""
+    from metaenv.devices import VARIABLE, check_name, resolve_device
+
+    others: list[str] = []
+    given = iter(args)
+    for arg in given:
+        option, equals, name = arg.partition("=")
+        if option == "--device":
+            os.environ[VARIABLE] = chosen = check_name(name if equals else next(given, ""))
+            if chosen.startswith("cuda"):
+                resolve_device(chosen)  # refused before anything begins
+        else:
+            others.append(arg)
+    return others
 
 
 def _with_whole_steps(args: list[str]) -> Iterator[str]:

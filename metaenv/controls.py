@@ -94,8 +94,8 @@ class LastEpisodes(AgentPolicy):
         self._seen.append(observation)
         return super().act(observation)
 
-    def _replayed(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        first, state = self._begun[rows, 0], None
+    def _replayed(self, rows: NDArray[np.intp]) -> Any:
+        first, state = self._begun[rows, 0], self._zero_state(len(rows))
         for step in range(int(first.min()), len(self._seen)):
             begins = step == first
             shown = self._env.trial_state.without_history(self._seen[step][rows], begins)

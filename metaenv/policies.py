@@ -90,8 +90,12 @@ class AgentPolicy:
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """Clear the memory: every trial begins knowing nothing."""
         self._env = env
-        self._state: Any = None
+        self._state = self._zero_state(env.num_envs)
         self._first = np.ones(env.num_envs, bool)
+
+    def _zero_state(self, n: int) -> Any:
+        """Of n trials. An agent of this package has one that stays on its device; others make theirs of None."""
+        return self.agent.zero_state(n) if hasattr(self.agent, "zero_state") else None
 
     def act(self, observation: Observations) -> NDArray[Any]:
         """The agent's actions."""

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
+from metaenv.devices import resolve_device
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.normalization import Scaling
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
@@ -79,9 +80,13 @@ class Learner(ABC):
         backbone: a network from (n, *x_shape) to (n, features) instead of the default for the shape; it is trained in
             place.
         seed: seed of the initial weights and of all random numbers that the learner draws.
+        device: where the network lives: "cpu", "cuda", or "auto", which is a GPU where there is one. Samples may be
+            anywhere, and predictions are on the CPU. `metaenv.devices` says what is the same on all devices. Baselines
+            that are not trained always compute on the CPU.
 
     Raises:
-        ValueError: the learner does not support the kind of problem, or the backbone does not fit.
+        ValueError: the learner does not support the kind of problem, the backbone does not fit, or there is no such
+            device.
     """
 
     config_class: ClassVar[type[LearnerConfig]] = LearnerConfig
@@ -94,7 +99,12 @@ class Learner(ABC):
     """Whether `meta_fit` trains anything beyond the scaling."""
 
     def __init__(
-        self, problem: Problem, config: LearnerConfig | None = None, backbone: nn.Module | None = None, seed: int = 0
+        self,
+        problem: Problem,
+        config: LearnerConfig | None = None,
+        backbone: nn.Module | None = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
     ) -> None:
         if problem.kind not in self.kinds:
             raise ValueError(
@@ -106,6 +116,7 @@ class Learner(ABC):
         self.problem = problem
         self.config: Any = config or self.config_class()
         self.seed = int(seed)
+        self.device = resolve_device(device if self.trained else "cpu")
         self.iteration = 0
         """Meta-updates so far."""
         self.iterations = 0
@@ -120,11 +131,11 @@ class Learner(ABC):
         self._own_backbone = backbone is not None
         self._episodes_state: dict[str, Any] | None = None
         self.generator = torch.Generator().manual_seed(self.seed + 1)
-        self.scaling = Scaling(problem)
+        self.scaling = Scaling(problem).to(self.device)
         with torch.random.fork_rng(devices=[]), torch_threads_of(1):  # the numbers drawn depend on the threads
             torch.manual_seed(self.seed)
-            body = backbone_for(problem.x_shape, self.config.sizes) if backbone is None else backbone
-            self.network: Any = self._build(body, n_features(body, problem.x_shape))
+            body = backbone_for(problem.x_shape, self.config.sizes) if backbone is None else backbone.cpu()
+            self.network: Any = self._build(body, n_features(body, problem.x_shape)).to(self.device)
         check_no_batch_statistics(self.network, self.config.transductive)
         self.optimizer = self._make_optimizer()
 
@@ -210,7 +221,7 @@ class Learner(ABC):
         self._begin(episodes, iterations, resume)
         with torch_threads_of(torch_threads):
             if self.config.scale == "meta" and not self.scaling.fitted:
-                self.scaling.fit(episodes.draw(SCALING_TASKS))
+                self.scaling.fit(episodes.draw(SCALING_TASKS).to(self.device))
             self._episodes_state = episodes.state()
             last = self.iterations if self.trained else self.iteration
             skipped_in_a_row = 0
@@ -249,7 +260,8 @@ class Learner(ABC):
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
         self.network.train()
-        metrics = self._update(self.scaling.batch(episodes.draw(self.config.tasks_per_batch)))
+        batch = episodes.draw(self.config.tasks_per_batch).to(self.device)
+        metrics = self._update(self.scaling.batch(batch))
         self.network.eval()
         self.skipped += not math.isfinite(metrics["loss"])
         self.iteration += 1
@@ -298,7 +310,7 @@ class Learner(ABC):
             ways = np.arange(int(y.max()) + 1 if self.variable_n_way else self.problem.n_outputs)
             names = ways if single else np.tile(ways, (len(y), 1))
         with inference(self.network):
-            adapted = self._adapt(self.scaling.x(x), self.scaling.y(y))
+            adapted = self._adapt(self.scaling.x(x.to(self.device)), self.scaling.y(y.to(self.device)))
         return Predictor(adapted, self.network, self.problem, self.scaling, None if single else len(y), names)
 
     # FILES
@@ -322,20 +334,29 @@ class Learner(ABC):
         save_checkpoint(path, f"metaenv.supervised.{type(self).__name__}", state)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], backbone: nn.Module | None = None) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        backbone: nn.Module | None = None,
+        device: str | torch.device = "auto",
+    ) -> Self:
         """Load a learner, to adapt it, or to resume its training with ``meta_fit(episodes, resume=True)``.
+
+        The device may be another than the one that it was saved on.
 
         One with a backbone of its own needs ``backbone``, a network like that one; its weights are replaced.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file is no whole checkpoint of this kind of learner, or lacks its backbone.
+            ValueError: the file is no whole checkpoint of this kind of learner, or lacks its backbone; or there is no
+                such device.
         """
         state = load_checkpoint(path, f"metaenv.supervised.{cls.__name__}")
         if state["own_backbone"] and backbone is None:
             raise ValueError(f"{path} was trained with a backbone of its own; load it with load(path, backbone=...)")
         try:
-            learner = cls(Problem(**state["problem"]), cls.config_class(**state["config"]), backbone, state["seed"])
+            problem, config = Problem(**state["problem"]), cls.config_class(**state["config"])
+            learner = cls(problem, config, backbone, state["seed"], device)
             learner.network.load_state_dict(state["network"])
             learner.optimizer.load_state_dict(state["optimizer"])
             learner.scaling.load_state_dict(state["scaling"])

@@ -80,6 +80,8 @@ class Predictor:
     def __call__(self, query_x: ArrayLike | Tensor) -> Prediction:
         """Predictions, with the leading axes of the queries; those of a query do not depend on the other queries.
 
+        They are on the CPU, whatever the learner's device.
+
         Args:
             query_x: (tasks, queries, *x_shape), or (queries, *x_shape) after adapting to a single task.
 
@@ -89,9 +91,10 @@ class Predictor:
         single = self._n_tasks is None
         x = as_samples(query_x, "query_x", () if self._n_tasks is None else (self._n_tasks,), self._problem.x_shape)
         with inference(self._network):
-            found = self._adapted(self._scaling.x(x[None] if single else x))
+            found = self._adapted(self._scaling.x((x[None] if single else x).to(self._scaling.x_mean.device)))
         prediction = found if isinstance(found, Prediction) else Prediction(found)
         output, std = self._scaling.unscaled(prediction.output, prediction.std)
+        output, std = output.cpu(), None if std is None else std.cpu()
         if single:
             output, std = output[0], None if std is None else std[0]
         return Prediction(output, std, self.classes)
@@ -129,7 +132,7 @@ def as_samples(x: ArrayLike | Tensor, name: str, lead: tuple[int, ...], x_shape:
         ValueError: another shape, or numbers that are not finite; the message calls x by its ``name``.
     """
     try:
-        samples = torch.as_tensor(_plain(x)).detach()
+        samples = torch.as_tensor(_plain(x)).detach().cpu()
         samples = samples / 255 if samples.dtype == torch.uint8 else samples.float()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"expected {name} as numbers in one shape, got {type(x).__name__}: {error}") from error
@@ -190,7 +193,7 @@ def as_targets(support_y: ArrayLike | Tensor, problem: Problem) -> Tensor:
         ValueError: targets that are no finite numbers, or labels that are no whole numbers.
     """
     try:
-        y = torch.as_tensor(_plain(support_y)).detach()
+        y = torch.as_tensor(_plain(support_y)).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"expected support_y as numbers, got {type(support_y).__name__} ({error}); number the classes, as in "

@@ -12,6 +12,7 @@ from metaenv.errors import nearest
 from metaenv.imports import named
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from metaenv.supervised.data.problem import Problem
@@ -65,7 +66,13 @@ def is_learner(name: str) -> bool:
 
 
 def make_learner(
-    name: str, problem: Problem, *, seed: int = 0, backbone: nn.Module | None = None, **settings: Any
+    name: str,
+    problem: Problem,
+    *,
+    seed: int = 0,
+    backbone: nn.Module | None = None,
+    device: str | torch.device = "auto",
+    **settings: Any,
 ) -> Learner:
     """A learner by name, with settings by name: ``make_learner("maml", episodes.problem, inner_lr=0.1)``.
 
@@ -79,4 +86,4 @@ def make_learner(
     for key in settings:
         if key not in known:
             raise ValueError(f"{name} has no setting {key!r}.{nearest(key, known)}")
-    return cls(problem, cls.config_class(**settings), backbone, seed)
+    return cls(problem, cls.config_class(**settings), backbone, seed, device)

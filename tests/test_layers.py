@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("rng", "parameters", "tasks", "task_sets", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
     ("trial", "trial_state", "gym_trials", "wrappers", "policies", "controls", "sb3"),
-    ("plots", "canvas", "evaluation", "testing", "pages", "checkpoints", "threads"),
+    ("plots", "canvas", "evaluation", "testing", "pages", "checkpoints", "threads", "devices"),
     ("baselines",),
     ("classic", "materials", "molecules", "telescope"),
     ("agents", "supervised"),

@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "pearl-point-robot": ("point_robot:PointRobot", "PEARL on the sparse point robot of its paper, on unseen goals"),
     "gridnavi": ("gridnavi:GridNavi", "RL² and PEARL on VariBAD's 5 by 5 grid, beside the exact Bayes-optimal values"),
     "pearl-materials": ("materials:PEARLMaterials", "PEARL on unseen materials, beside the greedy portfolio"),
+    "pearl-ablation": ("pearl_ablation:PEARLAblation", "PEARL as published, and its options one by one, on one family"),
     "pearl-bandit": ("bandits:PEARLBandit", "PEARL with discrete actions on 100 pulls of a 5-armed bandit"),
     "ablations": ("ablations:Ablations", "RL² with other memories, hypernetwork heads, an inferred belief; validation"),
     "molecules": ("molecules:Molecules", "RL² and PEARL on unseen molecule objectives, a Bayes adapter, an oracle"),

@@ -117,7 +117,7 @@ class PEARLMaterials(AgentExperiment):
     """Whether to run GP-BO, which needs the baselines extra and takes minutes."""
 
     def trainings(self) -> dict[str, Training]:
-        found = {"pearl": Training(PEARL_TITLE, self.settings("MaterialsSynthesis", "pearl"))}
+        found = {"pearl": Training(PEARL_TITLE, self.settings("materials-recipe", "pearl"))}
         if self.rl2:
             found["rl2"] = Training(RL2_TITLE, self.settings("materials-recipe"))
         return found

@@ -71,7 +71,6 @@ _keep(
         gradient_steps=50,
         meta_batch=64,
         batch_size=8,
-        gamma=0.0,
         ent_coef=0.02,
         context=ContextConfig(size=100),
         belief=BeliefConfig(latent_size=8, encoder_sizes=(64,), kl_coef=0.003),
@@ -155,23 +154,23 @@ _keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS, setting
 _keep("materials-full", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"variant": "full"})
 _keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={**ONE, "noise_factor": "2"})
 _keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={**ONE, "feedback": "yield"})
+MATERIALS_PEARL = PEARLConfig(
+    n_tasks=2000,
+    replay_capacity=300,
+    gradient_steps=50,
+    meta_batch=64,
+    batch_size=16,
+    reward_scale=5.0,
+    context=ContextConfig(size=10),
+    belief=BeliefConfig(latent_size=10),
+)
+_keep("materials-recipe-pearl", "MaterialsSynthesis", 240_000, 200, MATERIALS_PEARL, settings=ONE)
 _keep(
     "MaterialsSynthesis-pearl",
     "MaterialsSynthesis",
     240_000,
     200,
-    PEARLConfig(
-        n_tasks=2000,
-        replay_capacity=300,
-        gradient_steps=50,
-        meta_batch=64,
-        batch_size=16,
-        gamma=0.0,
-        reward_scale=5.0,
-        context=ContextConfig(size=10),
-        belief=BeliefConfig(latent_size=10),
-    ),
-    settings=ONE,
+    replace(MATERIALS_PEARL, context=ContextConfig(size=12)),
 )
 _keep(
     "FurnaceControl",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from metaenv.devices import device_name
 from metaenv.errors import nearest
 from metaenv.files import read_sealed_json, read_sealed_zip, write_sealed_json, write_sealed_zip
 from metaenv.interrupts import stops_noted
@@ -100,13 +101,14 @@ def read_run(folder: str | Path) -> Run:
     return Run.from_dict(place.read_config(KIND), str(place.config))
 
 
-def load_learner(folder: str | Path, method: str, seed: int | None = None) -> Learner:
+def load_learner(folder: str | Path, method: str, seed: int | None = None, device: str = "auto") -> Learner:
     """A trained learner of a run folder, to adapt to tasks of one's own.
 
     Args:
         folder: of the run.
         method: a learner or a trained baseline.
         seed: of its training; by default the first.
+        device: where it shall be, whatever it was trained on.
     """
     run = read_run(folder)
     if method not in run.methods:
@@ -114,7 +116,7 @@ def load_learner(folder: str | Path, method: str, seed: int | None = None) -> Le
     path = _cell(Path(folder), method, run.seed if seed is None else seed).checkpoint
     if not path.exists():
         raise RunError(f"{path} is not there yet; train it first with `metaenv resume {folder}`")
-    return learner_class(method).load(path)
+    return learner_class(method).load(path, device=device)
 
 
 def read_report(folder: str | Path, leave_out: Collection[Path] = ()) -> FewShotReport:
@@ -299,6 +301,7 @@ class _Watch:
             "loss": float(np.mean(finite)) if finite else None,
             "skipped": self.learner.skipped,
             "seconds": round(self._saver.seconds, 3),
+            "device": device_name(self.learner.device),
         }
         self.log.write(line | more)
         self._losses.clear()

@@ -32,6 +32,7 @@ materials-demo, bandit-10-5.
   metaenv train rl2 MaterialsSynthesis --seeds 5 --workers 4       five runs; on a cluster with --engine ray
   metaenv train rl2 MaterialsSynthesis --eval-every 500000         scores on validation tasks; the best policy is kept
   metaenv train rl2 MaterialsSynthesis --tasks 50                  on fifty materials, always the same
+  metaenv train rl2 MaterialsSynthesis --device cpu                even where there is a GPU, which is used otherwise
   metaenv train pearl SparsePointRobot --agent.belief.latent-size 3
   metaenv train rl2 telescope-short --agent.teacher Bayes-UCB --agent.network.hidden-size 64
   metaenv train rl2 ENV --help       all options, with their defaults for that environment

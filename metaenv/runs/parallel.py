@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from metaenv.devices import VARIABLE
 from metaenv.interrupts import exit_status, stops_raised
 from metaenv.runs.allocator import keep_freed_memory
 from metaenv.runs.folder import RunError
@@ -82,7 +83,8 @@ def map_runs(
     Args:
         run: a function that a worker process can import.
         jobs: its arguments.
-        engine: ``"local"`` processes, or ``"ray"``, one core per job, on the cluster that ``RAY_ADDRESS`` names.
+        engine: ``"local"`` processes, or ``"ray"``, one core per job, on the cluster that ``RAY_ADDRESS`` names, and
+            one GPU with the device "cuda"; with "auto" Ray's jobs compute on the CPU.
         workers: local processes; 1 runs the jobs here, one after the other.
         done: called with the index of each job as soon as it is done, and its result or its error (one of `EXPECTED`),
             which then is left to this function.
@@ -218,8 +220,11 @@ def _on_ray(run: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], note: Call
         raise ImportError("engine 'ray' needs Ray: pip install 'metaenv-science[cluster]'") from error
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False)
-    remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(_remote)
-    index_of = {remote.remote(run, job): index for index, job in enumerate(jobs)}
+    device = os.environ.get(VARIABLE, "auto")
+    # Ray hides all GPUs from a job that asks for none: "auto" is then the CPU.
+    gpus = int(device.startswith("cuda"))
+    remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=ATTEMPTS)(_remote)
+    index_of = {remote.remote(run, job, device): index for index, job in enumerate(jobs)}
     waiting = list(index_of)
     try:
         with stops_raised():
@@ -235,6 +240,7 @@ def _on_ray(run: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], note: Call
             ray.cancel(task)
 
 
-def _remote(run: Callable[..., Any], job: tuple[Any, ...]) -> Any:
+def _remote(run: Callable[..., Any], job: tuple[Any, ...], device: str) -> Any:
+    os.environ[VARIABLE] = device  # of this machine's process, which does not inherit it
     keep_freed_memory()
     return _outcome(run, job)

@@ -77,10 +77,10 @@ class TrainConfig:
         """The agent's name in tables."""
         return self.agent_class.title
 
-    def make_agent(self, env: VectorTrial | EpisodesAsTrials) -> Agent:
-        """A new agent for the training trials."""
+    def make_agent(self, env: VectorTrial | EpisodesAsTrials, device: str = "auto") -> Agent:
+        """A new agent for the training trials, on a device as `metaenv.devices.resolve_device` takes it."""
         make: Any = self.agent_class
-        return make(env, self.agent, seed=self.seed)
+        return make(env, self.agent, seed=self.seed, device=device)
 
     def make_env(self, **overrides: Any) -> VectorTrial:
         """The training trials; of another split where ``overrides`` say so, with all of its tasks."""

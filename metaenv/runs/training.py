@@ -29,12 +29,19 @@ COUNTER = "time/total_timesteps"
 
 
 def train(
-    config: TrainConfig, folder: str | Path, *, progress_bar: bool = True, verbose: int = 0, tensorboard: bool = False
+    config: TrainConfig,
+    folder: str | Path,
+    *,
+    progress_bar: bool = True,
+    verbose: int = 0,
+    tensorboard: bool = False,
+    device: str = "auto",
 ) -> Agent:
-    """Train in a new run folder.
+    """Train in a new run folder, on a device as `metaenv.devices.resolve_device` takes it.
 
     Raises:
         RunError: the folder already holds a run, or another process works in it.
+        ValueError: there is no such device.
         KeyboardInterrupt: passed on after the checkpoint was written; `resume` goes on from it.
     """
     place = RunFolder(folder)
@@ -42,7 +49,7 @@ def train(
         raise RunError(
             f"{folder} exists and is not empty; go on with `metaenv resume {folder}`, or give another folder with --out"
         )
-    agent = config.make_agent(config.make_training_env())
+    agent = config.make_agent(config.make_training_env(), device)
     with place.locked():
         if place.config.exists():
             raise RunError(f"another process has begun a run in {folder} just now; give another folder with --out")
@@ -50,26 +57,41 @@ def train(
         return _learn(agent, config, place, progress_bar, verbose, tensorboard)
 
 
-def resume(folder: str | Path, *, progress_bar: bool = True, verbose: int = 0, tensorboard: bool = False) -> Agent:
+def resume(
+    folder: str | Path,
+    *,
+    progress_bar: bool = True,
+    verbose: int = 0,
+    tensorboard: bool = False,
+    device: str = "auto",
+) -> Agent:
     """Go on with an interrupted run, to the same result as if it had not been interrupted.
+
+    The device may be another than before; the result is then the same up to rounding.
 
     Raises:
         RunError: the folder holds no run, its settings were edited, or another process works in it; nothing is changed.
     """
     read_config(folder)
     with RunFolder(folder).locked():
-        return resume_locked(folder, progress_bar, verbose, tensorboard)
+        return resume_locked(folder, progress_bar, verbose, tensorboard, device)
 
 
-def resume_locked(folder: str | Path, progress_bar: bool = False, verbose: int = 0, tensorboard: bool = False) -> Agent:
+def resume_locked(
+    folder: str | Path,
+    progress_bar: bool = False,
+    verbose: int = 0,
+    tensorboard: bool = False,
+    device: str = "auto",
+) -> Agent:
     """`resume` for a caller that has locked the folder."""
     place, config = RunFolder(folder), read_config(folder)
     try:
         env = config.make_training_env()
         if not place.checkpoint.exists():
-            agent = config.make_agent(env)
+            agent = config.make_agent(env, device)
         else:
-            agent = _checked(config.agent_class.load(place.checkpoint, env), config, place)
+            agent = _checked(config.agent_class.load(place.checkpoint, env, device=device), config, place)
     except (ValueError, RuntimeError, TypeError) as error:
         raise _explained(error, config, place) from error
     if agent.num_timesteps >= config.steps:
@@ -96,12 +118,13 @@ def read_config(folder: str | Path) -> TrainConfig:
     return TrainConfig.from_dict(place.read_config(KIND), str(place.config))
 
 
-def load_run(folder: str | Path, best: bool = False) -> tuple[TrainConfig, Agent]:
+def load_run(folder: str | Path, best: bool = False, device: str = "auto") -> tuple[TrainConfig, Agent]:
     """Settings and trained agent of a run folder.
 
     Args:
         folder: of the run.
         best: the policy that was best on validation tasks in the course of training, instead of the final one.
+        device: where it shall be, whatever it was trained on.
 
     Raises:
         RunError: there is none, or the settings are not those that it was trained with.
@@ -111,7 +134,8 @@ def load_run(folder: str | Path, best: bool = False) -> tuple[TrainConfig, Agent
         raise RunError(f"{folder} has no best.pt; train a run with --eval-every, such as --eval-every 100000")
     if not place.checkpoint.exists():
         raise RunError(f"{folder} has no checkpoint yet; train it first with `metaenv resume {folder}`")
-    return config, _checked(config.agent_class.load(place.best if best else place.checkpoint), config, place)
+    file = place.best if best else place.checkpoint
+    return config, _checked(config.agent_class.load(file, device=device), config, place)
 
 
 def _checked(agent: Agent, config: TrainConfig, place: RunFolder) -> Agent:

@@ -57,6 +57,11 @@ class EpisodeBatch:
         """x (tasks, support + queries, *x_shape) and y (tasks, support + queries) of the support and query sets."""
         return torch.cat([self.support_x, self.query_x], 1), torch.cat([self.support_y, self.query_y], 1)
 
+    def to(self, device: torch.device) -> EpisodeBatch:
+        """The same with its tensors on a device."""
+        names = ("support_x", "support_y", "query_x", "query_y")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
     def take(self, tasks: slice) -> EpisodeBatch:
         """Some of the tasks."""
         parts = {f.name: getattr(self, f.name)[tasks] for f in fields(self) if f.name != "problem"}

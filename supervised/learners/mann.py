@@ -157,12 +157,12 @@ class MANN(Learner):
             raise ValueError(f"expected episodes of {self.problem}, got {episodes.problem}")
         right, counts = list[Tensor](), list[Tensor]()
         for batch in episodes.batches():
-            x, y = batch.samples()
+            x, y = batch.to(self.device).samples()
             order = reading_order(y.shape[1], self.seed)
             x, y = x[:, order], y[:, order]
             with inference(self.network):
-                right.append(self._as_it_comes(self.scaling.x(x), y).argmax(-1) == y)
-            counts.append(presentation(y))
+                right.append((self._as_it_comes(self.scaling.x(x), y).argmax(-1) == y).cpu())
+            counts.append(presentation(y).cpu())
         all_right, count = torch.cat(right), torch.cat(counts)
         often = int(count.max())
         if not at or min(at) < 1 or max(at) > often:

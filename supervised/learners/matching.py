@@ -64,8 +64,8 @@ class Matching(Learner):
         if self.problem.kind == "regression":
             return lambda x: (similarity(x).softmax(-1) @ support_y[..., None])[..., 0]
         if self.problem.kind == "anomaly":
-            n = torch.tensor(support_y.shape[1])
-            return lambda x: space.offset - similarity(x).logsumexp(-1) + n.log()
+            log_n = torch.tensor(support_y.shape[1], device=keys.device).log()
+            return lambda x: space.offset - similarity(x).logsumexp(-1) + log_n
         values = one_hot(support_y, int(support_y.max()) + 1)
         return lambda x: (similarity(x).softmax(-1) @ values).clamp_min(SMALLEST_SHARE).log()
 

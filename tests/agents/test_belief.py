@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from toy_pearl import (
     MIXED,
     SMALL,
     STEPS,
+    SUMMED,
     TRIALS,
     captured,
     gradients,
@@ -22,7 +23,8 @@ from toy_pearl import (
     without_sampling,
 )
 
-from metaenv.agents.belief import MixtureBelief
+from metaenv.agents.belief import GaussianBelief, MixtureBelief, PooledBelief
+from metaenv.agents.context import Context
 from metaenv.agents.exploration import Exploration
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.pearl_config import BeliefConfig, ContextConfig, MixtureConfig, PEARLConfig, PEARLNetwork
@@ -62,6 +64,52 @@ def test_acting_with_a_mixture_believes_what_the_whole_context_tells(make: Calla
         np.testing.assert_allclose(belief.mean.numpy(), mean, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(belief.std.numpy(), std, rtol=1e-3, atol=1e-4)
     assert np.abs(mean - agent.posterior(observations[:1])[0]).max() > 1e-3, "steps tell something"
+
+
+@pytest.mark.parametrize("make", TRIALS)
+def test_acting_with_summed_evidence_believes_what_the_whole_context_tells(make: Callable[..., VectorTrial]) -> None:
+    env = make()
+    agent = PEARL(env, SUMMED, seed=0)
+    assert isinstance(agent.belief, PooledBelief)
+    observations, states = played(agent, env)
+    d, pool = agent.dims.episode_size, agent.belief.evidence_size
+    for t, state in enumerate(states):
+        mean, std = agent.posterior(observations[: t + 1])
+        with torch.no_grad():
+            belief = agent.belief.encoder(torch.from_numpy(state[:, d : d + pool]))
+        np.testing.assert_allclose(belief.mean.numpy(), mean, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(belief.std.numpy(), std, rtol=1e-3, atol=1e-4)
+    assert np.abs(mean - agent.posterior(observations[:1])[0]).max() > 1e-3, "steps tell something"
+    assert (std < 1).all(), "the belief is sharper than the prior"
+
+
+@pytest.mark.parametrize("pooling", ["product", "sum"])
+def test_what_two_steps_tell_together_needs_a_network_after_the_sum(pooling: Literal["product", "sum"]) -> None:
+    """Of two signs z is the product. A product of Gaussians has a mean after (+, -) that lies between those after
+    (+, +) and (-, -), because 2 u / (1 + 2 p) and 2 v / (1 + 2 q) average to (u + v) / (1 + p + q). The least squares
+    in that order give (+, -) and one of the others 0, where 1 and -1 were asked for: an error of 2 / 3 on average."""
+    torch.manual_seed(0)
+    settings = BeliefConfig(latent_size=1, encoder_sizes=(16,), pooling=pooling)
+    belief = (GaussianBelief if pooling == "product" else PooledBelief)(1, settings)
+    signs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [0.0, 0.0]]).unsqueeze(-1)
+    context = Context(signs, torch.tensor([[True, True]] * 3 + [[False, False]]))
+    optimizer = torch.optim.Adam(belief.parameters(), lr=0.02)
+    for _ in range(400):
+        loss = (belief.infer(context).mean[:3, 0] - torch.tensor([1.0, -1.0, 1.0])).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss > 2 / 3 - 1e-6 if pooling == "product" else loss < 0.01
+    padded = belief.infer(context).mean[3:]
+    torch.testing.assert_close(padded, belief.prior(1).mean, msg="padding is no evidence")
+
+
+def test_settings_of_pooling_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match='expected pooling "product" or "sum", got \'mean\''):
+        BeliefConfig(pooling="mean")  # type: ignore[arg-type]
+    for wrong in (BeliefConfig(mixture=MixtureConfig(3)), BeliefConfig(encoder_sizes=())):
+        with pytest.raises(ValueError, match='with pooling="sum"'):
+            replace(wrong, pooling="sum")
 
 
 def test_one_observation_alone_tells_nothing() -> None:

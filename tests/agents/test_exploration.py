@@ -77,6 +77,6 @@ def test_every_task_is_played_at_random_first_and_then_learned_from() -> None:
 
 def test_held_random_actions() -> None:
     agent = PEARL(point(), with_exploration(replace(SMALL, n_tasks=3), random_action_repeat=5), seed=0).learn(1)
-    actions = agent._training_tasks.replay._arrays["actions"][:, :40]
+    actions = agent._training_tasks.replay._tensors["actions"][:, :40].numpy()
     blocks = actions.reshape(3, 8, 5, 2)
     assert (blocks == blocks[:, :, :1]).all() and len(np.unique(blocks[:, :, 0].reshape(-1, 2), axis=0)) == 24

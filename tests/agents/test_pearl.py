@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toy_pearl import SMALL, bandit, captured, gradients, masked, point, recorded, sharpened
+from toy_pearl import SMALL, STEPS, bandit, captured, gradients, masked, materials, point, recorded, sharpened, weights
 
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.pearl_config import BeliefConfig, ContextConfig, PEARLNetwork
@@ -118,7 +118,7 @@ def test_critics_may_learn_from_an_entry_of_info() -> None:
     agent = PEARL(env, config, seed=0)
     seen = recorded(env)
     agent.learn(1)
-    steps = agent._training_tasks.replay._arrays
+    steps = {name: tensor.numpy() for name, tensor in agent._training_tasks.replay._tensors.items()}
     after = steps["next_observations"][:, :40]
     goals = agent._training_tasks.tasks.matrix()
     away = np.linalg.norm(after - goals[:, None], axis=-1)
@@ -134,13 +134,14 @@ def test_critics_may_learn_from_an_entry_of_info() -> None:
 @pytest.mark.parametrize("make", [bandit, point])
 def test_predicted_rewards_are_those_that_were_learned_from(make: Callable[..., VectorTrial]) -> None:
     agent = PEARL(make(), SMALL, seed=0).learn(1)
-    steps = agent._training_tasks.replay.sample(np.arange(3), 8, np.random.default_rng(0))
+    rows = agent._training_tasks.replay.sample(np.arange(3), 8, np.random.default_rng(0))
+    steps = {name: tensor.numpy() for name, tensor in rows.items()}
     latent = np.random.default_rng(1).normal(size=(3, SMALL.belief.latent_size)).astype(np.float32)
     predicted = np.stack(
         [agent.predict_reward(steps["observations"][i], steps["actions"][i], latent[i]) for i in range(3)]
     )
     assert predicted.shape == (3, 8) and len(np.unique(predicted)) > 2
-    rows = {name: torch.from_numpy(x).flatten(0, 1) for name, x in steps.items()}
+    rows = {name: x.flatten(0, 1) for name, x in rows.items()}
     loss = agent._decoder_loss(rows, torch.from_numpy(latent.repeat(8, 0)))
     assert loss.item() == pytest.approx(((predicted - steps["context_rewards"]) ** 2).mean(), rel=1e-5)
 
@@ -179,3 +180,13 @@ def test_learns_which_arm_is_better(blind: bool) -> None:
     # Whoever sees no rewards earns 0.5; the standard error over 5,000 bandits is at most 0.0041.
     assert found < 0.5 + 4 * 0.0041 if blind else found > 0.57
     assert found < bayes_optimal_value(20, 2) / 20 + 4 * 0.0041
+
+
+@pytest.mark.parametrize(("make", "matters"), [(bandit, False), (materials, False), (point, True)])
+def test_the_discount_matters_where_episodes_have_more_than_one_step(
+    make: Callable[..., VectorTrial], matters: bool
+) -> None:
+    """An episode of one step ends with its reward: nothing that comes later is its own, whatever the discount."""
+    steps = 4 * 3 * STEPS[make]  # of four iterations, of which two play at random
+    found = [weights(PEARL(make(), replace(SMALL, gamma=gamma), seed=0).learn(steps)) for gamma in (0.0, 0.95)]
+    assert torch.equal(*found) != matters

@@ -82,8 +82,8 @@ def test_contexts_hold_a_teachers_trials_and_critics_the_agents_own(monkeypatch:
     steps, own = kept.sample(tasks, 50, rng), list[float]()
     assert not steps["assisted"].any()
     for task in tasks:
-        taught = kept._arrays["assisted"][task, : kept.written[task]]
-        rewards = kept._arrays["rewards"][task, : kept.written[task]]
+        taught = kept._tensors["assisted"][task, : kept.written[task]].numpy()
+        rewards = kept._tensors["rewards"][task, : kept.written[task]].numpy()
         assert (np.diff(taught.astype(int)) >= 0).all() and {*taught.tolist()} == {False, True}
         for played_by, after in ((taught, None), (~taught, own)):
             found = np.flatnonzero(rewards[played_by] > 0)[:1]

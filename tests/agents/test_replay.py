@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 
-from metaenv.agents.replay import TaskReplay
+from metaenv.agents.replay import Rows
+from metaenv.agents.replay import TaskReplay as OnDevice
 
-FIELDS = {"where": ((3,), np.int64), "half": ((), np.float32)}
+FIELDS = {"where": ((3,), torch.int64), "half": ((), torch.float32)}
+
+
+class TaskReplay(OnDevice):
+    """A replay whose steps are read as arrays here."""
+
+    def _rows(self, tasks: np.ndarray, slot: np.ndarray) -> Rows:
+        return {name: tensor.numpy() for name, tensor in super()._rows(tasks, slot).items()}  # type: ignore[misc]
 
 
 def add(replay: TaskReplay, tasks: list[int], lengths: list[int]) -> None:
@@ -116,7 +125,7 @@ def test_a_cleared_task_shows_only_what_comes_after() -> None:
 def test_trials_longer_than_the_capacity_are_refused_before_anything_changes() -> None:
     replay = filled()
     before = replay.state()
-    before = {name: value.copy() for name, value in before.items()}
+    before = {name: value.clone() for name, value in before.items()}
     with pytest.raises(ValueError, match=r"at most 20 steps.*got 21"):
         add(replay, [0, 1], [3, 21])
     for name, value in replay.state().items():
@@ -128,7 +137,7 @@ def test_trials_longer_than_the_capacity_are_refused_before_anything_changes() -
 def test_state_round_trip(capacity: int) -> None:
     replay = filled(capacity, 2)
     copy = TaskReplay(4, capacity, FIELDS, 2)
-    copy.set_state({name: value.copy() for name, value in replay.state().items()})
+    copy.set_state({name: value.clone() for name, value in replay.state().items()})
     assert replay.state()["where"].shape[1] == min(capacity, 27), "the room never written to is left out"
     for each in (replay, copy):
         add(each, [0, 2], [7, 3])
@@ -140,7 +149,7 @@ def test_state_round_trip(capacity: int) -> None:
 
 
 def test_paid_steps_are_those_with_a_reward_and_equally_likely() -> None:
-    replay = TaskReplay(3, 10, {"step": ((), np.int64), "context_rewards": ((), np.float32)})
+    replay = TaskReplay(3, 10, {"step": ((), torch.int64), "context_rewards": ((), torch.float32)})
     rewards = np.zeros((14, 2), np.float32)
     rewards[[2, 5, 9, 12], 0] = 1, -1, 0.5, 2  # of task 0 the first four steps are overwritten; task 1 is never paid
     steps = {"step": np.tile(np.arange(14)[:, None], (1, 2)), "context_rewards": rewards}
@@ -156,7 +165,7 @@ def test_paid_steps_are_those_with_a_reward_and_equally_likely() -> None:
 
 def test_contexts_of_ends_are_sets_of_last_steps() -> None:
     """Episodes of 3 steps: task 0 has 4 of them, task 1 has 1, task 2 nothing yet."""
-    replay = TaskReplay(3, 12, {"where": ((), np.int64), "ended": ((), np.float32)})
+    replay = TaskReplay(3, 12, {"where": ((), torch.int64), "ended": ((), torch.float32)})
     for tasks, length in (([0, 1], 3), ([0], 9), ([0], 3)):
         steps = np.arange(length)[:, None] + 100 * replay.written[tasks]
         replay.add(np.array(tasks), {"where": steps, "ended": np.float32(steps % 3 == 2)}, np.ones(steps.shape, bool))

@@ -89,7 +89,7 @@ def first_batch(agent: RL2) -> dict[str, np.ndarray]:
 
 
 def first_loss(agent: RL2, batch: dict[str, np.ndarray], ent_coef: float) -> tuple[torch.Tensor, dict]:
-    trained_on = {name: torch.from_numpy(x) for name, x in batch.items() if name not in ("rewards", "values")}
+    trained_on = {name: torch.as_tensor(x) for name, x in batch.items() if name not in ("rewards", "values")}
     return agent._loss(trained_on, ent_coef)
 
 

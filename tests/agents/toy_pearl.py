@@ -37,6 +37,9 @@ MIXED = replace(
 )
 
 
+SUMMED = replace(SMALL, belief=replace(SMALL.belief, pooling="sum"))
+
+
 ENDS = ContextConfig(size=4, episode_ends=True)
 
 

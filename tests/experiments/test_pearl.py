@@ -29,7 +29,7 @@ RL2 = RL2Config(n_minibatches=2, network=Network((8,), 8))
 ENVS = {
     "SparsePointRobot": ("SparsePointRobot-v0", 8000, None, {}),
     "GridNavi": ("GridNavi-v0", 2400, None, {}),
-    "MaterialsSynthesis": ("MaterialsSynthesis-v1", 400, None, {"variant": "recipe"}),
+    "materials-recipe": ("MaterialsSynthesis-v1", 400, None, {"variant": "recipe"}),
     "bandit-100-5": ("BernoulliBandit-v0", 400, 10, {"n_arms": "5"}),
 }
 

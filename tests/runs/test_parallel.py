@@ -193,7 +193,15 @@ def test_a_relative_folder_works_on_a_cluster(tmp_path, monkeypatch):
     folders = train_set({"rl2": CONFIG}, 2, parallel.Path("runs"), "ray")["rl2"]
     assert folders == [tmp_path / "driver" / "runs" / "rl2" / f"seed-{s}" for s in (0, 1)]
     assert all(is_complete(folder) for folder in folders) and not list((tmp_path / "worker").iterdir())
-    assert ray.options == {"num_cpus": 1, "max_retries": 3} and not ray.cancelled
+    assert ray.options == {"num_cpus": 1, "num_gpus": 0, "max_retries": 3} and not ray.cancelled
+
+
+def test_jobs_on_a_cluster_ask_for_a_gpu_where_one_is_asked_for(tmp_path, monkeypatch):
+    ray = FakeRay(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("METAENV_DEVICE", "cuda")
+    assert parallel.map_runs(os.getenv, [("METAENV_DEVICE",)], "ray") == ["cuda"], "the job knows of it"
+    assert ray.options["num_gpus"] == 1
 
 
 def test_a_folder_that_is_not_shared_is_named(tmp_path, monkeypatch):

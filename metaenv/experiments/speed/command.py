@@ -10,6 +10,7 @@ BENCHMARKS = {
     "envs": "metaenv.experiments.speed.envs:run",
     "accuracy": "metaenv.materials.convergence:main",
     "fewshot": "metaenv.experiments.speed.fewshot:run",
+    "gpu": "metaenv.experiments.speed.gpu:run",
     "molecules": "metaenv.experiments.speed.molecules:run",
     "pearl": "metaenv.experiments.speed.pearl:run",
     "rl2": "metaenv.experiments.speed.rl2:run",
@@ -21,6 +22,7 @@ usage: metaenv bench WHAT
   envs       steps per second and time of a picture of every environment, beside Gymnasium's CartPole
   accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
   fewshot    MAML's update of all tasks at once beside a loop over tasks; samplers of episodes and light curves
+  gpu        training on a GPU beside the CPU: where the time goes, and seconds to a target score
   molecules  molecule design with and without remembered scores, beside MolDQN's enumeration step
   pearl      PEARL's update of all tasks at once beside the same update task by task
   rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs

@@ -60,12 +60,9 @@ def prepared_agent(env_id: str, batch_size: int, tasks: int = TASKS, **settings:
 
 def drawn_batch(agent: PEARL, seed: int) -> tuple[dict[str, torch.Tensor], Context]:
     """Steps (b, m, ...) and contexts of all tasks."""
-    import torch
-
     replay, rng = agent._training_tasks.replay, np.random.default_rng(seed)
     tasks = np.arange(len(agent._training_tasks))
-    steps = {name: torch.from_numpy(x) for name, x in replay.sample(tasks, agent.config.batch_size, rng).items()}
-    return steps, agent._contexts.sample(replay, tasks, rng)
+    return replay.sample(tasks, agent.config.batch_size, rng), agent._contexts.sample(replay, tasks, rng)
 
 
 def looped_step(agent: PEARL, steps: dict[str, torch.Tensor], context: Context) -> dict[str, float]:
