@@ -17,7 +17,7 @@ from metaenv.agents.config import TaskPrediction
 from metaenv.agents.context import Context
 from metaenv.agents.pearl import PEARL
 from metaenv.agents.rl2 import RL2
-from metaenv.agents.rl2_config import Cell, Network, RL2Config
+from metaenv.agents.rl2_config import Cell, Network, RL2Config, VariationalBelief
 from metaenv.agents.rollouts import TrialBuffer
 from metaenv.policies import AgentPolicy, play_trials
 from metaenv.trial import VectorTrial, make_trials
@@ -70,6 +70,40 @@ def test_no_tensor_of_rl2_is_made_on_another_device(make: Callable[..., VectorTr
         dist, values, _, after = agent.policy(batch["observations"][:1], state, None if masks is None else masks[:1])
         sample = dist.sample(torch.Generator().manual_seed(0))
         assert {x.device for x in (sample, dist.action(sample), dist.mode(), values, after)} == {META}
+
+
+@pytest.mark.parametrize("make", [bandit, recipes, nights])
+def test_no_tensor_of_heads_that_the_memory_makes_is_made_on_another_device(make: Callable[..., VectorTrial]) -> None:
+    network = Network((8,), hidden_size=16, heads="hypernetwork", entities=make is nights, entity_size=8)
+    agent = rl2(make, network=network, task_prediction=None)
+    batch = {name: x.to(META) for name, x in first_batch(agent).items()}
+    agent.policy.to(META)
+    loss, _ = agent._loss(batch, 0.01)
+    loss.backward()
+    assert loss.device == META
+
+
+@pytest.mark.parametrize("make", [bandit, recipes, nights])
+def test_no_tensor_of_a_belief_is_made_on_another_device(make: Callable[..., VectorTrial]) -> None:
+    agent = rl2(make, belief=VariationalBelief(3), task_prediction=None)
+    learner = agent.belief
+    assert learner is not None
+    batch = first_batch(agent)
+    observations = learner.model.without_belief(batch["observations"]).to(META)
+    learner.model.to(META)
+    rewards = torch.zeros(observations.shape[:2], device=META)
+    trials = {
+        "observations": observations,
+        "actions": batch["actions"].to(META),
+        "targets": learner._targets(observations, rewards),
+        "goes_on": torch.ones(observations.shape[:2], dtype=torch.bool, device=META),
+        "lengths": torch.ones(observations.shape[1], dtype=torch.int64, device=META),
+    }
+    errors = learner.errors(trials, torch.Generator().manual_seed(0))
+    sum(errors).backward()
+    assert {x.device for x in errors} == {META}
+    shown, state = learner.model.shown(observations, None)
+    assert shown.device == state.device == META
 
 
 @pytest.mark.parametrize("config", [SMALL, SUMMED, MIXED], ids=["product", "sum", "mixture"])
