@@ -20,9 +20,7 @@ from metaenv.supervised.predictor import Adapted
 PENALTIES = tuple(10.0**e for e in range(-2, 5))
 """To choose from, of the weights' and of the offset's squared distance to the mean (chosen)."""
 FIRST_UPDATES = 5  # whose episodes only serve the mean weights, so that there are some to be tried (chosen)
-LEAST_PENALTY = (
-    1e-6  # of the mean weights, relative to the mean squared feature (chosen, so that it can be inverted)
-)
+LEAST_PENALTY = 1e-6  # of the mean weights, relative to the mean squared feature (chosen, so that it can be inverted)
 
 
 class RidgeToMean(SummedBaseline):
