@@ -33,6 +33,7 @@ class FewShotReport:
     scores: dict[int, dict[str, Scores]]  # by shot count and method
     train_seconds: dict[str, float]  # wall time of each method's trainings, all seeds together
     updates: dict[str, int]  # meta-updates of each training
+    chosen: str = ""  # what was chosen on validation episodes, a sentence
 
     @property
     def metric(self) -> str:
@@ -113,7 +114,7 @@ class FewShotReport:
         gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
         return (
             f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
-            f"interval. Better is {better}.{gap}{known} SHA-256 of the episodes: "
+            f"interval. Better is {better}.{gap}{known}{self.chosen} SHA-256 of the episodes: "
             f"{self.sha256.get(self.n_shot, '')[:16]}…"
         )
 

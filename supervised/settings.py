@@ -26,6 +26,8 @@ class TrainingSettings:
     """For regression on simulated tasks: the number of training tasks that are simulated once, with `CACHED_EXAMPLES`
     examples each, and that all training episodes are drawn from. None simulates new tasks for every update, which can
     take longer than learning."""
+    checks: int = 20
+    """Scores on validation episodes in the course of the training."""
 
 
 ANYWHERE: dict[str, tuple[int, dict[str, Any]]] = {
@@ -51,6 +53,7 @@ CACHED_TASKS = {("materials-synthesis", "regression"): 8_192}
 CONVOLUTIONS: dict[str, Any] = {"sizes": (32,), "tasks_per_batch": 8}
 CONVOLUTION_SHARE = 0.2  # of the meta-updates, so that a learner takes minutes and not an hour on one core (chosen)
 CONVOLUTION_N_QUERY = 5
+CONVOLUTION_CHECKS = 8  # on validation episodes, which take as long as training (chosen)
 
 FAMILY: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = {
     # Classification stays at chance for the first 700 updates; nine and three minutes on one core.
@@ -87,4 +90,5 @@ def training_settings(family: str, problem: Problem, learner: str) -> TrainingSe
         settings = {**settings, "engine": "vmap" if vectors else "loop"}
     better, more = FAMILY.get((family, problem.kind, learner), (iterations, {}))
     n_query = None if vectors or not iterations else CONVOLUTION_N_QUERY
-    return TrainingSettings(better, {**settings, **more}, n_query, CACHED_TASKS.get((family, problem.kind)))
+    cache, checks = CACHED_TASKS.get((family, problem.kind)), 20 if vectors else CONVOLUTION_CHECKS
+    return TrainingSettings(better, {**settings, **more}, n_query, cache, checks)

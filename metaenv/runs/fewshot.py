@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -36,6 +36,9 @@ EVALUATION_SEED = 8_128  # of the frozen episodes; training streams have the see
 FOREST_EPISODES = 100  # forests take a tenth of a second an episode, so they get the first so many only (chosen)
 QUICK_EPISODES, QUICK_FORESTS, QUICK_SHARE = 50, 10, 20  # --quick: episodes, and a twentieth of the updates (chosen)
 FORESTS = ("isolation-forest", "random-forest")
+VALIDATION_SEED = 6_174  # of the frozen validation episodes (chosen)
+QUICK_VALIDATION = 20  # --quick: validation episodes (chosen)
+Choice = Literal["updates", "temperature"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class Run:
     episodes: int
     """Frozen episodes of each shot count."""
     forest_episodes: int
+    validation_episodes: int
+    """Frozen episodes of the split "validation" that choose; 0 where there are none, and nothing is chosen."""
+    choose: tuple[Choice, ...]
+    """What they choose."""
     methods: dict[str, TrainingSettings]
     """Learners and baselines."""
 
@@ -89,6 +96,14 @@ class Run:
     def frozen(self, k: int) -> FrozenEpisodes:
         """The evaluation episodes with ``k`` samples to learn from."""
         return _frozen(json.dumps(self.to_dict()), k)
+
+    def chooses(self, what: Choice) -> bool:
+        """Whether validation episodes choose that."""
+        return self.validation_episodes > 0 and what in self.choose
+
+    def validation(self) -> FrozenEpisodes:
+        """The episodes that choose, with the shots of training."""
+        return _validation(json.dumps(self.to_dict()))
 
     def learner(self, method: str, seed: int) -> Learner:
         """A new one."""
@@ -155,6 +170,11 @@ class FewShotOptions:
     """Number of frozen episodes for each number of samples."""
     baselines: bool = True
     """Whether to evaluate every baseline, too."""
+    validation_episodes: int = 100
+    """Number of frozen episodes of the split "validation" that choose the number of meta-updates and the temperature; 0
+    takes the final parameters as they are."""
+    choose: tuple[Choice, ...] = ("updates", "temperature")
+    """What they choose: the number of meta-updates, up to the iterations, and the temperature of probabilities."""
     quick: bool = False
     """A twentieth of the meta-updates and 50 episodes, to see that it works."""
     settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = field(default_factory=dict)
@@ -179,9 +199,9 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     settings, family_options = parsed(asked.settings), parsed(typed)
     made = _family(family, json.dumps(family_options))
     kind = made.check(asked.split, asked.kind)
-    if asked.seeds < 1 or asked.episodes < 1 or (asked.iterations is not None and asked.iterations < 0):
-        counts = f"{asked.seeds}, {asked.episodes}, {asked.iterations}"
-        raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {counts}")
+    if min(asked.seeds - 1, asked.episodes - 1, asked.iterations or 0, asked.validation_episodes) < 0:
+        counts = f"{asked.seeds}, {asked.episodes}, {asked.iterations} and {asked.validation_episodes}"
+        raise RunError(f"expected seeds and episodes >= 1, iterations and validation episodes >= 0, got {counts}")
     k = made.shots[0] if asked.n_shot is None else asked.n_shot
     q = made.shots[1] if asked.n_query is None else asked.n_query
     n_way = made.ways if asked.n_way is None else asked.n_way
@@ -195,9 +215,11 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     run = Run(
         family, family_options, kind, n_way, k, q, asked.seed, asked.seeds, tuple(sorted(asked.shots)),
         asked.split, QUICK_EPISODES if asked.quick else asked.episodes,
-        QUICK_FORESTS if asked.quick else FOREST_EPISODES, methods,
+        QUICK_FORESTS if asked.quick else FOREST_EPISODES,
+        min(asked.validation_episodes, QUICK_VALIDATION) if asked.quick else asked.validation_episodes,
+        tuple(sorted(set(asked.choose))), methods,
     )  # fmt: skip
-    return _with_shots(run)
+    return _with_shots(_with_validation(run, made))
 
 
 def _resolved(
@@ -214,6 +236,7 @@ def _resolved(
         {**stored.settings, **more},
         stored.n_query,
         stored.task_cache if trained else None,
+        stored.checks,
     )
 
 
@@ -230,6 +253,19 @@ def _can(name: str, problem: Problem) -> bool:
         return False
     needs = "sklearn" if name in FORESTS else "gpytorch" if name == "deep-kernel" else "torch"
     return find_spec(needs) is not None
+
+
+def _with_validation(run: Run, made: Family) -> Run:
+    """Without validation episodes, if the family has none."""
+    if not run.validation_episodes or not run.choose:
+        return replace(run, validation_episodes=0, choose=())
+    try:
+        if "validation" in made.splits:
+            run.stream("validation").draw(1)
+            return run
+    except ValueError:  # its classes are too small for an episode
+        pass
+    return replace(run, validation_episodes=0, choose=())
 
 
 def _with_shots(run: Run) -> Run:
@@ -259,6 +295,12 @@ def _family(name: str, options: str) -> Family:
 def _frozen(run_json: str, k: int) -> FrozenEpisodes:
     run = Run.from_dict(json.loads(run_json))
     return frozen_episodes(run.stream(run.split, k, seed=EVALUATION_SEED), run.episodes)
+
+
+@lru_cache(maxsize=2)
+def _validation(run_json: str) -> FrozenEpisodes:
+    run = Run.from_dict(json.loads(run_json))
+    return frozen_episodes(run.stream("validation", seed=VALIDATION_SEED), run.validation_episodes)
 
 
 @lru_cache(maxsize=1)
