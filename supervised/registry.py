@@ -23,9 +23,12 @@ LEARNERS: dict[str, str] = {
     "mann": "metaenv.supervised.learners.mann:MANN",
     "matching": "metaenv.supervised.learners.matching:Matching",
     "meta-lstm": "metaenv.supervised.learners.meta_lstm:MetaLSTM",
+    "neural-process": "metaenv.supervised.learners.neural_process:NeuralProcess",
+    "pretrained": "metaenv.supervised.learners.pretrained:Pretrained",
     "prototypical": "metaenv.supervised.learners.prototypical:Prototypical",
     "reptile": "metaenv.supervised.learners.reptile:Reptile",
     "snail": "metaenv.supervised.learners.snail:SNAIL",
+    "transformer-process": "metaenv.supervised.learners.transformer_process:TransformerProcess",
 }
 """Few-shot learners, as "module:Class"."""
 

@@ -30,7 +30,10 @@ from metaenv.supervised.learners.backbones import ConvNet
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
 
 Split = Literal["validation", "test"]
-Name = Literal["deep-kernel", "maml", "mann", "matching", "meta-lstm", "prototypical", "reptile", "snail"]
+Name = Literal[
+    "deep-kernel", "maml", "mann", "matching", "meta-lstm", "neural-process", "pretrained", "prototypical", "reptile",
+    "snail", "transformer-process",
+]  # fmt: skip
 BASELINE = "nearest-centroid"
 EPISODE_SEED = 423  # of the frozen episodes (chosen)
 TEST_QUERIES = 5  # of each class (chosen; ProtoNet's code has 5, and 20 drawers allow 15 at 5 shots)
