@@ -271,7 +271,7 @@ def _trained(run: Run, place: RunFolder, method: str, seed: int, progress_bar: b
         every = max(1, iterations // LOG_LINES)
         lines = place.read_log("iteration") if begun else []
         done = [line for line in lines if line["iteration"] <= learner.iteration]
-        watch = _Watch(learner, place, every, stopped, Chooser(run, place, method, every, done))
+        watch = _Watch(learner, place, every, stopped, Chooser.of_run(run, place, method, every, done))
         shown = progress_bar and learner.trained
         try:
             if begun:

@@ -7,13 +7,14 @@ same episodes (`metaenv.supervised.calibration`) and is what the run is scored w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from metaenv.runs.fewshot import FORESTS, Run
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.supervised.calibration import calibrate
+from metaenv.supervised.data.episodes import FrozenEpisodes
 from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, evaluate
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.registry import learner_class
@@ -25,24 +26,37 @@ class Chooser:
     """Scores a learner on validation episodes while it is trained, and keeps the best.
 
     Args:
-        run: the run.
-        place: the folder of the training.
-        method: the learner's name.
-        every: updates between two lines of the log; checks are made at lines.
+        path: the file that the best is written to.
+        episodes: gives the validation episodes; None if nothing is to be chosen.
+        metric: the one that decides.
+        every: meta-updates between two checks.
         lines: of the log so far, of an interrupted training.
     """
 
-    def __init__(self, run: Run, place: RunFolder, method: str, every: int, lines: Sequence[Mapping[str, Any]]) -> None:
-        self._run, self._place = run, place
-        chosen = run.methods[method]
-        self._metric = METRICS[run.kind][0]
-        self._active = run.chooses("updates") and chosen.iterations > 0
-        self._every = every * max(1, round(chosen.iterations / chosen.checks / every))
+    def __init__(
+        self,
+        path: Path,
+        episodes: Callable[[], FrozenEpisodes] | None,
+        metric: str,
+        every: int,
+        lines: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self._path, self._episodes, self._metric, self._every = path, episodes, metric, every
         self.best: tuple[int, float] | None = None
         """Meta-updates of the best learner so far, and its score on the validation episodes."""
         for line in lines:
             if line.get("validation") is not None:
                 self._note(int(line["iteration"]), float(line["validation"]))
+
+    @classmethod
+    def of_run(
+        cls, run: Run, place: RunFolder, method: str, every: int, lines: Sequence[Mapping[str, Any]] = ()
+    ) -> Self:
+        """The chooser of a training; checks are made at lines of the log, which are ``every`` so many updates."""
+        chosen = run.methods[method]
+        active = run.chooses("updates") and chosen.iterations > 0
+        step = every * max(1, round(chosen.iterations / chosen.checks / every))
+        return cls(best_of(place), run.validation if active else None, METRICS[run.kind][0], step, lines)
 
     def _note(self, iteration: int, score: float) -> bool:
         """Remember a score; whether it is the best so far, the first of equal ones."""
@@ -54,16 +68,16 @@ class Chooser:
 
     def due(self, iteration: int) -> bool:
         """Whether a learner of so many updates is to be scored."""
-        return self._active and iteration % self._every == 0
+        return self._episodes is not None and iteration % self._every == 0
 
     def check(self, learner: Learner) -> dict[str, float]:
         """What the log says of a learner; it is kept if it is the best."""
-        if not self._active:
+        if self._episodes is None:
             return {}
-        report = evaluate({"it": learner}, self._run.validation(), tasks_at_once=TASKS_AT_ONCE)
+        report = evaluate({"it": learner}, self._episodes(), tasks_at_once=TASKS_AT_ONCE)
         score = report.interval("it", self._metric).estimate
         if self._note(learner.iteration, score):
-            learner.save(best_of(self._place))
+            learner.save(self._path)
         return {} if score != score else {"validation": score}
 
 

@@ -13,13 +13,13 @@ cross-entropy. For anomalies there is one class, and its decoder's output is the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from metaenv.supervised.calibration import normal_scores
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import MLP
@@ -35,6 +35,9 @@ class NeuralProcessConfig(LearnerConfig):
 
     width: int = 128
     """Units of the encoder and decoder, and numbers in a code (128 in the paper's one-dimensional regression)."""
+    beta: float = 0.5
+    """Exponent of the predicted variance that weighs each query's log density in regression; see
+    `negative_log_density`. 0 in the paper."""
 
 
 class NeuralProcess(Learner):
@@ -75,7 +78,8 @@ class NeuralProcess(Learner):
         """Minus the log density of the queries in regression, the cross-entropy otherwise."""
         if self.problem.kind != "regression":
             return super()._meta_loss(batch)
-        return negative_log_density(self._adapt(batch.support_x, batch.support_y)(batch.query_x), batch.query_y)
+        found = self._adapt(batch.support_x, batch.support_y)(batch.query_x)
+        return negative_log_density(found, batch.query_y, self.config.beta)
 
 
 def as_normal(numbers: Tensor) -> Prediction:
@@ -83,10 +87,18 @@ def as_normal(numbers: Tensor) -> Prediction:
     return Prediction(numbers[..., 0], LEAST_STD + softplus(numbers[..., 1]))
 
 
-def negative_log_density(found: Tensor | Prediction, y: Tensor) -> Tensor:
-    """(tasks,) mean over the queries of minus the log density of y under normal predictions."""
+def negative_log_density(found: Tensor | Prediction, y: Tensor, beta: float = 0.0) -> Tensor:
+    """(tasks,) mean over the queries of minus the log density of y under normal predictions.
+
+    Each query counts by its predicted variance to the power ``beta``, taken as a constant: Maximilian Seitzer, Arash
+    Tavakoli, Dimitrije Antic, Georg Martius, "On the Pitfalls of Heteroscedastic Uncertainty Estimation with
+    Probabilistic Neural Networks", ICLR 2022, https://arxiv.org/abs/2203.09168. With 0 a query that is called uncertain
+    is hardly learned any more, and means stay coarse; with 1 the mean has the gradient of the squared error.
+    """
     assert isinstance(found, Prediction) and found.std is not None
-    return normal_scores(found.output, found.std, y)["nll"]
+    deviation = (y - found.output) / found.std
+    density = 0.5 * deviation.square() + found.std.log() + 0.5 * math.log(2 * math.pi)
+    return (found.std.detach() ** (2 * beta) * density).mean(1)
 
 
 class _Coder(nn.Module):

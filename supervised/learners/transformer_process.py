@@ -41,6 +41,8 @@ class TransformerProcessConfig(LearnerConfig):
     """Heads of the attention."""
     feedforward: int = 128
     """Units of the network after each attention."""
+    beta: float = 0.5
+    """As `metaenv.supervised.learners.neural_process.NeuralProcessConfig.beta`; 0 in the paper."""
 
 
 class TransformerProcess(Learner):
@@ -76,7 +78,8 @@ class TransformerProcess(Learner):
         """Minus the log density of the queries in regression, the cross-entropy otherwise."""
         if self.problem.kind != "regression":
             return super()._meta_loss(batch)
-        return negative_log_density(self._adapt(batch.support_x, batch.support_y)(batch.query_x), batch.query_y)
+        found = self._adapt(batch.support_x, batch.support_y)(batch.query_x)
+        return negative_log_density(found, batch.query_y, self.config.beta)
 
 
 class _Transformer(nn.Module):

@@ -116,10 +116,10 @@ def test_a_lengthened_run_chooses_among_all_its_checks(tmp_path: Path):
 def test_checks_stand_at_lines_of_the_log_and_the_first_of_equal_scores_wins(tmp_path: Path):
     run = tiny(iterations=1_000)
     place = RunFolder(tmp_path)
-    chooser = Chooser(run, place, "prototypical", 5, [])
+    chooser = Chooser.of_run(run, place, "prototypical", 5, [])
     assert [i for i in range(1, 1_001) if chooser.due(i)] == list(range(50, 1_001, 50))
     lines = [{"iteration": i, "validation": v} for i, v in ((50, 0.5), (100, 0.4), (150, 0.4), (200, None))]
-    assert Chooser(run, place, "prototypical", 5, lines).best == (100, 0.4), "of rmse, the lower is the better"
+    assert Chooser.of_run(run, place, "prototypical", 5, lines).best == (100, 0.4), "of rmse, the lower is the better"
 
 
 def test_a_lost_best_is_told(tmp_path: Path):

@@ -6,7 +6,9 @@ from toy_problems import blobs, episodes_of, sines
 
 from metaenv.supervised.data.episodes import Episodes, frozen_episodes
 from metaenv.supervised.evaluation import evaluate
+from metaenv.supervised.learners.neural_process import negative_log_density
 from metaenv.supervised.learners.transformer_process import AttentionLayer
+from metaenv.supervised.predictor import Prediction
 from metaenv.supervised.registry import make_learner
 
 BOTH = ("neural-process", "transformer-process")
@@ -26,11 +28,17 @@ def test_the_order_of_the_support_set_does_not_matter(name: str, kind):
 @pytest.mark.parametrize("name", BOTH)
 def test_training_lowers_minus_the_log_density(name: str):
     train = sines()
-    learner = make_learner(name, train.problem, scale="none")
+    learner = make_learner(name, train.problem, scale="none", beta=0.0)
     batch = train.draw(3)
     found = learner.adapt(batch.support_x, batch.support_y)(batch.query_x)
     expected = -norm(found.output, found.std).logpdf(batch.query_y).mean(1)
     np.testing.assert_allclose(learner._meta_loss(batch).detach(), expected, rtol=1e-4)
+
+
+def test_with_beta_one_the_mean_has_the_gradient_of_the_squared_error():
+    mean, std, y = torch.randn(2, 5, requires_grad=True), torch.rand(2, 5) + 0.1, torch.randn(2, 5)
+    negative_log_density(Prediction(mean, std), y, 1.0).sum().backward()
+    torch.testing.assert_close(mean.grad, ((mean - y) / 5).detach())
 
 
 @pytest.mark.parametrize("name", BOTH)
