@@ -70,6 +70,7 @@ FAMILY: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = {
     ("materials-synthesis", "regression", "deep-kernel"): (4_000, {"sizes": (128, 128), "learning_rate": 2e-3}),
     ("materials-synthesis", "regression", "mann"): (1_200, {}),
     ("materials-synthesis", "regression", "snail"): (6_000, {}),
+    ("materials-synthesis", "regression", "transformer-process"): (6_000, {"learning_rate": 2e-3}),
     ("telescope-values", "regression", "maml"): (
         2_000,
         {"inner_lr": 0.05, "inner_steps": 5, "learn_rates": True, "learning_rate": 3e-3},
