@@ -23,6 +23,7 @@ from metaenv.experiments.runner import Experiment
 from metaenv.markdown import table
 from metaenv.runs.choosing import Chooser
 from metaenv.runs.folder import LogFile, RunFolder
+from metaenv.runs.parallel import map_runs
 from metaenv.stats import bootstrap_interval
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
@@ -76,22 +77,21 @@ class Omniglot(Experiment):
     """Number of frozen episodes of validation characters that choose the number of meta-updates; 0 for the last one."""
     torch_threads: int = 1
     """Threads of torch in training."""
+    workers: int = 1
+    """Number of local processes that train at the same time."""
 
     def run(self) -> None:
         characters = load_omniglot(self.data)
         parts = characters.split()
         found: Found = {}
         lines: list[str] = []
+        if self.workers > 1:  # each writes its folder, which is read below
+            map_runs(_work, [(self, *job) for job in self._jobs()], "local", self.workers)
         for cell in self._cells():
-            stream = Episodes(parts[self.split], cell[1], TEST_QUERIES, n_way=cell[0], seed=EPISODE_SEED)
-            test = frozen_episodes(stream, self.episodes)
+            test = self._test(parts, cell)
             found.setdefault(BASELINE, {})[cell] = _percent(_baseline(parts["train"], cell, test))
             for learner, transductive in ((a, b) for a in self.learners for b in self.transduction):
-                runs = [self._run_of(learner, cell, transductive, s, parts["train"]) for s in range(self.seeds)]
-                scores = [
-                    _accuracy(run, parts, test, self.folder / run.folder, self.validation_episodes, self.torch_threads)
-                    for run in runs
-                ]
+                scores = [self.accuracy(parts, learner, cell, transductive, s) for s in range(self.seeds)]
                 found.setdefault(row_name(learner, transductive), {})[cell] = _percent(np.stack(scores))
             lines = self._lines(found, characters)
             self.write(lines)
@@ -101,6 +101,23 @@ class Omniglot(Experiment):
 
     def _cells(self) -> list[Cell]:
         return [(way, shot) for way in self.ways for shot in self.shots]
+
+    def _jobs(self) -> list[tuple[str, Cell, bool, int]]:
+        """What is to be trained: learner, cell, transduction and seed."""
+        kinds = [(cell, learner, t) for cell in self._cells() for learner in self.learners for t in self.transduction]
+        return [(learner, cell, t, seed) for cell, learner, t in kinds for seed in range(self.seeds)]
+
+    def _test(self, parts: Mapping[str, Dataset], cell: Cell) -> FrozenEpisodes:
+        stream = Episodes(parts[self.split], cell[1], TEST_QUERIES, n_way=cell[0], seed=EPISODE_SEED)
+        return frozen_episodes(stream, self.episodes)
+
+    def accuracy(
+        self, parts: Mapping[str, Dataset], learner: str, cell: Cell, transductive: bool, seed: int
+    ) -> NDArray[Any]:
+        """(episodes,) accuracies of a learner, trained, resumed or read back."""
+        run = self._run_of(learner, cell, transductive, seed, parts["train"])
+        test, how = self._test(parts, cell), (self.validation_episodes, self.torch_threads)
+        return _accuracy(run, parts, test, self.folder / run.folder, *how)
 
     def _run_of(self, learner: str, cell: Cell, transductive: bool, seed: int, train: Dataset) -> Run:
         training = training_settings(learner, *cell)
@@ -163,20 +180,34 @@ def _accuracy(
     wanted = {"run": asdict(run), "train": parts["train"].sha256, "test": test.sha256, "validation": validation}
     done = folder / "accuracy.json"
     if done.exists():
-        kept = json.loads(done.read_text(encoding="utf-8"))
-        if kept["of"] == json.loads(json.dumps(wanted)):
+        kept, now = json.loads(done.read_text(encoding="utf-8")), json.loads(json.dumps(wanted))
+        if kept["of"] == now:
             return np.array(kept["accuracy"])
-        raise ValueError(f"{folder} holds a run of other settings or data. Choose another --out, or delete it.")
+        before = kept["of"]["run"]["training"].pop("iterations")
+        if kept["of"] != _without_iterations(now) or before > run.training.iterations:
+            raise ValueError(f"{folder} holds a run of other settings or data. Choose another --out, or delete it.")
     learner = trained(run, parts, folder, validation, torch_threads)
     scores = evaluate({"it": learner}, test, tasks_at_once=20).scores["it"].by_episode["accuracy"]
     write_text(done, json.dumps({"of": wanted, "updates": learner.iteration, "accuracy": scores.tolist()}) + "\n")
     return scores
 
 
+def _without_iterations(wanted: dict[str, Any]) -> dict[str, Any]:
+    training = {k: v for k, v in wanted["run"]["training"].items() if k != "iterations"}
+    return {**wanted, "run": {**wanted["run"], "training": training}}
+
+
+def _work(experiment: Omniglot, learner: str, cell: Cell, transductive: bool, seed: int) -> None:
+    """Train and score one learner in a process of its own."""
+    experiment.accuracy(load_omniglot(experiment.data).split(), learner, cell, transductive, seed)
+
+
 def trained(
     run: Run, parts: Mapping[str, Dataset], folder: Path, validation: int = 0, torch_threads: int = 1
 ) -> Learner:
     """The learner of a run, trained, or resumed from its checkpoint: the best on validation episodes, or the last.
+
+    A run of fewer meta-updates is gone on with.
 
     The folder gets ``checkpoint.pt``, ``best.pt`` and ``log.jsonl`` with the loss and the validation accuracy.
     """
@@ -198,14 +229,14 @@ def trained(
         folder / "best.pt",
         (lambda: _validation(parts["validation"], run.ways, run.shots, validation)) if validation else None,
         "accuracy",
-        every * max(1, LOG_LINES // CHECKS),
+        every * max(1, round(training.iterations / CHECKS / every)),
         lines,
     )
     watch = _Watch(run, learner, chooser, LogFile(place, "iteration", learner.iteration), every)
     try:
         how = {"progress_bar": True, "callback": watch, "checkpoint": place.checkpoint, "torch_threads": torch_threads}
         if begun:
-            learner.meta_fit(stream, resume=True, **how)
+            learner.meta_fit(stream, training.iterations, resume=True, **how)
         else:
             learner.meta_fit(stream, training.iterations, **how)
     finally:

@@ -203,5 +203,13 @@ def test_the_yardstick_end_to_end(archive: Path, tmp_path: Path, capsys: pytest.
     before = checkpoint.stat().st_mtime_ns
     assert reproduce_command(args) == 0  # nothing is trained again
     assert checkpoint.stat().st_mtime_ns == before and json.loads((out / "table.json").read_text()) == first
+    lines = [json.loads(line) for line in (checkpoint.parent / "log.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2] and all(0 <= line["validation"] <= 1 for line in lines)
+    best = json.loads((checkpoint.parent / "accuracy.json").read_text())["updates"]
+    assert best == max((1, 2), key=lambda i: (lines[i - 1]["validation"], -i))
+    longer = [*args, "--iterations-of", "matching", "4", "--workers", "2"]
+    assert reproduce_command(longer) == 0  # two more updates of one learner
+    lines = [json.loads(line)["iteration"] for line in (checkpoint.parent / "log.jsonl").read_text().splitlines()]
+    assert lines == [1, 2, 3, 4]
     with pytest.raises(ValueError, match="other settings or data"):
-        reproduce_command([*args[:-3], "--iterations", "3", *args[-3:]])
+        reproduce_command([*args, "--iterations-of", "matching", "3"])
