@@ -17,7 +17,7 @@ from metaenv.files import write_text
 from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
-from metaenv.runs.cells import opened, read_report, run_cells
+from metaenv.runs.cells import draw_training, opened, read_report, run_cells
 from metaenv.runs.fewshot import FewShotOptions, Run, resolve_run
 from metaenv.runs.folder import RunError
 from metaenv.runs.parallel import Engine
@@ -76,6 +76,8 @@ def matrix(
             reports = _finished(out, runs, failed)
             if reports:
                 save(reports, out)
+                for name in reports:
+                    draw_training(runs[name], out / name)
     failures.report("cells", len(jobs))
     return reports
 

@@ -22,6 +22,7 @@ from metaenv.experiments.omniglot_papers import PUBLISHED, Cell, TrainingSetting
 from metaenv.experiments.runner import Experiment
 from metaenv.markdown import table
 from metaenv.runs.choosing import Chooser
+from metaenv.runs.curves import draw_curves
 from metaenv.runs.folder import LogFile, RunFolder
 from metaenv.runs.parallel import map_runs
 from metaenv.stats import bootstrap_interval
@@ -95,6 +96,8 @@ class Omniglot(Experiment):
                 found.setdefault(row_name(learner, transductive), {})[cell] = _percent(np.stack(scores))
             lines = self._lines(found, characters)
             self.write(lines)
+        places = {str(f.relative_to(self.folder)): RunFolder(f) for f in sorted(self.folder.glob("*/*/seed-*"))}
+        draw_curves(places, "accuracy", self.folder / "training.png")
         plain = {title: {_column(cell): x for cell, x in cells.items()} for title, cells in found.items()}
         write_text(self.folder / "table.json", json.dumps(plain, indent=1) + "\n")
         self.finish(lines)

@@ -2,7 +2,7 @@
 
 A run folder holds ``config.json`` (the problem, the resolved settings of every method, package versions), a folder
 ``METHOD/seed-S`` for each cell, in which ``best.pt`` is the learner that is scored, and once all are done
-``report.json``, ``table.md`` and ``picture.png``.
+``report.json``, ``table.md``, ``picture.png`` and ``training.png``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from metaenv.errors import nearest
 from metaenv.files import read_sealed_json, read_sealed_zip, write_sealed_json, write_sealed_zip
 from metaenv.interrupts import stops_noted
 from metaenv.runs.choosing import Chooser, best_of, chosen
+from metaenv.runs.curves import draw_curves
 from metaenv.runs.fewshot import FORESTS, Choice, Run
 from metaenv.runs.folder import LogFile, RunError, RunFolder, Saver
 from metaenv.runs.parallel import Engine, Failures, check_shared, map_runs
 from metaenv.runs.settings import differences, told
-from metaenv.supervised.evaluation import Scores, evaluate
+from metaenv.supervised.evaluation import METRICS, Scores, evaluate
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.registry import learner_class
 from metaenv.supervised.report import FewShotReport
@@ -65,8 +66,16 @@ def run_fewshot(
         report = read_report(folder, failures.folders)
         if any(report.scores.values()):
             report.save(folder)
+            draw_training(run, folder)
     failures.report("cells", len(jobs))
     return report
+
+
+def draw_training(run: Run, folder: Path) -> None:
+    """Write ``training.png``: loss and validation score of every training, if there was any."""
+    trained = [(m, s) for m, s in run.cells() if run.methods[m].iterations]
+    places = {f"{m}, seed {s}" if run.seeds > 1 else m: _cell(folder, m, s) for m, s in trained}
+    draw_curves(places, METRICS[run.kind][0], folder / "training.png")
 
 
 @contextmanager
@@ -272,12 +281,13 @@ def _trained(run: Run, place: RunFolder, method: str, seed: int, progress_bar: b
         lines = place.read_log("iteration") if begun else []
         done = [line for line in lines if line["iteration"] <= learner.iteration]
         watch = _Watch(learner, place, every, stopped, Chooser.of_run(run, place, method, every, done))
-        shown = progress_bar and learner.trained
+        how: dict[str, Any] = {"progress_bar": progress_bar and learner.trained, "callback": watch}
+        how["torch_threads"] = run.torch_threads
         try:
             if begun:
-                learner.meta_fit(episodes, iterations, resume=True, progress_bar=shown, callback=watch)
+                learner.meta_fit(episodes, iterations, resume=True, **how)
             else:
-                learner.meta_fit(episodes, iterations, progress_bar=shown, callback=watch)
+                learner.meta_fit(episodes, iterations, **how)
             watch.save()
         finally:
             watch.log.close()

@@ -66,6 +66,8 @@ class Run:
     """Frozen episodes of the split "validation" that choose; 0 where there are none, and nothing is chosen."""
     choose: tuple[Choice, ...]
     """What they choose."""
+    torch_threads: int
+    """Threads of torch in training."""
     methods: dict[str, TrainingSettings]
     """Learners and baselines."""
 
@@ -158,6 +160,10 @@ class FewShotOptions:
     """Number of samples to be judged on, likewise."""
     iterations: int | None = None
     """Number of meta-updates; by default what `metaenv.supervised.settings` has for the learner and the family."""
+    iterations_of: dict[str, int] = field(default_factory=dict)
+    """Numbers of meta-updates of single learners or baselines, which come before ``iterations``."""
+    torch_threads: int = 1
+    """Threads of torch in training; results differ by rounding from those of another number."""
     seed: int = 0
     """Seed of the first training."""
     seeds: int = 1
@@ -199,9 +205,15 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     settings, family_options = parsed(asked.settings), parsed(typed)
     made = _family(family, json.dumps(family_options))
     kind = made.check(asked.split, asked.kind)
-    if min(asked.seeds - 1, asked.episodes - 1, asked.iterations or 0, asked.validation_episodes) < 0:
-        counts = f"{asked.seeds}, {asked.episodes}, {asked.iterations} and {asked.validation_episodes}"
-        raise RunError(f"expected seeds and episodes >= 1, iterations and validation episodes >= 0, got {counts}")
+    least = (asked.iterations or 0, asked.validation_episodes, *asked.iterations_of.values())
+    if min(asked.seeds, asked.episodes, asked.torch_threads) < 1 or min(least) < 0:
+        counts = f"{asked.seeds}, {asked.episodes}, {asked.torch_threads} and {', '.join(map(str, least))}"
+        raise RunError(
+            "expected seeds and episodes >= 1, torch threads >= 1, iterations and validation episodes >= 0, got "
+            f"{counts}"
+        )
+    for name in asked.iterations_of:
+        learner_class(name)  # complains of a name that is none
     k = made.shots[0] if asked.n_shot is None else asked.n_shot
     q = made.shots[1] if asked.n_query is None else asked.n_query
     n_way = made.ways if asked.n_way is None else asked.n_way
@@ -217,7 +229,7 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
         asked.split, QUICK_EPISODES if asked.quick else asked.episodes,
         QUICK_FORESTS if asked.quick else FOREST_EPISODES,
         min(asked.validation_episodes, QUICK_VALIDATION) if asked.quick else asked.validation_episodes,
-        tuple(sorted(set(asked.choose))), methods,
+        tuple(sorted(set(asked.choose))), asked.torch_threads, methods,
     )  # fmt: skip
     return _with_shots(_with_validation(run, made))
 
@@ -228,6 +240,7 @@ def _resolved(
     """The settings of a method; ``named`` says whether it was asked for by name, and is no baseline beside others."""
     stored, trained = training_settings(family, problem, name), learner_class(name).trained
     updates = stored.iterations if asked.iterations is None else asked.iterations
+    updates = asked.iterations_of.get(name, updates)
     mine = config_names(learner_class(name).config_class)
     # A baseline beside a learner takes of its settings what it knows too, such as the sizes of the network.
     more = {k: v for k, v in settings.items() if (named and is_learner(name)) or k in mine}

@@ -11,6 +11,7 @@ import torch
 
 from metaenv.runs.cells import lengthen, load_learner, read_report, read_run, run_fewshot
 from metaenv.runs.choosing import Chooser
+from metaenv.runs.curves import draw_curves
 from metaenv.runs.fewshot import VALIDATION_SEED, Run, resolve_run
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.supervised.data.episodes import frozen_episodes
@@ -58,6 +59,13 @@ def test_the_best_of_the_checks_is_what_is_scored(whole: Path):
     assert scores[best] == pytest.approx(expected)
     mine = evaluate({"it": learner}, read_run(whole).frozen(4)).scores["it"].by_episode["log_loss"]
     assert np.array_equal(read_report(whole).scores[4]["prototypical"].by_episode["log_loss"], mine)
+
+
+def test_the_curves_are_drawn(whole: Path, tmp_path: Path):
+    assert (whole / "training.png").stat().st_size > 5_000
+    places = {"a": RunFolder(whole / "prototypical/seed-0")}
+    assert draw_curves(places, "accuracy", tmp_path / "curves.png") == tmp_path / "curves.png"
+    assert draw_curves({"knn": RunFolder(whole / "knn/seed-1")}, "accuracy", tmp_path / "none.png") is None
 
 
 def test_a_baseline_gets_a_temperature_too(whole: Path):
@@ -136,3 +144,27 @@ def test_what_cannot_be_chosen_is_not():
     assert not tiny(choose=("temperature",)).chooses("updates")
     with pytest.raises(ValueError, match="validation episodes >= 0"):
         tiny(validation_episodes=-1)
+
+
+def test_single_learners_have_their_own_numbers_of_updates():
+    run = tiny("prototypical", "maml", iterations=8, iterations_of={"maml": 5})
+    assert {name: chosen.iterations for name, chosen in run.methods.items()} == {"prototypical": 8, "maml": 5}
+    for wrong, told in (
+        ({"mamml": 5}, "Did you mean 'maml'"),
+        ({"maml": -1}, "iterations and validation episodes >= 0"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            tiny("maml", iterations_of=wrong)
+
+
+def test_threads_are_those_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    update = Learner._one_update
+
+    def noted(self: Learner, episodes: object) -> dict[str, float]:
+        seen.append(torch.get_num_threads())
+        return update(self, episodes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Learner, "_one_update", noted)
+    run_fewshot(tiny(torch_threads=2), tmp_path / "a", say=quiet)
+    assert set(seen) == {2} and read_run(tmp_path / "a").torch_threads == 2
