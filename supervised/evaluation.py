@@ -23,6 +23,7 @@ from torch import Tensor
 from metaenv.files import write_text
 from metaenv.markdown import table
 from metaenv.stats import Interval, bootstrap_interval, paired_difference
+from metaenv.supervised.calibration import calibration_error, confidence_gaps, normal_scores
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
 from metaenv.supervised.learner import Learner
@@ -31,16 +32,18 @@ from metaenv.threads import torch_threads_of
 from metaenv.typing import Bools, Floats, Index
 
 METRICS: dict[Kind, tuple[str, ...]] = {
-    "classification": ("accuracy", "log_loss", "auroc", "auprc"),
-    "regression": ("rmse", "mse", "r2"),
+    "classification": ("accuracy", "log_loss", "ece", "auroc", "auprc"),
+    "regression": ("rmse", "mse", "r2", "nll", "coverage"),
     "anomaly": ("auroc", "auprc"),
 }
 """By episode; the first is the one that tables sort by. In classification, `auroc` and `auprc` are those of class 1 if
 there are two classes, else the mean over the classes, each against all others (see `class_ranking`). `r2` is
 1 - (all squared errors) / (all squared deviations from each task's mean), over all episodes together: by episode, one
-task of constant y would decide it."""
+task of constant y would decide it. `ece`, the expected calibration error, is of all episodes together, too. `nll`,
+minus the log density of y, and `coverage`, the share of y in the central 90 % of a prediction, are of learners that
+predict standard deviations; see `metaenv.supervised.calibration`."""
 AREAS = ("auroc", "auprc")
-LOWER_IS_BETTER = ("log_loss", "rmse", "mse")
+LOWER_IS_BETTER = ("log_loss", "ece", "rmse", "mse", "nll")
 INTERVAL_SEED = 0  # of the resampling (chosen)
 NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))  # where no episode is valid
 
@@ -58,7 +61,8 @@ class Scores:
     @property
     def finite(self) -> Bools:
         """As the scores: where the predictions are finite numbers, and no worse than was allowed."""
-        scores = [v for name, v in self.by_episode.items() if name not in AREAS or "accuracy" not in self.by_episode]
+        scores = [self.by_episode[name] for name in ("accuracy", "log_loss", "mse") if name in self.by_episode]
+        scores = scores or list(self.by_episode.values())
         return np.asarray(np.isfinite(np.stack(scores)).all(axis=0))
 
     @property
@@ -89,11 +93,16 @@ class Report:
         known = found.valid & _known(found, metric)
         if not known.any():
             return NO_INTERVAL
+        if metric == "ece":
+            return calibration_error(found.by_episode, known, np.random.default_rng(INTERVAL_SEED))
         values, how = _values(found, metric, known)
         return bootstrap_interval(values, rng=np.random.default_rng(INTERVAL_SEED), **how)
 
     def difference(self, a: str, b: str, metric: str) -> Interval:
-        """Metric of ``a`` less that of ``b``, paired by episode, where both have it and neither diverged."""
+        """Metric of ``a`` less that of ``b``, paired by episode, where both have it and neither diverged.
+
+        `ece` has none, as it is not a mean over episodes.
+        """
         valid = [self.scores[name].valid & _known(self.scores[name], metric) for name in (a, b)]
         n = min(map(len, valid))
         both = np.flatnonzero(valid[0][:n] & valid[1][:n])
@@ -200,11 +209,14 @@ def episode_metrics(prediction: Prediction, batch: EpisodeBatch) -> dict[str, Te
             "accuracy": (prediction.labels == y).float().mean(1),
             "log_loss": task_loss("classification", output, y),
             **class_ranking(output, y),
+            **confidence_gaps(output, y),
         }
     elif batch.problem.kind == "regression":
         error = (output - y).square()
         spread = (y - y.mean(1, keepdim=True)).square().sum(1)
         found = {"mse": error.mean(1), "rmse": error.mean(1).sqrt(), "error": error.sum(1), "spread": spread}
+        if prediction.std is not None:
+            found |= normal_scores(output, prediction.std, y)
     else:
         found = {"auroc": auroc(output, y), "auprc": average_precision(output, y)}
     return {name: v.masked_fill(bad, float("nan")) for name, v in found.items()}
@@ -249,10 +261,10 @@ def class_ranking(logits: Tensor, y: Tensor) -> dict[str, Tensor]:
 
 
 def _known(found: Scores, metric: str) -> Bools:
-    """(episodes,) where a metric is a number, for each seed; all episodes for `r2`."""
+    """(episodes,) where a metric is a number, for each seed; all for `r2` and `ece`, none for what is not predicted."""
     n = found.finite.shape[-1]
     if metric not in found.by_episode:
-        return np.ones(n, bool)
+        return np.full(n, metric in ("r2", "ece"))
     return np.asarray(np.isfinite(found.by_episode[metric]).reshape(-1, n).all(axis=0))
 
 

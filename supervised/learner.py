@@ -127,6 +127,8 @@ class Learner(ABC):
         """Updates that were skipped, because the loss or its gradient was not finite."""
         self.test_steps = 0
         """Gradient steps that `adapt` takes, of a learner that takes some; it may be set at any time."""
+        self.temperature = 1.0
+        """What logits are divided, and standard deviations multiplied by; see `metaenv.supervised.calibration`."""
         self._start = 0  # the iteration at which the last meta_fit began
         self._own_backbone = backbone is not None
         self._episodes_state: dict[str, Any] | None = None
@@ -311,7 +313,8 @@ class Learner(ABC):
             names = ways if single else np.tile(ways, (len(y), 1))
         with inference(self.network):
             adapted = self._adapt(self.scaling.x(x.to(self.device)), self.scaling.y(y.to(self.device)))
-        return Predictor(adapted, self.network, self.problem, self.scaling, None if single else len(y), names)
+        tasks = None if single else len(y)
+        return Predictor(adapted, self.network, self.problem, self.scaling, tasks, names, self.temperature)
 
     # FILES
 
@@ -330,6 +333,7 @@ class Learner(ABC):
             "generator": self.generator.get_state(),
             "episodes": self._episodes_state,
             "test_steps": self.test_steps,
+            "temperature": self.temperature,
         }
         save_checkpoint(path, f"metaenv.supervised.{type(self).__name__}", state)
 
@@ -363,7 +367,7 @@ class Learner(ABC):
             learner.generator.set_state(state["generator"])
             learner.iteration, learner.iterations, learner._start, learner.skipped = state["counts"]
             learner._episodes_state, learner.run = state["episodes"], state["run"]
-            learner.test_steps = state["test_steps"]
+            learner.test_steps, learner.temperature = state["test_steps"], state["temperature"]
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"expected a {cls.__name__} checkpoint of this version, but the contents of {path} do not fit: {error}"

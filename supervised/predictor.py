@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from metaenv.errors import nearest
 from metaenv.supervised.data.normalization import Scaling
 from metaenv.supervised.data.problem import Problem
 
@@ -72,8 +73,10 @@ class Predictor:
         scaling: Scaling,
         n_tasks: int | None,
         classes: NDArray[Any] | None = None,
+        temperature: float = 1.0,
     ) -> None:
         self.classes = classes
+        self._temperature = temperature
         self._adapted, self._network, self._problem = adapted, network, problem
         self._scaling, self._n_tasks = scaling, n_tasks
 
@@ -95,19 +98,32 @@ class Predictor:
         prediction = found if isinstance(found, Prediction) else Prediction(found)
         output, std = self._scaling.unscaled(prediction.output, prediction.std)
         output, std = output.cpu(), None if std is None else std.cpu()
+        output = output / self._temperature if self._problem.kind == "classification" else output
+        std = None if std is None else std * self._temperature
         if single:
             output, std = output[0], None if std is None else std[0]
         return Prediction(output, std, self.classes)
 
-    def predict_proba(self, query_x: ArrayLike | Tensor) -> Tensor:
+    def predict_proba(self, query_x: ArrayLike | Tensor, of: str | int | None = None) -> Tensor:
         """Class probabilities, (…, queries, classes) in the order of `classes`.
 
+        Args:
+            query_x: as of a call.
+            of: the name of a class, as the support labels called it: its probability alone, (…, queries). It is 0 in
+                tasks that do not have the class.
+
         Raises:
-            ValueError: the problem is not a classification, or the queries do not fit.
+            ValueError: the problem is not a classification, no task has such a class, or the queries do not fit.
         """
-        if self._problem.kind != "classification":
+        if self._problem.kind != "classification" or self.classes is None:
             raise ValueError(f"class probabilities need a classification, but this problem is {self._problem.kind}")
-        return self(query_x).probabilities
+        if of is None:
+            return self(query_x).probabilities
+        place = torch.from_numpy(self.classes == of)  # (…, classes)
+        if not place.any():
+            known = np.unique(self.classes).tolist()
+            raise ValueError(f"expected the name of a class of the support sets, got {of!r}.{nearest(str(of), known)}")
+        return (self(query_x).probabilities * place[..., None, :]).sum(-1)
 
 
 @contextmanager

@@ -24,9 +24,12 @@ LEARNERS: dict[str, str] = {
     "mann": "metaenv.supervised.learners.mann:MANN",
     "matching": "metaenv.supervised.learners.matching:Matching",
     "meta-lstm": "metaenv.supervised.learners.meta_lstm:MetaLSTM",
+    "neural-process": "metaenv.supervised.learners.neural_process:NeuralProcess",
+    "pretrained": "metaenv.supervised.learners.pretrained:Pretrained",
     "prototypical": "metaenv.supervised.learners.prototypical:Prototypical",
     "reptile": "metaenv.supervised.learners.reptile:Reptile",
     "snail": "metaenv.supervised.learners.snail:SNAIL",
+    "transformer-process": "metaenv.supervised.learners.transformer_process:TransformerProcess",
 }
 """Few-shot learners, as "module:Class"."""
 
@@ -34,12 +37,18 @@ BASELINES: dict[str, str] = {
     "gp": "metaenv.supervised.baselines.gp:TaskGP",
     "isolation-forest": "metaenv.supervised.baselines.forests:OutlierForest",
     "knn": "metaenv.supervised.baselines.simple:NearestNeighbours",
+    "lda": "metaenv.supervised.baselines.discriminant:LinearDiscriminant",
     "linear": "metaenv.supervised.baselines.simple:LinearModel",
+    "naive-bayes": "metaenv.supervised.baselines.discriminant:NaiveBayes",
     "nearest-centroid": "metaenv.supervised.baselines.simple:NearestCentroid",
     "random-forest": "metaenv.supervised.baselines.forests:RandomForest",
+    "linear-projection": "metaenv.supervised.baselines.projection:LinearProjection",
+    "meta-gp": "metaenv.supervised.baselines.meta_gp:MetaGP",
     "no-adaptation": "metaenv.supervised.baselines.simple:NoAdaptation",
+    "ridge-to-mean": "metaenv.supervised.baselines.mean_ridge:RidgeToMean",
 }
-"""Baselines that every learner is compared with."""
+"""Baselines that every learner is compared with. The last four learn from the training tasks, as learners do; the
+others from the support set alone."""
 
 REFERENCES: dict[str, str] = {"prior-ridge": "metaenv.supervised.families.telescope_values:PriorRidge"}
 """References that know more than a learner may, such as the distribution of tasks. A family names those that are shown

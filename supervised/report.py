@@ -33,6 +33,7 @@ class FewShotReport:
     scores: dict[int, dict[str, Scores]]  # by shot count and method
     train_seconds: dict[str, float]  # wall time of each method's trainings, all seeds together
     updates: dict[str, int]  # meta-updates of each training
+    chosen: str = ""  # what was chosen on validation episodes, a sentence
 
     @property
     def metric(self) -> str:
@@ -82,6 +83,11 @@ class FewShotReport:
         """The baselines that a method is better than, outside the 95 % interval of the paired difference."""
         return [m for m in self.methods if m in BASELINES and m != method and self.gain(method, m).low > 0]
 
+    def beats_all(self, method: str) -> bool:
+        """Whether a learner is better than every baseline in the run, outside the intervals; False without one."""
+        baselines = [m for m in self.methods if m in BASELINES]
+        return is_learner(method) and bool(baselines) and set(baselines) <= set(self.beats(method))
+
     def markdown(self) -> str:
         """A table of the ranking metric: a row a method, best first, a column a shot count."""
         head = ["method", *(f"{self.metric}, {_shots(k)}" for k in self.shots), "over the best baseline"]
@@ -102,10 +108,13 @@ class FewShotReport:
         forests = f" (forests: the first {fewest:,})" if fewest < n else ""
         better = "lower" if self.lower_is_better else "higher"
         known = "".join(f" {m} knows the distribution of tasks." for m in self.methods if m in REFERENCES)
+        seen = [m for m in self.methods if m in BASELINES and self.updates.get(m)]
+        known += f" Of the baselines, {', '.join(seen)} learned from the training tasks." if seen else ""
+        known += " **Bold**: a learner better than every baseline, outside the interval." if baseline else ""
         gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
         return (
             f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
-            f"interval. Better is {better}.{gap}{known} SHA-256 of the episodes: "
+            f"interval. Better is {better}.{gap}{known}{self.chosen} SHA-256 of the episodes: "
             f"{self.sha256.get(self.n_shot, '')[:16]}…"
         )
 
@@ -115,7 +124,7 @@ class FewShotReport:
         found = [self.scores[k][method] for k in self.shots]
         diverged = sum(int((~s.finite).sum()) for s in found)
         trained = f"{self.train_seconds[method]:.1f}" if self.updates.get(method) else "–"
-        name = f"**{method}**" if is_learner(method) else method
+        name = f"**{method}**" if self.beats_all(method) else method
         done = 1 if found[0].finite.ndim == 1 else len(found[0].finite)
         if done < self.seeds and self.updates.get(method):
             name += f" ({done} of {self.seeds} seeds)"

@@ -26,6 +26,8 @@ class TrainingSettings:
     """For regression on simulated tasks: the number of training tasks that are simulated once, with `CACHED_EXAMPLES`
     examples each, and that all training episodes are drawn from. None simulates new tasks for every update, which can
     take longer than learning."""
+    checks: int = 20
+    """Scores on validation episodes in the course of the training."""
 
 
 ANYWHERE: dict[str, tuple[int, dict[str, Any]]] = {
@@ -34,10 +36,16 @@ ANYWHERE: dict[str, tuple[int, dict[str, Any]]] = {
     "mann": (600, {"lr_decay": "linear"}),
     "matching": (3_000, {"lr_decay": "linear"}),
     "meta-lstm": (400, {"lr_decay": "linear"}),
+    "neural-process": (4_000, {"lr_decay": "linear"}),
+    "pretrained": (3_000, {"lr_decay": "linear"}),
     "prototypical": (3_000, {"lr_decay": "linear"}),
     "reptile": (3_000, {}),
     "snail": (800, {"lr_decay": "linear"}),
+    "transformer-process": (3_000, {"lr_decay": "linear", "layers": 4}),
+    "linear-projection": (60, {}),
+    "meta-gp": (600, {"lr_decay": "linear", "learning_rate": 0.02}),
     "no-adaptation": (2_000, {"lr_decay": "linear"}),
+    "ridge-to-mean": (60, {}),
 }
 """By learner: meta-updates and settings (chosen: a minute or so on one core with vectors)."""
 
@@ -48,16 +56,21 @@ CACHED_TASKS = {("materials-synthesis", "regression"): 8_192}
 CONVOLUTIONS: dict[str, Any] = {"sizes": (32,), "tasks_per_batch": 8}
 CONVOLUTION_SHARE = 0.2  # of the meta-updates, so that a learner takes minutes and not an hour on one core (chosen)
 CONVOLUTION_N_QUERY = 5
+CONVOLUTION_CHECKS = 8  # on validation episodes, which take as long as training (chosen)
 
 FAMILY: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = {
     # Classification stays at chance for the first 700 updates; nine and three minutes on one core.
     ("blood-cells", "classification", "snail"): (4_000, {"learning_rate": 2e-3}),
     ("blood-cells", "anomaly", "snail"): (3_000, {"learning_rate": 2e-3}),
+    # Genes of great variance tell more here (validation: 0.73 against 0.67, and 0.70 against 0.68).
+    ("gene-expression", "classification", "lda"): (0, {"scale": "none"}),
+    ("gene-expression", "classification", "linear"): (0, {"scale": "none"}),
     ("light-curves", "classification", "prototypical"): (2_000, {}),
     ("light-curves", "classification", "matching"): (2_000, {}),
     ("materials-synthesis", "regression", "deep-kernel"): (4_000, {"sizes": (128, 128), "learning_rate": 2e-3}),
     ("materials-synthesis", "regression", "mann"): (1_200, {}),
     ("materials-synthesis", "regression", "snail"): (6_000, {}),
+    ("materials-synthesis", "regression", "transformer-process"): (6_000, {"learning_rate": 2e-3}),
     ("telescope-values", "regression", "maml"): (
         2_000,
         {"inner_lr": 0.05, "inner_steps": 5, "learn_rates": True, "learning_rate": 3e-3},
@@ -81,4 +94,5 @@ def training_settings(family: str, problem: Problem, learner: str) -> TrainingSe
         settings = {**settings, "engine": "vmap" if vectors else "loop"}
     better, more = FAMILY.get((family, problem.kind, learner), (iterations, {}))
     n_query = None if vectors or not iterations else CONVOLUTION_N_QUERY
-    return TrainingSettings(better, {**settings, **more}, n_query, CACHED_TASKS.get((family, problem.kind)))
+    cache, checks = CACHED_TASKS.get((family, problem.kind)), 20 if vectors else CONVOLUTION_CHECKS
+    return TrainingSettings(better, {**settings, **more}, n_query, cache, checks)

@@ -131,7 +131,7 @@ def test_fewshot_trains_tables_and_resumes(tmp_path, capsys):
     args = ["fewshot", "telescope-values", "prototypical", *FEW_SHOT, "--settings", "sizes", "[8]"]
     assert main([*args, "--out", str(folder)]) == 0
     out = capsys.readouterr().out
-    assert "| **prototypical** |" in out and "rmse, 3 shots" in out and str(folder) in out
+    assert "| prototypical |" in out and "rmse, 3 shots" in out and str(folder) in out
     assert {p.name for p in folder.iterdir()} >= {"config.json", "table.md", "report.json", "prototypical"}
     for command in (["resume"], ["fewshot", "resume"]):
         assert main([*command, str(folder)]) == 0

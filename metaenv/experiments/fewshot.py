@@ -17,7 +17,7 @@ from metaenv.files import write_text
 from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
-from metaenv.runs.cells import opened, read_report, run_cells
+from metaenv.runs.cells import draw_training, opened, read_report, run_cells
 from metaenv.runs.fewshot import FewShotOptions, Run, resolve_run
 from metaenv.runs.folder import RunError
 from metaenv.runs.parallel import Engine
@@ -76,6 +76,8 @@ def matrix(
             reports = _finished(out, runs, failed)
             if reports:
                 save(reports, out)
+                for name in reports:
+                    draw_training(runs[name], out / name)
     failures.report("cells", len(jobs))
     return reports
 
@@ -130,7 +132,8 @@ def summary(reports: dict[str, FewShotReport]) -> str:
     note = (
         "Mean ± half the 95 % interval over episodes and seeds; rmse: lower is better. **Bold**: better than "
         "every baseline outside the interval of the paired difference; *: better than no-adaptation and nearest "
-        "centroid outside it."
+        "centroid outside it. Linear-projection, meta-gp, no-adaptation and ridge-to-mean learn from the training "
+        "tasks, as learners do; the other baselines have the samples of an episode alone."
     )
     return "\n".join([*table(head, rows), "", note])
 
@@ -141,10 +144,9 @@ def _cell(report: FewShotReport, method: str) -> str:
     text = interval_text(report.interval(method))
     if method not in LEARNERS:
         return text
-    beaten, baselines = report.beats(method), [m for m in report.methods if m in BASELINES]
-    if baselines and set(baselines) <= set(beaten):
+    if report.beats_all(method):
         return f"**{text}**"
-    return f"{text} *" if set(YARDSTICKS) <= set(beaten) else text
+    return f"{text} *" if set(YARDSTICKS) <= set(report.beats(method)) else text
 
 
 def save(reports: dict[str, FewShotReport], out: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,19 +21,29 @@ from metaenv.evaluation import write_text
 from metaenv.experiments.omniglot_papers import PUBLISHED, Cell, TrainingSettings, row_name, training_settings
 from metaenv.experiments.runner import Experiment
 from metaenv.markdown import table
+from metaenv.runs.choosing import Chooser
+from metaenv.runs.curves import draw_curves
+from metaenv.runs.folder import LogFile, RunFolder
+from metaenv.runs.parallel import map_runs
 from metaenv.stats import bootstrap_interval
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.omniglot import CHARACTERS, SIDE, load_omniglot
+from metaenv.supervised.data.omniglot import Omniglot as Characters
 from metaenv.supervised.evaluation import INTERVAL_SEED, evaluate
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.learners.backbones import ConvNet
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
 
 Split = Literal["validation", "test"]
-Name = Literal["deep-kernel", "maml", "mann", "matching", "meta-lstm", "prototypical", "reptile", "snail"]
+Name = Literal[
+    "deep-kernel", "maml", "mann", "matching", "meta-lstm", "neural-process", "pretrained", "prototypical", "reptile",
+    "snail", "transformer-process",
+]  # fmt: skip
 BASELINE = "nearest-centroid"
 EPISODE_SEED = 423  # of the frozen episodes (chosen)
+LOG_LINES, CHECKS = 200, 20  # of a training: lines of the log, and scores on validation episodes (chosen)
+CHECKS_AT_CHANCE, CHANCE_MARGIN = 5, 0.05  # a learner no better than chance by this much then is told of (chosen)
 TEST_QUERIES = 5  # of each class (chosen; ProtoNet's code has 5, and 20 drawers allow 15 at 5 shots)
 Found = dict[str, dict[Cell, str]]
 
@@ -61,22 +72,32 @@ class Omniglot(Experiment):
     """Number of frozen episodes, the same for all."""
     split: Split = "test"
     """Characters to test on."""
+    iterations_of: dict[str, int] = field(default_factory=dict)
+    """Numbers of meta-updates of single learners, which come before ``iterations``."""
+    validation_episodes: int = 100
+    """Number of frozen episodes of validation characters that choose the number of meta-updates; 0 for the last one."""
+    torch_threads: int = 1
+    """Threads of torch in training."""
+    workers: int = 1
+    """Number of local processes that train at the same time."""
 
     def run(self) -> None:
         characters = load_omniglot(self.data)
         parts = characters.split()
         found: Found = {}
         lines: list[str] = []
+        if self.workers > 1:  # each writes its folder, which is read below
+            map_runs(_work, [(self, *job) for job in self._jobs()], "local", self.workers)
         for cell in self._cells():
-            stream = Episodes(parts[self.split], cell[1], TEST_QUERIES, n_way=cell[0], seed=EPISODE_SEED)
-            test = frozen_episodes(stream, self.episodes)
+            test = self._test(parts, cell)
             found.setdefault(BASELINE, {})[cell] = _percent(_baseline(parts["train"], cell, test))
             for learner, transductive in ((a, b) for a in self.learners for b in self.transduction):
-                runs = [self._run_of(learner, cell, transductive, s, parts["train"]) for s in range(self.seeds)]
-                scores = [_accuracy(run, parts["train"], test, self.folder / run.folder) for run in runs]
+                scores = [self.accuracy(parts, learner, cell, transductive, s) for s in range(self.seeds)]
                 found.setdefault(row_name(learner, transductive), {})[cell] = _percent(np.stack(scores))
-            lines = self._lines(found, len(characters.names))
+            lines = self._lines(found, characters)
             self.write(lines)
+        places = {str(f.relative_to(self.folder)): RunFolder(f) for f in sorted(self.folder.glob("*/*/seed-*"))}
+        draw_curves(places, "accuracy", self.folder / "training.png")
         plain = {title: {_column(cell): x for cell, x in cells.items()} for title, cells in found.items()}
         write_text(self.folder / "table.json", json.dumps(plain, indent=1) + "\n")
         self.finish(lines)
@@ -84,18 +105,40 @@ class Omniglot(Experiment):
     def _cells(self) -> list[Cell]:
         return [(way, shot) for way in self.ways for shot in self.shots]
 
+    def _jobs(self) -> list[tuple[str, Cell, bool, int]]:
+        """What is to be trained: learner, cell, transduction and seed."""
+        kinds = [(cell, learner, t) for cell in self._cells() for learner in self.learners for t in self.transduction]
+        return [(learner, cell, t, seed) for cell, learner, t in kinds for seed in range(self.seeds)]
+
+    def _test(self, parts: Mapping[str, Dataset], cell: Cell) -> FrozenEpisodes:
+        stream = Episodes(parts[self.split], cell[1], TEST_QUERIES, n_way=cell[0], seed=EPISODE_SEED)
+        return frozen_episodes(stream, self.episodes)
+
+    def accuracy(
+        self, parts: Mapping[str, Dataset], learner: str, cell: Cell, transductive: bool, seed: int
+    ) -> NDArray[Any]:
+        """(episodes,) accuracies of a learner, trained, resumed or read back."""
+        run = self._run_of(learner, cell, transductive, seed, parts["train"])
+        test, how = self._test(parts, cell), (self.validation_episodes, self.torch_threads)
+        return _accuracy(run, parts, test, self.folder / run.folder, *how)
+
     def _run_of(self, learner: str, cell: Cell, transductive: bool, seed: int, train: Dataset) -> Run:
         training = training_settings(learner, *cell)
         ways = min(training.ways or cell[0], len(np.unique(train.y)))
         iterations = training.iterations if self.iterations is None else self.iterations
+        iterations = self.iterations_of.get(learner, iterations)
         return Run(learner, *cell, transductive, seed, replace(training, ways=ways, iterations=iterations))
 
-    def _lines(self, found: Found, characters: int) -> list[str]:
-        cells = self._cells()
-        whole = "" if characters == CHARACTERS else f" NOT the whole of Omniglot, which has {CHARACTERS:,} characters."
+    def _lines(self, found: Found, characters: Characters) -> list[str]:
+        cells, count = self._cells(), len(characters.names)
+        whole = "" if count == CHARACTERS else f" NOT the whole of Omniglot, which has {CHARACTERS:,} characters."
+        whole += "" if characters.has_vinyals_names else " The split is drawn, as these names are not Omniglot's."
         length = "as many meta-updates as in the papers"
         if self.iterations is not None:
             length = f"{self.iterations:,} meta-updates"
+        length += "".join(f", {n:,} of {name}" for name, n in self.iterations_of.items())
+        if self.validation_episodes:
+            length += f", of which {self.validation_episodes:,} episodes of validation characters chose how many"
         papers = [
             (p.row_of_ours, _row(f"*{row_name(p.method, p.transductive)}*", p.cells, cells, p.source))
             for p in PUBLISHED
@@ -108,7 +151,7 @@ class Omniglot(Experiment):
         return [
             f"# {self.title}",
             "",
-            f"{characters:,} characters, {self.episodes:,} frozen episodes, {self.seeds} seed(s), {length}.{whole} "
+            f"{count:,} characters, {self.episodes:,} frozen episodes, {self.seeds} seed(s), {length}.{whole} "
             "Transductive rows normalise over all queries of a task; compare them with transductive rows only.",
             "",
             *table(["method", *map(_column, cells), "source"], rows, text=(0, len(cells) + 1)),
@@ -133,32 +176,106 @@ class Run:
         return Path(f"{self.ways}-way-{self.shots}-shot") / kind / f"seed-{self.seed}"
 
 
-def _accuracy(run: Run, train: Dataset, test: FrozenEpisodes, folder: Path) -> NDArray[Any]:
+def _accuracy(
+    run: Run, parts: Mapping[str, Dataset], test: FrozenEpisodes, folder: Path, validation: int, torch_threads: int
+) -> NDArray[Any]:
     """(episodes,) accuracies of one run, trained, resumed or read back."""
-    wanted = {"run": asdict(run), "train": train.sha256, "test": test.sha256}
+    wanted = {"run": asdict(run), "train": parts["train"].sha256, "test": test.sha256, "validation": validation}
     done = folder / "accuracy.json"
     if done.exists():
-        kept = json.loads(done.read_text(encoding="utf-8"))
-        if kept["of"] == json.loads(json.dumps(wanted)):
+        kept, now = json.loads(done.read_text(encoding="utf-8")), json.loads(json.dumps(wanted))
+        if kept["of"] == now:
             return np.array(kept["accuracy"])
-        raise ValueError(f"{folder} holds a run of other settings or data. Choose another --out, or delete it.")
-    learner = trained(run, train, folder / "checkpoint.pt")
+        before = kept["of"]["run"]["training"].pop("iterations")
+        if kept["of"] != _without_iterations(now) or before > run.training.iterations:
+            raise ValueError(f"{folder} holds a run of other settings or data. Choose another --out, or delete it.")
+    learner = trained(run, parts, folder, validation, torch_threads)
     scores = evaluate({"it": learner}, test, tasks_at_once=20).scores["it"].by_episode["accuracy"]
-    write_text(done, json.dumps({"of": wanted, "accuracy": scores.tolist()}) + "\n")
+    write_text(done, json.dumps({"of": wanted, "updates": learner.iteration, "accuracy": scores.tolist()}) + "\n")
     return scores
 
 
-def trained(run: Run, train: Dataset, checkpoint: Path) -> Learner:
-    """The learner of a run, trained, or resumed from the checkpoint if there is one."""
-    training = run.training
-    stream = Episodes(train, run.shots, training.n_query, n_way=training.ways or run.ways, seed=run.seed)
-    backbone = ConvNet((1, SIDE, SIDE), training.width, batch_norm=run.transductive)
-    if checkpoint.exists():
-        learner = learner_class(run.learner).load(checkpoint, backbone)
-        return learner.meta_fit(stream, resume=True, progress_bar=True, checkpoint=checkpoint)
-    given = {"backbone": backbone, "transductive": run.transductive, "scale": "none", **training.settings}
-    learner = make_learner(run.learner, stream.problem, seed=run.seed, **given)
-    return learner.meta_fit(stream, training.iterations, progress_bar=True, checkpoint=checkpoint)
+def _without_iterations(wanted: dict[str, Any]) -> dict[str, Any]:
+    training = {k: v for k, v in wanted["run"]["training"].items() if k != "iterations"}
+    return {**wanted, "run": {**wanted["run"], "training": training}}
+
+
+def _work(experiment: Omniglot, learner: str, cell: Cell, transductive: bool, seed: int) -> None:
+    """Train and score one learner in a process of its own."""
+    experiment.accuracy(load_omniglot(experiment.data).split(), learner, cell, transductive, seed)
+
+
+def trained(
+    run: Run, parts: Mapping[str, Dataset], folder: Path, validation: int = 0, torch_threads: int = 1
+) -> Learner:
+    """The learner of a run, trained, or resumed from its checkpoint: the best on validation episodes, or the last.
+
+    A run of fewer meta-updates is gone on with.
+
+    The folder gets ``checkpoint.pt``, ``best.pt`` and ``log.jsonl`` with the loss and the validation accuracy.
+    """
+    training, place = run.training, RunFolder(folder)
+    stream = Episodes(parts["train"], run.shots, training.n_query, n_way=training.ways or run.ways, seed=run.seed)
+
+    def backbone() -> ConvNet:
+        return ConvNet((1, SIDE, SIDE), training.width, batch_norm=run.transductive)
+
+    if begun := place.checkpoint.exists():
+        learner = learner_class(run.learner).load(place.checkpoint, backbone())
+    else:
+        given = {"transductive": run.transductive, "scale": "none", **training.settings}
+        learner = make_learner(run.learner, stream.problem, seed=run.seed, backbone=backbone(), **given)
+    folder.mkdir(parents=True, exist_ok=True)
+    every = max(1, training.iterations // LOG_LINES)
+    lines = [line for line in place.read_log("iteration") if line["iteration"] <= learner.iteration] if begun else []
+    chooser = Chooser(
+        folder / "best.pt",
+        (lambda: _validation(parts["validation"], run.ways, run.shots, validation)) if validation else None,
+        "accuracy",
+        every * max(1, round(training.iterations / CHECKS / every)),
+        lines,
+    )
+    watch = _Watch(run, learner, chooser, LogFile(place, "iteration", learner.iteration), every)
+    try:
+        how = {"progress_bar": True, "callback": watch, "checkpoint": place.checkpoint, "torch_threads": torch_threads}
+        if begun:
+            learner.meta_fit(stream, training.iterations, resume=True, **how)
+        else:
+            learner.meta_fit(stream, training.iterations, **how)
+    finally:
+        watch.log.close()
+    return learner if chooser.best is None else learner_class(run.learner).load(folder / "best.pt", backbone())
+
+
+@lru_cache(maxsize=2)
+def _validation(data: Dataset, ways: int, shots: int, episodes: int) -> FrozenEpisodes:
+    stream = Episodes(data, shots, TEST_QUERIES, n_way=ways, seed=EPISODE_SEED + 1)
+    return frozen_episodes(stream, episodes)
+
+
+class _Watch:
+    """Called after every update: writes the log, has the learner scored, and tells if it learns nothing."""
+
+    def __init__(self, run: Run, learner: Learner, chooser: Chooser, log: LogFile, every: int) -> None:
+        self.run, self.learner, self.chooser, self.log, self.every = run, learner, chooser, log, every
+        self._losses: list[float] = []
+        self._checks = 0
+
+    def __call__(self, iteration: int, metrics: dict[str, float]) -> None:
+        self._losses.append(metrics["loss"])
+        last = iteration == self.learner.iterations
+        if iteration % self.every and not last:
+            return
+        scores = self.chooser.check(self.learner) if last or self.chooser.due(iteration) else {}
+        self.log.write({"iteration": iteration, "loss": float(np.nanmean(self._losses)), **scores})
+        self._losses.clear()
+        self._checks += bool(scores)
+        best = self.chooser.best
+        if scores and self._checks == CHECKS_AT_CHANCE and best and best[1] < 1 / self.run.ways + CHANCE_MARGIN:
+            print(
+                f"{self.run.folder}: still at chance after {iteration:,} meta-updates, {best[1]:.3f} of the validation "
+                "queries right at best; Ctrl-C keeps what was learned"
+            )
 
 
 def _baseline(train: Dataset, cell: Cell, test: FrozenEpisodes) -> NDArray[Any]:

@@ -1,7 +1,8 @@
 """Carries out few-shot runs: every method with every seed is a cell, a run folder that its scores are added to.
 
 A run folder holds ``config.json`` (the problem, the resolved settings of every method, package versions), a folder
-``METHOD/seed-S`` for each cell, and once all are done ``report.json``, ``table.md`` and ``picture.png``.
+``METHOD/seed-S`` for each cell, in which ``best.pt`` is the learner that is scored, and once all are done
+``report.json``, ``table.md``, ``picture.png`` and ``training.png``.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from metaenv.devices import device_name
 from metaenv.errors import nearest
 from metaenv.files import read_sealed_json, read_sealed_zip, write_sealed_json, write_sealed_zip
 from metaenv.interrupts import stops_noted
-from metaenv.runs.fewshot import FORESTS, Run
+from metaenv.runs.choosing import Chooser, best_of, chosen
+from metaenv.runs.curves import draw_curves
+from metaenv.runs.fewshot import FORESTS, Choice, Run
 from metaenv.runs.folder import LogFile, RunError, RunFolder, Saver
 from metaenv.runs.parallel import Engine, Failures, check_shared, map_runs
 from metaenv.runs.settings import differences, told
-from metaenv.supervised.evaluation import Scores, evaluate
+from metaenv.supervised.evaluation import METRICS, Scores, evaluate
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.registry import learner_class
 from metaenv.supervised.report import FewShotReport
 
 KIND = "few-shot"
 """Of a run's config.json."""
+CHOICES: dict[Choice, str] = {"updates": "number of meta-updates", "temperature": "temperature of probabilities"}
 LOG_LINES = 200  # of a training (chosen)
 
 
@@ -63,8 +67,16 @@ def run_fewshot(
         report = read_report(folder, failures.folders)
         if any(report.scores.values()):
             report.save(folder)
+            draw_training(run, folder)
     failures.report("cells", len(jobs))
     return report
+
+
+def draw_training(run: Run, folder: Path) -> None:
+    """Write ``training.png``: loss and validation score of every training, if there was any."""
+    trained = [(m, s) for m, s in run.cells() if run.methods[m].iterations]
+    places = {f"{m}, seed {s}" if run.seeds > 1 else m: _cell(folder, m, s) for m, s in trained}
+    draw_curves(places, METRICS[run.kind][0], folder / "training.png")
 
 
 @contextmanager
@@ -102,7 +114,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def load_learner(folder: str | Path, method: str, seed: int | None = None, device: str = "auto") -> Learner:
-    """A trained learner of a run folder, to adapt to tasks of one's own.
+    """A trained learner of a run folder, to adapt to tasks of one's own: the one that the run is scored with.
 
     Args:
         folder: of the run.
@@ -113,7 +125,9 @@ def load_learner(folder: str | Path, method: str, seed: int | None = None, devic
     run = read_run(folder)
     if method not in run.methods:
         raise RunError(f"{folder} has no learner {method!r}.{nearest(method, run.methods)}")
-    path = _cell(Path(folder), method, run.seed if seed is None else seed).checkpoint
+    place = _cell(Path(folder), method, run.seed if seed is None else seed)
+    path = best_of(place) if _result(run, method, place) is not None else place.checkpoint
+    path = path if path.exists() else place.checkpoint
     if not path.exists():
         raise RunError(f"{path} is not there yet; train it first with `metaenv resume {folder}`")
     return learner_class(method).load(path, device=device)
@@ -138,7 +152,16 @@ def read_report(folder: str | Path, leave_out: Collection[Path] = ()) -> FewShot
             hashes[k] = next(iter(found.values()))["sha256_of_episodes"][str(k)]
     updates = {m: r.iterations for m, r in run.methods.items()}
     problem = run.stream("train").problem
-    return FewShotReport(run.name, problem, run.n_shot, run.seeds, hashes, scores, seconds, updates)
+    return FewShotReport(run.name, problem, run.n_shot, run.seeds, hashes, scores, seconds, updates, _told_choice(run))
+
+
+def _told_choice(run: Run) -> str:
+    names = [name for what, name in CHOICES.items() if run.chooses(what)]
+    if not names:
+        return " Final parameters, no temperature."
+    where = ", of the split that is scored here" if run.split == "validation" else ""
+    episodes = f"{run.validation_episodes:,} validation episodes{where}"
+    return f" The {' and the '.join(names)} of each method {'was' if len(names) == 1 else 'were'} chosen on {episodes}."
 
 
 def _cell(folder: Path, method: str, seed: int) -> RunFolder:
@@ -228,10 +251,11 @@ def run_cell(folder: Path, method: str, seed: int, progress_bar: bool = False) -
     run, place = read_run(folder), _cell(folder, method, seed)
     if _result(run, method, place) is not None:
         return
-    learner = _trained(run, place, method, seed, progress_bar)
+    learner = chosen(run, place, method, _trained(run, place, method, seed, progress_bar))
     first = run.forest_episodes if method in FORESTS else None
     seconds = place.seconds if learner.trained else 0.0
     found: dict[str, Any] = {"run": run.cell_settings(method), "train_seconds": seconds, "skipped": learner.skipped}
+    found |= {"updates": learner.iteration, "temperature": learner.temperature}
     found |= {"seconds": {}, "sha256_of_episodes": {}}
     columns: dict[str, Any] = {}
     for k in run.shots:
@@ -255,13 +279,17 @@ def _trained(run: Run, place: RunFolder, method: str, seed: int, progress_bar: b
     learner.run = run.cell_settings(method)
     place.path.mkdir(parents=True, exist_ok=True)
     with stops_noted() as stopped:
-        watch = _Watch(learner, place, max(1, iterations // LOG_LINES), stopped)
-        shown = progress_bar and learner.trained
+        every = max(1, iterations // LOG_LINES)
+        lines = place.read_log("iteration") if begun else []
+        done = [line for line in lines if line["iteration"] <= learner.iteration]
+        watch = _Watch(learner, place, every, stopped, Chooser.of_run(run, place, method, every, done))
+        how: dict[str, Any] = {"progress_bar": progress_bar and learner.trained, "callback": watch}
+        how["torch_threads"] = run.torch_threads
         try:
             if begun:
-                learner.meta_fit(episodes, iterations, resume=True, progress_bar=shown, callback=watch)
+                learner.meta_fit(episodes, iterations, resume=True, **how)
             else:
-                learner.meta_fit(episodes, iterations, progress_bar=shown, callback=watch)
+                learner.meta_fit(episodes, iterations, **how)
             watch.save()
         finally:
             watch.log.close()
@@ -275,8 +303,10 @@ class _Watch:
     ends the training between two lines, the last one keeps each loss, and training goes on from there.
     """
 
-    def __init__(self, learner: Learner, place: RunFolder, every: int, stopped: Callable[[], bool]) -> None:
-        self.learner, self.every, self.stopped = learner, every, stopped
+    def __init__(
+        self, learner: Learner, place: RunFolder, every: int, stopped: Callable[[], bool], chooser: Chooser
+    ) -> None:
+        self.learner, self.every, self.stopped, self.chooser = learner, every, stopped, chooser
         self.log = LogFile(place, "iteration", learner.iteration)
         self._losses: list[float] = self.log.take_back("losses")
         self._saver = Saver(place, learner.save)
@@ -284,14 +314,16 @@ class _Watch:
     def __call__(self, iteration: int, metrics: dict[str, float]) -> bool:
         self._losses.append(metrics["loss"])
         if iteration % self.every == 0:
-            self._write({})
+            last = iteration == self.learner.iterations
+            self._write(self.chooser.check(self.learner) if self.chooser.due(iteration) or last else {})
             self._saver.save_if_due()
         return not self.stopped()
 
     def save(self) -> None:
         """Save the end, or the place of the interruption."""
         if self._losses:
-            self._write({"losses": [*self._losses]} if self.learner.iteration < self.learner.iterations else {})
+            ended = self.learner.iteration == self.learner.iterations
+            self._write(self.chooser.check(self.learner) if ended else {"losses": [*self._losses]})
         self._saver.save()
 
     def _write(self, more: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -36,6 +36,9 @@ EVALUATION_SEED = 8_128  # of the frozen episodes; training streams have the see
 FOREST_EPISODES = 100  # forests take a tenth of a second an episode, so they get the first so many only (chosen)
 QUICK_EPISODES, QUICK_FORESTS, QUICK_SHARE = 50, 10, 20  # --quick: episodes, and a twentieth of the updates (chosen)
 FORESTS = ("isolation-forest", "random-forest")
+VALIDATION_SEED = 6_174  # of the frozen validation episodes (chosen)
+QUICK_VALIDATION = 20  # --quick: validation episodes (chosen)
+Choice = Literal["updates", "temperature"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class Run:
     episodes: int
     """Frozen episodes of each shot count."""
     forest_episodes: int
+    validation_episodes: int
+    """Frozen episodes of the split "validation" that choose; 0 where there are none, and nothing is chosen."""
+    choose: tuple[Choice, ...]
+    """What they choose."""
+    torch_threads: int
+    """Threads of torch in training."""
     methods: dict[str, TrainingSettings]
     """Learners and baselines."""
 
@@ -89,6 +98,14 @@ class Run:
     def frozen(self, k: int) -> FrozenEpisodes:
         """The evaluation episodes with ``k`` samples to learn from."""
         return _frozen(json.dumps(self.to_dict()), k)
+
+    def chooses(self, what: Choice) -> bool:
+        """Whether validation episodes choose that."""
+        return self.validation_episodes > 0 and what in self.choose
+
+    def validation(self) -> FrozenEpisodes:
+        """The episodes that choose, with the shots of training."""
+        return _validation(json.dumps(self.to_dict()))
 
     def learner(self, method: str, seed: int) -> Learner:
         """A new one."""
@@ -143,6 +160,10 @@ class FewShotOptions:
     """Number of samples to be judged on, likewise."""
     iterations: int | None = None
     """Number of meta-updates; by default what `metaenv.supervised.settings` has for the learner and the family."""
+    iterations_of: dict[str, int] = field(default_factory=dict)
+    """Numbers of meta-updates of single learners or baselines, which come before ``iterations``."""
+    torch_threads: int = 1
+    """Threads of torch in training; results differ by rounding from those of another number."""
     seed: int = 0
     """Seed of the first training."""
     seeds: int = 1
@@ -155,6 +176,11 @@ class FewShotOptions:
     """Number of frozen episodes for each number of samples."""
     baselines: bool = True
     """Whether to evaluate every baseline, too."""
+    validation_episodes: int = 100
+    """Number of frozen episodes of the split "validation" that choose the number of meta-updates and the temperature; 0
+    takes the final parameters as they are."""
+    choose: tuple[Choice, ...] = ("updates", "temperature")
+    """What they choose: the number of meta-updates, up to the iterations, and the temperature of probabilities."""
     quick: bool = False
     """A twentieth of the meta-updates and 50 episodes, to see that it works."""
     settings: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = field(default_factory=dict)
@@ -179,9 +205,15 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     settings, family_options = parsed(asked.settings), parsed(typed)
     made = _family(family, json.dumps(family_options))
     kind = made.check(asked.split, asked.kind)
-    if asked.seeds < 1 or asked.episodes < 1 or (asked.iterations is not None and asked.iterations < 0):
-        counts = f"{asked.seeds}, {asked.episodes}, {asked.iterations}"
-        raise RunError(f"expected seeds and episodes >= 1 and iterations >= 0, got {counts}")
+    least = (asked.iterations or 0, asked.validation_episodes, *asked.iterations_of.values())
+    if min(asked.seeds, asked.episodes, asked.torch_threads) < 1 or min(least) < 0:
+        counts = f"{asked.seeds}, {asked.episodes}, {asked.torch_threads} and {', '.join(map(str, least))}"
+        raise RunError(
+            "expected seeds and episodes >= 1, torch threads >= 1, iterations and validation episodes >= 0, got "
+            f"{counts}"
+        )
+    for name in asked.iterations_of:
+        learner_class(name)  # complains of a name that is none
     k = made.shots[0] if asked.n_shot is None else asked.n_shot
     q = made.shots[1] if asked.n_query is None else asked.n_query
     n_way = made.ways if asked.n_way is None else asked.n_way
@@ -195,9 +227,11 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     run = Run(
         family, family_options, kind, n_way, k, q, asked.seed, asked.seeds, tuple(sorted(asked.shots)),
         asked.split, QUICK_EPISODES if asked.quick else asked.episodes,
-        QUICK_FORESTS if asked.quick else FOREST_EPISODES, methods,
+        QUICK_FORESTS if asked.quick else FOREST_EPISODES,
+        min(asked.validation_episodes, QUICK_VALIDATION) if asked.quick else asked.validation_episodes,
+        tuple(sorted(set(asked.choose))), asked.torch_threads, methods,
     )  # fmt: skip
-    return _with_shots(run)
+    return _with_shots(_with_validation(run, made))
 
 
 def _resolved(
@@ -206,6 +240,7 @@ def _resolved(
     """The settings of a method; ``named`` says whether it was asked for by name, and is no baseline beside others."""
     stored, trained = training_settings(family, problem, name), learner_class(name).trained
     updates = stored.iterations if asked.iterations is None else asked.iterations
+    updates = asked.iterations_of.get(name, updates)
     mine = config_names(learner_class(name).config_class)
     # A baseline beside a learner takes of its settings what it knows too, such as the sizes of the network.
     more = {k: v for k, v in settings.items() if (named and is_learner(name)) or k in mine}
@@ -214,6 +249,7 @@ def _resolved(
         {**stored.settings, **more},
         stored.n_query,
         stored.task_cache if trained else None,
+        stored.checks,
     )
 
 
@@ -230,6 +266,19 @@ def _can(name: str, problem: Problem) -> bool:
         return False
     needs = "sklearn" if name in FORESTS else "gpytorch" if name == "deep-kernel" else "torch"
     return find_spec(needs) is not None
+
+
+def _with_validation(run: Run, made: Family) -> Run:
+    """Without validation episodes, if the family has none."""
+    if not run.validation_episodes or not run.choose:
+        return replace(run, validation_episodes=0, choose=())
+    try:
+        if "validation" in made.splits:
+            run.stream("validation").draw(1)
+            return run
+    except ValueError:  # its classes are too small for an episode
+        pass
+    return replace(run, validation_episodes=0, choose=())
 
 
 def _with_shots(run: Run) -> Run:
@@ -259,6 +308,12 @@ def _family(name: str, options: str) -> Family:
 def _frozen(run_json: str, k: int) -> FrozenEpisodes:
     run = Run.from_dict(json.loads(run_json))
     return frozen_episodes(run.stream(run.split, k, seed=EVALUATION_SEED), run.episodes)
+
+
+@lru_cache(maxsize=2)
+def _validation(run_json: str) -> FrozenEpisodes:
+    run = Run.from_dict(json.loads(run_json))
+    return frozen_episodes(run.stream("validation", seed=VALIDATION_SEED), run.validation_episodes)
 
 
 @lru_cache(maxsize=1)

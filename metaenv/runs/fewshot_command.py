@@ -24,8 +24,10 @@ usage: metaenv fewshot FAMILY LEARNER [options]
        metaenv fewshot resume RUN               go on with an interrupted run (`metaenv resume RUN` does, too)
 
 Train a few-shot learner on a family of problems, and compare it, on problems it has never seen, with what one would use
-without: nearest centroid, nearest neighbours, a linear model, a random forest, a Gaussian process, and one network for
-all problems that does not adapt (no-adaptation). A table and a picture by the number of samples to learn from.
+without: nearest centroid, nearest neighbours, discriminant analysis, naive Bayes, a linear model, a random forest, a
+Gaussian process; and with classical methods that learn from the training tasks, too: one linear projection, ridge
+towards the mean weights, a Gaussian process with learned mean and covariance, and one network for all problems that
+does not adapt (no-adaptation). A table and a picture by the number of samples to learn from.
 
 families:  {families}
 learners:  {learners}

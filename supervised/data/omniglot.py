@@ -5,8 +5,10 @@ induction", Science 350, 1332, 2015. The pictures (MIT licence, https://github.c
 this project; `load_omniglot` reads them from a file or the original folders.
 
 The division is that of Vinyals et al. 2016 (Matching Networks, section 4.1.1): 1,200 characters to train on, 423 to
-test on, and each rotated by 90, 180 and 270 degrees makes three classes more. Which characters go where is drawn here,
-as it was there; 172 of the 1,200 are the validation split, as in Snell et al. 2017.
+test on, and each rotated by 90, 180 and 270 degrees makes three classes more; 172 of the 1,200 are for validation.
+Which characters go where is as in the lists that Snell et al. 2017 published, whole alphabets but for Gurmukhi
+(https://github.com/jakesnell/prototypical-networks). It needs the names of all characters; where they are not known,
+the division is drawn.
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ DRAWERS = 20
 CHARACTERS = 1_623
 SHARES = {"train": 1_028 / CHARACTERS, "validation": 172 / CHARACTERS, "test": 423 / CHARACTERS}
 FOLDERS = ("images_background", "images_evaluation")
-SPLIT_SEED = 1_200  # of the division (chosen)
+SPLIT_SEED = 1_200  # of the division, where names are not known (chosen)
+VALIDATION = ("Armenian", "Bengali", "Early_Aramaic", "Hebrew", "Mkhedruli_(Georgian)")
+TEST = (
+    "Kannada", "Keble", "Malayalam", "Manipuri", "Mongolian", "Old_Church_Slavonic_(Cyrillic)", "Oriya", "Sylheti",
+    "Syriac_(Serto)", "Tengwar", "Tibetan", "ULOG",
+)  # fmt: skip
+"""Alphabets of Vinyals' split; of Gurmukhi's 45 characters the last four are in the test, the others in training."""
+GURMUKHI_TEST = tuple(f"Gurmukhi/character{i}" for i in range(42, 46))
 TURNS = (0, 90, 180, 270)  # degrees, anticlockwise
 
 
@@ -40,6 +49,12 @@ class Omniglot:
     names: NDArray[np.str_]
     """(characters,), unique; "alphabet/character" from folders."""
 
+    @property
+    def has_vinyals_names(self) -> bool:
+        """Whether all characters are there under their own names, so that Vinyals' split can be made."""
+        alphabets = {name.split("/")[0] for name in self.names.tolist()}
+        return len(self.names) == CHARACTERS and alphabets >= {*VALIDATION, *TEST, "Gurmukhi"}
+
     def split(self, rotations: bool = True) -> dict[str, Dataset]:
         """Train, validation and test: no character is in two, whatever its rotation, which make it four classes.
 
@@ -49,12 +64,18 @@ class Omniglot:
         Raises:
             ValueError: fewer than 8 characters.
         """
+        turns = TURNS if rotations else TURNS[:1]
+        if self.has_vinyals_names:
+            alphabet = np.array([name.split("/")[0] for name in self.names])
+            test = np.isin(alphabet, TEST) | np.isin(self.names, GURMUKHI_TEST)
+            validation = np.isin(alphabet, VALIDATION)
+            masks = {"train": ~(test | validation), "validation": validation, "test": test}
+            return {name: self._dataset(np.flatnonzero(mask), turns) for name, mask in masks.items()}
         n = len(self.names)
         ends = np.round(np.cumsum(list(SHARES.values())) * n).astype(int)
         if len(set(ends.tolist())) < len(SHARES) or n < 8:
             raise ValueError(f"expected at least 8 characters to divide, got {n}; Omniglot has {CHARACTERS}")
         parts = np.split(np.random.default_rng(SPLIT_SEED).permutation(n), ends[:-1])
-        turns = TURNS if rotations else TURNS[:1]
         return {name: self._dataset(np.sort(part), turns) for name, part in zip(SHARES, parts, strict=True)}
 
     def _dataset(self, characters: NDArray[np.intp], turns: Sequence[int]) -> Dataset:

@@ -36,9 +36,10 @@ from torch.nn.functional import normalize, softplus
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.sequence import label_input, reading_order
+from metaenv.supervised.learners.sequence import Normalize, label_input, normaliser, reading_order
 from metaenv.supervised.predictor import Adapted, inference
 
+ONE_BY_ONE = "samples that come one by one have no support set to normalise by; use normalize='none'"
 SMALL = 1e-6  # a slot shorter than this counts as empty (chosen; keys are in [-1, 1])
 
 
@@ -51,6 +52,9 @@ class MANNConfig(LearnerConfig):
     far more slowly: with five clusters in 16 dimensions, "together" classifies 98 % of the tenth presentations after
     19,000 episodes; after 25,000, "shifted" has only learned which labels have not come yet (the paper trains on
     100,000)."""
+    normalize: Normalize = "none"
+    """"support" standardises the features of all samples of a task by the mean and standard deviation of its support
+    set; pictures are not learned without (see `metaenv.supervised.learners.sequence`)."""
     slots: int = 128
     """Slots of the memory ("N"). A support set may be longer, as slots are used again."""
     width: int = 40
@@ -89,6 +93,8 @@ class MANN(Learner):
         settings = self.config
         if settings.labels not in ("together", "shifted"):
             raise ValueError(f"expected labels 'together' or 'shifted', got {settings.labels!r}")
+        if settings.labels == "shifted" and settings.normalize != "none":
+            raise ValueError(f"{ONE_BY_ONE}, with labels='shifted'")
         if min(settings.slots, settings.width, settings.heads, settings.controller) < 1:
             raise ValueError(f"expected at least one slot, head and unit of each kind, got {settings}")
         if settings.heads > settings.slots:
@@ -97,12 +103,14 @@ class MANN(Learner):
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         order = reading_order(support_y.shape[1], self.seed)
-        z, labels = self._embed(support_x[:, order]), label_input(self.problem, support_y[:, order])
+        embedded, labels = self._embed(support_x[:, order]), label_input(self.problem, support_y[:, order])
+        normal = normaliser(self.config.normalize, embedded)
+        z = normal(embedded)
         state, last = self.network.empty(len(z)), torch.zeros_like(labels[:, 0])
         for z_t, y_t in zip(z.unbind(1), labels.unbind(1), strict=True):
             _, state = self.network.step(self._token(z_t, y_t, last), state)
             last = y_t
-        return lambda x: squeeze_output(self.problem.kind, self._ask(self._embed(x), state, last))
+        return lambda x: squeeze_output(self.problem.kind, self._ask(normal(self._embed(x)), state, last))
 
     def _token(self, z: Tensor, label: Tensor, label_before: Tensor) -> Tensor:
         """A sample (tasks, features) as the network reads it; the last number is 1 for a query that has no label."""
@@ -155,6 +163,8 @@ class MANN(Learner):
             raise ValueError(f"expected a classifier, as classes are presented, got a learner of {self.problem.kind}")
         if episodes.problem != self.problem:
             raise ValueError(f"expected episodes of {self.problem}, got {episodes.problem}")
+        if self.config.normalize != "none":
+            raise ValueError(ONE_BY_ONE)
         right, counts = list[Tensor](), list[Tensor]()
         for batch in episodes.batches():
             x, y = batch.to(self.device).samples()

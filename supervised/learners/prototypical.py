@@ -69,7 +69,7 @@ class _Space(nn.Module):
 
 def prototypes(z: Tensor, y: Tensor, ways: int) -> Tensor:
     """Mean of each class, (tasks, ways, features), of embeddings (tasks, support, features) with labels y."""
-    member = one_hot(y, ways).transpose(1, 2)  # (tasks, ways, support)
+    member = one_hot(y, ways).transpose(1, 2).to(z.dtype)  # (tasks, ways, support)
     return member @ z / member.sum(-1, keepdim=True)
 
 

@@ -26,7 +26,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from metaenv.supervised.data.problem import squeeze_output
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.sequence import label_input, reading_order
+from metaenv.supervised.learners.sequence import Normalize, label_input, normaliser, reading_order
 from metaenv.supervised.predictor import Adapted
 
 PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
@@ -46,6 +46,9 @@ class SNAILConfig(LearnerConfig):
     """Width of the keys of each attention block; a block of temporal convolutions lies between two of them."""
     values: tuple[int, ...] = (32, 64, 64)
     """Width of the values of each attention block, which it appends."""
+    normalize: Normalize = "none"
+    """"support" standardises the features of all samples of a task by the mean and standard deviation of its support
+    set; pictures are not learned without (see `metaenv.supervised.learners.sequence`)."""
     span: int = 32
     """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all steps, so that longer
     support sets are read as a whole."""
@@ -74,10 +77,12 @@ class SNAIL(Learner):
         reader = self.network
         order = reading_order(support_y.shape[1], self.seed)
         labels = label_input(self.problem, support_y[:, order])
-        past = reader.read(torch.cat([self._embed(support_x[:, order]), labels, torch.zeros_like(labels[..., :1])], -1))
+        support = self._embed(support_x[:, order])
+        normal = normaliser(self.config.normalize, support)
+        past = reader.read(torch.cat([normal(support), labels, torch.zeros_like(labels[..., :1])], -1))
 
         def ask(x: Tensor) -> Tensor:
-            z = self._embed(x)
+            z = normal(self._embed(x))
             no_label, flag = z.new_zeros(*z.shape[:2], self.problem.n_outputs), z.new_ones(*z.shape[:2], 1)
             return squeeze_output(self.problem.kind, reader.ask(torch.cat([z, no_label, flag], -1), past))
 

@@ -78,7 +78,7 @@ def test_a_table_of_floors_and_its_file(tmp_path):
     half = (row["mse"]["high"] - row["mse"]["low"]) / 2
     assert half == pytest.approx(1.96 * mse.std() / np.sqrt(len(mse)), rel=0.15)
     text = report.markdown()
-    assert text.splitlines()[0] == "| learner | rmse | mse | r2 | median rmse | diverged | s |"
+    assert text.splitlines()[0] == "| learner | rmse | mse | r2 | nll | coverage | median rmse | diverged | s |"
     assert text.splitlines()[2].startswith("| gp | 0.") and test.sha256[:16] in text
     report.save(tmp_path / "report.json")
     stored = json.loads((tmp_path / "report.json").read_text())

@@ -16,6 +16,7 @@ QUICK = {
     "mann": {"slots": 20, "heads": 1, "controller": 64},
     "matching": {"reads": 2},
     "reptile": {"test_steps": 20, "inner_lr": 0.02},
+    "transformer-process": {"width": 32, "layers": 2},
     "snail": {"embedding": 24, "filters": 16, "keys": (16, 16), "values": (16, 16), "span": 16},
 }
 """Settings for the small families here, where the defaults are for others."""
@@ -237,6 +238,7 @@ def test_meta_gradients_are_cut_to_the_greatest_length_allowed(name, monkeypatch
 UPDATES = {("mann", "regression"): 60, ("snail", "regression"): 60}
 UPDATES |= {("meta-lstm", kind): 60 for kind in ("regression", "classification")}
 """Meta-updates of slow learners, where these suffice; the others have 150."""
+RATES = {"transformer-process": 2e-3}
 BEATS = {"maml": 0.6, "matching": 0.6, "matching-fce": 0.6, "prototypical": 0.3, "reptile": 0.8}
 """Query error after these meta-updates over that of the support's mean, at most; others have to reach 0.9."""
 
@@ -244,7 +246,7 @@ BEATS = {"maml": 0.6, "matching": 0.6, "matching-fce": 0.6, "prototypical": 0.3,
 @pytest.mark.parametrize("name", [n for n in [*LEARNERS, *VARIANTS] if "regression" in kinds_of(n)])
 def test_training_helps_regression(name):
     train, test = sines(n_shot=10), frozen_episodes(sines("test", seed=9), 200)
-    settings = {"learning_rate": 5e-3} if name != "reptile" else {}
+    settings = {"learning_rate": RATES.get(name, 5e-3)} if name != "reptile" else {}
     learner = build(name, train.problem, **settings).meta_fit(train, UPDATES.get((name, "regression"), 150))
     baseline = build("nearest-centroid", train.problem).meta_fit(train, 0)
     report = evaluate({"learner": learner, "mean": baseline}, test)
@@ -258,7 +260,7 @@ def test_training_helps_classification(name):
     parts = blobs(60, noise=0.3).split_by_class({"train": 0.7, "test": 0.3}, np.random.default_rng(0))
     train = Episodes(parts["train"], 5, 6, n_way=3)
     test = frozen_episodes(Episodes(parts["test"], 5, 6, n_way=3), 300)
-    settings = {"learning_rate": 5e-3} if name != "reptile" else {}
+    settings = {"learning_rate": RATES.get(name, 5e-3)} if name != "reptile" else {}
     learner = build(name, train.problem, **settings).meta_fit(train, UPDATES.get((name, "classification"), 150))
     baseline = build("nearest-centroid", train.problem).meta_fit(train, 0)
     report = evaluate({"learner": learner, "baseline": baseline}, test)

@@ -10,7 +10,7 @@ import pytest
 
 from metaenv.experiments.command import reproduce_command
 from metaenv.experiments.omniglot_papers import PUBLISHED, training_settings
-from metaenv.supervised.data.omniglot import FOLDERS, SHARES, load_omniglot
+from metaenv.supervised.data.omniglot import FOLDERS, SHARES, TEST, VALIDATION, Omniglot, load_omniglot
 
 image = pytest.importorskip("PIL.Image")
 pen = pytest.importorskip("PIL.ImageDraw")
@@ -87,6 +87,21 @@ def test_splits_share_no_character_and_rotations_stay_together(archive: Path):
         assert len(np.unique(part.y)) == 4 * len(np.unique(part.groups))
         assert len(part) == 4 * len(np.unique(part.y))
         assert all(y.rsplit(",", 1)[0] == g for y, g in zip(part.y, part.groups, strict=True))
+
+
+def test_the_division_of_all_characters_is_vinyals():
+    """Counts of https://github.com/jakesnell/prototypical-networks: 33, 5 and 13 alphabets, Gurmukhi in two of them."""
+    sizes = dict.fromkeys((*VALIDATION, *TEST), 0) | {"Gurmukhi": 45}
+    sizes |= dict(zip(VALIDATION, (41, 46, 22, 22, 41), strict=True))
+    others = [f"Other_{i}" for i in range(32)]
+    for name, total in ((TEST, 419), (others, 1_623 - 45 - 172 - 419)):
+        sizes |= {alphabet: total // len(name) + (i < total % len(name)) for i, alphabet in enumerate(name)}
+    names = [f"{alphabet}/character{i:02d}" for alphabet, n in sizes.items() for i in range(1, n + 1)]
+    whole = Omniglot(np.zeros((len(names), 1, 28, 28), np.uint8), np.array(names))
+    groups = {name: set(part.groups.tolist()) for name, part in whole.split(rotations=False).items()}
+    assert {name: len(group) for name, group in groups.items()} == {"train": 1_028, "validation": 172, "test": 423}
+    assert {n for n in groups["test"] if n.startswith("Gurmukhi")} == {f"Gurmukhi/character{i}" for i in range(42, 46)}
+    assert not Omniglot(whole.images[:-1], whole.names[:-1]).has_vinyals_names
 
 
 def test_rotated_classes_are_the_pictures_turned(archive: Path):
@@ -188,5 +203,13 @@ def test_the_yardstick_end_to_end(archive: Path, tmp_path: Path, capsys: pytest.
     before = checkpoint.stat().st_mtime_ns
     assert reproduce_command(args) == 0  # nothing is trained again
     assert checkpoint.stat().st_mtime_ns == before and json.loads((out / "table.json").read_text()) == first
+    lines = [json.loads(line) for line in (checkpoint.parent / "log.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2] and all(0 <= line["validation"] <= 1 for line in lines)
+    best = json.loads((checkpoint.parent / "accuracy.json").read_text())["updates"]
+    assert best == max((1, 2), key=lambda i: (lines[i - 1]["validation"], -i))
+    longer = [*args, "--iterations-of", "matching", "4", "--workers", "2"]
+    assert reproduce_command(longer) == 0  # two more updates of one learner
+    lines = [json.loads(line)["iteration"] for line in (checkpoint.parent / "log.jsonl").read_text().splitlines()]
+    assert lines == [1, 2, 3, 4]
     with pytest.raises(ValueError, match="other settings or data"):
-        reproduce_command([*args[:-3], "--iterations", "3", *args[-3:]])
+        reproduce_command([*args, "--iterations-of", "matching", "3"])
