@@ -60,7 +60,7 @@ class BeliefLearner:
         self.moments = Moments(1 + self.model.columns.outcome_size)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate)
 
-    def update(self, batch: Mapping[str, NDArray[Any]], generator: torch.Generator) -> dict[str, float]:
+    def update(self, batch: Mapping[str, NDArray[Any] | Tensor], generator: torch.Generator) -> dict[str, float]:
         """Learn from whole trials.
 
         Args:
@@ -73,7 +73,7 @@ class BeliefLearner:
         """
         names = ("observations", "actions", "rewards", "valid")
         device = next(self.model.parameters()).device
-        trials = {name: torch.from_numpy(batch[name]).to(device) for name in names if name in batch}
+        trials = {name: torch.as_tensor(batch[name], device=device) for name in names if name in batch}
         trials["observations"] = self.model.without_belief(trials["observations"])
         trials["targets"] = self._targets(trials["observations"], trials["rewards"])
         # The last step of a trial has no next observation in the batch.
