@@ -52,12 +52,15 @@ class BeliefLearner:
         dims: sizes of the environment.
         network: sizes and cell of the policy's network; the belief's memory has the same.
         settings: of the belief.
+        device: where it lives.
     """
 
-    def __init__(self, dims: EnvDims, network: Network, settings: VariationalBelief) -> None:
+    def __init__(
+        self, dims: EnvDims, network: Network, settings: VariationalBelief, device: torch.device | str = "cpu"
+    ) -> None:
         self.settings = settings
-        self.model = BeliefModel(dims, network, settings.latent_size, settings.decoder_sizes)
-        self.moments = Moments(1 + self.model.columns.outcome_size)
+        self.model = BeliefModel(dims, network, settings.latent_size, settings.decoder_sizes).to(device)
+        self.moments = Moments(1 + self.model.columns.outcome_size).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate)
 
     def update(self, batch: Mapping[str, NDArray[Any] | Tensor], generator: torch.Generator) -> dict[str, float]:
