@@ -39,8 +39,8 @@ class Gaussians(NamedTuple):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One z from each, through which gradients flow."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        noise = torch.empty_like(self.mean, device=generator.device).normal_(generator=generator)
+        return self.mean + (0.5 * self.log_variance).exp() * noise.to(self.mean.device)
 
     def steps(self) -> Tensor:
         """KL divergences (T, N) in nats of beliefs (T, N, L), each from the one before it, the first from N(0, I)."""
