@@ -14,8 +14,8 @@ from metaenv.agents.rl2_config import Network, VariationalBelief
 from metaenv.agents.variational_belief import BeliefModel, Gaussians
 
 MOST_BELIEFS, MOST_STEPS = 8, 16
-"""How many beliefs of a trial are decoded at most in an update, and for how many of its steps each. Chosen, so that
-learning the belief takes about as long as an epoch of PPO."""
+"""How many beliefs of a trial are decoded at most in an update, and for how many of its steps each. Chosen; a pass over
+the trials then takes about 0.4 to 1 times as long as PPO's update (measured on three families)."""
 
 
 class Moments(nn.Module):
@@ -56,7 +56,7 @@ class BeliefLearner:
     """
 
     def __init__(
-        self, dims: EnvDims, network: Network, settings: VariationalBelief, device: torch.device | None = None
+        self, dims: EnvDims, network: Network, settings: VariationalBelief, device: torch.device | str = "cpu"
     ) -> None:
         self.settings = settings
         self.model = BeliefModel(dims, network, settings.latent_size, settings.decoder_sizes).to(device)

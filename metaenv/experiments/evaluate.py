@@ -113,10 +113,11 @@ def show(evaluation: Evaluation, agent: str = AGENT) -> None:
         cells = ", ".join(f"{i.estimate:.3f} @{k}" for k, i in zip(evaluation.shots, adaptation, strict=True))
         print(f"\nAdaptation score of {agent} (0: the best fixed rule, 1: the oracle): {cells}")
     print("\nReward of a whole trial, as the policies saw it:")
+    width = max(24, *(len(row.label) for row in evaluation.rows))
     for row in evaluation.rows:
         if row.trial_return is not None:
             estimate, low, high = row.trial_return
-            print(f"  {row.label:24s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
+            print(f"  {row.label:{width}s} {estimate:8.3f} [{low:.3f}, {high:.3f}]")
 
 
 def save(evaluation: Evaluation, folder: Path, title: str | None = None, x_label: str | None = None) -> list[Path]:

@@ -140,7 +140,9 @@ def load_run(folder: str | Path, best: bool = False, device: str = "auto") -> tu
 
 def _checked(agent: Agent, config: TrainConfig, place: RunFolder) -> Agent:
     """The agent, if it was trained with these settings or is to be trained for more steps."""
-    edited = differences(config.to_dict(), agent.run) if agent.run else {}
+    # A setting that is newer than the run had its default in it.
+    run = TrainConfig.from_dict(agent.run, str(place.checkpoint)).to_dict() if agent.run else {}
+    edited = differences(config.to_dict(), run) if run else {}
     if "steps" in edited and config.steps >= agent.num_timesteps and config.steps > agent.run["steps"]:
         del edited["steps"]
     if edited:

@@ -20,6 +20,7 @@ from metaenv.agents.pearl import PEARL, PEARLConfig
 from metaenv.agents.pearl_config import BeliefConfig, PEARLNetwork
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
+from metaenv.checkpoints import load_checkpoint, save_checkpoint
 from metaenv.cli import main
 from metaenv.interrupts import Terminated, stops_deferred, stops_noted, stops_raised
 from metaenv.runs import training
@@ -57,6 +58,19 @@ def edit(folder, **changes):
 
 
 # SETTINGS
+
+
+def test_a_setting_that_is_newer_than_the_run_had_its_default(copy):
+    state = load_checkpoint(copy / "checkpoint.pt", RL2.checkpoint_kind)
+    values = json.loads((copy / "config.json").read_text())
+    for agent in (state["run"]["agent"], state["config"], values["agent"]):
+        del agent["belief"], agent["network"]["heads"]
+    save_checkpoint(copy / "checkpoint.pt", RL2.checkpoint_kind, state)
+    (copy / "config.json").write_text(json.dumps(values))
+    assert load_run(copy)[0] == CONFIG
+    edit(copy, agent={**values["agent"], "belief": {"latent_size": 3}})
+    with pytest.raises(RunError, match=r"agent\.belief is .* and not None"):
+        load_run(copy)
 
 
 def test_a_set_does_not_pass_off_other_settings(copy, tmp_path):
