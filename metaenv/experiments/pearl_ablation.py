@@ -14,10 +14,12 @@ from typing import Any
 from metaenv.agents.exploration import Exploration
 from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.errors import nearest
+from metaenv.evaluation import evaluate
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
 from metaenv.experiments.settings import preset
 from metaenv.experiments.trainings import Training
+from metaenv.registry import parsed
 
 PAPER = "PEARL as published"
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -27,6 +29,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "each-step": ("z drawn at each step", {"exploration": {"resample_every": 1, "prior_episodes": 0}}),
     "trust": ("the belief from the first episode", {"exploration": {"prior_episodes": 0}}),
     "no-kl": ("no KL divergence", {"belief": {"kl_coef": 0.0}}),
+    "its-kl": ("KL as in the paper's code, 1.6", {"belief": {"kl_coef": 1.6}}),
     "five-trials": ("contexts of five latest trials", {"context": {"latest_trials": 5}}),
     "long": ("contexts of half a trial and more", {"context": {"min_fraction": 0.5}}),
     "no-discount": ("no discount", {"gamma": 1.0}),
@@ -65,7 +68,15 @@ class PEARLAblation(AgentExperiment):
         }
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
-        evaluation = self.compare(next(iter(runs.values())).config, final_policies(runs), self.split)
+        config = next(iter(runs.values())).config
+        evaluation = evaluate(
+            final_policies(runs),
+            config.env,
+            self.split,
+            self.tasks,
+            episodes=config.episodes,
+            **parsed(config.settings),
+        )
         save(evaluation, self.folder)
         yield [
             f"{self.on}, {evaluation.n_tasks} tasks of the split {self.split}; 0 is random play and 1 the oracle.",
