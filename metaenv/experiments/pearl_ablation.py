@@ -33,6 +33,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "five-trials": ("contexts of five latest trials", {"context": {"latest_trials": 5}}),
     "long": ("contexts of half a trial and more", {"context": {"min_fraction": 0.5}}),
     "no-discount": ("no discount", {"gamma": 1.0}),
+    "entropy": ("an entropy weight of 0.02", {"ent_coef": 0.02}),
 }
 """By the name of its folder: the row's title, and the settings in which it departs from the paper, by group."""
 
@@ -86,7 +87,10 @@ class PEARLAblation(AgentExperiment):
 
 
 def published(config: PEARLConfig) -> PEARLConfig:
-    """The settings without what departs from the paper: sizes, rates and the number of random trials are kept."""
+    """The settings without what departs from the paper: sizes, rates and the number of random trials are kept.
+
+    The entropy's weight adapts to its target, as in the later paper on soft actor-critic (1812.05905).
+    """
     belief = replace(config.belief, pooling="product", sample=True, mixture=None, kl_coef_final=None)
     belief = replace(belief, kl_coef=belief.kl_coef or PEARLConfig().belief.kl_coef)
     context = replace(config.context, episode_ends=False, latest_trials=1, min_fraction=0.0)
@@ -98,6 +102,7 @@ def published(config: PEARLConfig) -> PEARLConfig:
         teacher=None,
         task_prediction=None,
         critic_reward=None,
+        ent_coef=None,
     )
 
 
