@@ -33,6 +33,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "five-trials": ("contexts of five latest trials", {"context": {"latest_trials": 5}}),
     "long": ("contexts of half a trial and more", {"context": {"min_fraction": 0.5}}),
     "no-discount": ("no discount", {"gamma": 1.0}),
+    "small-kl": ("a KL weight of 0.001", {"belief": {"kl_coef": 0.001}}),
     "entropy": ("an entropy weight of 0.02", {"ent_coef": 0.02}),
 }
 """By the name of its folder: the row's title, and the settings in which it departs from the paper, by group."""
@@ -91,8 +92,8 @@ def published(config: PEARLConfig) -> PEARLConfig:
 
     The entropy's weight adapts to its target, as in the later paper on soft actor-critic (1812.05905).
     """
-    belief = replace(config.belief, pooling="product", sample=True, mixture=None, kl_coef_final=None)
-    belief = replace(belief, kl_coef=belief.kl_coef or PEARLConfig().belief.kl_coef)
+    kl = PEARLConfig().belief.kl_coef  # the default, whatever the kept settings have
+    belief = replace(config.belief, pooling="product", sample=True, mixture=None, kl_coef=kl, kl_coef_final=None)
     context = replace(config.context, episode_ends=False, latest_trials=1, min_fraction=0.0)
     return replace(
         config,
