@@ -82,7 +82,7 @@ class Learner(ABC):
         seed: seed of the initial weights and of all random numbers that the learner draws.
         device: where the network lives: "cpu", "cuda", or "auto", which is a GPU where there is one. Samples may be
             anywhere, and predictions are on the CPU. `metaenv.devices` says what is the same on all devices. Baselines
-            that are not trained always compute on the CPU.
+            always compute on the CPU.
 
     Raises:
         ValueError: the learner does not support the kind of problem, the backbone does not fit, or there is no such
@@ -97,6 +97,8 @@ class Learner(ABC):
     """What to do for a kind of problem that the learner does not support; a part of the error message."""
     trained: ClassVar[bool] = True
     """Whether `meta_fit` trains anything beyond the scaling."""
+    cpu_only: ClassVar[bool] = False
+    """Whether it computes on the CPU whatever its ``device`` is, as baselines do, whose matrices are small."""
 
     def __init__(
         self,
@@ -116,7 +118,7 @@ class Learner(ABC):
         self.problem = problem
         self.config: Any = config or self.config_class()
         self.seed = int(seed)
-        self.device = resolve_device(device if self.trained else "cpu")
+        self.device = resolve_device("cpu" if self.cpu_only else device)
         self.iteration = 0
         """Meta-updates so far."""
         self.iterations = 0

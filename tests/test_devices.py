@@ -75,7 +75,6 @@ def test_every_command_takes_a_device(gpus, monkeypatch, tmp_path, capsys):
     assert main(["train", "--device=cpu", *args]) == 0
     assert '"time/device": "cpu"' in (folder / "log.jsonl").read_text()
     assert main(["resume", str(folder), "--device", "cpu"]) == 0
-    assert main(["evaluate", str(folder), "--tasks", "4", "--device", "cpu"]) == 0
     few = ["telescope-values", "prototypical", "--iterations", "2", "--episodes", "4", "--no-baselines"]
     assert main(["fewshot", *few, "--device", "cpu", "--out", str(tmp_path / "few")]) == 0
     assert '"device": "cpu"' in (tmp_path / "few" / "prototypical" / "seed-0" / "log.jsonl").read_text()

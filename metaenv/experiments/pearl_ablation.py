@@ -14,10 +14,12 @@ from typing import Any
 from metaenv.agents.exploration import Exploration
 from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.errors import nearest
+from metaenv.evaluation import evaluate
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
 from metaenv.experiments.settings import preset
 from metaenv.experiments.trainings import Training
+from metaenv.registry import parsed
 
 PAPER = "PEARL as published"
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -27,9 +29,12 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "each-step": ("z drawn at each step", {"exploration": {"resample_every": 1, "prior_episodes": 0}}),
     "trust": ("the belief from the first episode", {"exploration": {"prior_episodes": 0}}),
     "no-kl": ("no KL divergence", {"belief": {"kl_coef": 0.0}}),
+    "its-kl": ("KL as in the paper's code, 1.6", {"belief": {"kl_coef": 1.6}}),
     "five-trials": ("contexts of five latest trials", {"context": {"latest_trials": 5}}),
     "long": ("contexts of half a trial and more", {"context": {"min_fraction": 0.5}}),
     "no-discount": ("no discount", {"gamma": 1.0}),
+    "small-kl": ("a KL weight of 0.001", {"belief": {"kl_coef": 0.001}}),
+    "entropy": ("an entropy weight of 0.02", {"ent_coef": 0.02}),
 }
 """By the name of its folder: the row's title, and the settings in which it departs from the paper, by group."""
 
@@ -65,7 +70,15 @@ class PEARLAblation(AgentExperiment):
         }
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
-        evaluation = self.compare(next(iter(runs.values())).config, final_policies(runs), self.split)
+        config = next(iter(runs.values())).config
+        evaluation = evaluate(
+            final_policies(runs),
+            config.env,
+            self.split,
+            self.tasks,
+            episodes=config.episodes,
+            **parsed(config.settings),
+        )
         save(evaluation, self.folder)
         yield [
             f"{self.on}, {evaluation.n_tasks} tasks of the split {self.split}; 0 is random play and 1 the oracle.",
@@ -75,9 +88,12 @@ class PEARLAblation(AgentExperiment):
 
 
 def published(config: PEARLConfig) -> PEARLConfig:
-    """The settings without what departs from the paper: sizes, rates and the number of random trials are kept."""
-    belief = replace(config.belief, pooling="product", sample=True, mixture=None, kl_coef_final=None)
-    belief = replace(belief, kl_coef=belief.kl_coef or PEARLConfig().belief.kl_coef)
+    """The settings without what departs from the paper: sizes, rates and the number of random trials are kept.
+
+    The entropy's weight adapts to its target, as in the later paper on soft actor-critic (1812.05905).
+    """
+    kl = PEARLConfig().belief.kl_coef  # the default, whatever the kept settings have
+    belief = replace(config.belief, pooling="product", sample=True, mixture=None, kl_coef=kl, kl_coef_final=None)
     context = replace(config.context, episode_ends=False, latest_trials=1, min_fraction=0.0)
     return replace(
         config,
@@ -87,6 +103,7 @@ def published(config: PEARLConfig) -> PEARLConfig:
         teacher=None,
         task_prediction=None,
         critic_reward=None,
+        ent_coef=None,
     )
 
 

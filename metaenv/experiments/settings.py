@@ -170,7 +170,13 @@ _keep(
     "MaterialsSynthesis",
     240_000,
     200,
-    replace(MATERIALS_PEARL, context=ContextConfig(size=12)),
+    # Of 22 coordinates an entropy weight that adapts from 1 on keeps the policy random for too long.
+    replace(
+        MATERIALS_PEARL,
+        ent_coef=0.02,
+        context=ContextConfig(size=12),
+        belief=BeliefConfig(latent_size=10, kl_coef=0.001),
+    ),
 )
 _keep(
     "FurnaceControl",

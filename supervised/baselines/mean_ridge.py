@@ -72,7 +72,7 @@ def towards(mean: Tensor, x: Tensor, y: Tensor, of_weights: float, of_offset: fl
     """
     width = torch.full_like(mean, 1 / of_weights)  # of the prior, in units of the noise
     width[-1] = 1 / of_offset
-    gram = (x * width) @ x.transpose(1, 2) + torch.eye(x.shape[1], dtype=x.dtype)
+    gram = (x * width) @ x.transpose(1, 2) + torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     residual = y.double() - x @ mean
     return mean[:, None] + (x * width).transpose(1, 2) @ torch.linalg.solve(gram, residual[..., None])
 

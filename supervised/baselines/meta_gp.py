@@ -28,6 +28,7 @@ class MetaGP(Learner):
     Predictions have a standard deviation.
     """
 
+    cpu_only = True
     kinds = ("regression",)
     alternative = "a class is no number; choose linear-projection, lda or deep-kernel"
     network: _Process
@@ -90,7 +91,9 @@ class _Process(nn.Module):
 
     def factor(self, x: Tensor) -> Tensor:
         """(tasks, n, n) Cholesky factor of the covariance of measurements at x."""
-        return torch.linalg.cholesky(self.covariance(x, x) + self.noise * torch.eye(x.shape[1], dtype=x.dtype))
+        return torch.linalg.cholesky(
+            self.covariance(x, x) + self.noise * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        )
 
     def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """(tasks,) log marginal likelihood (equation 5.8 of the book)."""

@@ -29,6 +29,8 @@ class SummedBaseline(Learner):
     more sums.
     """
 
+    cpu_only = True
+
     def _collect(self, batch: EpisodeBatch) -> None:
         """Add scaled episodes to the sums, which are buffers of the network."""
         raise NotImplementedError

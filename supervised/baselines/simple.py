@@ -25,6 +25,7 @@ class UntrainedBaseline(Learner):
 
     variable_n_way = True
     trained = False
+    cpu_only = True
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         return nn.Identity()
@@ -112,7 +113,7 @@ def logistic_regression(x: Tensor, target: Tensor, penalty: float) -> Tensor:
     197-200) on the Hessian: one factorisation serves all steps; they are accelerated after Nesterov 1983.
     """
     kernel = x @ x.transpose(1, 2) / penalty
-    factor = torch.linalg.cholesky(0.5 * kernel + torch.eye(x.shape[1], dtype=x.dtype))
+    factor = torch.linalg.cholesky(0.5 * kernel + torch.eye(x.shape[1], dtype=x.dtype, device=x.device))
     coefficients = ahead = torch.zeros_like(target)
     for step in range(NEWTON_STEPS):
         residual = (kernel @ ahead).softmax(-1) - target + ahead
@@ -134,7 +135,7 @@ def best_ridge(x: Tensor, y: Tensor) -> Tensor:
     kernel = centred @ centred.transpose(1, 2)
     errors, solutions = [], []
     for penalty in PENALTIES:
-        inverse = torch.linalg.inv(kernel + penalty * torch.eye(x.shape[1], dtype=x.dtype))
+        inverse = torch.linalg.inv(kernel + penalty * torch.eye(x.shape[1], dtype=x.dtype, device=x.device))
         alpha = inverse @ target
         errors.append((alpha[..., 0] / inverse.diagonal(dim1=1, dim2=2)).square().mean(1))
         solutions.append(alpha)
@@ -149,6 +150,8 @@ class NoAdaptation(Learner):
 
     In N-way classification, where labels are numbered anew in each task, it must stay at chance.
     """
+
+    cpu_only = True
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         return nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))

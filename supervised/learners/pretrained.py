@@ -131,7 +131,8 @@ class _Classifier(nn.Module):
                 self.classes[len(known)] = code
                 known[code] = len(known)
         self.count.fill_(len(known))
-        return torch.tensor([known[code] for code in codes.tolist()]).reshape(np.shape(names))
+        places = torch.tensor([known[code] for code in codes.tolist()], device=self.classes.device)
+        return places.reshape(np.shape(names))
 
 
 def _code(name: str) -> int:

@@ -15,10 +15,12 @@ SMALL: dict[str, dict[str, object]] = {
     "mann": {"slots": 8, "heads": 1, "controller": 8},
     "snail": {"embedding": 8, "filters": 4, "keys": (4, 4), "values": (4, 4), "span": 8},
 }
-READS_LABELS = ("deep-kernel", "matching", "prototypical")
+READS_NUMBERS = ("deep-kernel", "pretrained")
+"""Learners whose losses depend on comparisons, which "meta" cannot make; `deep-kernel` for GPyTorch."""
+READS_LABELS = (*READS_NUMBERS, "matching", "prototypical", "neural-process")
 """Learners that count the classes of a support set, which on "meta" has no numbers."""
 CASES: list[tuple[str, Kind]] = [
-    *((name, "regression") for name in LEARNERS if name not in ("deep-kernel", "reptile")),  # GPyTorch compares numbers
+    *((name, "regression") for name in LEARNERS if name not in (*READS_NUMBERS, "reptile")),
     *((name, "classification") for name in LEARNERS if name not in (*READS_LABELS, "reptile")),
     *((name, "anomaly") for name in ("maml", "mann", "meta-lstm", "snail")),
 ]
@@ -66,18 +68,23 @@ def load(learner: Learner, folder: object, device: str) -> Learner:
     return type(learner).load(f"{folder}/learner.pt", device=device)
 
 
-@pytest.mark.parametrize("name", [name for name in BASELINES if not learner_class(name).trained])
-def test_baselines_that_are_not_trained_compute_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_compute_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAENV_DEVICE", "cuda")
     kind = learner_class(name).kinds[0]
     learner, batch = make_learner(name, episodes_of(kind).problem), episodes_of(kind).draw(2)
     assert learner.device == torch.device("cpu")
+    if learner.trained:
+        learner.meta_fit(episodes_of(kind), 2)
     assert learner.adapt(batch.support_x, batch.support_y)(batch.query_x).output.device == torch.device("cpu")
+
+
+GPU_CASES = ("deep-kernel", "maml", "mann", "prototypical", "reptile", "transformer-process", "pretrained")
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["regression", "classification"])
-@pytest.mark.parametrize("name", ["deep-kernel", "maml", "mann", "prototypical", "reptile"])
+@pytest.mark.parametrize("name", GPU_CASES)
 def test_a_gpu_learns_the_same_up_to_rounding(name: str, kind: Kind, tmp_path: object) -> None:
     losses: dict[str, list[float]] = {"cpu": [], "cuda": []}
     learners = {device: build(name, kind, device) for device in losses}

@@ -87,7 +87,8 @@ class MetaUpdate:
     def __init__(self, episodes: Any, engine: str, settings: dict[str, Any]) -> None:
         from metaenv.supervised.learners.maml import MAML, MAMLConfig
 
-        self.learner = MAML(episodes.problem, MAMLConfig(**{**settings, "engine": engine}), seed=0)
+        config = MAMLConfig(**{**settings, "engine": engine})
+        self.learner = MAML(episodes.problem, config, seed=0, device="cpu")
         self.batch = self.learner.scaling.batch(episodes.draw(self.learner.config.tasks_per_batch))
 
     def __call__(self) -> None:

@@ -55,7 +55,7 @@ def prepared_agent(env_id: str, batch_size: int, tasks: int = TASKS, **settings:
         n_tasks=tasks, meta_batch=tasks, batch_size=batch_size, context=ContextConfig(size=batch_size), **settings
     )
     env = make_trials(env_id, tasks, **PROBLEMS[env_id])
-    return PEARL(env, config, seed=0).learn(1)
+    return PEARL(env, config, seed=0, device="cpu").learn(1)
 
 
 def drawn_batch(agent: PEARL, seed: int) -> tuple[dict[str, torch.Tensor], Context]:

@@ -41,7 +41,7 @@ def rl2_steps_per_second(pulls: int, iterations: int = 2, **settings: Any) -> fl
     from metaenv.agents.rl2_config import Network, RL2Config
 
     config = RL2Config(n_epochs=EPOCHS, n_minibatches=MINIBATCHES, network=Network(**settings))
-    agent = RL2(trials(BATCH // pulls, pulls), config, seed=0)
+    agent = RL2(trials(BATCH // pulls, pulls), config, seed=0, device="cpu")
     agent.learn(BATCH)
     return iterations * BATCH / seconds_of(lambda: agent.learn(iterations * BATCH))
 
