@@ -49,6 +49,16 @@ def test_the_projection_finds_the_law_of_gaussian_classes():
     assert np.abs(found - expected)[likely].max() < 0.35
 
 
+def test_variance_within_classes_is_taken_off_that_of_their_means():
+    """With two samples of a class its mean is spread by half of the variance within; the law has none of that."""
+    episodes = Episodes(gaussian_classes(), 1, 1, n_way=5)
+    settings = {"scale": "none", "shrinkage": 0.0, "tasks_per_batch": 100}
+    learner = make_learner("linear-projection", episodes.problem, **settings).meta_fit(episodes, 60)
+    found = np.sort(learner._solution().variance.numpy())
+    expected = np.sort(np.linalg.eigvals(np.linalg.solve(WITHIN, BETWEEN)).real)
+    np.testing.assert_allclose(found, expected, rtol=0.15, atol=0.05)
+
+
 def test_the_projection_scores_anomalies_by_the_likelihood_ratio():
     episodes = Episodes(gaussian_classes(), 4, 6, kind="anomaly")
     settings = {"scale": "none", "shrinkage": 0.0, "tasks_per_batch": 100}
