@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from metaenv.agents.config import TaskPrediction, Teacher
 
@@ -45,6 +45,11 @@ class Network:
     (`metaenv.agents.hypernetwork`). Each output then costs as much as a layer from the embedding to the cell."""
 
     def __post_init__(self) -> None:
+        if self.cell not in get_args(Cell) and ":" not in self.cell:
+            raise ValueError(
+                f"Expected cell to be one of {', '.join(map(repr, get_args(Cell)))}, or 'module:Class' for a memory of "
+                f"your own; got {self.cell!r}."
+            )
         if self.heads == "hypernetwork" and not self.skip:
             raise ValueError(
                 'Expected skip=True with heads="hypernetwork", which acts on the embedded observation; got skip=False.'

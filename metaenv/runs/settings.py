@@ -148,6 +148,8 @@ def read(cls: type[T], values: Any, where: str, prefix: str = "") -> T:
         return cls(**given)
     except TypeError as error:
         raise RunError(f"{where}: settings of {cls.__name__} are missing ({error}); was it edited?") from error
+    except ValueError as error:  # values that do not go together
+        raise RunError(f"{where}: {prefix.rstrip('.') or 'settings'}: {error}") from error
 
 
 def _checked(hint: Any, value: Any, where: str, name: str) -> Any:

@@ -108,7 +108,11 @@ GOOD = {"run": "agent", "env": "BernoulliBandit-v0", "steps": 300, "agent": {"n_
             json.dumps({**GOOD, "agent": {"network": {"embedding_sizes": [8, "8"]}}}),
             ["'agent.network.embedding_sizes'"],
         ),
-        (json.dumps({**GOOD, "agent": {"network": {"cell": "rnn"}}}), ["'agent.network.cell'", "'lstm'", "'rnn'"]),
+        (json.dumps({**GOOD, "agent": {"network": {"cell": "rnn"}}}), ["agent.network: ", "'lstm'", "'rnn'"]),
+        (
+            json.dumps({**GOOD, "agent": {"network": {"heads": "hypernetwork", "skip": False}}}),
+            ["agent.network: ", "skip"],
+        ),
         (json.dumps({**GOOD, "algorithm": 7}), ["agent", "7"]),
         (json.dumps({**GOOD, "stps": 7}), ["Did you mean 'steps'"]),
     ],
