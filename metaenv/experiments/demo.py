@@ -14,7 +14,7 @@ from metaenv.registry import parsed
 from metaenv.runs.training import replace, train
 
 STEPS, NUM_ENVS = 800_000, 400
-"""Experiments to train on, and campaigns at once, which make 166 updates (chosen: about two minutes on one core)."""
+"""Experiments to train on, and campaigns at once, which make 166 updates (chosen: a minute and a half on one core)."""
 SHOTS = (1, 3, 6, 9, 12)
 """Experiments that the table and the picture show."""
 SHORT_OF_MEMORY = f"{AGENT}, last experiment only"
@@ -23,7 +23,7 @@ LEFT_OUT = "particle Bayes"
 
 
 def demo(out: Path | None = None, seed: int = 0, steps: int = STEPS, tasks: int = 200) -> None:
-    """Meta-train RL² on simulated chemical systems, then show it adapt to systems it has never seen. About three
+    """Meta-train RL² on simulated chemical systems, then show it adapt to systems it has never seen. About two
     minutes.
 
     Args:

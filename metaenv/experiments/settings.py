@@ -150,7 +150,7 @@ _keep("MaterialsSynthesis", "MaterialsSynthesis", 1_500_000, 512, SYSTEM)
 MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
 ONE = {"variant": "recipe"}
 _keep("materials-recipe", "MaterialsSynthesis", 9_000_000, 512, MATERIALS, settings=ONE)
-_keep("materials-demo", "MaterialsSynthesis", 1_500_000, 512, MATERIALS, settings=ONE)
+_keep("materials-recipe-short", "MaterialsSynthesis", 1_500_000, 512, MATERIALS, settings=ONE)
 _keep("materials-full", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={"variant": "full"})
 _keep("materials-noisy", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={**ONE, "noise_factor": "2"})
 _keep("materials-yield", "MaterialsSynthesis", 5_000_000, 512, MATERIALS, settings={**ONE, "feedback": "yield"})

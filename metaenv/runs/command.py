@@ -25,7 +25,7 @@ usage: metaenv train {agents} ENV [options]
 Train RL² (recurrent, on-policy), PEARL (infers the task, off-policy) or an agent of your own (module:Class) on trials
 of an environment, in a new run folder (runs/ENV-SEED or runs/ENV-AGENT-SEED by default). ENV is an environment
 (`metaenv envs`), one of your own (module:id), or settings kept in the repository, such as MaterialsSynthesis,
-materials-demo, bandit-10-5.
+materials-recipe-short, bandit-10-5.
 
   metaenv train rl2 MaterialsSynthesis --steps 2000000 --seed 1 --out runs/first
   metaenv train rl2 MaterialsSynthesis --settings variant full feedback yield --agent.n-epochs 3

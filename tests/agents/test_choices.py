@@ -59,5 +59,5 @@ def test_rl2_draws_choices_where_an_environment_has_them(tmp_path):
     assert all((np.sort(group, axis=1)[:, -2:] == [-1, 1]).all() for group in groups)
     loaded = RL2.load(agent.save(tmp_path / "agent.pt") or tmp_path / "agent.pt")
     assert np.array_equal(loaded.predict(observation, deterministic=True)[0], action)
-    other = preset("materials-demo")
+    other = preset("materials-recipe-short")
     assert other.make_agent(replace(other, num_envs=2).make_env()).dims.choices == ()

@@ -14,8 +14,8 @@ def test_settings_are_found_by_name_and_by_environment() -> None:
     assert preset("metaenv/MaterialsSynthesis-v1") is SETTINGS["MaterialsSynthesis"]
     assert preset("MaterialsSynthesis", "pearl") is SETTINGS["MaterialsSynthesis-pearl"]
     assert preset("FurnaceControl").env == "FurnaceControl-v0"
-    with pytest.raises(RunError, match="Did you mean 'materials-demo'"):
-        preset("material-demo")
+    with pytest.raises(RunError, match="Did you mean 'materials-recipe-short'"):
+        preset("material-recipe-short")
     with pytest.raises(RunError, match="Did you mean 'MaterialsSynthesis'"):
         preset("Materials")
 

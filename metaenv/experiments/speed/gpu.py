@@ -22,10 +22,12 @@ from metaenv.experiments.settings import SETTINGS
 from metaenv.policies import AgentPolicy, play_trials
 from metaenv.runs.settings import TrainConfig
 
-PARTS = ("MaterialsSynthesis", "materials-demo", "TargetSelection", "MoleculeDesign", "MaterialsSynthesis-pearl")
+PARTS = (
+    "MaterialsSynthesis", "materials-recipe-short", "TargetSelection", "MoleculeDesign", "MaterialsSynthesis-pearl",
+)  # fmt: skip
 """Kept settings whose time is divided."""
 SECONDS = 20.0  # of each measurement (chosen)
-TARGET = ("materials-demo", 0.90)
+TARGET = ("materials-recipe-short", 0.90)
 """Kept settings, and the fraction of the oracle's score after the last experiment, on validation, to train to."""
 EVERY = 50_000  # steps between evaluations on the way there (chosen)
 TASKS = 100  # of an evaluation (chosen)
