@@ -75,6 +75,27 @@ def test_twilight_shades_come_in_order(plan):
     assert seen.count(-90.0) / len(seen) == pytest.approx(hours / (hours + 2 * 1.32), abs=0.02)  # 79 min of twilight
 
 
+def test_every_whole_hour_of_the_night_has_its_line(plan, monkeypatch):
+    """From sunset to sunrise; a visit at the full hour would stand on the line of that hour."""
+    written = []
+    words = Pixels.words
+    monkeypatch.setattr(
+        Pixels, "words", lambda self, x, y, text, *more: (written.append((x, y, text)), words(self, x, y, text, *more))
+    )
+    picture = night_picture(plan)
+    left, top, width, height = PLOT
+    labels = [(x, int(text)) for x, y, text in written if text.isdigit() and y == top + height + 17]
+    places, hours = np.array(labels).T
+    pitch = np.diff(places)
+    assert np.ptp(pitch) < 1e-3 * pitch[0], "an hour is as long everywhere"
+    assert (np.diff(hours) % 24 == 1).all()
+    assert left <= places[0] < left + pitch[0] and left + width - pitch[0] < places[-1] <= left + width
+    first, when = plan.exposures[0], np.datetime64(plan.exposures[0].utc)
+    seconds = (when - when.astype("datetime64[D]")).astype("timedelta64[s]").astype(float) + plan.slot_s / 2
+    x = np.interp(seconds / 3600, hours[hours < 12], places[hours < 12])  # after midnight
+    assert where(picture, COLOURS[0])[1].mean() == pytest.approx(x, abs=0.1 * pitch[0]), first
+
+
 def test_all_lines_of_a_long_list_are_in_the_legend(monkeypatch):
     rng = np.random.default_rng(1)
     n = 150
