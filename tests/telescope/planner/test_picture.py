@@ -8,7 +8,7 @@ import pytest
 from astropy_places import frame, offline_astropy
 from PIL import Image
 
-from metaenv.canvas import Pixels
+from metaenv.canvas import Pixels, letters_mask
 from metaenv.telescope.planner.catalogue import TargetList
 from metaenv.telescope.planner.constraints import Constraints
 from metaenv.telescope.planner.picture import COLOURS, ENTRIES, LIMIT, MOON, PLOT, SHADES, night_picture
@@ -94,6 +94,25 @@ def test_every_whole_hour_of_the_night_has_its_line(plan, monkeypatch):
     seconds = (when - when.astype("datetime64[D]")).astype("timedelta64[s]").astype(float) + plan.slot_s / 2
     x = np.interp(seconds / 3600, hours[hours < 12], places[hours < 12])  # after midnight
     assert where(picture, COLOURS[0])[1].mean() == pytest.approx(x, abs=0.1 * pitch[0]), first
+
+
+def test_all_words_lie_in_the_picture_and_none_over_another(plan, monkeypatch):
+    written = []
+    words = Pixels.words
+
+    def watched(self, x, y, text, size=13, colour="#000000", side="left"):
+        width = letters_mask(text, size)[0].width
+        left = x - {"left": 0, "middle": width / 2, "right": width}[side]
+        written.append((text, left, y - 0.7 * size, left + width, y))
+        words(self, x, y, text, size, colour, side)
+
+    monkeypatch.setattr(Pixels, "words", watched)
+    height, width, _ = night_picture(plan).shape
+    for i, (text, left, top, right, bottom) in enumerate(written):
+        assert left >= 0 and top >= 0 and right <= width + 1 and bottom <= height, text
+        for other, *box in written[:i]:
+            apart = right <= box[0] + 1 or box[2] <= left + 1 or bottom <= box[1] + 1 or box[3] <= top + 1
+            assert apart, f"{text!r} over {other!r}"
 
 
 def test_all_lines_of_a_long_list_are_in_the_legend(monkeypatch):
