@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metaenv.stats import Interval, bootstrap_interval
 from metaenv.supervised.data.episodes import FrozenEpisodes
-from metaenv.supervised.data.problem import Kind
+from metaenv.supervised.data.problem import Kind, normal_loss
 from metaenv.supervised.learner import Learner
 from metaenv.typing import Bools, Floats, Index
 
@@ -66,9 +66,8 @@ def _summed(first: Floats, *others: Floats) -> Floats:
 
 def normal_scores(mean: Tensor, std: Tensor, y: Tensor) -> dict[str, Tensor]:
     """ "nll", minus the mean log density of y, and "coverage" of the central 90 %, each (tasks,)."""
-    deviation = (y - mean) / std
-    density = 0.5 * deviation.square() + std.log() + 0.5 * math.log(2 * math.pi)
-    return {"nll": density.mean(1), "coverage": (deviation.abs() <= COVERED).float().mean(1)}
+    covered = ((y - mean) / std).abs() <= COVERED
+    return {"nll": normal_loss(mean, std, y).mean(1), "coverage": covered.float().mean(1)}
 
 
 def calibrate(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from metaenv.supervised.baselines.projection import SummedBaseline
+from metaenv.supervised.baselines.simple import with_constant
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.predictor import Adapted
 
@@ -40,14 +41,17 @@ class RidgeToMean(SummedBaseline):
     def _collect(self, batch: EpisodeBatch) -> None:
         sums = self.network
         if int(sums.updates) >= FIRST_UPDATES:
-            mean, (sx, qx) = sums.mean_weights(), (_with_one(batch.support_x), _with_one(batch.query_x))
+            mean, (sx, qx) = (
+                sums.mean_weights(),
+                (with_constant(batch.support_x.double()), with_constant(batch.query_x.double())),
+            )
             target = batch.query_y.double()
             for i, of_weights in enumerate(PENALTIES):
                 for j, of_offset in enumerate(PENALTIES):
                     weights = towards(mean, sx, batch.support_y, of_weights, of_offset)
                     sums.errors[i, j] += ((qx @ weights)[..., 0] - target).square().mean()
         x, y = batch.samples()
-        flat, target = _with_one(x).flatten(0, 1), y.double().flatten()
+        flat, target = with_constant(x.double()).flatten(0, 1), y.double().flatten()
         sums.squares += flat.T @ flat
         sums.products += flat.T @ target
         sums.updates += 1
@@ -61,8 +65,8 @@ class RidgeToMean(SummedBaseline):
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
         mean, of_weights, of_offset = self._solution()
-        weights = towards(mean, _with_one(support_x), support_y, of_weights, of_offset)
-        return lambda x: (_with_one(x) @ weights)[..., 0].float()
+        weights = towards(mean, with_constant(support_x.double()), support_y, of_weights, of_offset)
+        return lambda x: (with_constant(x.double()) @ weights)[..., 0].float()
 
 
 def towards(mean: Tensor, x: Tensor, y: Tensor, of_weights: float, of_offset: float) -> Tensor:
@@ -75,11 +79,6 @@ def towards(mean: Tensor, x: Tensor, y: Tensor, of_weights: float, of_offset: fl
     gram = (x * width) @ x.transpose(1, 2) + torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     residual = y.double() - x @ mean
     return mean[:, None] + (x * width).transpose(1, 2) @ torch.linalg.solve(gram, residual[..., None])
-
-
-def _with_one(x: Tensor) -> Tensor:
-    flat = x.flatten(2).double()
-    return torch.cat([flat, torch.ones_like(flat[..., :1])], -1)
 
 
 class _Sums(nn.Module):

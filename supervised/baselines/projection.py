@@ -9,6 +9,8 @@ to the class under which it is likeliest.
 
 from __future__ import annotations
 
+import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,13 +33,13 @@ class SummedBaseline(Learner):
 
     cpu_only = True
 
+    @abstractmethod
     def _collect(self, batch: EpisodeBatch) -> None:
         """Add scaled episodes to the sums, which are buffers of the network."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _solve(self) -> Any:
         """What adapting needs, from the sums."""
-        raise NotImplementedError
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         self._collect(batch)
@@ -74,9 +76,7 @@ class LinearProjection(SummedBaseline):
     network: _Sums
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
-        inputs = 1
-        for size in self.problem.x_shape:
-            inputs *= size
+        inputs = math.prod(self.problem.x_shape)
         return _Sums(inputs, min(inputs, self.config.components))
 
     def _collect(self, batch: EpisodeBatch) -> None:

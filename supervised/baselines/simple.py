@@ -96,11 +96,12 @@ class LinearModel(UntrainedBaseline):
             weights = best_ridge(support_x.flatten(2), support_y)
             return lambda x: (x.flatten(2) @ weights[:, :-1] + weights[:, -1:])[..., 0]
         target = one_hot(support_y, int(support_y.max()) + 1)
-        weights = logistic_regression(_with_constant(support_x), target, self.config.penalty)
-        return lambda x: _with_constant(x) @ weights
+        weights = logistic_regression(with_constant(support_x), target, self.config.penalty)
+        return lambda x: with_constant(x) @ weights
 
 
-def _with_constant(x: Tensor) -> Tensor:
+def with_constant(x: Tensor) -> Tensor:
+    """Samples (tasks, n, *x_shape) as rows of numbers, with a 1 behind the others: (tasks, n, d + 1)."""
     flat = x.flatten(2)
     return torch.cat([flat, torch.ones_like(flat[..., :1])], -1)
 

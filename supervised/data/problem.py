@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -60,6 +61,11 @@ def task_loss(kind: Kind, output: Tensor, y: Tensor) -> Tensor:
     if kind == "regression":
         return (output - y).square().mean(-1)
     return binary_cross_entropy_with_logits(output, y.to(output.dtype), reduction="none").mean(-1)
+
+
+def normal_loss(mean: Tensor, std: Tensor, y: Tensor) -> Tensor:
+    """Minus the log density of each y under a normal distribution; all have one shape."""
+    return 0.5 * ((y - mean) / std).square() + std.log() + 0.5 * math.log(2 * math.pi)
 
 
 def squeeze_output(kind: Kind, output: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ cross-entropy. For anomalies there is one class, and its decoder's output is the
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from metaenv.supervised.data.episodes import EpisodeBatch
+from metaenv.supervised.data.problem import normal_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.backbones import MLP
 from metaenv.supervised.learners.prototypical import prototypes
@@ -96,9 +96,7 @@ def negative_log_density(found: Tensor | Prediction, y: Tensor, beta: float = 0.
     is hardly learned any more, and means stay coarse; with 1 the mean has the gradient of the squared error.
     """
     assert isinstance(found, Prediction) and found.std is not None
-    deviation = (y - found.output) / found.std
-    density = 0.5 * deviation.square() + found.std.log() + 0.5 * math.log(2 * math.pi)
-    return (found.std.detach() ** (2 * beta) * density).mean(1)
+    return (found.std.detach() ** (2 * beta) * normal_loss(found.output, found.std, y)).mean(1)
 
 
 class _Coder(nn.Module):
