@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
+from toy_batches import first_batch
 from toy_pearl import MIXED, SMALL, SUMMED, Losses, bandit, point
 
 from metaenv.agents.base import Agent
@@ -41,25 +41,16 @@ def rl2(make: Callable[..., VectorTrial], cell: Cell = "lstm", device: str = "cp
     return RL2(make(4), replace(config, **settings), seed=3, device=device)  # type: ignore[arg-type]
 
 
-def first_batch(agent: RL2) -> dict[str, Tensor]:
-    """What the first update learns from."""
-    assert agent.env is not None
-    agent._total_timesteps = 1000
-    agent._before_learning(agent.env)
-    assert agent._buffer is not None
-    callbacks = CallbackList([])
-    callbacks.init_callback(agent)  # type: ignore[arg-type]
-    batch = agent._collect(agent.env, agent._buffer, callbacks)
-    assert batch is not None
-    agent._add_advantages(batch, np.ones_like(batch["rewards"], np.bool_))
-    return {name: torch.as_tensor(x) for name, x in batch.items() if name not in ("rewards", "values")}
+def learned_from(agent: RL2) -> dict[str, Tensor]:
+    """The tensors of the first update."""
+    return {name: torch.as_tensor(x) for name, x in first_batch(agent).items() if name not in ("rewards", "values")}
 
 
 @pytest.mark.parametrize("make", [bandit, recipes, nights])
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_tensor_of_rl2_is_made_on_another_device(make: Callable[..., VectorTrial], cell: Cell) -> None:
     agent = rl2(make, cell)
-    batch = {name: x.to(META) for name, x in first_batch(agent).items()}
+    batch = {name: x.to(META) for name, x in learned_from(agent).items()}
     agent.policy.to(META)
     loss, metrics = agent._loss(batch, 0.01)
     assert loss.device == META and {x.device for x in metrics.values()} == {META}
@@ -76,7 +67,7 @@ def test_no_tensor_of_rl2_is_made_on_another_device(make: Callable[..., VectorTr
 def test_no_tensor_of_heads_that_the_memory_makes_is_made_on_another_device(make: Callable[..., VectorTrial]) -> None:
     network = Network((8,), hidden_size=16, heads="hypernetwork", entities=make is nights, entity_size=8)
     agent = rl2(make, network=network, task_prediction=None)
-    batch = {name: x.to(META) for name, x in first_batch(agent).items()}
+    batch = {name: x.to(META) for name, x in learned_from(agent).items()}
     agent.policy.to(META)
     loss, _ = agent._loss(batch, 0.01)
     loss.backward()
@@ -88,7 +79,7 @@ def test_no_tensor_of_a_belief_is_made_on_another_device(make: Callable[..., Vec
     agent = rl2(make, belief=VariationalBelief(3), task_prediction=None)
     learner = agent.belief
     assert learner is not None
-    batch = first_batch(agent)
+    batch = learned_from(agent)
     observations = learner.model.without_belief(batch["observations"]).to(META)
     learner.model.to(META)
     rewards = torch.zeros(observations.shape[:2], device=META)

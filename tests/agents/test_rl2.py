@@ -12,8 +12,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback, EveryNTimesteps
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EveryNTimesteps
 from stable_baselines3.common.logger import KVWriter, Logger
+from toy_batches import first_batch
 from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTrials, VaryingRecall, rewards_per_step
 
 from metaenv.agents.config import TaskPrediction
@@ -72,20 +73,6 @@ def test_task_prediction_is_learned_and_needs_an_env_that_offers_it() -> None:
 
 
 # ---------------------------------------------------------------- the update
-
-
-def first_batch(agent: RL2) -> dict[str, np.ndarray]:
-    """What an agent collects for its first update, before any of its weights has changed."""
-    assert agent.env is not None
-    agent._total_timesteps = 1000
-    agent._before_learning(agent.env)
-    assert agent._buffer is not None
-    callbacks = CallbackList([])
-    callbacks.init_callback(agent)  # type: ignore[arg-type]
-    batch = agent._collect(agent.env, agent._buffer, callbacks)
-    assert batch is not None
-    agent._add_advantages(batch, batch.get("valid", np.ones_like(batch["rewards"], np.bool_)))
-    return batch
 
 
 def first_loss(agent: RL2, batch: dict[str, np.ndarray], ent_coef: float) -> tuple[torch.Tensor, dict]:

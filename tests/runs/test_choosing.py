@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy_kills import killed_at
 
 from metaenv.runs.cells import lengthen, load_learner, read_report, read_run, run_fewshot
 from metaenv.runs.choosing import Chooser
@@ -89,20 +90,8 @@ def test_a_kill_between_checks_leads_to_the_same_choice(tmp_path: Path, monkeypa
     run = tiny()
     run_fewshot(run, tmp_path / "whole", say=quiet)
 
-    class Killed(BaseException):
-        pass
-
-    update = Learner._one_update
-
-    def killed(self: Learner, episodes: object) -> dict[str, float]:
-        if self.iteration == 5:
-            raise Killed
-        return update(self, episodes)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Learner, "_one_update", killed)
-        with pytest.raises(Killed):
-            run_fewshot(run, tmp_path / "cut", say=quiet)
+    with killed_at(5, monkeypatch):
+        run_fewshot(run, tmp_path / "cut", say=quiet)
     run_fewshot(run, tmp_path / "cut", say=quiet)
     assert [line.get("validation") for line in log_of(tmp_path / "cut")] == [
         line.get("validation") for line in log_of(tmp_path / "whole")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy_kills import killed_at
 
 from metaenv.experiments.fewshot import matrix, summary
 from metaenv.runs.cells import load_learner, read_report, read_run, run_cell, run_fewshot
@@ -124,21 +125,9 @@ def test_a_kill_goes_on_from_the_last_checkpoint(tmp_path: Path, monkeypatch: py
     run = tiny()
     run_fewshot(run, tmp_path / "whole", say=quiet)
 
-    class Killed(BaseException):
-        pass
-
-    update = Learner._one_update
-
-    def killed(self: Learner, episodes: object) -> dict[str, float]:
-        if self.iteration == 4:
-            raise Killed
-        return update(self, episodes)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Learner, "_one_update", killed)
+    with killed_at(4, monkeypatch) as patch:
         patch.setattr("metaenv.runs.folder.CHECKPOINT_SECONDS", 0.0)
-        with pytest.raises(Killed):
-            run_fewshot(run, tmp_path / "killed", say=quiet)
+        run_fewshot(run, tmp_path / "killed", say=quiet)
     log = tmp_path / "killed/prototypical/seed-0/log.jsonl"
     log.write_text(log.read_text() + '{"iteration": 5, "lo')  # cut short
     run_fewshot(run, tmp_path / "killed", say=quiet)

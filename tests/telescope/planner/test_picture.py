@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from astropy_places import frame, offline_astropy
+from drawn_words import assert_legible, watch
 from PIL import Image
 
-from metaenv.canvas import Pixels, letters_mask
 from metaenv.telescope.planner.catalogue import TargetList
 from metaenv.telescope.planner.constraints import Constraints
 from metaenv.telescope.planner.picture import COLOURS, ENTRIES, LIMIT, MOON, PLOT, SHADES, night_picture
@@ -77,14 +77,10 @@ def test_twilight_shades_come_in_order(plan):
 
 def test_every_whole_hour_of_the_night_has_its_line(plan, monkeypatch):
     """From sunset to sunrise; a visit at the full hour would stand on the line of that hour."""
-    written = []
-    words = Pixels.words
-    monkeypatch.setattr(
-        Pixels, "words", lambda self, x, y, text, *more: (written.append((x, y, text)), words(self, x, y, text, *more))
-    )
+    words = watch(monkeypatch)
     picture = night_picture(plan)
     left, top, width, height = PLOT
-    labels = [(x, int(text)) for x, y, text in written if text.isdigit() and y == top + height + 17]
+    labels = [(word.x, int(word.text)) for word in words if word.text.isdigit() and word.y == top + height + 17]
     places, hours = np.array(labels).T
     pitch = np.diff(places)
     assert np.ptp(pitch) < 1e-3 * pitch[0], "an hour is as long everywhere"
@@ -97,22 +93,10 @@ def test_every_whole_hour_of_the_night_has_its_line(plan, monkeypatch):
 
 
 def test_all_words_lie_in_the_picture_and_none_over_another(plan, monkeypatch):
-    written = []
-    words = Pixels.words
-
-    def watched(self, x, y, text, size=13, colour="#000000", side="left"):
-        width = letters_mask(text, size)[0].width
-        left = x - {"left": 0, "middle": width / 2, "right": width}[side]
-        written.append((text, left, y - 0.7 * size, left + width, y))
-        words(self, x, y, text, size, colour, side)
-
-    monkeypatch.setattr(Pixels, "words", watched)
-    height, width, _ = night_picture(plan).shape
-    for i, (text, left, top, right, bottom) in enumerate(written):
-        assert left >= 0 and top >= 0 and right <= width + 1 and bottom <= height, text
-        for other, *box in written[:i]:
-            apart = right <= box[0] + 1 or box[2] <= left + 1 or bottom <= box[1] + 1 or box[3] <= top + 1
-            assert apart, f"{text!r} over {other!r}"
+    words = watch(monkeypatch)
+    night_picture(plan)
+    assert len(words) > 20
+    assert_legible(words)
 
 
 def test_all_lines_of_a_long_list_are_in_the_legend(monkeypatch):
@@ -121,14 +105,10 @@ def test_all_lines_of_a_long_list_are_in_the_legend(monkeypatch):
     targets = TargetList.of(
         [f"N{i}" for i in range(n)], rng.uniform(0, 360, n), rng.uniform(-60, 10, n), 18.0, rng.integers(1, 4, n)
     )
-    written = []
-    words = Pixels.words
-    monkeypatch.setattr(
-        Pixels, "words", lambda self, x, y, text, *more: (written.append((x, y, text)), words(self, x, y, text, *more))
-    )
+    words = watch(monkeypatch)
     plan = plan_night(targets, "paranal", "2027-06-20", slots=80)
     picture = night_picture(plan)
-    names = {text: (x, y) for x, y, text in written if text.startswith("N")}
+    names = {word.text: (word.x, word.y) for word in words if word.text.startswith("N")}
     assert len(plan) > ENTRIES and set(names) == {e.target for e in plan}
     places = sorted(names.values())
     assert len({x for x, _ in places}) == 2 and all(x < picture.shape[1] and y < picture.shape[0] for x, y in places)
