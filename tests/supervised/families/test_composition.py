@@ -122,6 +122,13 @@ def test_alloys_depart_from_mixing_by_the_products_of_their_shares():
     assert plain.x[0, :, COLUMNS[0]] == pytest.approx(x[0] @ column("weight")[[21, 25, 27]])
 
 
+@pytest.mark.parametrize("family", [CompoundProperties(), AlloyProperties()])
+def test_noise_lies_evenly_between_its_ends(family):
+    noise = family.sample(2_000, "train", np.random.default_rng(5)).noise
+    assert noise.min() == pytest.approx(0.1, abs=0.002) and noise.max() == pytest.approx(0.4, abs=0.002)
+    assert noise.mean() == pytest.approx(0.25, abs=0.01)
+
+
 def test_a_learned_metric_beats_the_mean_and_a_fit_to_the_task_on_new_laws():
     family = make_family("material-properties")
     train, test = family.episodes("train", 10, 20), frozen_episodes(family.episodes("test", 10, 20, seed=1), 100)
