@@ -338,7 +338,9 @@ class Session:
         reward, done = np.atleast_1d(outcome[0]), np.atleast_1d(outcome[1]) | np.atleast_1d(outcome[2])
         low, high = batch.reward_range
         if self.kind in ("trial", "trials") and self.tried.trial_state.objective == "best":
-            high = max(high, high - low)  # a trial may begin with the worst result and go on with the best
+            # The first episode pays its whole return; later ones what they improve, from the worst to the best at most.
+            length = batch.episode_length or 1_000
+            low, high = min(low, low * length), max(high, (high - low) * length)
         if not ((low <= reward) & (reward <= high) & np.isfinite(reward)).all():
             raise Fault(f"the reward is {reward}, expected from {low} to {high}")
         over = done & (batch.autoreset_mode is not AutoresetMode.SAME_STEP)

@@ -1,4 +1,4 @@
-"""RL² with other memories, with hypernetwork heads and with an inferred belief: short trainings on three families."""
+"""RL² with other memories, hypernetwork heads, an inferred belief, or help: short trainings on three families."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from metaenv.agents.config import TaskPrediction, Teacher
 from metaenv.agents.rl2_config import RL2Config, VariationalBelief
 from metaenv.evaluation import CHUNK, first_tasks
 from metaenv.experiments.comparison import RESAMPLES
@@ -21,7 +22,9 @@ from metaenv.stats import bootstrap_interval, paired_difference
 from metaenv.typing import Floats
 
 Family = Literal["materials", "gridnavi", "bandit"]
-Variant = Literal["lstm", "gru", "attention", "no-memory", "hypernetwork", "belief", "varibad"]
+Variant = Literal[
+    "lstm", "gru", "attention", "no-memory", "hypernetwork", "belief", "varibad", "told", "teacher", "imitation"
+]
 LATENT_SIZE = 8  # chosen
 DRAWN_TASKS = 500  # validation tasks, of which the frozen list of chemical systems has but 50 (chosen)
 BASE: Variant = "lstm"
@@ -34,11 +37,23 @@ TITLES: dict[Variant, str] = {
     "hypernetwork": "LSTM, hypernetwork heads",
     "belief": "LSTM and belief",
     "varibad": "belief alone (VariBAD)",
+    "told": "LSTM, told the task in training",
+    "teacher": "LSTM and a teacher",
+    "imitation": "LSTM, imitation only",
 }
+TEACHERS: dict[Family, str] = {"gridnavi": "Bayes-optimal", "bandit": "Gittins index"}
+"""The strongest baselines; those of chemical systems have continuous actions, which nobody can teach."""
+PREDICTION = TaskPrediction(1.0, feed_to_policy=True)
+ALWAYS = 1e9
+"""A fraction of the training over which a teacher's help falls hardly at all."""
 
 
 def _belief(agent: RL2Config) -> RL2Config:
     return replace(agent, belief=VariationalBelief(LATENT_SIZE))
+
+
+def _taught(family: Family, **how: float) -> Callable[[RL2Config], RL2Config]:
+    return lambda agent: replace(agent, teacher=Teacher(TEACHERS[family], **how))
 
 
 CHANGES: dict[Variant, Callable[[RL2Config], RL2Config]] = {
@@ -49,8 +64,24 @@ CHANGES: dict[Variant, Callable[[RL2Config], RL2Config]] = {
     "hypernetwork": lambda agent: replace(agent, network=replace(agent.network, heads="hypernetwork")),
     "belief": _belief,
     "varibad": lambda agent: _belief(replace(agent, network=replace(agent.network, recurrent=False))),
+    "told": lambda agent: replace(agent, task_prediction=PREDICTION),
 }
-"""What each variant changes of the settings of the LSTM."""
+"""Those that need no teacher."""
+
+
+def changes(family: Family) -> dict[Variant, Callable[[RL2Config], RL2Config]]:
+    """What each variant changes of the settings of the LSTM.
+
+    The prediction of the true task is learned in training, and fed to policy and value; the teacher's help falls over
+    half of the training; in imitation only, it plays all trials, so that PPO has nothing to learn from.
+    """
+    if family not in TEACHERS:
+        return CHANGES
+    taught: dict[Variant, Callable[[RL2Config], RL2Config]] = {
+        "teacher": _taught(family),
+        "imitation": _taught(family, anneal_fraction=ALWAYS, rollout_fraction=1.0),
+    }
+    return {**CHANGES, **taught}
 
 
 def base(family: Family) -> TrainConfig:
@@ -67,11 +98,11 @@ def base(family: Family) -> TrainConfig:
 
 @dataclass(frozen=True)
 class Ablations(AgentExperiment):
-    """RL²'s parts one by one, on validation tasks: memory cells, hypernetwork heads, a belief that is inferred.
+    """RL²'s parts one by one, on validation tasks: memory cells, hypernetwork heads, an inferred belief, help.
 
     Trainings are short, a few minutes each, and have the same steps; what a variant costs in minutes stands beside its
-    score. Nobody is taught or told the task. The validation tasks are drawn, 500 by default; GridNavi has 21 goals and
-    no others.
+    score. Nobody is taught or told the task but in the rows that say so. The validation tasks are drawn, 500 by
+    default; GridNavi has 21 goals and no others.
     """
 
     name = "ablations"
@@ -80,17 +111,20 @@ class Ablations(AgentExperiment):
     seeds: int = 1
     families: tuple[Family, ...] = ("materials", "gridnavi", "bandit")
     """Chemical systems (MaterialsSynthesis); GridNavi; 30 pulls of 5 arms."""
-    variants: tuple[Variant, ...] = ("lstm", "gru", "attention", "no-memory", "hypernetwork", "belief", "varibad")
+    variants: tuple[Variant, ...] = tuple(TITLES)
     """The memory is an LSTM, torch's GRU, attention, or none; weights of the heads made by the LSTM; a variational
-    belief beside the LSTM, and as the only memory."""
+    belief beside the LSTM, and as the only memory; the LSTM learns to predict the true task, has a teacher, or does
+    nothing but imitate one (the latter two not on chemical systems)."""
 
     def trainings(self) -> dict[str, Training]:
         found: dict[str, Training] = {}
         for family in self.families:
             config = base(family)
             config = replace(config, steps=self.steps) if self.steps else config
-            for variant in dict.fromkeys((BASE, *self.variants)):
-                agent = CHANGES[variant](config.agent)
+            for variant, change in changes(family).items():
+                if variant not in (BASE, *self.variants):
+                    continue
+                agent = change(config.agent)
                 title = f"{RL2_TITLE} on {config.env}: {TITLES[variant]}"
                 found[f"{family}-{variant}"] = Training(title, replace(config, agent=agent))
         return found

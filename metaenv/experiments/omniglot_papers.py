@@ -98,7 +98,7 @@ def training_settings(learner: str, ways: int, shots: int) -> TrainingSettings:
     five = ways == 5
     if learner == "maml":
         inner = {"inner_lr": 0.4, "inner_steps": 1} if five else {"inner_lr": 0.1, "inner_steps": 5}
-        return TrainingSettings(60_000, {**inner, "tasks_per_batch": 32 if five else 16, "engine": "loop"}, n_query=1)
+        return TrainingSettings(60_000, {**inner, "tasks_per_batch": 32 if five else 16, "engine": "timed"}, n_query=1)
     if learner == "reptile":
         rates = (1e-3, 10, 5) if five else (5e-4, 20, 10)
         inner = dict(zip(("inner_lr", "inner_batch", "inner_steps"), rates, strict=True))

@@ -11,6 +11,7 @@ from typing import ClassVar
 from metaenv.agents.pearl import PEARL
 from metaenv.evaluation import SHOTS, Evaluation, write_text
 from metaenv.experiments.belief_figures import write_pictures
+from metaenv.experiments.equal_minutes import equal_minutes_section
 from metaenv.experiments.evaluate import compare, drawn
 from metaenv.experiments.settings import preset
 from metaenv.experiments.trainings import Training, Trainings, control_lines, train, training_section
@@ -89,6 +90,8 @@ class AgentExperiment(Experiment):
         if controls := control_lines(runs):
             lines += [*controls, ""]
         end = training_section(runs)
+        if equal := equal_minutes_section(runs):
+            end += ["", *equal]
         for section in self.sections(runs):
             lines += [*section, ""]
             self.write([*lines, *end])

@@ -15,8 +15,9 @@ Köpken and Tresp 2021, "Few-Shot One-Class Classification via Meta-Learning", h
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -29,7 +30,9 @@ from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.predictor import Adapted
 
 Weights = dict[str, Tensor]
-Engine = Literal["vmap", "loop", "compiled"]
+Engine = Literal["vmap", "loop", "compiled", "timed"]
+TIMED: tuple[Engine, ...] = ("vmap", "loop")
+TIMINGS = 3  # of each; the first warms up, and the least counts (chosen)
 Found = tuple[list[Tensor], Tensor, Tensor]
 """Clipped gradients of weights and rates, the loss, and the norm of the gradients before."""
 
@@ -53,7 +56,8 @@ class MAMLConfig(LearnerConfig):
     engine: Engine = "vmap"
     """How the tasks of a batch are computed: all at once ("vmap"), one by one ("loop": faster, and with less memory,
     for convolutions), or all at once and compiled ("compiled": half a minute to start, then several times as fast on
-    small networks; needs a C++ compiler). The results agree up to rounding."""
+    small networks; needs a C++ compiler). The results agree up to rounding. "timed" becomes the faster one of the first
+    two on this machine, at the first update; a checkpoint holds which."""
 
 
 class MAML(Learner):
@@ -107,8 +111,22 @@ class MAML(Learner):
     def _all_at_once(self, weights: Weights, rates: Weights, *data: Tensor) -> Tensor:
         return vmap(self._task_loss, in_dims=(None, None, 0, 0, 0, 0))(weights, rates, *data)
 
+    def _fastest(self, batch: EpisodeBatch) -> Engine:
+        """Whichever of `TIMED` takes the least time for the gradients of a batch."""
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        seconds: dict[Engine, float] = {}
+        for engine in TIMED:
+            self.config = replace(self.config, engine=engine)
+            for _ in range(TIMINGS):
+                start = time.perf_counter()
+                torch.autograd.grad(self._meta_loss(batch).mean(), parameters)[0].sum().item()  # waits for a GPU
+                seconds[engine] = min(seconds.get(engine, math.inf), time.perf_counter() - start)
+        return min(seconds, key=seconds.__getitem__)
+
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """As `Learner._update`; if compiled, with loss and clipped gradients from one compiled function."""
+        if self.config.engine == "timed":
+            self.config = replace(self.config, engine=self._fastest(batch))
         if self.config.engine != "compiled":
             return super()._update(batch)
         if self._compiled is None:

@@ -1,5 +1,6 @@
 """The table of RL²'s parts: what is trained, and that it is written with minutes and paired differences."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,16 @@ import pytest
 
 pytest.importorskip("torch", reason="agents need torch")
 
-from metaenv.experiments.ablations import CHANGES, TITLES, Ablations, base
+from metaenv.experiments.ablations import CHANGES, TEACHERS, TITLES, Ablations, base
 from metaenv.experiments.settings import preset
 from metaenv.experiments.trainings import description
 from metaenv.policies import AgentPolicy, play_trials
 
 
-def test_variants_differ_in_one_part_and_nobody_is_helped() -> None:
+def test_variants_differ_in_one_part_and_nobody_is_helped_but_where_it_says_so() -> None:
     trainings = Ablations().trainings()
-    assert len(trainings) == 3 * len(CHANGES) and set(CHANGES) == set(TITLES)
+    assert len(trainings) == 3 * len(CHANGES) + 2 * 2 and {*CHANGES, "teacher", "imitation"} == set(TITLES)
+    assert {key.split("-")[0] for key in trainings if key.endswith(("teacher", "imitation"))} == set(TEACHERS)
     memories = {key: description(t.config)["memory"] for key, t in trainings.items() if key.startswith("materials")}
     assert memories == {
         "materials-lstm": "lstm of 64 units",
@@ -25,10 +27,12 @@ def test_variants_differ_in_one_part_and_nobody_is_helped() -> None:
         "materials-hypernetwork": "lstm of 64 units, hypernetwork heads",
         "materials-belief": "lstm of 64 units, inferred belief over 8 numbers",
         "materials-varibad": "inferred belief over 8 numbers",
+        "materials-told": "lstm of 64 units",
     }
     for key, training in trainings.items():
-        told = description(training.config)
-        assert told["teacher"] == "none" and told["predicts the task"] == "no", key
+        told, variant = description(training.config), key.split("-", 1)[1]
+        assert (told["teacher"] != "none") == (variant in ("teacher", "imitation")), key
+        assert (told["predicts the task"] != "no") == (variant == "told"), key
         family = key.split("-")[0]
         assert training.config.steps == {"materials": 640_000, "gridnavi": 2_000_000, "bandit": 2_000_000}[family]
     assert base("materials").agent == preset("MaterialsSynthesis").agent
@@ -38,6 +42,21 @@ def test_the_lstm_is_always_trained_and_steps_are_those_asked_for() -> None:
     found = Ablations(families=("gridnavi",), variants=("belief",), steps=5).trainings()
     assert list(found) == ["gridnavi-lstm", "gridnavi-belief"]
     assert {t.config.steps for t in found.values()} == {5}
+
+
+@pytest.mark.parametrize("family", TEACHERS)
+def test_imitation_only_is_played_by_the_teacher_to_the_end_and_learns_from_nothing_else(family) -> None:
+    config = (
+        Ablations(families=(family,), variants=("imitation",), steps=2_000).trainings()[f"{family}-imitation"].config
+    )
+    agent = replace(config, num_envs=16).make_agent(replace(config, num_envs=16).make_training_env())
+    logged: list[dict[str, float]] = []
+    agent._log = lambda values, *rest: logged.append(values)  # type: ignore[method-assign]
+    agent.learn(2_000)
+    assert len(logged) > 1
+    for line in logged:
+        assert np.isnan(line["rollout/return"]) and line["train/policy_loss"] == 0 == line["train/value_loss"]
+        assert line["train/imitation_loss"] > 0
 
 
 @pytest.mark.slow

@@ -10,8 +10,21 @@ import numpy as np
 import pytest
 
 from metaenv.cli import main
+from metaenv.experiments.certificate.card import save
 from metaenv.experiments.certificate.command import certify_command
-from metaenv.experiments.certificate.ladder import still_learned
+from metaenv.experiments.certificate.ladder import (
+    FIXED_LIST,
+    FULL,
+    ORACLE,
+    OTHER,
+    RANDOM,
+    TOLD,
+    Ladder,
+    Rung,
+    still_learned,
+)  # fmt: skip
+from metaenv.runs.training import TrainConfig
+from metaenv.tasks import FrozenTasks, Reference
 
 STEPS = 32_000
 
@@ -107,6 +120,23 @@ def test_nothing_is_worth_remembering_where_the_optimum_is_shown(tmp_path):
     assert set(last.values()) == {1} and len(last) == 10
     assert not any(name.startswith(("best fixed rule", "strongest")) for name in rungs)
     assert "declares no baselines that adapt" in " ".join(found["notes"])
+
+
+def test_a_share_of_what_is_no_better_than_random_play_has_no_value(tmp_path):
+    """Rungs made by hand: random play earns 0, the oracle 1, the list 0.5, and who is told the task what is given."""
+    config = TrainConfig(env="BernoulliBandit-v0")
+    test = config.make_env(num_envs=1).distribution.frozen("test")
+    test = FrozenTasks("test", test.tasks.take(np.arange(4)), Reference(np.zeros(4), np.ones(4)), "")
+    for told, share, passed in ((-0.25, None, False), (0.0, None, False), (1.0, 0.5, True), (0.625, 0.8, False)):
+        earned = {RANDOM: 0.0, FIXED_LIST: 0.5, OTHER: 0.0, FULL: 0.0, TOLD: told, ORACLE: 1.0}
+        rungs = {name: Rung(name, np.full((1, 4, 2), value)) for name, value in earned.items()}
+        written = save(Ladder(config, test, rungs, [], "sum"), "by hand", tmp_path / "card.md")
+        assert {path.suffix for path in written} >= {".md", ".json"}
+        found = json.loads((tmp_path / "card.json").read_text(), parse_constant=pytest.fail)
+        (check,) = [check for check in found["checks"] if check["what"] == "best fixed list over told the task"]
+        assert (check["value"], check["passed"]) == (share, passed)
+        shown = "–" if share is None else f"{share:.3f}"
+        assert f"| best fixed list over told the task             | {shown:5s}" in (tmp_path / "card.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from drawn_words import assert_legible, watch
 from PIL import Image
 from rdkit import Chem
 
@@ -220,6 +221,18 @@ def test_gallery_shows_which_ranges_were_met():
     met, missed = (gallery(made, [[dataclasses.replace(WEIGHT, value=v)]], "") for v in (50.0, 90.0))
     assert met.shape == missed.shape and has(met, GREEN).sum() > has(missed, GREEN).sum() + 90
     assert met.shape[0] > gallery(made, None, "").shape[0]
+
+
+def test_gallery_writes_within_its_tiles(monkeypatch):
+    words = watch(monkeypatch)
+    made = [Made("C1CC1", s) for s in (0.1, 0.9, 0.25)]
+    gallery(made, [[WEIGHT]] * 3, "")
+    assert_legible(words)
+    assert {"0.10", "0.90", "0.25", WEIGHT.name} <= {word.text for word in words}
+    tile, pitch = render.TILE, render.TILE + render.MARGIN
+    for word in words:
+        column = int((word.left - render.MARGIN) // pitch)
+        assert render.MARGIN + column * pitch < word.left and word.right < render.MARGIN + column * pitch + tile
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,15 @@ def _difference(ladder: Ladder, name: str, other: str) -> Interval:
     return paired_difference(more, less, ratio_of_means, rng=rng, paired=(nothing, span))
 
 
-def checks(ladder: Ladder) -> list[tuple[str, float, str, bool]]:
-    """What a family that needs memory shows: what, how much, the bar, and if it is passed; none for raw scores."""
+def checks(ladder: Ladder) -> list[tuple[str, float | None, str, bool]]:
+    """What a family that needs memory shows: what, how much, the bar, and if it is passed; none for raw scores.
+
+    A share of what an agent earns that is no better than random play has no value.
+    """
     if not ladder.referenced:
         return []
     last = {name: normalised(ladder, rung, ladder.episodes - 1).estimate for name, rung in ladder.rungs.items()}
-    found: list[tuple[str, float, str, bool]] = []
+    found: list[tuple[str, float | None, str, bool]] = []
     for name, bar in ("memory gap", 0.15), ("across-episode gap", 0.1):
         if (interval := gap(ladder, name)) is not None:
             passed = interval.estimate >= bar and interval.low > 0
@@ -83,8 +86,8 @@ def checks(ladder: Ladder) -> list[tuple[str, float, str, bool]]:
     over_list = _difference(ladder, OTHER, FIXED_LIST)
     found.append((f"{OTHER} minus {FIXED_LIST}", over_list.estimate, "not above 0", over_list.low <= 0))
     if TOLD in last:
-        share = last[FIXED_LIST] / last[TOLD] if last[TOLD] > 0 else np.inf
-        found.append((f"{FIXED_LIST} over {TOLD}", share, "at most 0.60", share <= 0.6))
+        share = last[FIXED_LIST] / last[TOLD] if last[TOLD] > 0 else None
+        found.append((f"{FIXED_LIST} over {TOLD}", share, "at most 0.60", share is not None and share <= 0.6))
         found.append((f"{TOLD} over {ORACLE}", last[TOLD], "at least 0.85", last[TOLD] >= 0.85))
     return found
 
@@ -151,11 +154,15 @@ def lines(ladder: Ladder, title: str, picture: str | None = None) -> list[str]:
     ]
     if bars := checks(ladder):
         passed = sum(check[-1] for check in bars)
-        rows = [[what, f"{value:.3f}", bar, "yes" if ok else "**no**"] for what, value, bar, ok in bars]
+        rows = [[name, _number(value), bar, "yes" if ok else "**no**"] for name, value, bar, ok in bars]
         found += ["", f"Bars of a family that needs memory: {passed} of {len(bars)} passed.", ""]
         found += table(["what", "found", "bar", "passed"], rows, text=(0, 2, 3), aligned=True)
     found += ["", *(f"- {note}" for note in ladder.notes)]
     return [*found, "", f"![{title}]({picture})"] if picture else found
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _rows(ladder: Ladder, shown: list[int]) -> list[list[str]]:
@@ -214,5 +221,7 @@ def save(ladder: Ladder, title: str, page: Path) -> list[Path]:
     picture = drawn(lambda: save_figure(figure(ladder, title), page.with_suffix(".png")))
     text = lines(ladder, title, None if picture is None else picture.name)
     written = [write_text(page, "\n".join(text) + "\n")]
-    written.append(write_text(page.with_suffix(".json"), json.dumps(to_dict(ladder, title), indent=1) + "\n"))
+    written.append(
+        write_text(page.with_suffix(".json"), json.dumps(to_dict(ladder, title), indent=1, allow_nan=False) + "\n")
+    )
     return written if picture is None else [*written, picture]

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "fewshot": "metaenv.experiments.speed.fewshot:run",
     "gpu": "metaenv.experiments.speed.gpu:run",
     "molecules": "metaenv.experiments.speed.molecules:run",
+    "oracles": "metaenv.materials.oracle_convergence:main",
     "pearl": "metaenv.experiments.speed.pearl:run",
     "rl2": "metaenv.experiments.speed.rl2:run",
     "telescope": "metaenv.experiments.speed.telescope:run",
@@ -24,6 +25,7 @@ usage: metaenv bench WHAT
   fewshot    MAML's update of all tasks at once beside a loop over tasks; samplers of episodes and light curves
   gpu        training on a GPU beside the CPU: where the time goes, and seconds to a target score
   molecules  molecule design with and without remembered scores, beside MolDQN's enumeration step
+  oracles    what ten times the search finds above the stored oracles of MaterialsSynthesis
   pearl      PEARL's update of all tasks at once beside the same update task by task
   rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs
   telescope  nights of target selection, and a plan beside astroplan's PriorityScheduler

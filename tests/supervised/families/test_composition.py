@@ -27,7 +27,7 @@ from metaenv.supervised.families.compounds import (
 )
 from metaenv.supervised.families.elements import SYMBOLS, column
 from metaenv.supervised.families.formulas import formula_features, parse_formula
-from metaenv.supervised.families.property_tables import read_properties
+from metaenv.supervised.families.property_tables import held_out_elements, read_properties
 from metaenv.tasks import TaskBatch
 
 TABLES = [Path(p) for p in os.environ.get("METAENV_COMPOSITION_TABLES", "").split(os.pathsep) if p]
@@ -122,6 +122,13 @@ def test_alloys_depart_from_mixing_by_the_products_of_their_shares():
     assert plain.x[0, :, COLUMNS[0]] == pytest.approx(x[0] @ column("weight")[[21, 25, 27]])
 
 
+@pytest.mark.parametrize("family", [CompoundProperties(), AlloyProperties()])
+def test_noise_lies_evenly_between_its_ends(family):
+    noise = family.sample(2_000, "train", np.random.default_rng(5)).noise
+    assert noise.min() == pytest.approx(0.1, abs=0.002) and noise.max() == pytest.approx(0.4, abs=0.002)
+    assert noise.mean() == pytest.approx(0.25, abs=0.01)
+
+
 def test_a_learned_metric_beats_the_mean_and_a_fit_to_the_task_on_new_laws():
     family = make_family("material-properties")
     train, test = family.episodes("train", 10, 20), frozen_episodes(family.episodes("test", 10, 20, seed=1), 100)
@@ -157,6 +164,15 @@ def test_elements_that_are_rare_enough_are_held_out(tmp_path: Path):
     family = MaterialProperties(path, by="system", least=15)
     source = family.source("ood-element", "regression", 0)
     assert isinstance(source, Dataset) and set(source.groups.tolist()) == {"Fe-Gd"}
+
+
+def test_fifteen_in_a_hundred_compositions_at_most_have_an_element_that_is_held_out():
+    """Oxides of iron; gadolinium is in exactly 15 of the 100, or in one more."""
+    for rows, held in ((15, ["Gd"]), (16, [])):
+        share = np.zeros((100, len(SYMBOLS)))
+        share[:, [SYMBOLS.index("O"), SYMBOLS.index("Fe")]] = 0.4
+        share[:rows, SYMBOLS.index("Gd")] = 0.2
+        assert [SYMBOLS[i] for i in held_out_elements(share)] == held
 
 
 def test_properties_are_tasks_and_new_in_tests_if_there_are_several(tmp_path: Path):

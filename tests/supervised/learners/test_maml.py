@@ -130,8 +130,30 @@ def test_learned_rates_are_learned():
     assert len(rates.unique()) > 100 and rates.mean().item() == pytest.approx(0.01, abs=5e-3)
 
 
+@pytest.mark.parametrize(("slow", "fast"), [("vmap", "loop"), ("loop", "vmap")])
+def test_a_timed_engine_is_the_faster_one_and_stays_so(slow, fast, monkeypatch, tmp_path):
+    plain = MAML._meta_loss
+
+    def delayed(self, batch):
+        time.sleep(0.2 * (self.config.engine == slow))
+        return plain(self, batch)
+
+    monkeypatch.setattr(MAML, "_meta_loss", delayed)
+    learners = {e: MAML(sines().problem, MAMLConfig(sizes=(6,), tasks_per_batch=2, engine=e)) for e in ("timed", fast)}
+    support = sines().draw(1)
+    learners["timed"].adapt(support.support_x, support.support_y)  # without training, too
+    for learner in learners.values():
+        learner.meta_fit(sines(), 3)
+    timed = learners["timed"]
+    assert timed.config.engine == fast
+    for name, weights in timed.network.state_dict().items():
+        assert torch.equal(weights, learners[fast].network.state_dict()[name])
+    timed.save(tmp_path / "it.pt")
+    assert MAML.load(tmp_path / "it.pt").config.engine == fast
+
+
 def test_unknown_engines_are_refused():
-    with pytest.raises(ValueError, match="expected an engine among vmap, loop, compiled, got 'auto'"):
+    with pytest.raises(ValueError, match="expected an engine among vmap, loop, compiled, timed, got 'auto'"):
         MAML(sines().problem, MAMLConfig(engine="auto"))  # type: ignore[arg-type]
 
 

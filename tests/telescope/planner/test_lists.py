@@ -255,6 +255,15 @@ def test_any_separators(hours, degrees, hour_signs, degree_signs, minus, blank, 
     np.testing.assert_allclose(found, [hours / 100 / 240, degrees / 36_000], atol=1e-9)
 
 
+@pytest.mark.parametrize("text", ["12:60:00", "12:05:60", "12 75 00", "12:05:61.5", "12h60m00s"])
+def test_sixty_minutes_or_seconds_are_no_angle(text):
+    kept = np.degrees(column_angles(Column("ra", ["12:59:59.9"]), "ra", None, Problems(1, False)))
+    assert kept == pytest.approx(15 * (12 + 59 / 60 + 59.9 / 3600))
+    problems = Problems(1, False)
+    assert np.isnan(column_angles(Column("ra", [text]), "ra", None, problems)).all()
+    assert text in problems.reasons[0]
+
+
 RA = ["ra", "RA", "R.A.", "RAJ2000", "_RAJ2000", "ra_deg", "RA (deg)", "Right Ascension", "Alpha", "ra [deg]"]
 DEC = ["dec", "DEC", "Decl.", "DEJ2000", "_DEJ2000", "dec_deg", "Dec (deg)", "Declination", "DE_ICRS"]
 
