@@ -75,7 +75,13 @@ class Run:
     def name(self) -> str:
         """Such as "light-curves, 5-way classification"."""
         ways = f"{self.stream('train').problem.n_classes}-way " if self.kind == "classification" else ""
-        return f"{self.family}, {ways}{self.kind}"
+        of = f" of {self._made.quantity}" if self.kind == "regression" and self._made.quantity else ""
+        return f"{self.family}, {ways}{self.kind}{of}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the family assumed of files, or left out of them."""
+        return self._made.notes
 
     def stream(self, split: str, k: int | None = None, n_query: int | None = None, seed: int = 0) -> Episodes:
         """Episodes of a split, by default with the shots and queries of the run."""
