@@ -6,7 +6,7 @@ in the folder is left out. Each division of a problem is a run of `metaenv fewsh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -55,7 +55,8 @@ class RealProblem:
     """Options of each division of the data."""
     n_way: int | None = None
     iterations: int = 400  # meta-updates, of which validation chooses how many (chosen)
-    pictures: bool = False  # which take minutes to learn from: fewer updates, and one seed
+    iterations_of: Mapping[str, int] = field(default_factory=dict)  # of single learners
+    seeds: int = 1  # at most (chosen: every division is a training of its own, and pictures take minutes)
     tasks: str = ""  # what a task is called, where scores are means over the tasks of all divisions
     prepared: Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]] | None = None
     """Makes the arrays that are used of those of the file."""
@@ -69,12 +70,12 @@ CELLS = "BCCD's platelets, red and white cells; no blood smear is in two splits,
 PROBLEMS = {
     "blood-cells": RealProblem(
         "blood cells, trained on other smears", "bccd/bccd_crops28.npz", "blood-cells", CELLS,
-        {"split_by": "group"}, 5, 10, (1, 5), n_way=3, iterations=150, pictures=True,
+        {"split_by": "group"}, 5, 10, (1, 5), n_way=3, iterations=150, iterations_of=OF_MAML,
     ),
     "blood-cells-generator": RealProblem(
         "blood cells, trained on drawn cells", "bccd/bccd_crops28.npz", "blood-cells",
         "The same episodes; training and validation are on drawn white cells, of 216 other kinds.",
-        {"split_by": "group", "train_on": "generator"}, 5, 10, (1, 5), n_way=3, iterations=150, pictures=True,
+        {"split_by": "group", "train_on": "generator"}, 5, 10, (1, 5), n_way=3, iterations=150, iterations_of=OF_MAML,
     ),
     "khan": RealProblem(
         "tumours (Khan), two new kinds", "microarray/khan.npz", "gene-expression",
@@ -93,7 +94,7 @@ PROBLEMS = {
         "steels, yield strength in MPa", "materials/steels_yield.csv", "material-properties",
         "One property and no other task: training has one set of alloying elements (158 steels), validation a second "
         "(75), tests the steels of others (36). A method without adaptation may do.",
-        {}, 10, 16, (5, 10, 20), kind="regression", file_option="path",
+        {}, 10, 16, (5, 10, 20), kind="regression", file_option="path", seeds=3,
     ),
     "glass": RealProblem(
         "alloys that form glasses", "materials/glass.csv", "material-properties",
@@ -104,7 +105,7 @@ PROBLEMS = {
         "Suzuki couplings, yield in %", "measured/suzuki_edbo.csv", "table",
         f"A task is a pair of substrates, a sample a recipe of base, ligand and solvent; {FOLDS} folds of the twelve "
         "pairs.",
-        {"target": "yield_percent", "group": "substrates"}, 10, 20, (10, 20), kind="regression", tasks="pairs",
+        {"target": "yield_percent", "group": "substrates"}, 10, 20, (10, 20), kind="regression", tasks="pairs", seeds=3,
         divisions=tuple({"folds": FOLDS, "fold": i} for i in range(FOLDS)),
     ),
     "crystals": RealProblem(
@@ -130,7 +131,9 @@ class RealData(Experiment):
     problems: tuple[str, ...] = ()
     """Some of the problems only: blood-cells, blood-cells-generator, khan, golub, steels, glass, suzuki, crystals."""
     learners: tuple[str, ...] = LEARNED
-    """Names of the learners; every baseline stands beside them."""
+    """Names of the learners."""
+    baselines: bool = True
+    """Whether every baseline stands beside them."""
     episodes: int = 300
     """Number of frozen episodes; where the data are divided several times, a hundred at most of each division."""
     quick: bool = False
@@ -171,9 +174,10 @@ class RealData(Experiment):
                 n_query=problem.n_query,
                 shots=problem.shots,
                 iterations=problem.iterations,
-                iterations_of=OF_MAML if problem.pictures else {},
-                seeds=1 if problem.pictures else self.seeds,
+                iterations_of=dict(problem.iterations_of),
+                seeds=min(self.seeds, problem.seeds),
                 episodes=min(self.episodes, 100) if len(problem.divisions) > 1 else self.episodes,
+                baselines=self.baselines,
                 quick=self.quick,
                 options=self._options(name, problem) | division,
             )

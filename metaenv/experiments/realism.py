@@ -25,6 +25,7 @@ from metaenv.supervised.families.light_curve_models import FAMILIES, Pulsation
 from metaenv.typing import Floats
 
 SEED, TREES = 2017, 300  # (chosen)
+FEWEST = 20  # samples that there are of a kind of star, or it is left out (chosen)
 STARS = {
     "RR Lyrae ab": ("RRLyr", "RRab"), "RR Lyrae c": ("RRLyr", "RRc"), "Cepheid F": ("Cep", "F"),
     "Cepheid 1O": ("Cep", "1"), "W Virginis": ("T2Cep", "WVir"),
@@ -175,6 +176,8 @@ def _stars(path: Path) -> list[dict[str, Any]]:
         if family.name in STARS and isinstance(family.model, Pulsation):
             kind, subtype = STARS[family.name]
             real = values[(known["type"] == kind) & (known["subtype"] == subtype) & (values > NOT_GIVEN).all(axis=1)]
+            if len(real) < FEWEST:
+                continue
             made = family.model.parameters(rng.random((len(real), 8)))
             ours, theirs = _of_star(made), _of_star(real)
             columns = [np.stack(list(x.values()), axis=1) for x in (ours, theirs)]

@@ -220,8 +220,8 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
         )
     for name in asked.iterations_of:
         learner_class(name)  # complains of a name that is none
-    k = made.shots[0] if asked.n_shot is None else asked.n_shot
-    q = made.shots[1] if asked.n_query is None else asked.n_query
+    k = made.shots_of(kind)[0] if asked.n_shot is None else asked.n_shot
+    q = made.shots_of(kind)[1] if asked.n_query is None else asked.n_query
     n_way = made.ways if asked.n_way is None else asked.n_way
     problem = made.episodes("train", k, q, kind=kind, n_way=n_way).problem
     names = _methods(problem, learners, [*BASELINES, *made.references] if asked.baselines else [])

@@ -143,18 +143,17 @@ def _chosen(
     if not len(columns[target].cells):
         raise ValueError(f"{source} has a header but no rows; expected a sample in each row")
     picked: dict[str, Floats] = {}
-    taken: list[str] = []
+    lacking: dict[str, NDArray[np.bool_]] = {}
     for name in [n for n in columns if n not in named] if features is None else features:
         if found := _feature(columns[name], features is None, categories, notes):
             picked |= found
-            taken.append(name)
+            lacking[name] = np.isnan(np.stack(list(found.values()))).any(axis=0)
     what = "numbers or categories" if categories else "numbers"
     if not picked:
         raise ValueError(f"{source} has no column of {what} beside {', '.join(named)}; samples need a feature")
     if features is None:
-        shown = ", ".join(taken[:12]) + (f" and {len(taken) - 12} more" if len(taken) > 12 else "")
+        shown = ", ".join([*lacking][:12]) + (f" and {len(lacking) - 12} more" if len(lacking) > 12 else "")
         notes.append(f"features are all other columns of {what}: {shown}")
-    lacking = {name: np.isnan(numbers) for name, numbers in picked.items()}
     for name in named:
         lacking[name] = _lacks(columns[name], MISSING)
     y_numbers = (

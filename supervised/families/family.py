@@ -66,6 +66,10 @@ class Family(ABC):
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Draw the first episode of a batch."""
 
+    def shots_of(self, kind: Kind) -> tuple[int, int]:
+        """Default n_shot and n_query of a kind of problem."""
+        return self.shots
+
     def episodes(
         self,
         split: str = "train",
@@ -95,8 +99,8 @@ class Family(ABC):
         source = self.source(split, kind, seed)
         return Episodes(
             source,
-            self.shots[0] if n_shot is None else n_shot,
-            self.shots[1] if n_query is None else n_query,
+            self.shots_of(kind)[0] if n_shot is None else n_shot,
+            self.shots_of(kind)[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
             by=self.classes_by,

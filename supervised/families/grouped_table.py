@@ -90,6 +90,7 @@ class GroupedTable(Family):
         of_kind["classification"] = _labels(whole, threshold, positive)
         self.kinds = tuple(of_kind) if whole.y.dtype.kind == "f" else tuple(reversed(of_kind))
         self._parts: dict[Kind, dict[str, Dataset]] = {}
+        self._shots: dict[Kind, tuple[int, int]] = {}
         for kind in self.kinds:
             data_of_kind = Dataset(whole.x, of_kind[kind], whole.groups, whole.ids, features=whole.features)
             try:
@@ -101,12 +102,14 @@ class GroupedTable(Family):
                 self.kinds = self.kinds[:1]
                 self.notes += (f"{kind} is not possible: {error}",)
                 continue
-            if kind == self.kinds[0]:
-                self.shots = fitting_shots(self.shots, smallest)
+            self._shots[kind] = fitting_shots(self.shots, smallest)
         self.splits = tuple(self._parts[self.kinds[0]])
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset:
         return self._parts[kind][split]
+
+    def shots_of(self, kind: Kind) -> tuple[int, int]:
+        return self._shots[kind]
 
     def _large_enough(self, data: Dataset, kind: Kind, least: int) -> tuple[Dataset, int]:
         """The groups of at least ``least`` samples, in classification of each class, and the smallest number left."""
