@@ -43,6 +43,7 @@ def test_samples_of_all_classes_and_groups_can_be_divided():
     assert [len(parts[s]) for s in ("train", "validation", "test")] == [36, 12, 12]
     ids = np.concatenate([part.ids for part in parts.values()])
     assert sorted(ids) == list(range(60)) and set(parts["test"].y) == set(CLASSES)
+    assert set(parts["train"].groups) & set(parts["test"].groups)
 
 
 @pytest.mark.parametrize(

@@ -53,12 +53,16 @@ def test_a_task_is_a_group_and_no_group_is_in_two_splits(file: Path):
     assert sorted(tested) == sorted(SLOPE)
 
 
-def test_numbers_are_classified_within_their_group_by_its_median_or_by_a_number(file: Path):
+def test_numbers_are_classified_within_their_group_by_its_median_or_by_a_number(file: Path, tmp_path: Path):
     family = make_family("table", data=file, **OPTIONS)
     data = family.source("train", "classification", 0)
     assert {np.mean(data.y[data.groups == g]) for g in np.unique(data.groups)} == {0.5}
     above = make_family("table", data=file, threshold=5, **OPTIONS).source("train", "classification", 0)
     assert ((above.x[:, 0] == 1).numpy() == above.y).all()  # with CsF a yield is 10 at least, without 1.35 at most
+    odd = tmp_path / "odd.csv"
+    odd.write_text("g,x,y\n" + "\n".join(f"{g},{k / 7},{k / 2}" for g in "abcde" for k in range(3)))
+    third = make_family("table", data=odd, target="y", group="g").source("train", "classification", 0)
+    assert third.y.tolist() == [0, 0, 1] * 3  # the median itself does not lie above it
 
 
 def test_a_word_as_target_against_the_others_and_groups_without_it_left_out(tmp_path: Path):
