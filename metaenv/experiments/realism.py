@@ -95,11 +95,11 @@ def _row(what: str, generated: Floats, real: Floats, statistics: tuple[Statistic
 
 
 def _marginals(generated: Statistics, real: Statistics) -> str:
-    return "; ".join(
-        f"{name} {np.median(generated[name]):.2f}, {np.median(real[name]):.2f} "
-        f"({_distance(generated[name], real[name]):.2f})"
-        for name in generated
-    )
+    told: list[str] = []
+    for name, made in generated.items():
+        apart = f" ({_distance(made, real[name]):.2f})" if min(len(made), len(real[name])) > 1 else ""
+        told.append(f"{name} {np.median(made):.2f}, {np.median(real[name]):.2f}{apart}")
+    return "; ".join(told)
 
 
 def _distance(a: Floats, b: Floats) -> float:
