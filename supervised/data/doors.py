@@ -147,7 +147,7 @@ def _chosen(
     for name in [n for n in columns if n not in named] if features is None else features:
         if found := _feature(columns[name], features is None, categories, notes):
             picked |= found
-            lacking[name] = np.isnan(np.stack(list(found.values()))).any(axis=0)
+            lacking[name] = np.isnan(np.sum(list(found.values()), axis=0))
     what = "numbers or categories" if categories else "numbers"
     if not picked:
         raise ValueError(f"{source} has no column of {what} beside {', '.join(named)}; samples need a feature")
