@@ -32,7 +32,7 @@ LEARNED = (
     "prototypical", "matching", "snail", "maml", "deep-kernel", "neural-process", "transformer-process", "pretrained"
 )  # fmt: skip
 FOLDS = 4  # of the pairs of substrates: six to train on, three to choose with, three to test on (chosen)
-OF_MAML = {"maml": 50}  # meta-updates on pictures, which take it ten times as long as others (chosen)
+OF_MAML = {"maml": 25}  # meta-updates on pictures, which take it ten times as long as others (chosen)
 GENES = 256  # those that vary most in the training split (chosen)
 DIVIDED = {"shares": {"train": 0.5, "test": 0.5}}
 
@@ -70,12 +70,12 @@ CELLS = "BCCD's platelets, red and white cells; no blood smear is in two splits,
 PROBLEMS = {
     "blood-cells": RealProblem(
         "blood cells, trained on other smears", "bccd/bccd_crops28.npz", "blood-cells", CELLS,
-        {"split_by": "group"}, 5, 10, (1, 5), n_way=3, iterations=150, iterations_of=OF_MAML,
+        {"split_by": "group"}, 5, 10, (1, 5), n_way=3, iterations=80, iterations_of=OF_MAML,
     ),
     "blood-cells-generator": RealProblem(
         "blood cells, trained on drawn cells", "bccd/bccd_crops28.npz", "blood-cells",
         "The same episodes; training and validation are on drawn white cells, of 216 other kinds.",
-        {"split_by": "group", "train_on": "generator"}, 5, 10, (1, 5), n_way=3, iterations=150, iterations_of=OF_MAML,
+        {"split_by": "group", "train_on": "generator"}, 5, 10, (1, 5), n_way=3, iterations=80, iterations_of=OF_MAML,
     ),
     "khan": RealProblem(
         "tumours (Khan), two new kinds", "microarray/khan.npz", "gene-expression",
