@@ -161,8 +161,9 @@ def evaluate(
         episodes: the same for all.
         first: only so many of them.
         tasks_at_once: episodes adapted together.
-        diverged_above: a squared error (mean of an episode, in the square of y's unit) beyond which an episode
-            counts as diverged, and is left out of means; so does one with predictions that are not finite.
+        diverged_above: a squared error (mean of an episode) beyond which an episode counts as diverged, and is left out
+            of means; so does one with predictions that are not finite. It is in the square of y's unit, or in the
+            variance of y over training tasks if that is more than 1.
         torch_threads: threads of torch.
 
     Raises:
@@ -195,7 +196,8 @@ def _scores(
         parts.append(episode_metrics(prediction, batch))
     columns = {name: torch.cat([p[name] for p in parts]).double().numpy() for name in parts[0]}
     if "mse" in columns:
-        columns["mse"] = np.where(columns["mse"] > diverged_above, np.nan, columns["mse"])
+        limit = diverged_above * max(1.0, float(learner.scaling.y_std) ** 2)
+        columns["mse"] = np.where(columns["mse"] > limit, np.nan, columns["mse"])
     return Scores(columns, seconds)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.evaluation import package_versions
 from metaenv.files import write_text
@@ -16,6 +21,7 @@ from metaenv.stats import Interval
 from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import LOWER_IS_BETTER, METRICS, Report, Scores, interval_text, write_json
 from metaenv.supervised.registry import BASELINES, LEARNERS, REFERENCES, is_learner
+from metaenv.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +40,7 @@ class FewShotReport:
     train_seconds: dict[str, float]  # wall time of each method's trainings, all seeds together
     updates: dict[str, int]  # meta-updates of each training
     chosen: str = ""  # what was chosen on validation episodes, a sentence
+    units: str = "episodes"  # what the scores are of, and intervals over
 
     @property
     def metric(self) -> str:
@@ -106,14 +113,15 @@ class FewShotReport:
         n, fewest = max(episodes), min(episodes)
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
         forests = f" (forests: the first {fewest:,})" if fewest < n else ""
+        what = self.units[:-1]
         better = "lower" if self.lower_is_better else "higher"
         known = "".join(f" {m} knows the distribution of tasks." for m in self.methods if m in REFERENCES)
         seen = [m for m in self.methods if m in BASELINES and self.updates.get(m)]
         known += f" Of the baselines, {', '.join(seen)} learned from the training tasks." if seen else ""
         known += " **Bold**: a learner better than every baseline, outside the interval." if baseline else ""
-        gap = f" Over the best baseline ({baseline}): positive is better, paired by episode." if baseline else ""
+        gap = f" Over the best baseline ({baseline}): positive is better, paired by {what}." if baseline else ""
         return (
-            f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} episodes{forests}, ± half the 95 % "
+            f"{self.name}: trained on {_shots(self.n_shot)}, {seeds}; {n:,} {self.units}{forests}, ± half the 95 % "
             f"interval. Better is {better}.{gap}{known}{self.chosen} SHA-256 of the episodes: "
             f"{self.sha256.get(self.n_shot, '')[:16]}…"
         )
@@ -171,6 +179,44 @@ class FewShotReport:
     def _by_metric(self, metric: str) -> str:
         rows = [[m, *(interval_text(self.interval(m, k, metric)) for k in self.shots)] for m in self.methods]
         return "\n".join(table(["method", *(f"{metric}, {_shots(k)}" for k in self.shots)], rows))
+
+
+def by_task(
+    reports: Sequence[FewShotReport], tasks: Sequence[Mapping[int, NDArray[Any]]], name: str, units: str = "tasks"
+) -> FewShotReport:
+    """The reports of several divisions of the same data, such as the folds of a cross-validation, as one.
+
+    A score is the mean over the episodes of a task, so that intervals and differences are over tasks, of which there
+    are few: many episodes of one say no more about others than some do. Those that diverged are left out.
+
+    Args:
+        reports: with the same methods and shot counts.
+        tasks: for each report and shot count, (episodes,) names of the tasks.
+        name: of the whole.
+        units: what a task is called, in the plural.
+    """
+    first = reports[0]
+    scores: dict[int, dict[str, Scores]] = {}
+    for k in first.shots:
+        scores[k] = {}
+        for method in first.scores[k]:
+            parts = [(report.scores[k][method], task[k]) for report, task in zip(reports, tasks, strict=True)]
+            columns = {
+                metric: np.concatenate([_task_means(found.by_episode[metric], task) for found, task in parts], axis=-1)
+                for metric in parts[0][0].by_episode
+            }
+            scores[k][method] = Scores(columns, sum(found.seconds for found, _ in parts))
+    whole = {k: sha256("".join(r.sha256[k] for r in reports).encode()).hexdigest() for k in first.shots}
+    seconds = {m: sum(report.train_seconds[m] for report in reports) for m in first.train_seconds}
+    return replace(first, name=name, sha256=whole, scores=scores, train_seconds=seconds, units=units)
+
+
+def _task_means(values: Floats, tasks: NDArray[Any]) -> Floats:
+    """(..., tasks) means of (..., episodes) over each task's episodes that are numbers; NaN where none is."""
+    _, code = np.unique(tasks[: values.shape[-1]], return_inverse=True)
+    here, known = np.eye(code.max() + 1)[code], np.isfinite(values)
+    count = known @ here
+    return np.where(count > 0, np.where(known, values, 0.0) @ here / np.maximum(count, 1), np.nan)
 
 
 def _shots(k: int) -> str:

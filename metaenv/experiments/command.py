@@ -28,6 +28,7 @@ EXPERIMENTS = {
     "molecules": ("molecules:Molecules", "RL² and PEARL on unseen molecule objectives, a Bayes adapter, an oracle"),
     "telescope": ("telescope:Telescope", "RL² and PEARL on unseen skies and observing programmes, night by night"),
     "omniglot": ("omniglot:Omniglot", "all few-shot learners on Omniglot (--data PATH), beside their papers"),
+    "real-data": ("real_data:RealData", "few-shot learners on real cells, genes, steels and recipes (--data FOLDER)"),
     "sinusoid": ("sinusoid:Sinusoid", "MAML on its paper's sines: error after 1, 5 and 10 gradient steps"),
 }
 """The published results: where each is defined in this package, and what it shows."""

@@ -157,6 +157,11 @@ def save(reports: dict[str, FewShotReport], out: Path) -> None:
     parts += [f"## {report.name}\n\n{report.markdown()}" for report in reports.values()]
     write_text(out / "table.md", "\n\n".join(parts) + "\n")
     write_json(out / "matrix.json", {n: r.to_dict() for n, r in reports.items()})
+    draw_all(reports, out / "picture.png")
+
+
+def draw_all(reports: dict[str, FewShotReport], path: Path) -> None:
+    """Save one picture of all reports, if there is matplotlib."""
     try:
         figure = new_figure(14.0, 3.2 * ((len(reports) + 1) // 2))
     except ImportError:
@@ -166,7 +171,7 @@ def save(reports: dict[str, FewShotReport], out: Path) -> None:
         draw(ax, report)
     for ax in axes[len(reports) :]:
         ax.set_axis_off()
-    save_figure(figure, out / "picture.png")
+    save_figure(figure, path)
 
 
 def matrix_command(args: list[str]) -> int:

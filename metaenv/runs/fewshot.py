@@ -75,7 +75,13 @@ class Run:
     def name(self) -> str:
         """Such as "light-curves, 5-way classification"."""
         ways = f"{self.stream('train').problem.n_classes}-way " if self.kind == "classification" else ""
-        return f"{self.family}, {ways}{self.kind}"
+        of = f" of {self._made.quantity}" if self.kind == "regression" and self._made.quantity else ""
+        return f"{self.family}, {ways}{self.kind}{of}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the family assumed of files, or left out of them."""
+        return self._made.notes
 
     def stream(self, split: str, k: int | None = None, n_query: int | None = None, seed: int = 0) -> Episodes:
         """Episodes of a split, by default with the shots and queries of the run."""
@@ -214,8 +220,8 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
         )
     for name in asked.iterations_of:
         learner_class(name)  # complains of a name that is none
-    k = made.shots[0] if asked.n_shot is None else asked.n_shot
-    q = made.shots[1] if asked.n_query is None else asked.n_query
+    k = made.shots_of(kind)[0] if asked.n_shot is None else asked.n_shot
+    q = made.shots_of(kind)[1] if asked.n_query is None else asked.n_query
     n_way = made.ways if asked.n_way is None else asked.n_way
     problem = made.episodes("train", k, q, kind=kind, n_way=n_way).problem
     names = _methods(problem, learners, [*BASELINES, *made.references] if asked.baselines else [])

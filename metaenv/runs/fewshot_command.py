@@ -39,6 +39,7 @@ A family or a learner of your own is named module:Class.
   metaenv fewshot materials-synthesis deep-kernel --n-shot 10 --seeds 3 --out runs/recipes
   metaenv fewshot gene-expression maml --settings inner_lr 0.2 inner_steps 5 --split validation
   metaenv fewshot assays prototypical --options data my.csv     active or not, in assays of your own
+  metaenv fewshot table all --options data my.csv target yield group substrate    your own table, a task a group
   metaenv fewshot all --quick --workers 2
   metaenv fewshot FAMILY                    what the family is made of
   metaenv fewshot FAMILY LEARNER --help     all options
@@ -108,6 +109,8 @@ def _run_command(family: str, learner: str, args: list[str]) -> int:
             out: the run folder; runs/fewshot/FAMILY-KIND-LEARNER-SEED by default.
         """
         planned = resolve_run(family, None if learner == "all" else [learner], **vars(options))
+        for note in planned.notes:
+            print(f"- {note}")
         name = f"{family}-{planned.kind}-{learner}-{options.seed}{'-quick' * options.quick}".replace(":", ".")
         return _run(planned, out or Path("runs/fewshot") / name, workers, engine)
 

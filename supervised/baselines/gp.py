@@ -32,16 +32,16 @@ class TaskGP(UntrainedBaseline):
     alternative = "choose linear, knn or random-forest for classification, isolation-forest for anomalies"
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
-        x, mean = support_x.flatten(2), support_y.mean(1, keepdim=True)
+        x, mean = support_x.flatten(2).double(), support_y.double().mean(1, keepdim=True)  # samples may be much alike
         distances, y = squared_distances(x, x), support_y - mean
         scale, noise = self._fit(distances, y, x.shape[2])
         factor, alpha, signal = _solved(distances, y, scale, noise)
 
         def predict(query: Tensor) -> Prediction:
-            cross = _kernel(squared_distances(query.flatten(2), x), scale)  # (tasks, queries, support)
+            cross = _kernel(squared_distances(query.flatten(2).double(), x), scale)  # (tasks, queries, support)
             explained = torch.linalg.solve_triangular(factor, cross.transpose(1, 2), upper=False).square().sum(1)
             variance = signal[:, None] * ((1 - explained).clamp_min(0) + noise[:, None])
-            return Prediction((cross @ alpha)[..., 0] + mean, variance.sqrt())
+            return Prediction(((cross @ alpha)[..., 0] + mean).float(), variance.sqrt().float())
 
         return predict
 

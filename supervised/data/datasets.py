@@ -27,6 +27,7 @@ class Dataset:
             group is a task; in classification groups serve to split by. None puts all samples in one group.
         ids: (n,) names of the samples, unique; None numbers them.
         notes: what was assumed or left out when the samples were read, in sentences.
+        features: names of the columns of x, where they have some.
 
     Raises:
         ValueError: lengths differ, samples of different shape, NaN, or names that repeat.
@@ -39,8 +40,9 @@ class Dataset:
         groups: ArrayLike | None = None,
         ids: ArrayLike | None = None,
         notes: Sequence[str] = (),
+        features: Sequence[str] = (),
     ) -> None:
-        self.notes = tuple(notes)
+        self.notes, self.features = tuple(notes), tuple(features)
         self.x = _samples(x)
         n = len(self.x)
         self.y = _column("y", y, n)
@@ -71,6 +73,7 @@ class Dataset:
         *,
         kind: TargetKind | None = None,
         missing: Missing = "refuse",
+        categories: bool = False,
         least: int = 1,
     ) -> Self:
         """The rows of a CSV file with a header, in any usual encoding, delimiter and decimal mark.
@@ -81,6 +84,8 @@ class Dataset:
                 unless it is "classification".
             features: columns of x, in this order. None takes all other columns of numbers, without those that number
                 the rows. true, false, yes and no are 1 and 0; words and dates are no features.
+            categories: let words be features, too: a column of 0 and 1 for each word that the whole table has in the
+                column, of which no splitting of the rows can then take one away.
             group: column of what a sample comes from; in regression, its values are the tasks.
             ids: column of names that tell samples apart.
             missing: a cell without a value (empty, NaN, NA, null; among numbers also ? and -) in one of these columns
@@ -93,7 +98,8 @@ class Dataset:
             FileNotFoundError: there is no such file.
             ValueError: it cannot be read, or a cell has no such meaning; the message names file, row and column.
         """
-        parts = of_csv(path, target=target, features=features, group=group, ids=ids, kind=kind, missing=missing)
+        how: dict[str, Any] = {"kind": kind, "missing": missing, "categories": categories}
+        parts = of_csv(path, target=target, features=features, group=group, ids=ids, **how)
         return cls(**parts)._with_least(least)
 
     @classmethod
@@ -107,13 +113,15 @@ class Dataset:
         *,
         kind: TargetKind | None = None,
         missing: Missing = "refuse",
+        categories: bool = False,
         least: int = 1,
     ) -> Self:
         """The rows of a data frame of pandas or polars, or of a dict of columns; see `from_csv`.
 
         Columns of categories are words, and booleans as a target the words True and False. Rows count from 0.
         """
-        parts = of_frame(frame, target=target, features=features, group=group, ids=ids, kind=kind, missing=missing)
+        how: dict[str, Any] = {"kind": kind, "missing": missing, "categories": categories}
+        parts = of_frame(frame, target=target, features=features, group=group, ids=ids, **how)
         return cls(**parts)._with_least(least)
 
     @classmethod
@@ -148,7 +156,7 @@ class Dataset:
         """The samples of these rows, or where this mask is True, with their ids."""
         index = np.arange(len(self))[rows]
         x = self.x[torch.from_numpy(index)]
-        return type(self)(x, self.y[index], self.groups[index], self.ids[index], self.notes)
+        return type(self)(x, self.y[index], self.groups[index], self.ids[index], self.notes, self.features)
 
     def gather(self, rows: Tensor) -> Tensor:
         """float32 samples (*rows.shape, *x_shape) of the rows ``rows``, an int64 tensor."""
@@ -168,13 +176,16 @@ class Dataset:
 
     def split_by_class(self, shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, Dataset]:
         """Data sets of disjoint classes: ``{"train": 0.6, "validation": 0.2, "test": 0.2}``."""
-        return self._split(self.y, shares, rng)
+        return self.split_by(self.y, shares, rng)
 
     def split_by_group(self, shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, Dataset]:
         """Data sets of disjoint groups, so that no patient or assay is in two of them."""
-        return self._split(self.groups, shares, rng)
+        return self.split_by(self.groups, shares, rng)
 
-    def _split(self, column: NDArray[Any], shares: Mapping[str, float], rng: np.random.Generator) -> dict[str, Dataset]:
+    def split_by(
+        self, column: NDArray[Any], shares: Mapping[str, float], rng: np.random.Generator
+    ) -> dict[str, Dataset]:
+        """Data sets of disjoint values of a column (n,), such as `y`, `groups` or, for single samples, `ids`."""
         values, code = np.unique(column, return_inverse=True)
         if min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
             raise ValueError(f"expected positive shares that sum to 1, got {dict(shares)}")

@@ -41,6 +41,7 @@ class Parts(TypedDict):
     groups: NDArray[Any] | None
     ids: NDArray[Any] | None
     notes: tuple[str, ...]
+    features: tuple[str, ...]
 
 
 class _Cells(Sequence[Cell]):
@@ -117,6 +118,7 @@ def _chosen(
     ids: str | None,
     kind: TargetKind | None,
     missing: Missing,
+    categories: bool = False,
 ) -> Parts:
     if missing not in ("refuse", "drop") or kind not in (None, "classification", "regression"):
         raise ValueError(
@@ -141,16 +143,17 @@ def _chosen(
     if not len(columns[target].cells):
         raise ValueError(f"{source} has a header but no rows; expected a sample in each row")
     picked: dict[str, Floats] = {}
+    lacking: dict[str, NDArray[np.bool_]] = {}
     for name in [n for n in columns if n not in named] if features is None else features:
-        numbers = _feature(columns[name], features is None, notes)
-        if numbers is not None:
-            picked[name] = numbers
+        if found := _feature(columns[name], features is None, categories, notes):
+            picked |= found
+            lacking[name] = np.isnan(np.sum(list(found.values()), axis=0))
+    what = "numbers or categories" if categories else "numbers"
     if not picked:
-        raise ValueError(f"{source} has no column of numbers beside {', '.join(named)}; samples need a feature")
+        raise ValueError(f"{source} has no column of {what} beside {', '.join(named)}; samples need a feature")
     if features is None:
-        shown = ", ".join([*picked][:12]) + (f" and {len(picked) - 12} more" if len(picked) > 12 else "")
-        notes.append(f"features are all other columns of numbers: {shown}")
-    lacking = {name: np.isnan(numbers) for name, numbers in picked.items()}
+        shown = ", ".join([*lacking][:12]) + (f" and {len(lacking) - 12} more" if len(lacking) > 12 else "")
+        notes.append(f"features are all other columns of {what}: {shown}")
     for name in named:
         lacking[name] = _lacks(columns[name], MISSING)
     y_numbers = (
@@ -178,7 +181,7 @@ def _chosen(
                 a, b = (columns[ids or ""].cells[int(kept[k])].where for k in (first[name], i))
                 raise ValueError(f"{b}: {name!r} is an id for the second time (before: {a}); ids tell samples apart")
             first[name] = i
-    return Parts(x=x, y=y, groups=groups, ids=names, notes=tuple(notes))
+    return Parts(x=x, y=y, groups=groups, ids=names, notes=tuple(notes), features=tuple(picked))
 
 
 def _lacks(column: _Column, spellings: Sequence[str]) -> NDArray[np.bool_]:
@@ -212,8 +215,9 @@ def _numbers(column: _Column, notes: list[str], words_allowed: bool | None = Fal
     return numbers
 
 
-def _feature(column: _Column, chosen_by_default: bool, notes: list[str]) -> Floats | None:
-    """The numbers of a feature; None if it is left out."""
+def _feature(column: _Column, chosen_by_default: bool, categories: bool, notes: list[str]) -> dict[str, Floats]:
+    """The columns that a feature makes, by name: one of its numbers, one for each of its words if these are
+    categories, or none if it is left out."""
     name, date = column.name, column.numbers is None and _is_date(column)
     try:
         numbers = None if column.words or date else _numbers(column, notes)
@@ -225,21 +229,33 @@ def _feature(column: _Column, chosen_by_default: bool, notes: list[str]) -> Floa
         counting = len(found) > 2 and found[0] in (0, 1) and bool((np.diff(found) == 1).all())
         if chosen_by_default and (apart or counting):
             notes.append(f"{name} tells rows apart and is left out; name it in features to use it")
-            return None
-        return numbers
+            return {}
+        return {name: numbers}
     texts = [text.lower() for text in column.cells.texts]
     lacks = _lacks(column, MISSING_NUMBERS)
     if not lacks.all() and all(no or text in TRUE_FALSE for text, no in zip(texts, lacks, strict=True)):
         notes.append(f"{name}: true and yes are read as 1, false and no as 0")
-        return np.array([np.nan if no else TRUE_FALSE[text] for text, no in zip(texts, lacks, strict=True)])
+        return {name: np.array([np.nan if no else TRUE_FALSE[text] for text, no in zip(texts, lacks, strict=True)])}
+    if categories and not date and not (missing := _lacks(column, MISSING)).all():
+        words = np.array(column.cells.texts)
+        each = np.unique(words[~missing]).tolist()
+        if not chosen_by_default or len(each) < (~missing).sum():
+            notes.append(f"{name}: a column of 0 and 1 for each of its {len(each)} words in the whole table")
+            return {f"{name}={word}": np.where(missing, np.nan, words == word) for word in each}
+        notes.append(f"{name} has another word in each row and is left out; name it in features to use it")
+        return {}
     if chosen_by_default:
         what = "is empty" if lacks.all() else "holds dates" if date else "holds words"
         notes.append(f"{name} {what} and is left out")
-        return None
+        return {}
     if lacks.all():
         raise ValueError(f"column {name} is empty; take it out of features")
     cell = column.cells[int(np.argmin(lacks))]
-    remedy = "write days since a date" if date else "write a column of 0 and 1 for each word, or leave it out"
+    remedy = (
+        "write days since a date"
+        if date
+        else "say categories=True for a column of 0 and 1 for each word, or leave it out"
+    )
     raise ValueError(f"{cell.where}: expected a number as feature, got {cell.text!r}; {remedy}")
 
 
@@ -356,6 +372,7 @@ def of_torch(dataset: Any, groups: ArrayLike | None, ids: ArrayLike | None) -> P
         groups=None if groups is None else np.asarray(groups),
         ids=None if ids is None else np.asarray(ids),
         notes=tuple(notes),
+        features=(),
     )
 
 

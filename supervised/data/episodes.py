@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.problem import Kind, Problem
@@ -123,6 +124,11 @@ class FrozenEpisodes:
 
     def __len__(self) -> int:
         return len(self._plan)
+
+    @property
+    def task_ids(self) -> NDArray[Any]:
+        """(episodes,) or (episodes, classes), as `EpisodeBatch.task_ids`."""
+        return self._plan.task_ids
 
     def batches(self, size: int = 100) -> Iterator[EpisodeBatch]:
         """All episodes in order, ``size`` at a time (the last batch may be smaller)."""

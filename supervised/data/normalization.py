@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Problem
 
+ROUNDING = 4 * torch.finfo(torch.float32).eps
+"""Standard deviation of a constant in single precision, at most, as a share of it (chosen; one rounding is half an
+epsilon)."""
+
 
 class Scaling(nn.Module):
     """x to mean 0 and standard deviation 1 by feature (vectors) or by channel (sequences, images), y likewise.
@@ -45,10 +49,10 @@ class Scaling(nn.Module):
         x, y = x.flatten(0, 1).double(), y.double()
         others = [d for d in range(x.ndim) if d != 1]
         self.x_mean.copy_(x.mean(others).reshape(self.x_mean.shape))
-        self.x_std.copy_(_usable(x.std(others, correction=0)).reshape(self.x_std.shape))
+        self.x_std.copy_(_usable(x.std(others, correction=0), x.mean(others)).reshape(self.x_std.shape))
         if self.kind == "regression":
             self.y_mean.copy_(y.mean())
-            self.y_std.copy_(_usable(y.std(correction=0)))
+            self.y_std.copy_(_usable(y.std(correction=0), y.mean()))
         self._fitted.fill_(True)
 
     def x(self, x: Tensor) -> Tensor:
@@ -74,5 +78,6 @@ class Scaling(nn.Module):
         return output * self.y_std + self.y_mean, None if std is None else std * self.y_std
 
 
-def _usable(std: Tensor) -> Tensor:
-    return torch.where(std > 1e-8, std, torch.ones_like(std))
+def _usable(std: Tensor, mean: Tensor) -> Tensor:
+    """Standard deviations, and 1 where they are those of a constant, which may have been rounded."""
+    return torch.where(std > torch.clamp(ROUNDING * mean.abs(), min=1e-8), std, torch.ones_like(std))

@@ -22,7 +22,7 @@ from metaenv.molecules.design.tasks import Features
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import Family, draw_heatmap, draw_plane
+from metaenv.supervised.families.family import Family, draw_heatmap, draw_plane, fitting_shots
 from metaenv.typing import Bools
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ class Assays(Family):
             self._notes.append(
                 f"{split}, {kind}: assays with fewer than {self.least} molecules{of} are left out: {small}"
             )
-        smallest = int(sizes[kept].min(initial=sum(self.shots)))
-        if smallest < sum(self.shots):
-            k = max(1, smallest // 3)
-            self.shots = (k, max(1, smallest - k))
+        self.shots = fitting_shots(self.shots, int(sizes[kept].min(initial=sum(self.shots))))
         return rows & np.isin(measured.assay, kept)
 
     def _dataset(self, split: str, kind: Kind) -> Dataset:

@@ -8,16 +8,16 @@ A class is a region of the space of size, share and lobes of the nucleus, granul
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
-from metaenv.supervised.families.blood_cell_images import N_CLASSES, class_name, draw_cells, smears
-from metaenv.supervised.families.family import ENDS, ClassFamily, split_real
+from metaenv.supervised.families.blood_cell_images import N_CLASSES, PIXELS, class_name, draw_cells, smears
+from metaenv.supervised.families.division import Division, split_real
+from metaenv.supervised.families.family import ENDS, ClassFamily
 from metaenv.supervised.families.image_files import load_images
 
 if TYPE_CHECKING:
@@ -35,10 +35,13 @@ class BloodCells(ClassFamily):
         per_class: pictures drawn of each class.
         data: real pictures instead: a ``.npz`` or a folder, see `load_images`. There is no ood split then.
         side: pixels that pictures of a folder are resized to.
-        split_by: with ``data``: ``"class"``, so that classes are new in tests, or ``"group"`` for files that name
-            a group of each picture and have few classes: then patients or slides are new, and classes are not.
-        least: leave out classes of ``data`` with fewer pictures.
-        shares: with ``data``: the share of its classes or groups in train, test and perhaps validation.
+        train_on: with ``data``: ``"files"``, or ``"generator"`` to train and validate on drawn pictures, and to test on
+            the test split of the files.
+        **division: how ``data`` are divided, see `split_real`: ``split_by="group"`` for files that name a group of each
+            picture and have few classes; then patients or slides are new in tests, and classes are not.
+
+    Raises:
+        ValueError: pictures cannot be read or divided, or what is said of them is said without ``data``.
     """
 
     name: ClassVar[str] = "blood-cells"
@@ -53,13 +56,22 @@ class BloodCells(ClassFamily):
         per_class: int = 30,
         data: str | os.PathLike[str] | None = None,
         side: int = 28,
-        split_by: str = "class",
-        least: int = 1,
-        shares: Mapping[str, float] | None = None,
+        train_on: Literal["files", "generator"] = "files",
+        **division: Unpack[Division],
     ) -> None:
-        super().__init__(
-            per_class, None if data is None else split_real(load_images(data, side), split_by, SEED, least, shares)
-        )
+        if train_on not in ("files", "generator"):
+            raise ValueError(f"expected 'files' or 'generator' as train_on, got {train_on!r}")
+        if data is None and (division or train_on != "files"):
+            raise ValueError(f"{', '.join(division) or 'train_on'} is for real pictures, which are missing: give data")
+        real = None if data is None else split_real(load_images(data, side), SEED, **division)
+        if real is not None and train_on == "generator":
+            if real["test"].x_shape != (3, PIXELS, PIXELS):
+                raise ValueError(
+                    f"pictures are drawn in colours with {PIXELS} pixels a side, and the shape of those of {data} is "
+                    f"{real['test'].x_shape}; resize them, or train on the files"
+                )
+            real |= {split: drawn(split, per_class) for split in ("train", "validation")}
+        super().__init__(per_class, real)
 
     def generated(self, split: str) -> Dataset:
         return drawn(split, self.per_class)

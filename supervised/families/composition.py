@@ -18,7 +18,7 @@ from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.alloys import AlloyProperties
 from metaenv.supervised.families.compounds import SPLITS, CompoundProperties
 from metaenv.supervised.families.elements import PROPERTIES
-from metaenv.supervised.families.family import Family, draw_plane
+from metaenv.supervised.families.family import Family, draw_plane, followed
 from metaenv.supervised.families.formulas import FEATURES, describe
 from metaenv.supervised.families.property_tables import By, Paths, Table, divided, read_properties
 from metaenv.tasks import TaskSampler
@@ -110,13 +110,6 @@ class MaterialProperties(Family):
 
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Samples over the two means or spreads that y follows most closely and that are unlike each other."""
-        samples, targets = batch.samples()
-        x, y = samples[0, :, : 2 * len(PROPERTIES)].double().numpy(), targets[0].double().numpy()
-        deviation = x.std(axis=0)
-        z = (x - x.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
-        follows = np.abs(z.T @ (y - y.mean()))
-        first = int(np.argmax(follows))
-        alike = np.abs(z.T @ z[:, first]) > 0.8 * len(z)
-        second = int(np.argmax(np.where(alike, -1.0, follows)))
+        first, second = followed(batch, 2 * len(PROPERTIES))
         what = "class" if batch.n_classes else "property"
         draw_plane(figure, batch, (FEATURES[first], FEATURES[second]), what, (first, second))

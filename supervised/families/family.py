@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -51,6 +51,8 @@ class Family(ABC):
     """Of a data set: "group" if an episode is about one group, whose classes it tells apart; see `Episodes`."""
     pool: int = 8
     """Of a sampler: how many times more examples are drawn than used; see `Episodes`."""
+    quantity: str = ""
+    """What y is in regression, with its unit, where tables should say so."""
     notes: tuple[str, ...] = ()
     """What was left out of files, or assumed of them, a sentence each."""
     references: tuple[str, ...] = ()
@@ -63,6 +65,10 @@ class Family(ABC):
     @abstractmethod
     def draw(self, figure: Figure, batch: EpisodeBatch) -> None:
         """Draw the first episode of a batch."""
+
+    def shots_of(self, kind: Kind) -> tuple[int, int]:
+        """Default n_shot and n_query of a kind of problem."""
+        return self.shots
 
     def episodes(
         self,
@@ -93,8 +99,8 @@ class Family(ABC):
         source = self.source(split, kind, seed)
         return Episodes(
             source,
-            self.shots[0] if n_shot is None else n_shot,
-            self.shots[1] if n_query is None else n_query,
+            self.shots_of(kind)[0] if n_shot is None else n_shot,
+            self.shots_of(kind)[1] if n_query is None else n_query,
             kind=kind,
             n_way=self.ways if n_way is None else n_way,
             by=self.classes_by,
@@ -121,32 +127,8 @@ class Family(ABC):
         return save(figure, path, dpi=110)
 
 
-SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
-"""Of the classes or groups of real data (chosen)."""
 ENDS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
 """Where each split begins and ends among generated classes (chosen); ``ood-…`` splits have those of ``test``."""
-
-
-def split_real(
-    data: Dataset, split_by: str, seed: int, least: int = 1, shares: Mapping[str, float] | None = None
-) -> dict[str, Dataset]:
-    """Real data, divided into train, validation and test so that no class, or no group, is in two of them.
-
-    The division depends on the seed and on ``shares`` only, by default `SHARES`; without validation, it may be
-    ``{"train": 0.7, "test": 0.3}``. Classes of fewer than ``least`` samples are left out.
-
-    Raises:
-        ValueError: ``split_by`` is neither "class" nor "group", there are too few classes or groups, or the shares are
-            not those of train, test and perhaps validation, positive with the sum 1.
-    """
-    if split_by not in ("class", "group"):
-        raise ValueError(f"expected split_by='class' or 'group', got {split_by!r}")
-    data = data.without_small(data.y, least) if least > 1 else data
-    split = data.split_by_class if split_by == "class" else data.split_by_group
-    shares = SHARES if shares is None else shares
-    if not {"train", "test"} <= set(shares) <= set(SHARES):
-        raise ValueError(f"expected the shares of train, test and perhaps validation, got {dict(shares)}")
-    return split(shares, np.random.default_rng(seed))
 
 
 class ClassFamily(Family):
@@ -170,6 +152,12 @@ class ClassFamily(Family):
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         return self.generated(split) if self._real is None else self._real[split]
+
+
+def fitting_shots(shots: tuple[int, int], smallest: int) -> tuple[int, int]:
+    """Samples to learn from and to predict that the smallest class or group has: a third and the rest, if too few."""
+    k = max(1, smallest // 3)
+    return shots if smallest >= sum(shots) else (k, max(1, smallest - k))
 
 
 # PICTURES
@@ -210,3 +198,15 @@ def draw_plane(
         ax.set_xlabel(names[0])
     axes[0].set_ylabel(names[1])
     figure.colorbar(axes[1].collections[0], ax=axes, label=what)
+
+
+def followed(batch: EpisodeBatch, columns: int | None = None) -> tuple[int, int]:
+    """Of the first columns of vectors, all by default, the two that y follows most closely and that are unlike."""
+    samples, targets = batch.samples()
+    x, y = samples[0, :, :columns].double().numpy(), targets[0].double().numpy()
+    deviation = x.std(axis=0)
+    z = (x - x.mean(axis=0)) / np.where(deviation > 1e-9, deviation, np.inf)
+    follows = np.abs(z.T @ (y - y.mean()))
+    first = int(np.argmax(follows))
+    alike = np.abs(z.T @ z[:, first]) > 0.8 * len(z)
+    return first, int(np.argmax(np.where(alike, -1.0, follows)))

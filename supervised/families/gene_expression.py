@@ -7,17 +7,17 @@ Types are combinations of marker programmes (`gene_counts`), groups are batches;
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
-from metaenv.supervised.families.family import ENDS, ClassFamily, draw_heatmap, split_real
+from metaenv.supervised.families.division import Division, split_real
+from metaenv.supervised.families.family import ENDS, ClassFamily, draw_heatmap
 from metaenv.supervised.families.gene_counts import SHALLOW, Platform, biology, counts, log_normalised
 from metaenv.supervised.families.image_files import load_npz
 
@@ -40,9 +40,10 @@ class GeneExpression(ClassFamily):
         label: column of ``data`` that names the cell type.
         group: column that names the batch, patient or study, if any.
         n_genes: keep the genes that vary most in the training split; None keeps all.
-        split_by: with ``data``: ``"class"``, so that types are new in tests, or ``"group"``.
-        least: leave out types of ``data`` with fewer cells.
-        shares: with ``data``: the share of its types or groups in train, test and perhaps validation.
+        **division: how ``data`` are divided, see `split_real`: by default so that types are new in tests.
+
+    Raises:
+        ValueError: cells cannot be read or divided, or it is said without ``data`` how.
     """
 
     name: ClassVar[str] = "gene-expression"
@@ -59,11 +60,11 @@ class GeneExpression(ClassFamily):
         label: str = "label",
         group: str | None = None,
         n_genes: int | None = None,
-        split_by: str = "class",
-        least: int = 1,
-        shares: Mapping[str, float] | None = None,
+        **division: Unpack[Division],
     ) -> None:
-        real = None if data is None else split_real(load_expression(data, label, group), split_by, SEED, least, shares)
+        if data is None and division:
+            raise ValueError(f"{', '.join(division)} is for real cells, which are missing: give data")
+        real = None if data is None else split_real(load_expression(data, label, group), SEED, **division)
         super().__init__(per_class, None if real is None else _most_variable(real, n_genes))
 
     def generated(self, split: str) -> Dataset:

@@ -50,10 +50,15 @@ class Pulsation:
     temperature_K: float
     by_band: tuple[float, ...] = (1.5, 1.75, 1.3, 1.0, 0.93, 0.9)  # amplitude in each band relative to I
 
-    def __call__(self, u: Floats, visits: Visits, _rng: np.random.Generator) -> Light:
+    def parameters(self, u: Floats) -> Floats:
+        """(n, 6) of uniform numbers (n, 8): period in days, amplitude in I in mag, R21, R31, phi21, phi31."""
         period, amplitude = (10 ** normal(u[:, i], *p) for i, p in enumerate((self.log_period, self.log_amplitude)))
-        r21, r31 = (r * np.exp(normal(u[:, 2 + i], 0, 0.25)) for i, r in enumerate(self.ratios))
-        phi21, phi31 = (p + normal(u[:, 4 + i], 0, 0.35) for i, p in enumerate(self.phases))
+        ratios = (r * np.exp(normal(u[:, 2 + i], 0, 0.25)) for i, r in enumerate(self.ratios))
+        phases = (p + normal(u[:, 4 + i], 0, 0.35) for i, p in enumerate(self.phases))
+        return np.stack([period, amplitude, *ratios, *phases], axis=1)
+
+    def __call__(self, u: Floats, visits: Visits, _rng: np.random.Generator) -> Light:
+        period, amplitude, r21, r31, phi21, phi31 = self.parameters(u).T
 
         def shape(phase: Floats) -> Floats:
             wave = np.cos(phase)

@@ -18,7 +18,8 @@ from metaenv.plots import COLOURS
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
-from metaenv.supervised.families.family import ClassFamily, draw_heatmap, split_real
+from metaenv.supervised.families.division import split_real
+from metaenv.supervised.families.family import ClassFamily, draw_heatmap
 from metaenv.supervised.families.light_curve_files import read_plasticc
 from metaenv.supervised.families.light_curve_light import BANDS
 from metaenv.supervised.families.light_curve_models import FAMILIES
@@ -75,7 +76,7 @@ class LightCurves(ClassFamily):
             self.notes = measured.notes
             whole = Dataset(represent(measured.photometry, variant), measured.classes, ids=measured.ids)
             if train_on == "files":
-                real = split_real(whole, "class", SEED, shares=shares)
+                real = split_real(whole, SEED, shares=shares)
             elif shares is not None:
                 raise ValueError("with train_on='generator' all classes of the files are for tests; leave shares out")
             else:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.delimited import Cell, are_codes, is_numbering, numbers_of, read_sheet
+from metaenv.supervised.families.division import SHARES
 from metaenv.supervised.families.elements import SYMBOLS
-from metaenv.supervised.families.family import SHARES
 from metaenv.supervised.families.formulas import divided_by_stops, fractions, parse_formula
 from metaenv.typing import Floats
 

@@ -22,7 +22,10 @@ FAMILIES: dict[str, str] = {
     "telescope-values": "metaenv.supervised.families.telescope_values:TelescopeValues",
 }
 """By name, "module:Class"."""
-FILE_FAMILIES = {"assays": "metaenv.supervised.families.assays:Assays"}
+FILE_FAMILIES = {
+    "assays": "metaenv.supervised.families.assays:Assays",
+    "table": "metaenv.supervised.families.grouped_table:GroupedTable",
+}
 """Those that need a file of yours, named by an option."""
 
 

@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_problems import blobs, episodes_of, sines
 
+from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes, frozen_episodes
 from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.evaluation import Report, Scores, auroc, average_precision, episode_metrics, evaluate
@@ -114,6 +115,16 @@ def test_diverged_episodes_are_counted_and_left_out():
     assert report.interval("mean", "mse").estimate == pytest.approx(mse[mse <= 8].mean())
     nothing = evaluate({"mean": make_learner("nearest-centroid", test.problem)}, test, diverged_above=-1.0)
     assert nothing.rows()[0]["diverged"] == 50 and "– | 50" in nothing.markdown()
+
+
+def test_what_diverges_does_not_depend_on_the_unit_of_y():
+    """In nanometres an error of half the spread is of 1e16 and more; it is no worse than in metres."""
+    rng = np.random.default_rng(0)
+    x, group = rng.normal(size=(200, 3)), np.repeat(np.arange(10), 20)
+    for unit in (1.0, 1e9):
+        train = Episodes(Dataset(x, unit * rng.normal(size=200), group), 5, 10)
+        learner = make_learner("nearest-centroid", train.problem).meta_fit(train, 0)
+        assert evaluate({"mean": learner}, frozen_episodes(train, 20)).rows()[0]["diverged"] == 0
 
 
 def test_anomaly_report():

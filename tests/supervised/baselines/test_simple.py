@@ -81,6 +81,14 @@ def test_gaussian_process_is_that_of_scikit_learn(monkeypatch):
     np.testing.assert_allclose(prediction.std, std, rtol=1e-2)
 
 
+def test_gaussian_process_bears_samples_that_are_much_alike():
+    """As alloys are that differ in the third digit: in single precision their kernel is not positive definite."""
+    rng = np.random.default_rng(5)
+    x, y = 30.0 + 0.01 * rng.normal(size=(20, 20, 93)), rng.normal(size=(20, 20))
+    prediction = make_learner("gp", Problem("regression", (93,)), scale="none").adapt(x, y)(x)
+    assert torch.isfinite(prediction.output).all() and (prediction.std > 0).all()
+
+
 def test_gaussian_process_takes_the_likeliest_of_the_grid():
     rng = np.random.default_rng(4)
     x = rng.uniform(-2, 2, size=(10, 1))

@@ -163,6 +163,24 @@ def test_frames_of_pandas_with_categories_and_missing_values():
         Dataset.from_dataframe(frame, "y")
 
 
+def test_words_are_columns_of_the_whole_table_where_they_are_categories(tmp_path):
+    text = "base,name,T,dry,y\nKOH,r1,20,yes,1.5\nNaOH,r2,30,no,2.5\n,r3,40,yes,3.5\nKOH,r4,50,no,0.5\n"
+    data = read(tmp_path, text, "y", categories=True, missing="drop")
+    assert data.features == ("base=KOH", "base=NaOH", "T", "dry")
+    assert data.x.tolist() == [[1, 0, 20, 1], [0, 1, 30, 0], [1, 0, 50, 0]]
+    assert "base: a column of 0 and 1 for each of its 2 words in the whole table" in data.notes
+    assert "name has another word in each row and is left out; name it in features to use it" in data.notes
+    assert data.take([1]).features == data.features and data.take([1]).x.tolist() == [[0, 1, 30, 0]]
+    with pytest.raises(ValueError, match="row 4, column base: the cell is empty"):
+        read(tmp_path, text, "y", categories=True)
+    named = read(tmp_path, text, "y", features=["name"], categories=True)
+    assert named.x.tolist() == np.eye(4).tolist() and named.features[2] == "name=r3"
+    frame = Dataset.from_dataframe({"base": ["a", "b", "a"], "y": [1.0, 2.0, 3.0]}, "y", categories=True)
+    assert frame.x.tolist() == [[1, 0], [0, 1], [1, 0]]
+    with pytest.raises(ValueError, match="no column of numbers or categories beside y"):
+        read(tmp_path, "when,y\n2024-01-05,1\n2024-01-06,2\n", "y", categories=True)
+
+
 # PYTORCH
 
 

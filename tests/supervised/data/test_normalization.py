@@ -23,6 +23,19 @@ def test_vectors_by_feature_and_constant_ones_stay():
     assert abs(back.item() - 90) < 1e-4 and abs(std.item() - 20) < 1
 
 
+def test_a_constant_that_was_rounded_is_no_scale():
+    """A third, in single precision one of two neighbours; and beside it a spread of a hundred thousandth of the mean."""
+    rng = np.random.default_rng(0)
+    third = np.float32(1 / 3)
+    rounded = rng.choice(np.array([third, np.nextafter(third, np.float32(1))]), size=4000)
+    assert 0 < rounded.astype(float).std() < 1e-7
+    x = np.stack([1_000 * rounded, rng.normal(loc=1_000, scale=0.01, size=4000)], axis=1)
+    episodes = Episodes(Dataset(x, rng.normal(size=4000)), 10, 20)
+    scaling = Scaling(episodes.problem)
+    scaling.fit(episodes.draw(64))
+    torch.testing.assert_close(scaling.x_std, torch.tensor([1.0, 0.01]), rtol=0.05, atol=0.0)
+
+
 def test_images_by_channel():
     problem = Problem("classification", (2, 4, 4), 2)
     assert Scaling(problem).x_mean.shape == (2, 1, 1)
