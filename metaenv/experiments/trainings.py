@@ -16,6 +16,8 @@ from metaenv.runs.sets import is_complete, seconds_spent, train_set
 from metaenv.runs.training import TrainConfig, load_run
 
 RL2_TITLE, PEARL_TITLE = "RL²", "PEARL"
+TO_THE_END = 100.0
+"""A teacher whose help would take more than so many trainings to fade is there from the beginning to the end."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,12 @@ def _teacher(agent: RL2Config | PEARLConfig) -> str:
     teacher = agent.teacher
     if teacher is None:
         return "none"
-    text = f"{teacher.name} as a fading teacher in the first {100 * teacher.anneal_fraction:.0f} % of the training"
-    plays = teacher.rollout_fraction
+    plays, fraction = teacher.rollout_fraction, teacher.anneal_fraction
+    if fraction > TO_THE_END:
+        return f"{teacher.name} as a teacher to the end" + (
+            f", playing {100 * plays:.0f} % of the trials" if plays else ""
+        )
+    text = f"{teacher.name} as a fading teacher in the first {100 * fraction:.0f} % of the training"
     return text + (f", playing {100 * plays:.0f} % of the trials at first" if plays else "")
 
 

@@ -18,8 +18,9 @@ epsilon)."""
 class Scaling(nn.Module):
     """x to mean 0 and standard deviation 1 by feature (vectors) or by channel (sequences, images), y likewise.
 
-    The numbers belong to the family, not to a task: how large a target is, is what a learner has to learn from. Until
-    `fit`, and for constant features, nothing is scaled. Labels never are.
+    The numbers belong to the family, not to a task: how large a target is, is what a learner has to learn from. What is
+    constant in training may be another in tests: it is divided by its own size, if that is more than 1. Nothing is
+    scaled until `fit`, and labels never are.
     """
 
     x_mean: Tensor
@@ -79,5 +80,5 @@ class Scaling(nn.Module):
 
 
 def _usable(std: Tensor, mean: Tensor) -> Tensor:
-    """Standard deviations, and 1 where they are those of a constant, which may have been rounded."""
-    return torch.where(std > torch.clamp(ROUNDING * mean.abs(), min=1e-8), std, torch.ones_like(std))
+    """Standard deviations; of a constant, which may have been rounded, its own size if that is more than 1, else 1."""
+    return torch.where(std > torch.clamp(ROUNDING * mean.abs(), min=1e-8), std, mean.abs().clamp(min=1.0))

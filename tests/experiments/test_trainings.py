@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch", reason="agents need torch")
 
+from metaenv.agents.config import Teacher
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.cli import main
 from metaenv.experiments.command import EXPERIMENTS, experiment
@@ -41,6 +42,8 @@ def test_every_privilege_of_the_published_runs_is_named():
     assert description(preset("SparsePointRobot", "pearl"))["critics' reward"] == "dense: `dense_reward`"
     assert description(preset("bandit-100-5"))["teacher"].startswith("Gittins index")
     assert description(preset("MaterialsSynthesis"))["teacher"] == "none"
+    always = TrainConfig(agent=RL2Config(teacher=Teacher("Gittins index", anneal_fraction=1e9, rollout_fraction=1.0)))
+    assert description(always)["teacher"] == "Gittins index as a teacher to the end, playing 100 % of the trials"
 
 
 def test_a_control_says_in_what_it_differs_from_its_agent(tmp_path):

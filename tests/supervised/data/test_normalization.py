@@ -9,22 +9,22 @@ from metaenv.supervised.data.problem import Problem
 from metaenv.supervised.registry import make_learner
 
 
-def test_vectors_by_feature_and_constant_ones_stay():
+def test_vectors_by_feature_and_constant_ones_by_their_size():
     rng = np.random.default_rng(0)
-    x = rng.normal(loc=[5.0, -2.0, 7.0], scale=[3.0, 0.1, 0.0], size=(4000, 3))
+    x = rng.normal(loc=[5.0, -2.0, -7.0, 0.5], scale=[3.0, 0.1, 0.0, 0.0], size=(4000, 4))
     episodes = Episodes(Dataset(x, 100 + 20 * rng.normal(size=4000)), 10, 20)
     scaling = Scaling(episodes.problem)
     assert not scaling.fitted
     scaling.fit(episodes.draw(64))
     assert scaling.fitted
-    torch.testing.assert_close(scaling.x_mean, torch.tensor([5.0, -2.0, 7.0]), rtol=0.1, atol=0.05)
-    torch.testing.assert_close(scaling.x_std, torch.tensor([3.0, 0.1, 1.0]), rtol=0.05, atol=0.0)
+    torch.testing.assert_close(scaling.x_mean, torch.tensor([5.0, -2.0, -7.0, 0.5]), rtol=0.1, atol=0.05)
+    torch.testing.assert_close(scaling.x_std, torch.tensor([3.0, 0.1, 7.0, 1.0]), rtol=0.05, atol=0.0)
     back, std = scaling.unscaled(scaling.y(torch.tensor([90.0])), torch.ones(1))
     assert abs(back.item() - 90) < 1e-4 and abs(std.item() - 20) < 1
 
 
 def test_a_constant_that_was_rounded_is_no_scale():
-    """A third, in single precision one of two neighbours; and beside it a spread of a hundred thousandth of the mean."""
+    """A third of a thousand is one of two neighbours in single precision; beside it a spread of 1e-5 of the mean."""
     rng = np.random.default_rng(0)
     third = np.float32(1 / 3)
     rounded = rng.choice(np.array([third, np.nextafter(third, np.float32(1))]), size=4000)
@@ -33,7 +33,7 @@ def test_a_constant_that_was_rounded_is_no_scale():
     episodes = Episodes(Dataset(x, rng.normal(size=4000)), 10, 20)
     scaling = Scaling(episodes.problem)
     scaling.fit(episodes.draw(64))
-    torch.testing.assert_close(scaling.x_std, torch.tensor([1.0, 0.01]), rtol=0.05, atol=0.0)
+    torch.testing.assert_close(scaling.x_std, torch.tensor([1_000 / 3, 0.01]), rtol=0.05, atol=0.0)
 
 
 def test_images_by_channel():
