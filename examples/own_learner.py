@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from metaenv.supervised import Learner, evaluate, frozen_episodes, make_learner
 from metaenv.supervised.data.datasets import Dataset
-from metaenv.supervised.families.family import Family, split_real
+from metaenv.supervised.families.division import split_real
+from metaenv.supervised.families.family import Family
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ class Spectra(Family):
         kind = np.repeat(np.arange(60), 20)
         lines = rng.uniform(10, 54, (60, 3))[kind] + rng.normal(0, 0.5, (1200, 3))
         x = np.exp(-0.5 * np.square((place - lines[:, :, None]) / 2)).sum(axis=1)
-        self._parts = split_real(Dataset(x + rng.normal(0, 0.3, x.shape), kind), "class", seed=0)
+        self._parts = split_real(Dataset(x + rng.normal(0, 0.3, x.shape), kind), seed=0)
 
     def source(self, split: str, kind: Any, seed: int) -> Dataset:
         return self._parts[split]  # a family of tasks gives a TaskSampler here
