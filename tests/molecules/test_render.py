@@ -224,7 +224,13 @@ def test_gallery_shows_which_ranges_were_met():
 
 
 def test_gallery_writes_within_its_tiles(monkeypatch):
-    words = watch(monkeypatch)
+    words, pictures, plain = watch(monkeypatch), [], Pixels.picture
+
+    def watched(self, x, y, width, height, picture):
+        pictures.append((x, y, x + width, y + height))
+        plain(self, x, y, width, height, picture)
+
+    monkeypatch.setattr(Pixels, "picture", watched)
     made = [Made("C1CC1", s) for s in (0.1, 0.9, 0.25)]
     gallery(made, [[WEIGHT]] * 3, "")
     assert_legible(words)
@@ -233,6 +239,11 @@ def test_gallery_writes_within_its_tiles(monkeypatch):
     for word in words:
         column = int((word.left - render.MARGIN) // pitch)
         assert render.MARGIN + column * pitch < word.left and word.right < render.MARGIN + column * pitch + tile
+    (score_line,) = {word.y for word in words if word.text in ("0.10", "0.90", "0.25")}
+    for column, (left, top, right, bottom) in enumerate(pictures):
+        assert render.MARGIN + column * pitch < left and right < render.MARGIN + column * pitch + tile
+        assert render.HEAD < top and bottom < score_line
+    assert len(pictures) == 3
 
 
 @pytest.mark.parametrize(
