@@ -15,7 +15,8 @@ from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions
 from metaenv.molecules.chem.fragmentation import MoleculeError
 from metaenv.molecules.chem.fragments import CLOSE, load_vocabulary
 from metaenv.molecules.chem.smiles import write
-from metaenv.molecules.render import BAND, Bar, Made, depiction, frame, gallery, open_smiles, save_png, text
+from metaenv.molecules.objectives import LARGEST
+from metaenv.molecules.render import BAND, Bar, Made, bars, depiction, frame, gallery, open_smiles, save_png, text
 
 VOCABULARY = load_vocabulary()
 TOLYL = "[1*]c1ccc(C)cc1"
@@ -259,6 +260,13 @@ def test_png_holds_the_picture_and_leaves_nothing_else(tmp_path):
     path = save_png(tmp_path / "deep" / "picture.png", picture)
     np.testing.assert_array_equal(np.array(Image.open(path)), picture)
     assert [p.name for p in path.parent.iterdir()] == ["picture.png"]
+
+
+def test_an_open_end_of_a_range_is_that_of_the_axis():
+    """Molecular weights to 300 and from 200, of an axis from 0 to 550; the end itself is open, too."""
+    for low, high, shown in ((-LARGEST, 300.0, (0, 300)), (200.0, LARGEST, (200, 550)), (-2e4, 2e4, (0, 550))):
+        (bar,) = bars(None, [low], [high], [1.0], names=["mw"])
+        assert (bar.low, bar.high) == shown
 
 
 # TEXT
