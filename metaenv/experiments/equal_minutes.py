@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaenv.experiments.trainings import Training, Trainings
+from metaenv.experiments.trainings import Trainings
 from metaenv.markdown import table
 from metaenv.runs.folder import RunFolder
 from metaenv.runs.training import COUNTER
@@ -58,26 +58,22 @@ def equal_minutes_section(runs: Trainings) -> list[str]:
     """A section of Markdown with a table for each environment on which more than one row was trained."""
     lines: list[str] = []
     for title, group in _groups(runs):
-        curves = [[learning_curve(folder) for folder in training.folders] for training in group]
-        fastest = min(float(np.mean([curve.seconds[-1] for curve in row])) for row in curves)
-        rows = [
-            [training.title, *_cells(row, np.inf), *_cells(row, fastest)]
-            for training, row in zip(group, curves, strict=True)
-        ]
+        fastest = min(float(np.mean([curve.seconds[-1] for curve in row])) for row in group.values())
+        rows = [[name, *_cells(row, np.inf), *_cells(row, fastest)] for name, row in group.items()]
         head = [name.format(minutes=f"{fastest / 60:.1f}") for name in HEAD]
         lines += ["", f"{title}:", "", *table(head, rows)]
     return ["## For equal steps and for equal minutes", "", NOTE, *lines] if lines else []
 
 
-def _groups(runs: Trainings) -> Iterator[tuple[str, list[Training]]]:
-    """Rows with a log, by what they were trained on; none with fewer than two."""
-    found: dict[str, list[Training]] = {}
+def _groups(runs: Trainings) -> Iterator[tuple[str, dict[str, list[LearningCurve]]]]:
+    """The curves of rows with a log, by what they were trained on; none with fewer than two rows."""
+    found: dict[str, dict[str, list[LearningCurve]]] = {}
     for training in runs.values():
-        config = training.config
+        config, curves = training.config, [learning_curve(folder) for folder in training.folders]
         given = "".join(f", {name} {value}" for name, value in config.settings.items())
         given += "" if config.episodes is None else f", {config.episodes} episodes"
-        if training.folders and all(len(learning_curve(folder).steps) for folder in training.folders):
-            found.setdefault(f"{config.env}{given}", []).append(training)
+        if curves and all(len(curve.steps) for curve in curves):
+            found.setdefault(f"{config.env}{given}", {})[training.title] = curves
     yield from ((title, group) for title, group in found.items() if len(group) > 1)
 
 

@@ -164,6 +164,7 @@ class RealData(Experiment):
         """Train and evaluate on each division of a problem, and take the mean of each task."""
         runs: list[Run] = []
         reports: list[FewShotReport] = []
+        options = self._options(name, problem)
         for i, division in enumerate(problem.divisions):
             run = resolve_run(
                 problem.family,
@@ -179,7 +180,7 @@ class RealData(Experiment):
                 episodes=min(self.episodes, 100) if len(problem.divisions) > 1 else self.episodes,
                 baselines=self.baselines,
                 quick=self.quick,
-                options=self._options(name, problem) | division,
+                options=options | division,
             )
             runs.append(run)
             folder = self.folder / name / f"division-{i}"

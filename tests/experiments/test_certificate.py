@@ -10,19 +10,10 @@ import numpy as np
 import pytest
 
 from metaenv.cli import main
+from metaenv.experiments.certificate import ladder
 from metaenv.experiments.certificate.card import save
 from metaenv.experiments.certificate.command import certify_command
-from metaenv.experiments.certificate.ladder import (
-    FIXED_LIST,
-    FULL,
-    ORACLE,
-    OTHER,
-    RANDOM,
-    TOLD,
-    Ladder,
-    Rung,
-    still_learned,
-)  # fmt: skip
+from metaenv.experiments.certificate.ladder import Ladder, Rung, still_learned
 from metaenv.runs.training import TrainConfig
 from metaenv.tasks import FrozenTasks, Reference
 
@@ -128,7 +119,8 @@ def test_a_share_of_what_is_no_better_than_random_play_has_no_value(tmp_path):
     test = config.make_env(num_envs=1).distribution.frozen("test")
     test = FrozenTasks("test", test.tasks.take(np.arange(4)), Reference(np.zeros(4), np.ones(4)), "")
     for told, share, passed in ((-0.25, None, False), (0.0, None, False), (1.0, 0.5, True), (0.625, 0.8, False)):
-        earned = {RANDOM: 0.0, FIXED_LIST: 0.5, OTHER: 0.0, FULL: 0.0, TOLD: told, ORACLE: 1.0}
+        earned = {ladder.RANDOM: 0.0, ladder.FIXED_LIST: 0.5, ladder.OTHER: 0.0, ladder.FULL: 0.0}
+        earned |= {ladder.TOLD: told, ladder.ORACLE: 1.0}
         rungs = {name: Rung(name, np.full((1, 4, 2), value)) for name, value in earned.items()}
         written = save(Ladder(config, test, rungs, [], "sum"), "by hand", tmp_path / "card.md")
         assert {path.suffix for path in written} >= {".md", ".json"}
