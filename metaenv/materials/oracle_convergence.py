@@ -51,7 +51,6 @@ def gains(variant: Searched, split: str, tasks: int = TASKS) -> Floats:
     It is negative where the stored one is better.
     """
     frozen = _distribution(variant).frozen(split)
-    assert frozen.reference is not None
     rows = np.unique(np.linspace(0, len(frozen) - 1, tasks).astype(int))
     rng, search = np.random.default_rng(SEED), _harder_search(variant)
     found = [search(frozen.tasks.take(rows[i : i + AT_ONCE]), rng) for i in range(0, len(rows), AT_ONCE)]

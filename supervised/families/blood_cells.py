@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.families.blood_cell_images import N_CLASSES, PIXELS, class_name, draw_cells, smears
 from metaenv.supervised.families.division import Division, split_real
-from metaenv.supervised.families.family import ENDS, ClassFamily
+from metaenv.supervised.families.family import ENDS, ClassFamily, TrainOn, check_train_on
 from metaenv.supervised.families.image_files import load_images
 
 if TYPE_CHECKING:
@@ -56,11 +56,10 @@ class BloodCells(ClassFamily):
         per_class: int = 30,
         data: str | os.PathLike[str] | None = None,
         side: int = 28,
-        train_on: Literal["files", "generator"] = "files",
+        train_on: TrainOn = "files",
         **division: Unpack[Division],
     ) -> None:
-        if train_on not in ("files", "generator"):
-            raise ValueError(f"expected 'files' or 'generator' as train_on, got {train_on!r}")
+        check_train_on(train_on)
         if data is None and (division or train_on != "files"):
             raise ValueError(f"{', '.join(division) or 'train_on'} is for real pictures, which are missing: give data")
         real = None if data is None else split_real(load_images(data, side), SEED, **division)

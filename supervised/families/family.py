@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +152,16 @@ class ClassFamily(Family):
 
     def source(self, split: str, kind: Kind, seed: int) -> Dataset | TaskSampler:
         return self.generated(split) if self._real is None else self._real[split]
+
+
+TrainOn = Literal["files", "generator"]
+"""With files of real data: what training and validation episodes are made of."""
+
+
+def check_train_on(train_on: str) -> None:
+    """Raise ValueError unless it is one of `TrainOn`."""
+    if train_on not in get_args(TrainOn):
+        raise ValueError(f"expected 'files' or 'generator' as train_on, got {train_on!r}")
 
 
 def fitting_shots(shots: tuple[int, int], smallest: int) -> tuple[int, int]:

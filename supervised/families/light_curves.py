@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from metaenv.plots import COLOURS
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import Kind
 from metaenv.supervised.families.division import split_real
-from metaenv.supervised.families.family import ClassFamily, draw_heatmap
+from metaenv.supervised.families.family import ClassFamily, TrainOn, check_train_on, draw_heatmap
 from metaenv.supervised.families.light_curve_files import read_plasticc
 from metaenv.supervised.families.light_curve_light import BANDS
 from metaenv.supervised.families.light_curve_models import FAMILIES
@@ -59,12 +59,11 @@ class LightCurves(ClassFamily):
         per_class: int = PER_CLASS,
         data: Sequence[str | os.PathLike[str]] | None = None,
         shares: Mapping[str, float] | None = None,
-        train_on: Literal["files", "generator"] = "files",
+        train_on: TrainOn = "files",
     ) -> None:
         if variant not in ("features", "sequence"):
             raise ValueError(f"expected 'features' or 'sequence' as the variant of light curves, got {variant!r}")
-        if train_on not in ("files", "generator"):
-            raise ValueError(f"expected 'files' or 'generator' as train_on, got {train_on!r}")
+        check_train_on(train_on)
         if data is None and (shares is not None or train_on != "files"):
             raise ValueError("shares and train_on are for files, which are missing: give data=(visits, objects)")
         self.variant: Variant = variant
