@@ -21,8 +21,8 @@ from metaenv.plots import save as save_figure
 from metaenv.runs.training import TrainConfig
 from metaenv.stats import Interval
 from metaenv.telescope.baselines import BEST_FIXED
-from metaenv.telescope.references import informed_policies
-from metaenv.telescope.tasks import SPLITS
+from metaenv.telescope.references import ORACLE, informed_policies
+from metaenv.telescope.tasks import NIGHT_SETUPS, SPLITS, Variant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ BLIND = "PPO without memory"
 KINDS = {"rl2": RL2_TITLE, "pearl": PEARL_TITLE, "blind": BLIND, "depth-rl2": RL2_TITLE, "depth-pearl": PEARL_TITLE}
 """Kinds of runs, and the name of each in tables."""
 HELD_OUT = tuple(s for s in SPLITS if s not in ("train", "validation"))
-RANDOM, ORACLE = "random", "task oracle"
+RANDOM = "random"
 MARKS = "osv^D*P<>hXd"
 BLIND_STEPS = 1_500_000  # chosen: a policy that remembers nothing has learned what it can by then
 
@@ -68,20 +68,21 @@ class Telescope(AgentExperiment):
         return Training(KINDS[kind], self.settings("telescope-short", kind))
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
-        for name in ("short", "depth"):
+        variants: tuple[Variant, ...] = ("short", "depth")
+        for name in variants:
             chosen = {kind: runs[kind] for kind in self.kinds if kind.startswith("depth") == (name == "depth")}
             for split in self.splits if chosen else ():
-                evaluation = self._evaluate(chosen, split)
+                evaluation = self._evaluate(chosen, split, name)
                 evaluation.save(self.folder / name / f"evaluation-{split}.json")
                 path = self.folder / name / f"nights-{split}.png"
                 drawn(lambda e=evaluation, path=path: save_figure(nightly_figure(e), path))
                 yield [f"## {name}, split {split}", "", nightly_table(evaluation)]
 
-    def _evaluate(self, runs: Trainings, split: str) -> Evaluation:
+    def _evaluate(self, runs: Trainings, split: str, variant: Variant) -> Evaluation:
         config: TrainConfig = next(iter(runs.values())).config
         agents = final_policies({kind: replace(group, title=KINDS[kind]) for kind, group in runs.items()})
         nights = config.make_env(num_envs=1).episodes
-        policies = {**informed_policies(), **agents}
+        policies = {**informed_policies(NIGHT_SETUPS[variant]), **agents}
         evaluation = self.compare(config, policies, split, shots=tuple(range(1, nights + 1)))
         return replace(evaluation, rows=evaluation.rows[:-1])  # the oracle has been played, night by night
 

@@ -18,17 +18,14 @@ from metaenv.tasks import TaskBatch
 from metaenv.telescope.references import play_references
 from metaenv.telescope.tasks import (
     FROZEN_SIZE,
-    KINDS,
     NIGHT_SETUPS,
     SPLITS,
     STORE,
     UNIT_DIM,
     TargetSelectionDistribution,
     TargetSelectionTask,
-    ValuesKnown,
     Variant,
     draw,
-    stored_name,
 )
 
 SEED = 20_250_901  # chosen; any fixed number does
@@ -45,9 +42,8 @@ def frozen_tasks(split: str) -> TaskBatch:
     return drawn.with_matrix(drawn.take(good).matrix().astype(np.float32).astype(np.float64))
 
 
-def add_references(split: str, variant: Variant, values: ValuesKnown) -> dict[str, Any]:
+def add_references(split: str, name: Variant) -> dict[str, Any]:
     """Write the tasks and the references of a variant to ``split.npz``; returns its entry of the manifest."""
-    name = stored_name(variant, values)
     tasks, path = frozen_tasks(split), STORE.folder / f"{split}.npz"
     stored: Stored = {f.name: tasks.columns[f.name].astype(np.float32) for f in fields(TargetSelectionTask)}
     if path.exists():
@@ -56,12 +52,12 @@ def add_references(split: str, variant: Variant, values: ValuesKnown) -> dict[st
         if all(np.array_equal(known[name], stored[name]) for name in stored):
             stored = known
     if f"oracle_{name}" not in stored:
-        found = play_references(tasks, variant, values)
+        found = play_references(tasks, name)
         stored[f"random_{name}"], stored[f"oracle_{name}"] = found.random, found.oracle
         np.savez_compressed(path, **stored)  # type: ignore[arg-type]
-    ready = [known for known in map(lambda kind: stored_name(*kind), KINDS) if f"oracle_{known}" in stored]
+    ready = [variant for variant in NIGHT_SETUPS if f"oracle_{variant}" in stored]
     means = {p: [round(float(stored[f"{kind}_{p}"].mean()), 4) for kind in ("random", "oracle")] for p in ready}
-    played = {p: references_sha256(stored, p) for p in ready if p not in NIGHT_SETUPS}
+    played = {p: references_sha256(stored, p) for p in ready}
     return {"n": len(tasks), "sha256": tasks.sha256, "mean_random_and_oracle": means, "references_sha256": played}
 
 
@@ -75,10 +71,9 @@ def main() -> None:
     """Write all lists, one variant after the other."""
     STORE.folder.mkdir(exist_ok=True)
     known: dict[str, Any] = {}
-    for variant, values in KINDS:
-        name = stored_name(variant, values)
+    for name in NIGHT_SETUPS:
         for split in SPLITS[1:]:
-            known[split] = add_references(split, variant, values)
+            known[split] = add_references(split, name)
             print(name, split, known[split]["mean_random_and_oracle"][name], flush=True)
         STORE.write_manifest(VERSION, SEED, known)
 

@@ -29,7 +29,7 @@ from metaenv.telescope.sim.reward import revisit_worth
 from metaenv.telescope.sim.targets import expected_values
 from metaenv.telescope.sim.visibility import conditions, expected_snr
 from metaenv.telescope.sim.weather import Weather, bank_path, clear_weather
-from metaenv.telescope.tasks import ValuesKnown, Variant
+from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, Variant
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
 
@@ -39,7 +39,7 @@ EARLIEST = 0.8
 
 
 class InformedPolicy(GreedyPolicy):
-    """A policy that knows the task, wholly or in part; by default the task oracle where values are known at once.
+    """A policy that knows the task, wholly or in part.
 
     Args:
         knows_values: class values, feature weights, purity and cadence; otherwise all values are alike.
@@ -48,7 +48,7 @@ class InformedPolicy(GreedyPolicy):
         clairvoyant: also each target's true class and all the weather to come.
         plans: give each slot the target that it has in the best assignment of targets to the slots that are left, made
             anew in every slot, instead of the one with the highest index. For variants in which each target is visited
-            once, for one slot. That is the task oracle where values are known at dawn.
+            once, for one slot; there the task oracle plans.
     """
 
     def __init__(
@@ -132,17 +132,12 @@ class InformedPolicy(GreedyPolicy):
         return expected_snr(night, air, magnitude, tasks.zero_point_mag, seconds)
 
 
-def play_references(tasks: TaskBatch, variant: Variant, values: ValuesKnown, seed: int = 0) -> Reference:
-    """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives.
-
-    Where values are known at dawn the oracle plans; otherwise it looks one exposure ahead.
-    """
+def play_references(tasks: TaskBatch, variant: Variant, seed: int = 0) -> Reference:
+    """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
     n = min(REFERENCE_CHUNK, len(tasks))
-    scores = []
-    for policy in (RandomPolicy(), InformedPolicy(plans=values == "dawn")):
-        trials = VectorTrial(TargetSelectionVectorEnv(n, variant, values=values))
-        scores.append(play_trials(policy, trials, tasks, seed).scores.mean(axis=1))
-    return Reference(*scores)
+    oracle = informed_policies(NIGHT_SETUPS[variant])[ORACLE]
+    trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
+    return Reference(*(play_trials(p, trials, tasks, seed).scores.mean(axis=1) for p in (RandomPolicy(), oracle)))
 
 
 def play_own_references(tasks: TaskBatch, make: Callable[[int], TargetSelectionVectorEnv], seed: int = 0) -> Reference:
@@ -152,19 +147,19 @@ def play_own_references(tasks: TaskBatch, make: Callable[[int], TargetSelectionV
     return Reference(*(play_trials(p, VectorTrial(make(n)), tasks, seed).scores.mean(axis=1) for p in policies))
 
 
-def informed_policies() -> dict[str, Policy]:
-    """Policies that know more than an agent may, by name; the task oracle is the reference that scores 1."""
+ORACLE = "task oracle"
+
+
+def informed_policies(setup: NightSetup) -> dict[str, Policy]:
+    """Policies that know more than an agent may, by name; the task oracle is the reference that scores 1.
+
+    The task oracle and the clairvoyant plan where each target is visited once, for one slot, and look one exposure
+    ahead elsewhere.
+    """
+    plans = setup.single_visits
     return {
         "conditions known": InformedPolicy(knows_values=False),
         "values known": InformedPolicy(knows_conditions=False),
-        "task oracle": InformedPolicy(),
-        "clairvoyant": InformedPolicy(clairvoyant=True),
-    }
-
-
-def planning_policies() -> dict[str, Policy]:
-    """The same with a plan; "planning oracle" is the reference that scores 1 where values are known at dawn."""
-    return {
-        "planning oracle": InformedPolicy(plans=True),
-        "clairvoyant planner": InformedPolicy(clairvoyant=True, plans=True),
+        ORACLE: InformedPolicy(plans=plans),
+        "clairvoyant": InformedPolicy(clairvoyant=True, plans=plans),
     }

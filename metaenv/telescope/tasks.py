@@ -311,7 +311,7 @@ KINDS: tuple[tuple[Variant, ValuesKnown], ...] = (
     ("short", "at once"), ("depth", "at once"), ("cadence", "at once"), ("full", "at once"),
     ("short", "dawn"), ("faint", "dawn"),
 )  # fmt: skip
-"""The variants, and when values are known in them, that there are references for."""
+"""The variants, and when values may be known in them; first what is usual."""
 
 
 def values_known(variant: Variant, values: ValuesKnown | None) -> ValuesKnown:
@@ -333,11 +333,6 @@ def values_known(variant: Variant, values: ValuesKnown | None) -> ValuesKnown:
     return values
 
 
-def stored_name(variant: Variant, values: ValuesKnown) -> str:
-    """Under which the references of a variant are stored."""
-    return variant if values == "at once" else f"{variant}-{values}"
-
-
 @dataclass(frozen=True)
 class TargetSelectionDistribution(TaskDistribution):
     """Observing tasks at real sites.
@@ -350,7 +345,8 @@ class TargetSelectionDistribution(TaskDistribution):
     * ``ood-programme``: the two most valuable classes are a pair that never is in training, and worth twice as much;
     * ``ood-purity``: photometric classes are right with 0.35-0.55 instead of 0.60-0.95.
 
-    Tasks do not depend on the variant, nor on when values are known; references do.
+    Tasks do not depend on the variant, and references do. Neither depends on when values are known, as the oracle
+    knows them anyway.
     """
 
     variant: Variant = "faint"
@@ -381,12 +377,12 @@ class TargetSelectionDistribution(TaskDistribution):
 
     def frozen_list(self, split: str) -> FrozenTasks:
         """The frozen list of a split and its references in this variant."""
-        return STORE.frozen(split, stored_name(self.variant, self.known))
+        return STORE.frozen(split, self.variant)
 
     def reference(self, tasks: TaskBatch) -> Reference:
         """Mean score of the nights of one trial, played at random and by the task oracle on the same nights."""
         # By name: the references are played, so their module stands above the environment, and that above this one.
-        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant, self.known)
+        return resolve_name("metaenv.telescope.references:play_references")(tasks, self.variant)
 
     def labelled(self, tasks: TaskBatch, n: int, rng: np.random.Generator) -> Labelled:
         """Targets of a list and their values.

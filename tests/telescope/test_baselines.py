@@ -14,10 +14,7 @@ from metaenv.telescope.baselines import (
     baselines,
     prior,
 )
-from metaenv.telescope.references import (
-    InformedPolicy,
-    play_references,
-)
+from metaenv.telescope.references import InformedPolicy, play_references
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
 from metaenv.telescope.tasks import TargetSelectionDistribution
 from metaenv.trial import VectorTrial
@@ -34,8 +31,9 @@ def scores():
         "fixed": FlatValues(),
         "bayes": BayesLinear(optimism=1.0),
         "values": InformedPolicy(knows_conditions=False),
-        "oracle": InformedPolicy(),
-        "clairvoyant": InformedPolicy(clairvoyant=True),
+        "greedy": InformedPolicy(),
+        "oracle": InformedPolicy(plans=True),
+        "clairvoyant": InformedPolicy(clairvoyant=True, plans=True),
     }
     return {
         k: play_trials(p, VectorTrial(TargetSelectionVectorEnv(N, "short")), tasks, 0).scores
@@ -51,9 +49,8 @@ def normalised(scores, name):
 def test_the_family_needs_adaptation(scores):
     """Bars of the design, with room for the error of so few tasks (0.05)."""
     assert scores["oracle"].mean() > 1.8 * scores["random"].mean()
-    assert normalised(scores, "fixed") < 0.35
-    assert normalised(scores, "bayes") > 0.80
-    assert normalised(scores, "fixed") < normalised(scores, "bayes") < 1.05
+    assert normalised(scores, "fixed") < 0.30
+    assert normalised(scores, "fixed") + 0.35 < normalised(scores, "bayes") < normalised(scores, "greedy") < 0.9
 
 
 def test_in_depth_conditions_matter():
@@ -74,7 +71,7 @@ def test_references_are_frozen_as_played():
     frozen = TargetSelectionDistribution("short").frozen("test")
     few = frozen.tasks.take(np.arange(8))
     # The noise depends on the task's place in the list and on its length only through the seed.
-    again = play_references(few, "short", "at once")
+    again = play_references(few, "short")
     assert again.random.shape == again.oracle.shape == (8,)
     assert again.oracle.mean() > again.random.mean()
 
@@ -82,8 +79,7 @@ def test_references_are_frozen_as_played():
 def test_frozen_reference_matches_the_oracle_on_the_same_nights(scores):
     frozen = TargetSelectionDistribution("short").frozen("test")
     # Same first N tasks and seed 0, so the very nights of the frozen references.
-    np.testing.assert_allclose(frozen.reference.oracle[:N], scores["oracle"].mean(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(frozen.reference.oracle.mean(), 1.0, atol=0.2)
+    np.testing.assert_allclose(frozen.reference.oracle[:N], scores["oracle"].mean(axis=1), rtol=1e-4)
 
 
 def test_lowest_airmass_takes_the_highest_open_target():

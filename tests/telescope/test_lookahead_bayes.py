@@ -9,9 +9,9 @@ from metaenv.policies import play_trials
 from metaenv.telescope import baselines as module
 from metaenv.telescope.baselines import BayesLinear, ForgetfulBayes, ForgetfulLookAhead, LookAheadBayes, baselines
 from metaenv.telescope.build_data import references_sha256
-from metaenv.telescope.references import planning_policies
+from metaenv.telescope.references import ORACLE, informed_policies
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
-from metaenv.telescope.tasks import SPLITS, STORE, TargetSelectionDistribution
+from metaenv.telescope.tasks import NIGHT_SETUPS, SPLITS, STORE, TargetSelectionDistribution
 from metaenv.trial import VectorTrial
 
 N = 32
@@ -28,29 +28,34 @@ def test_looking_ahead_pays():
     assert ahead > 1.08 * myopic
 
 
-def test_references_at_dawn_are_frozen_as_played_and_hold():
+@pytest.mark.parametrize("values", ["dawn", "at once"])
+def test_references_are_frozen_as_played_and_hold(values):
     """Of the task's nights, from below: look-ahead Bayes, the oracle, the planner that knows the weather, the bound."""
-    frozen, few = TargetSelectionDistribution("short", "dawn").frozen("ood-all"), np.arange(16)
-    trials = VectorTrial(TargetSelectionVectorEnv(16, "short", values="dawn"))
-    policies = {"bayes": LookAheadBayes(1.0), **planning_policies()}
+    frozen, few = TargetSelectionDistribution("short", values).frozen("ood-all"), np.arange(16)
+    trials = VectorTrial(TargetSelectionVectorEnv(16, "short", values=values))
+    policies = {"bayes": LookAheadBayes(1.0), **informed_policies(trials.innermost.setup)}
     played = {k: play_trials(p, trials, frozen.tasks.take(few), 0).scores.mean(axis=1) for k, p in policies.items()}
-    np.testing.assert_allclose(played["planning oracle"], frozen.reference.oracle[few], rtol=1e-4)
-    bayes, oracle, clairvoyant = (played[k].mean() for k in policies)
-    assert bayes < oracle < clairvoyant
-    plain = TargetSelectionDistribution("short").frozen("ood-all")
-    assert frozen.reference.oracle.mean() > 1.1 * plain.reference.oracle.mean()
-    np.testing.assert_allclose(frozen.reference.random, plain.reference.random, rtol=1e-6)
+    np.testing.assert_allclose(played[ORACLE], frozen.reference.oracle[few], rtol=1e-4)
+    assert played["bayes"].mean() < played[ORACLE].mean() < played["clairvoyant"].mean()
+    assert max(played[k].mean() for k in ("conditions known", "values known")) < played[ORACLE].mean()
+
+
+@pytest.mark.parametrize("variant", NIGHT_SETUPS)
+def test_the_oracle_plans_where_a_target_is_visited_once(variant):
+    plans = {k: p.plans for k, p in informed_policies(NIGHT_SETUPS[variant]).items()}
+    assert plans[ORACLE] == plans["clairvoyant"] == (variant not in ("depth", "cadence"))
 
 
 def test_the_default_has_references_as_played_and_needs_memory():
     frozen, few = TargetSelectionDistribution().frozen("validation"), np.arange(64)
     trials = VectorTrial(TargetSelectionVectorEnv(64))
-    policies = {**planning_policies(), "bayes": LookAheadBayes(1.0), "forgets": ForgetfulLookAhead(1.0)}
+    informed = informed_policies(trials.innermost.setup)
+    policies = {**informed, "bayes": LookAheadBayes(1.0), "forgets": ForgetfulLookAhead(1.0)}
     played = {k: play_trials(p, trials, frozen.tasks.take(few), 0).scores for k, p in policies.items()}
-    oracle = played["planning oracle"]
+    oracle = played[ORACLE]
     np.testing.assert_allclose(oracle.mean(axis=1), frozen.reference.oracle[few], rtol=1e-4)
     bayes, forgets = (played[k].mean(axis=0) for k in ("bayes", "forgets"))
-    assert bayes.mean() < oracle.mean() < played["clairvoyant planner"].mean()
+    assert bayes.mean() < oracle.mean() < played["clairvoyant"].mean()
     np.testing.assert_allclose(bayes[0], forgets[0])
     assert bayes[-1] > 1.25 * forgets[-1]
 
@@ -58,7 +63,7 @@ def test_the_default_has_references_as_played_and_needs_memory():
 @pytest.mark.parametrize("split", SPLITS[1:])
 def test_references_have_hashes(split):
     told = STORE.manifest()["splits"][split]["references_sha256"]
-    assert told == {name: references_sha256(STORE.arrays(split), name) for name in ("short-dawn", "faint-dawn")}
+    assert told == {name: references_sha256(STORE.arrays(split), name) for name in NIGHT_SETUPS}
 
 
 def test_at_dawn_the_second_night_needs_the_first():

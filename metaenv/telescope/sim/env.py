@@ -475,8 +475,8 @@ the time until then, and the slots in which it will stand above 27 deg, as share
 
     References: random play is uniform over the allowed actions. The oracle knows the task, but neither the true classes
     nor the weather to come, and plans: it assigns targets to the slots that are left, anew in every slot. Both play the
-    same nights. With ``values="at once"`` the oracle takes the exposure with the highest expected value times expected
-    quality. It looks one exposure ahead, so an agent can beat it by planning, and by learning tonight's weather.
+    same nights. In the variants ``depth`` and ``cadence`` the oracle takes the exposure with the highest expected value
+    times expected quality. It looks one exposure ahead, so an agent can beat it by planning.
 
     Arguments:
         variant: ``"faint"`` (6 slots, 24 targets, five nights, values at dawn), ``"short"`` (24 slots, 64 targets, five
