@@ -219,14 +219,10 @@ _keep(
 _keep(
     "MoleculeDesign",
     "MoleculeDesign",
-    500_000,
-    128,
-    replace(
-        MOLECULES,
-        ent_coef=0.01,
-        teacher=Teacher("Bayes over the training family", anneal_fraction=0.6, rollout_fraction=0.8),
-        task_prediction=None,
-    ),
+    1_500_000,
+    64,
+    # A molecule's score is credited to its own fragments: with a discount of 1 learning takes three times as long.
+    replace(MOLECULES, gamma=0.8, gae_lambda=0.8, ent_coef=0.01, teacher=None, task_prediction=None),
 )
 _keep(
     "molecules-windows-pearl",
