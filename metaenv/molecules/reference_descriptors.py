@@ -46,12 +46,6 @@ def real_descriptors(chemistry: Chemistry = OWN) -> Floats:
     return _descriptors(real_molecules(chemistry), _stored(chemistry)["real_sa"])
 
 
-@lru_cache(maxsize=4)
-def random_descriptors(chemistry: Chemistry = OWN) -> Floats:
-    """(8192, 11) the same of `random_molecules`."""
-    return _descriptors(random_molecules(chemistry), _stored(chemistry)["random_sa"])
-
-
 def descriptors_of(actions: NDArray[np.integer], chemistry: Chemistry = OWN) -> Floats:
     """(n, 11) the `DESCRIPTORS` of build sequences (n, L); RDKit is asked only for those that are no reference."""
     known = _accessibility_of(chemistry)

@@ -16,14 +16,11 @@ from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from metaenv.molecules.chem.assembly import ABSENT, CLOSED, OPEN
 from metaenv.molecules.chem.fragmentation import pattern, to_mol
 from metaenv.molecules.chem.fragments import MAX_ATTACHMENTS, Vocabulary
 from metaenv.molecules.chem.property_tables import attachment_atoms
 from metaenv.molecules.chem.smiles import ATOM, write
-from metaenv.typing import Bools
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -65,15 +62,6 @@ def joined_without_alert(vocabulary: Vocabulary, open_port: int, action: int) ->
     if not screen.possible(fragments, partner):  # as with most pairs, which is told without the molecule
         return True
     return not screen(to_mol(write(fragments, partner, v)), fragments, partner)
-
-
-def without_alerts(vocabulary: Vocabulary) -> Bools:
-    """(A, A) `joined_without_alert` of every pair that the vocabulary allows; row and column 0 as they are."""
-    allowed = vocabulary.allowed.copy()
-    for p, q in np.argwhere(allowed[1:, 1:]) + 1:
-        if p <= q:
-            allowed[p, q] = allowed[q, p] = joined_without_alert(vocabulary, int(p), int(q))
-    return allowed
 
 
 # WHICH ALERTS A MOLECULE MAY HAVE

@@ -131,11 +131,6 @@ class Chemistry:
         most = int(self.radix.max()) - 1
         return np.array([[(0, 0), *b, *[(np.nan, np.nan)] * (most - len(b))] for b in self.bins], np.float64)
 
-    @cached_property
-    def n_bins(self) -> int:
-        """Bins of all properties."""
-        return int((self.radix - 1).sum())
-
     def covered_bins(self, low: Floats, high: Floats, wanted: Floats) -> Bools:
         """(n, bins) which bins' middles lie in the ranges (n, 7)."""
         middle = self.edges[:, 1:].mean(axis=2)  # NaN lies in no range
