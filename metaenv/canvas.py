@@ -30,6 +30,8 @@ BLUE, ORANGE, GREEN, VERMILION, SKY_BLUE = "#0072B2", "#E69F00", "#009E73", "#D5
 INK, GREY, PALE, PAPER = "#1B2530", "#6B7580", "#E9ECEF", "#FFFFFF"
 
 SMOOTH = 4  # points of a shape's mask along each side of a pixel
+SUPERSCRIPTS = {"¹": "1", "²": "2", "³": "3"}
+"""Signs that Pillow's font lacks, and the digit that is drawn small and raised for each."""
 
 
 class Pixels:
@@ -229,14 +231,17 @@ def _letter(letter: str, size: int) -> tuple[Image, float]:
     from PIL import Image, ImageDraw
 
     up, down = font(size).getmetrics()
-    mask = Image.new("L", (ceil(font(size).getbbox(letter)[2]) + 1, up + down))
-    ImageDraw.Draw(mask).text((0, up), letter, 255, font(size), anchor="ls")
-    return mask, font(size).getlength(letter)
+    drawn, base = font(size), up
+    if letter in SUPERSCRIPTS:  # the font has none
+        drawn, base, letter = font(round(0.65 * size)), up - round(0.35 * size), SUPERSCRIPTS[letter]
+    mask = Image.new("L", (ceil(drawn.getbbox(letter)[2]) + 1, up + down))
+    ImageDraw.Draw(mask).text((0, base), letter, 255, drawn, anchor="ls")
+    return mask, drawn.getlength(letter)
 
 
 @lru_cache(maxsize=32)
 def font(size: int) -> Any:
-    """Pillow's font of ``size`` pixels: the letters of English, digits and °, ±, ·, …; no other signs."""
+    """Pillow's font of ``size`` pixels: the letters of English, digits and °, ±, ·, …; no other signs but `SUPERSCRIPTS`."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -219,7 +219,7 @@ _keep(
 _keep(
     "MoleculeDesign",
     "MoleculeDesign",
-    1_500_000,
+    4_000_000,
     64,
     # A molecule's score is credited to its own fragments: with a discount of 1 learning takes three times as long.
     replace(MOLECULES, gamma=0.8, gae_lambda=0.8, ent_coef=0.01, teacher=None, task_prediction=None),

@@ -9,7 +9,7 @@ from drawn_words import assert_legible, watch
 from PIL import Image
 from rdkit import Chem
 
-from metaenv.canvas import BLUE, GREEN, GREY, ORANGE, PALE, Pixels
+from metaenv.canvas import BLUE, GREEN, GREY, ORANGE, PALE, Pixels, letters_mask
 from metaenv.molecules import render
 from metaenv.molecules.chem.assembly import ALL, Assembly, random_actions
 from metaenv.molecules.chem.fragmentation import MoleculeError
@@ -253,6 +253,13 @@ def test_gallery_writes_within_its_tiles(monkeypatch):
 def test_gallery_refuses_what_it_cannot_draw(made, bars_of, why):
     with pytest.raises(ValueError, match=why):
         gallery(made, bars_of, "")
+
+
+def test_a_superscript_is_a_small_digit_above_the_middle():
+    """Pillow's font draws a box for it."""
+    raised, plain = (np.array(letters_mask(text, 18)[0]) > 0 for text in "²2")
+    assert 0 < raised.any(axis=1).sum() < 0.8 * plain.any(axis=1).sum()
+    assert np.flatnonzero(raised.any(axis=1)).max() < np.flatnonzero(plain.any(axis=1)).mean() + 2
 
 
 def test_png_holds_the_picture_and_leaves_nothing_else(tmp_path):
