@@ -241,7 +241,7 @@ def _letter(letter: str, size: int) -> tuple[Image, float]:
 
 @lru_cache(maxsize=32)
 def font(size: int) -> Any:
-    """Pillow's font of ``size`` pixels: the letters of English, digits and °, ±, ·, …; see `SUPERSCRIPTS` for others."""
+    """Pillow's font of ``size`` pixels: the letters of English, digits and °, ±, ·, … and `SUPERSCRIPTS`."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
