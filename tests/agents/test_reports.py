@@ -61,7 +61,10 @@ def test_without_memory_a_report_is_seen_once() -> None:
     torch.manual_seed(0)
     policy = RecurrentActorCritic(DIMS, Network((8,), 8, recurrent=False, entities=True, entity_size=4))
     _, values, _, _ = policy(observations([NOTHING, FIRST, NOTHING, NOTHING]))
-    assert values[1, 0] != values[0, 0] and values[0, 0] == values[2, 0] == values[3, 0]
+    values = values.detach()[:, 0]
+    assert abs(values[1] - values[0]) > 0.1
+    # Rows of one matrix product may differ in their last bits, which depends on the processor.
+    torch.testing.assert_close(values[2:], values[[0, 0]])
 
 
 def batch_of(agent: RL2, monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[Any]]:
