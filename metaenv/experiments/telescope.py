@@ -22,7 +22,8 @@ from metaenv.runs.training import TrainConfig
 from metaenv.stats import Interval
 from metaenv.telescope.baselines import BEST_FIXED
 from metaenv.telescope.references import ORACLE, informed_policies
-from metaenv.telescope.tasks import NIGHT_SETUPS, SPLITS, Variant
+from metaenv.telescope.sim.env import TargetSelectionVectorEnv
+from metaenv.telescope.tasks import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,22 +69,22 @@ class Telescope(AgentExperiment):
         return Training(KINDS[kind], self.settings("telescope-short", kind))
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
-        variants: tuple[Variant, ...] = ("short", "depth")
-        for name in variants:
+        for name in ("short", "depth"):
             chosen = {kind: runs[kind] for kind in self.kinds if kind.startswith("depth") == (name == "depth")}
             for split in self.splits if chosen else ():
-                evaluation = self._evaluate(chosen, split, name)
+                evaluation = self._evaluate(chosen, split)
                 evaluation.save(self.folder / name / f"evaluation-{split}.json")
                 path = self.folder / name / f"nights-{split}.png"
                 drawn(lambda e=evaluation, path=path: save_figure(nightly_figure(e), path))
                 yield [f"## {name}, split {split}", "", nightly_table(evaluation)]
 
-    def _evaluate(self, runs: Trainings, split: str, variant: Variant) -> Evaluation:
+    def _evaluate(self, runs: Trainings, split: str) -> Evaluation:
         config: TrainConfig = next(iter(runs.values())).config
         agents = final_policies({kind: replace(group, title=KINDS[kind]) for kind, group in runs.items()})
-        nights = config.make_env(num_envs=1).episodes
-        policies = {**informed_policies(NIGHT_SETUPS[variant]), **agents}
-        evaluation = self.compare(config, policies, split, shots=tuple(range(1, nights + 1)))
+        trials = config.make_env(num_envs=1)
+        setup = cast(TargetSelectionVectorEnv, trials.innermost).setup
+        policies = {**informed_policies(setup), **agents}
+        evaluation = self.compare(config, policies, split, shots=tuple(range(1, trials.episodes + 1)))
         return replace(evaluation, rows=evaluation.rows[:-1])  # the oracle has been played, night by night
 
 

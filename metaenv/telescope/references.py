@@ -33,6 +33,7 @@ from metaenv.telescope.tasks import NIGHT_SETUPS, NightSetup, Variant
 from metaenv.trial import VectorTrial
 from metaenv.typing import Floats
 
+ORACLE = "task oracle"
 REFERENCE_CHUNK = 256  # trials played at once
 EARLIEST = 0.8
 """Share of the best time between visits before which a policy that knows it does not come back (chosen)."""
@@ -134,20 +135,21 @@ class InformedPolicy(GreedyPolicy):
 
 def play_references(tasks: TaskBatch, variant: Variant, seed: int = 0) -> Reference:
     """Mean score of a trial's nights, at random and by the task oracle, on the nights that ``seed`` gives."""
-    n = min(REFERENCE_CHUNK, len(tasks))
     oracle = informed_policies(NIGHT_SETUPS[variant])[ORACLE]
-    trials = VectorTrial(TargetSelectionVectorEnv(n, variant))
-    return Reference(*(play_trials(p, trials, tasks, seed).scores.mean(axis=1) for p in (RandomPolicy(), oracle)))
+    return _played(oracle, lambda n: TargetSelectionVectorEnv(n, variant), tasks, seed)
 
 
 def play_own_references(tasks: TaskBatch, make: Callable[[int], TargetSelectionVectorEnv], seed: int = 0) -> Reference:
-    """The same on a user's own targets; the oracle knows their values and the weather. ``make(n)`` has n telescopes."""
-    n = min(REFERENCE_CHUNK, len(tasks))
-    policies = RandomPolicy(), InformedPolicy(clairvoyant=True)
-    return Reference(*(play_trials(p, VectorTrial(make(n)), tasks, seed).scores.mean(axis=1) for p in policies))
+    """The same on a user's own targets; the oracle knows their values and the weather, and looks one exposure ahead.
+
+    ``make(n)`` has n telescopes.
+    """
+    return _played(InformedPolicy(clairvoyant=True), make, tasks, seed)
 
 
-ORACLE = "task oracle"
+def _played(oracle: Policy, make: Callable[[int], TargetSelectionVectorEnv], tasks: TaskBatch, seed: int) -> Reference:
+    trials = VectorTrial(make(min(REFERENCE_CHUNK, len(tasks))))
+    return Reference(*(play_trials(p, trials, tasks, seed).scores.mean(axis=1) for p in (RandomPolicy(), oracle)))
 
 
 def informed_policies(setup: NightSetup) -> dict[str, Policy]:

@@ -59,7 +59,7 @@ class NightSetup:
     """Mean and standard deviation of the targets' V (chosen: the fainter they are, the more the sky matters, and the
     better does a rule that takes bright ones)."""
     unit: float
-    """The value that gives a reward of 1: about what the task oracle earns in a night, measured on training tasks. It
+    """The value that gives a reward of 1: about what greed that knows the task earns in a night, on training tasks. It
     is one number for all tasks, so that it tells nothing about any of them."""
 
     @property

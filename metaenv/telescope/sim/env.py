@@ -445,9 +445,9 @@ the time until then, and the slots in which it will stand above 27 deg, as share
     stand above 27 deg and have not been visited; a masked action waits. In the variant ``depth``, which has several
     exposure lengths, action ``j * targets + k`` exposes target ``k`` for ``lengths[j]`` slots, and the last one waits.
 
-    Reward: the value of the target times the quality of the exposure, in units of about what the oracle earns in a
-    night (`metaenv.telescope.sim.reward`). The value is ``class_value[true class] * exp(w.f - |w|^2 / 2)``, which is 1
-    for the average target. The photometric class is the true one with probability ``purity``. The quality is
+    Reward: the value of the target times the quality of the exposure, in units of about what greed that knows the task
+    earns in a night (`metaenv.telescope.sim.reward`). The value is ``class_value[true class] * exp(w.f - |w|^2 / 2)``,
+    which is 1 for the average target. The photometric class is the true one with probability ``purity``. The quality is
     ``1 / (1 + (snr_needed / SNR)^4)``. The SNR follows from extinction, seeing, clouds, moonlight, the dark sky and the
     time that the slew leaves of the slot. Under a closed sky the dome is shut: the exposure earns nothing, and the
     target may still be visited later. In the variant ``cadence`` a repeated visit earns
