@@ -90,7 +90,7 @@ def base(family: Family) -> TrainConfig:
         return replace(preset("MaterialsSynthesis"), steps=640_000)
     if family == "gridnavi":
         return replace(preset("GridNavi"), steps=2_000_000)
-    config = preset("bandit-100-5")
+    config = preset("bandit-100-5-taught")
     network = replace(config.agent.network, hidden_size=64)
     agent = replace(config.agent, teacher=None, n_minibatches=4, network=network)
     return replace(config, steps=2_000_000, num_envs=256, episodes=30, agent=agent)

@@ -22,6 +22,7 @@ from metaenv.evaluation import first_tasks, package_versions, write_text
 from metaenv.experiments.comparison import mean_interval
 from metaenv.experiments.paper_numbers import INSTANCES, PaperTable
 from metaenv.experiments.runner import AgentExperiment
+from metaenv.experiments.settings import SETTINGS
 from metaenv.experiments.trainings import RL2_TITLE, Training, description, finished
 from metaenv.markdown import interval_cell, table
 from metaenv.policies import AgentPolicy, Policy, play_trials
@@ -34,6 +35,7 @@ from metaenv.typing import Floats
 
 CHUNK = 500  # trials played at once, to keep memory small (chosen)
 RESAMPLES = 1000  # of the bootstrap (chosen)
+TAUGHT_TITLE, TAUGHT = f"{RL2_TITLE}, taught", "-taught"  # the ending of settings and folders with a teacher
 Z95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
 
 
@@ -66,6 +68,9 @@ class Number:
 Numbers = dict[str, Number]
 """Our numbers of one row, by column; RL² is missing where it was not trained."""
 
+ENDINGS = {RL2_TITLE: "", TAUGHT_TITLE: TAUGHT}
+"""Ends of the names of folders, by the column that the trainings fill."""
+
 
 @dataclass(frozen=True)
 class PaperExperiment(AgentExperiment):
@@ -85,6 +90,9 @@ class PaperExperiment(AgentExperiment):
     train: tuple[str, ...] | None = None
     """Rows in which RL² is trained; by default the shorter ones, or the rows that --cells names. A row that was trained
     in this folder before is shown in any case."""
+    taught: bool = False
+    """Whether to train RL² with a teacher, too, where such settings are kept (``bandit-100-5-taught``). It has a column
+    of its own, since the paper's RL² was not taught."""
     sample: bool = True
     """Whether to draw RL²'s actions from its policy, as in training, instead of taking the most likely ones."""
 
@@ -104,10 +112,18 @@ class PaperExperiment(AgentExperiment):
     def trainings(self) -> dict[str, Training]:
         shorter = tuple(row for row in self.rows if row in self.default_rows)
         wanted = self.train if self.train is not None else self.cells or shorter
-        return {row: Training(_title(row), self.config(row)) for row in wanted}
+        found = {row: Training(_title(row), self.config(row)) for row in wanted}
+        if self.taught:
+            taught = [row for row in wanted if self.paper.preset.format(row) + TAUGHT in SETTINGS]
+            found |= {row + TAUGHT: Training(_title(row, TAUGHT_TITLE), self.config(row + TAUGHT)) for row in taught}
+        return found
 
     def beside(self) -> dict[str, Training | None]:
-        return {row: finished(_title(row), self.folder / row) for row in self.rows}
+        return {
+            f"{row}{ending}": finished(_title(row, column), self.folder / f"{row}{ending}")
+            for row in self.rows
+            for column, ending in ENDINGS.items()
+        }
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         self._play_baselines()
@@ -136,13 +152,14 @@ class PaperExperiment(AgentExperiment):
     def _numbers(self, row: str, test: FrozenTasks) -> Numbers:
         played = {column: kept(self._path(row, policy), test) for column, policy in self.paper.all_policies.items()}
         found = {column: Number.of([data]) for column, data in played.items() if data is not None}
-        runs = finished(_title(row), self.folder / row)
-        if runs is None:
-            return found
-        trials = [play_agent(folder, self.sample, test) for folder in runs.folders]
-        steps = load_run(runs.folders[0])[1].num_timesteps
-        seconds, training = runs.seconds(), description(runs.config)
-        return {**found, RL2_TITLE: Number.of(trials, seconds=seconds, steps=steps, training=training)}
+        for column, ending in ENDINGS.items():
+            runs = finished(_title(row, column), self.folder / f"{row}{ending}")
+            if runs is not None:
+                trials = [play_agent(folder, self.sample, test) for folder in runs.folders]
+                steps = load_run(runs.folders[0])[1].num_timesteps
+                seconds, training = runs.seconds(), description(runs.config)
+                found[column] = Number.of(trials, seconds=seconds, steps=steps, training=training)
+        return found
 
     def _to_json(self, numbers: Mapping[str, Numbers], bounds: Mapping[str, float | None], n_tasks: int) -> str:
         """Everything, with the versions of the packages."""
@@ -158,18 +175,19 @@ class PaperExperiment(AgentExperiment):
         return json.dumps({**given, "rows": rows, "versions": package_versions()}, indent=1, ensure_ascii=False) + "\n"
 
     def _table(self, numbers: Mapping[str, Numbers], bounds: Mapping[str, float | None], n_tasks: int) -> list[str]:
-        columns, ours = self.paper.columns, self.paper.ours
+        columns, ours = self.paper.columns, [*self.paper.ours]
+        ours += [TAUGHT_TITLE] * any(TAUGHT_TITLE in found for found in numbers.values())
         rows = []
         for row, found in numbers.items():
             printed = dict(zip(columns, self.paper.rows[row], strict=True))
             cells = [f"{printed[c]} / {found.get(c, 'not trained')}" for c in columns]
             bound = bounds[row]
             last = "" if bound is None else f"{bound:.4g}" if bound >= 100 else f"{bound:.3f}"
-            rows.append([row, *cells, *(str(found[c]) for c in ours), last])
+            rows.append([row, *cells, *(str(found.get(c, "not trained")) for c in ours), last])
         return [
             f"Mean total reward: the paper's number ({INSTANCES:,} instances), then ours with its 95 % interval over "
             f"{n_tasks:,} frozen test tasks (and over seeds, where there are several), the same for all columns. RL²: "
-            "final policies. The paper's RL² had no teacher; how ours was trained stands at the end.",
+            "final policies. The paper's RL² had no teacher; how ours were trained stands at the end.",
             "",
             *table(["row", *columns, *ours, self.extra], rows, text=range(len(columns) + len(ours) + 2)),
         ]
@@ -228,8 +246,8 @@ def _keep(play: Callable[[], Floats], test: FrozenTasks, path: Path) -> dict[str
     return data
 
 
-def _title(row: str) -> str:
-    return f"{RL2_TITLE}, row {row}"
+def _title(row: str, column: str = RL2_TITLE) -> str:
+    return f"{column}, row {row}"
 
 
 def _text(interval: Interval) -> str:
@@ -247,7 +265,7 @@ def _note(paper: PaperTable, row: str, numbers: Numbers) -> str:
     text += f"; by more than that: {', '.join(beyond)}." if beyond else "."
     if RL2_TITLE not in numbers:
         return text
-    best = max((c for c in numbers if c != RL2_TITLE), key=lambda c: numbers[c].interval.estimate)
+    best = max((c for c in numbers if c not in ENDINGS), key=lambda c: numbers[c].interval.estimate)
     pair = numbers[RL2_TITLE].returns, numbers[best].returns
     lead = paired_difference(*pair, rng=np.random.default_rng(0), n_resamples=RESAMPLES)
     return f"{text} RL² here minus the best classical column ({best}), on the same tasks: {_text(lead)}."

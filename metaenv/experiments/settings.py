@@ -40,24 +40,24 @@ def _keep(
 
 GITTINS = Teacher("Gittins index", anneal_fraction=0.7)
 PULLS_100 = RL2Config(
-    n_epochs=3,
-    n_minibatches=12,
-    gamma=1.0,
-    gae_lambda=0.98,
-    ent_coef=0.02,
-    network=Network(hidden_size=128),
-    teacher=GITTINS,
+    n_epochs=3, n_minibatches=12, gamma=1.0, gae_lambda=0.98, ent_coef=0.02, network=Network(hidden_size=128)
 )
-PULLS_500 = RL2Config(
-    n_epochs=3, n_minibatches=8, gamma=1.0, gae_lambda=0.996, ent_coef=0.02, task_prediction=TaskPrediction(0.5)
-)
+PULLS_500 = RL2Config(n_epochs=3, n_minibatches=8, gamma=1.0, gae_lambda=0.996, ent_coef=0.02)
 for arms in (5, 10, 50):
     bandit = {"n_arms": str(arms)}
     bonus = 0.008 if arms == 50 else 0.02  # with 50 arms a bonus of 0.02 keeps the policy exploring for too long
     _keep(f"bandit-10-{arms}", "BernoulliBandit", 6_000_000, 512, episodes=10, settings=bandit)
-    agent = replace(PULLS_100, ent_coef=bonus)
-    _keep(f"bandit-100-{arms}", "BernoulliBandit", 20_000_000, 1024, agent, episodes=100, settings=bandit)
-    agent = replace(PULLS_500, ent_coef=bonus)
+    hundred = _keep(
+        f"bandit-100-{arms}",
+        "BernoulliBandit",
+        20_000_000,
+        1024,
+        replace(PULLS_100, gamma=0.95, gae_lambda=0.8, ent_coef=0.03),
+        episodes=100,
+        settings=bandit,
+    )
+    SETTINGS[f"bandit-100-{arms}-taught"] = replace(hundred, agent=replace(PULLS_100, ent_coef=bonus, teacher=GITTINS))
+    agent = replace(PULLS_500, ent_coef=bonus, task_prediction=TaskPrediction(0.5))
     _keep(f"bandit-500-{arms}", "BernoulliBandit", 150_000_000, 256, agent, episodes=500, settings=bandit)
 
 _keep(
@@ -84,13 +84,16 @@ MDP = RL2Config(
     n_epochs=3,
     n_minibatches=8,
     learning_rate=1e-3,
-    gamma=1.0,
-    ent_coef=0.003,
+    gamma=0.9,
+    gae_lambda=0.3,
+    ent_coef=0.01,
     network=Network(cell="attention", embedding_sizes=(), skip=False),
-    teacher=Teacher("BEB (every step)", anneal_fraction=0.9),
 )
+BEB = Teacher("BEB (every step)", anneal_fraction=0.9)
 for episodes, num_envs, million_steps in ((10, 256, 6), (25, 128, 8), (50, 64, 16), (75, 48, 24), (100, 32, 32)):
-    _keep(f"mdp-{episodes}", "TabularMDP", million_steps * 1_000_000, num_envs, MDP, episodes=episodes)
+    mdp = _keep(f"mdp-{episodes}", "TabularMDP", million_steps * 1_000_000, num_envs, MDP, episodes=episodes)
+    pupil = replace(MDP, gamma=1.0, gae_lambda=RL2Config.gae_lambda, ent_coef=0.003, teacher=BEB)
+    SETTINGS[f"mdp-{episodes}-taught"] = replace(mdp, agent=pupil)
 
 # ---------------------------------------------------------------- GridNavi and SparsePointRobot
 

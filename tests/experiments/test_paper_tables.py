@@ -63,6 +63,22 @@ def test_every_row_and_a_trained_cell(tmp_path, capsys):
     assert (tmp_path / "10-5" / "ucb1.json").stat().st_mtime_ns == before
 
 
+def test_a_taught_agent_has_a_column_and_a_folder_of_its_own(tmp_path):
+    RL2Bandits(tmp_path, cells=("10-5", "100-5"), train=("10-5", "100-5"), taught=True, tasks=20, steps=1_000).run()
+    assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {"10-5", "100-5", "100-5-taught"}
+    written = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert "RL², taught" not in written["10-5"]["ours"], "no such settings are kept"
+    assert written["100-5"]["ours"]["RL²"]["training"]["teacher"] == "none"
+    assert written["100-5"]["ours"]["RL², taught"]["training"]["teacher"].startswith(
+        "Gittins index as a fading teacher"
+    )
+    table = (tmp_path / "table.md").read_text()
+    heads = [line for line in table.splitlines() if line.startswith("| row |")]
+    assert "RL², taught" in heads[0]
+    (note,) = [line for line in table.splitlines() if line.startswith("- 100-5:")]
+    assert "best classical column (RL²" not in note
+
+
 def test_the_note_names_what_beats_the_paper_and_only_that(tmp_path, capsys):
     RL2Bandits(tmp_path, cells=("10-50",), train=(), tasks=300).run()
     (note,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("- 10-50")]

@@ -30,15 +30,18 @@ def test_an_environment_without_kept_settings_has_default_ones() -> None:
 
 
 def test_names_say_the_algorithm_and_environments_exist() -> None:
-    assert len(SETTINGS) == 38
+    assert len(SETTINGS) == 46
     for name, config in SETTINGS.items():
         assert name.endswith("-pearl") == (config.algorithm == "pearl")
         assert config.env in ENVIRONMENTS
 
 
 def test_some_numbers_of_published_runs() -> None:
-    assert SETTINGS["bandit-100-50"].agent.teacher == Teacher("Gittins index", 0.7, 0.0)
-    assert SETTINGS["bandit-100-50"].agent.ent_coef == SETTINGS["bandit-500-50"].agent.ent_coef == 0.008
+    assert SETTINGS["bandit-100-50-taught"].agent.teacher == Teacher("Gittins index", 0.7, 0.0)
+    assert SETTINGS["bandit-100-50-taught"].agent.ent_coef == SETTINGS["bandit-500-50"].agent.ent_coef == 0.008
+    assert SETTINGS["bandit-100-5"].agent.teacher is SETTINGS["mdp-10"].agent.teacher is None
+    assert SETTINGS["mdp-10-taught"].agent.teacher == Teacher("BEB (every step)", 0.9, 0.0)
+    assert SETTINGS["mdp-10-taught"].agent.gamma == SETTINGS["bandit-100-5-taught"].agent.gamma == 1.0
     assert [SETTINGS[f"mdp-{k}"].steps for k in (10, 25, 50, 75, 100)] == [6e6, 8e6, 16e6, 24e6, 32e6]
     assert SETTINGS["lead-taught"].agent.gae_lambda == 0.95
     assert SETTINGS["telescope-depth-pearl"].agent.replay_capacity == 144

@@ -40,7 +40,7 @@ def test_every_privilege_of_the_published_runs_is_named():
     assert molecules["predicts the task"] == "in training, and acts on its prediction"
     assert pearl["memory"] == "belief over 64 numbers, its mean without sampling, no KL term"
     assert description(preset("SparsePointRobot", "pearl"))["critics' reward"] == "dense: `dense_reward`"
-    assert description(preset("bandit-100-5"))["teacher"].startswith("Gittins index")
+    assert description(preset("bandit-100-5-taught"))["teacher"].startswith("Gittins index")
     assert description(preset("MaterialsSynthesis"))["teacher"] == "none"
     always = TrainConfig(agent=RL2Config(teacher=Teacher("Gittins index", anneal_fraction=1e9, rollout_fraction=1.0)))
     assert description(always)["teacher"] == "Gittins index as a teacher to the end, playing 100 % of the trials"
