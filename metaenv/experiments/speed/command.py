@@ -15,10 +15,13 @@ BENCHMARKS = {
     "oracles": "metaenv.materials.oracle_convergence:main",
     "pearl": "metaenv.experiments.speed.pearl:run",
     "rl2": "metaenv.experiments.speed.rl2:run",
+    "run": "metaenv.experiments.speed.played:run",
     "telescope": "metaenv.experiments.speed.telescope:run",
 }
+OF_A_RUN = ("run",)  # those that are given the folder of a training run
 BENCH_HELP = """\
 usage: metaenv bench WHAT
+       metaenv bench run FOLDER
 
   envs       steps per second and time of a picture of every environment, beside Gymnasium's CartPole
   accuracy   error of the synthesis simulator against a run with 4,000 substeps, and its speed
@@ -28,6 +31,7 @@ usage: metaenv bench WHAT
   oracles    what ten times the search finds above the stored oracles of MaterialsSynthesis
   pearl      PEARL's update of all tasks at once beside the same update task by task
   rl2        RL²'s learner beside sb3-contrib's RecurrentPPO: same nets, batch, minibatches and epochs
+  run        steps per second of the environment of a trained run, as its agent plays it, beside CartPole
   telescope  nights of target selection, and a plan beside astroplan's PriorityScheduler
 
 Compare numbers of one run only: machines differ, and are not always idle.
@@ -36,11 +40,11 @@ Compare numbers of one run only: machines differ, and are not always idle.
 
 def bench_command(args: list[str]) -> int:
     """Run one benchmark."""
-    if len(args) != 1 or args[0] in ("-h", "--help"):
-        print(BENCH_HELP, end="")
-        return 0 if args else 2
-    if args[0] not in BENCHMARKS:
+    if args and args[0] not in BENCHMARKS and args[0] not in ("-h", "--help"):
         raise ValueError(f"no benchmark {args[0]!r}.{nearest(args[0], BENCHMARKS)}")
+    if not args or args[0] not in BENCHMARKS or len(args) != 1 + (args[0] in OF_A_RUN):
+        print(BENCH_HELP, end="")
+        return 0 if args and args[0] not in BENCHMARKS else 2
     module, _, function = BENCHMARKS[args[0]].partition(":")
-    getattr(import_module(module), function)()
+    getattr(import_module(module), function)(*args[1:])
     return 0
