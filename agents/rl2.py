@@ -211,12 +211,13 @@ class RL2(Agent):
         config, progress = self.config, min(1.0, self.num_timesteps / self._total_timesteps)
         learning_rate = anneal(config.learning_rate, config.learning_rate_final, progress)
         ent_coef = anneal(config.ent_coef, config.ent_coef_final, progress)
+        gamma = config.gamma if config.gamma_final is None else anneal(config.gamma, config.gamma_final, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         if self.policy.task_head is not None:
             self.policy.task_head.check(batch["task_vectors"])
         on_policy = add_loss_masks(batch)
-        self._add_advantages(batch, on_policy)
+        self._add_advantages(batch, on_policy, gamma)
         tensors = {k: torch.as_tensor(x, device=self.device) for k, x in batch.items() if k not in _NOT_TRAINED_ON}
         metrics: list[dict[str, Tensor]] = []
         for trials in self._minibatches(batch["rewards"].shape[1]):
@@ -234,7 +235,7 @@ class RL2(Agent):
             "train/learning_rate": learning_rate,
         }
 
-    def _add_advantages(self, batch: Batch, on_policy: NDArray[np.bool_]) -> None:
+    def _add_advantages(self, batch: Batch, on_policy: NDArray[np.bool_], gamma: float) -> None:
         """Add "advantages" and "returns" (T, trials) to the batch, in scaled rewards.
 
         The end of the trial is the only terminal. Inner episodes end inside of it, but what was learnt in one
@@ -246,7 +247,7 @@ class RL2(Agent):
         goes_on = np.zeros_like(rewards, np.bool_)
         scale = self._fix_reward_scale(rewards, on_policy)
         batch["advantages"], batch["returns"] = gae(
-            rewards * np.float32(scale), batch["values"], goes_on, nothing, config.gamma, config.gae_lambda
+            rewards * np.float32(scale), batch["values"], goes_on, nothing, gamma, config.gae_lambda
         )
         if config.normalize_advantage and on_policy.any():
             kept = batch["advantages"][on_policy]

@@ -103,7 +103,9 @@ class RL2Config:
     learning_rate_final: float = 1e-4
     """Adam's step size at the end; linear in between."""
     gamma: float = 0.99
-    """Discount per step. 1 is the undiscounted return of the trial, which is finite."""
+    """Discount per step at the start of training. 1 is the undiscounted return of the trial, which is finite."""
+    gamma_final: float | None = None
+    """Discount per step at the end of training, linear in between; None keeps `gamma`."""
     gae_lambda: float = 0.95
     """Weight of longer returns in the advantages (GAE)."""
     clip_range: float = 0.2

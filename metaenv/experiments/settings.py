@@ -52,7 +52,7 @@ for arms in (5, 10, 50):
         "BernoulliBandit",
         20_000_000,
         1024,
-        replace(PULLS_100, gamma=0.95, gae_lambda=0.8, ent_coef=0.03),
+        replace(PULLS_100, gamma=0.95, gamma_final=0.999, gae_lambda=0.8, ent_coef=0.03),
         episodes=100,
         settings=bandit,
     )

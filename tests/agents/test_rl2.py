@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +19,7 @@ from toy_batches import first_batch
 from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTrials, VaryingRecall, rewards_per_step
 
 from metaenv.agents.config import TaskPrediction
+from metaenv.agents.numerics import gae
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
@@ -358,6 +360,22 @@ def test_step_size_is_annealed_over_the_whole_training() -> None:
     agent.set_logger(Logger(None, [log]))
     agent.learn(32 * 10 * 4)
     assert log.seen == pytest.approx([0.75, 0.5, 0.25, 0.0])
+
+
+@pytest.mark.parametrize(("final", "expected"), [(1.0, [0.625, 0.75, 0.875, 1.0]), (None, [0.5] * 4)])
+def test_the_discount_changes_over_the_whole_training_or_stays(
+    final: float | None, expected: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, float]] = []
+
+    def recording(*args: Any) -> Any:
+        seen.append(args[-2:])
+        return gae(*args)
+
+    monkeypatch.setattr("metaenv.agents.rl2.gae", recording)
+    RL2(Bandit(32), replace(SMALL, gamma=0.5, gamma_final=final, gae_lambda=0.25), seed=0).learn(32 * 10 * 4)
+    assert seen[0] == (0.5, 1.0), "rewards are scaled by the returns at the first discount"
+    assert seen[1:] == [(gamma, 0.25) for gamma in expected]
 
 
 def test_every_iteration_has_a_seed_of_its_own() -> None:

@@ -17,5 +17,5 @@ def first_batch(agent: RL2) -> Batch:
     callbacks.init_callback(agent)  # type: ignore[arg-type]
     batch = agent._collect(agent.env, agent._buffer, callbacks)
     assert batch is not None
-    agent._add_advantages(batch, batch.get("valid", np.ones_like(batch["rewards"], np.bool_)))
+    agent._add_advantages(batch, batch.get("valid", np.ones_like(batch["rewards"], np.bool_)), agent.config.gamma)
     return batch
