@@ -30,7 +30,7 @@ def test_an_environment_without_kept_settings_has_default_ones() -> None:
 
 
 def test_names_say_the_algorithm_and_environments_exist() -> None:
-    assert len(SETTINGS) == 46
+    assert len(SETTINGS) == 49
     for name, config in SETTINGS.items():
         assert name.endswith("-pearl") == (config.algorithm == "pearl")
         assert config.env in ENVIRONMENTS
@@ -38,7 +38,7 @@ def test_names_say_the_algorithm_and_environments_exist() -> None:
 
 def test_some_numbers_of_published_runs() -> None:
     assert SETTINGS["bandit-100-50-taught"].agent.teacher == Teacher("Gittins index", 0.7, 0.0)
-    assert SETTINGS["bandit-100-50-taught"].agent.ent_coef == SETTINGS["bandit-500-50"].agent.ent_coef == 0.008
+    assert SETTINGS["bandit-100-50-taught"].agent.ent_coef == SETTINGS["bandit-500-50-taught"].agent.ent_coef == 0.008
     assert SETTINGS["bandit-100-5"].agent.teacher is SETTINGS["mdp-10"].agent.teacher is None
     assert SETTINGS["mdp-10-taught"].agent.teacher == Teacher("BEB (every step)", 0.9, 0.0)
     assert SETTINGS["mdp-10-taught"].agent.gamma == SETTINGS["bandit-100-5-taught"].agent.gamma == 1.0
