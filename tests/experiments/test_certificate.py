@@ -11,7 +11,7 @@ import pytest
 
 from metaenv.cli import main
 from metaenv.experiments.certificate import ladder
-from metaenv.experiments.certificate.card import save
+from metaenv.experiments.certificate.card import figure, save
 from metaenv.experiments.certificate.command import certify_command
 from metaenv.experiments.certificate.ladder import Ladder, Rung, still_learned
 from metaenv.runs.training import TrainConfig
@@ -68,6 +68,13 @@ def test_the_page_says_what_was_done_and_that_there_is_one_seed(remembered):
     assert (folder / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_line_of_many_episodes_has_a_few_marks_only():
+    played = {name: Rung(name, np.zeros((1, 4, 500))) for name in (ladder.RANDOM, ladder.FIXED_LIST, ladder.ORACLE)}
+    found = figure(_by_hand(played), "many")
+    marked = [line for line in found.axes[0].get_lines() if line.get_marker() not in ("None", None)]
+    assert [len(range(0, 500, line.get_markevery())) for line in marked] == [20]
+
+
 def test_the_same_command_goes_on_and_keeps_what_is_trained(remembered, capsys):
     folder, found, _ = remembered
     before = {path: path.stat().st_mtime_ns for path in (folder / "out").glob("*/seed-0/checkpoint.pt")}
@@ -113,16 +120,21 @@ def test_nothing_is_worth_remembering_where_the_optimum_is_shown(tmp_path):
     assert "declares no baselines that adapt" in " ".join(found["notes"])
 
 
-def test_a_share_of_what_is_no_better_than_random_play_has_no_value(tmp_path):
-    """Rungs made by hand: random play earns 0, the oracle 1, the list 0.5, and who is told the task what is given."""
+def _by_hand(rungs):
+    """A ladder of four tasks on which random play earns 0 and the oracle 1."""
     config = TrainConfig(env="BernoulliBandit-v0")
     test = config.make_env(num_envs=1).distribution.frozen("test")
     test = FrozenTasks("test", test.tasks.take(np.arange(4)), Reference(np.zeros(4), np.ones(4)), "")
+    return Ladder(config, test, rungs, [], "sum")
+
+
+def test_a_share_of_what_is_no_better_than_random_play_has_no_value(tmp_path):
+    """Rungs made by hand: random play earns 0, the oracle 1, the list 0.5, and who is told the task what is given."""
     for told, share, passed in ((-0.25, None, False), (0.0, None, False), (1.0, 0.5, True), (0.625, 0.8, False)):
         earned = {ladder.RANDOM: 0.0, ladder.FIXED_LIST: 0.5, ladder.OTHER: 0.0, ladder.FULL: 0.0}
         earned |= {ladder.TOLD: told, ladder.ORACLE: 1.0}
         rungs = {name: Rung(name, np.full((1, 4, 2), value)) for name, value in earned.items()}
-        written = save(Ladder(config, test, rungs, [], "sum"), "by hand", tmp_path / "card.md")
+        written = save(_by_hand(rungs), "by hand", tmp_path / "card.md")
         assert {path.suffix for path in written} >= {".md", ".json"}
         found = json.loads((tmp_path / "card.json").read_text(), parse_constant=pytest.fail)
         (check,) = [check for check in found["checks"] if check["what"] == "best fixed list over told the task"]

@@ -34,7 +34,7 @@ from metaenv.typing import Floats
 
 SHOWN = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
 """The episodes of the table, beside the last one."""
-MOST_INTERVALS = 20  # episodes of a picture with an interval at each (chosen)
+MOST_INTERVALS = MARKS = 20  # episodes of a picture with an interval at each, and marks on a line (chosen)
 GAPS = {
     "adaptation gap": (BLIND, "what all that happens in a trial is worth"),
     "memory gap": (NO_MEMORY, "what is worth remembering beyond the last transition"),
@@ -193,14 +193,15 @@ def figure(ladder: Ladder, title: str) -> Any:
     for rung in rungs:
         y = _curve(ladder, rung.values)
         if rung.name in strong:
-            axes.plot(x, y, color=strong[rung.name], lw=2, label=rung.name)
+            axes.plot(x, y, color=strong[rung.name], lw=2, label=rung.name, zorder=3)
             k = range(ladder.episodes) if ladder.episodes <= MOST_INTERVALS else episodes_shown(ladder)
             low, high = np.array([normalised(ladder, rung, i)[1:] for i in k]).T
             axes.fill_between(x[list(k)], low, high, color=strong[rung.name], alpha=0.15, lw=0)
         elif rung.name in (RANDOM, ORACLE):
             axes.plot(x, y, "--", color="#444444", lw=1, label=rung.name)
         else:
-            axes.plot(x, y, color="#999999", lw=0.9, marker=next(marks), ms=4, label=rung.name)
+            apart = {"marker": next(marks), "ms": 4, "markevery": max(1, ladder.episodes // MARKS)}
+            axes.plot(x, y, color="#999999", lw=0.9, label=rung.name, **apart)
     axes.set_xlabel("episodes of the trial")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("score: 0 random, 1 oracle" if ladder.referenced else "score")
