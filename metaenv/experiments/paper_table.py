@@ -91,8 +91,8 @@ class PaperExperiment(AgentExperiment):
     """Rows in which RL² is trained; by default the shorter ones, or the rows that --cells names. A row that was trained
     in this folder before is shown in any case."""
     taught: bool = False
-    """Whether to train RL² with a teacher, too, where such settings are kept (``bandit-100-5-taught``). It has a column
-    of its own, since the paper's RL² was not taught."""
+    """Whether to train RL² with help, too, where such settings are kept (``bandit-100-5-taught``): a teacher or, on 500
+    pulls, the true task to predict. It has a column of its own, since the paper's RL² had none."""
     sample: bool = True
     """Whether to draw RL²'s actions from its policy, as in training, instead of taking the most likely ones."""
 
@@ -112,18 +112,18 @@ class PaperExperiment(AgentExperiment):
     def trainings(self) -> dict[str, Training]:
         shorter = tuple(row for row in self.rows if row in self.default_rows)
         wanted = self.train if self.train is not None else self.cells or shorter
-        found = {row: Training(_title(row), self.config(row)) for row in wanted}
-        if self.taught:
-            taught = [row for row in wanted if self.paper.preset.format(row) + TAUGHT in SETTINGS]
-            found |= {row + TAUGHT: Training(_title(row, TAUGHT_TITLE), self.config(row + TAUGHT)) for row in taught}
-        return found
+        return {
+            row + ending: Training(_title(row, column), self.config(row + ending))
+            for column, ending in ENDINGS.items()
+            for row in wanted
+            if column == RL2_TITLE or (self.taught and self.paper.preset.format(row + ending) in SETTINGS)
+        }
 
     def beside(self) -> dict[str, Training | None]:
-        return {
-            f"{row}{ending}": finished(_title(row, column), self.folder / f"{row}{ending}")
-            for row in self.rows
-            for column, ending in ENDINGS.items()
-        }
+        return {row + ending: self._finished(row, column) for row in self.rows for column, ending in ENDINGS.items()}
+
+    def _finished(self, row: str, column: str) -> Training | None:
+        return finished(_title(row, column), self.folder / f"{row}{ENDINGS[column]}")
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         self._play_baselines()
@@ -152,8 +152,8 @@ class PaperExperiment(AgentExperiment):
     def _numbers(self, row: str, test: FrozenTasks) -> Numbers:
         played = {column: kept(self._path(row, policy), test) for column, policy in self.paper.all_policies.items()}
         found = {column: Number.of([data]) for column, data in played.items() if data is not None}
-        for column, ending in ENDINGS.items():
-            runs = finished(_title(row, column), self.folder / f"{row}{ending}")
+        for column in ENDINGS:
+            runs = self._finished(row, column)
             if runs is not None:
                 trials = [play_agent(folder, self.sample, test) for folder in runs.folders]
                 steps = load_run(runs.folders[0])[1].num_timesteps
@@ -246,7 +246,7 @@ def _keep(play: Callable[[], Floats], test: FrozenTasks, path: Path) -> dict[str
     return data
 
 
-def _title(row: str, column: str = RL2_TITLE) -> str:
+def _title(row: str, column: str) -> str:
     return f"{column}, row {row}"
 
 

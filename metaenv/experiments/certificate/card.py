@@ -200,8 +200,8 @@ def figure(ladder: Ladder, title: str) -> Any:
         elif rung.name in (RANDOM, ORACLE):
             axes.plot(x, y, "--", color="#444444", lw=1, label=rung.name)
         else:
-            apart = {"marker": next(marks), "ms": 4, "markevery": max(1, ladder.episodes // MARKS)}
-            axes.plot(x, y, color="#999999", lw=0.9, label=rung.name, **apart)
+            every = max(1, ladder.episodes // MARKS)
+            axes.plot(x, y, color="#999999", lw=0.9, marker=next(marks), ms=4, markevery=every, label=rung.name)
     axes.set_xlabel("episodes of the trial")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("score: 0 random, 1 oracle" if ladder.referenced else "score")

@@ -40,11 +40,15 @@ Compare numbers of one run only: machines differ, and are not always idle.
 
 def bench_command(args: list[str]) -> int:
     """Run one benchmark."""
-    if args and args[0] not in BENCHMARKS and args[0] not in ("-h", "--help"):
-        raise ValueError(f"no benchmark {args[0]!r}.{nearest(args[0], BENCHMARKS)}")
-    if not args or args[0] not in BENCHMARKS or len(args) != 1 + (args[0] in OF_A_RUN):
+    asked = args[0] if args else ""
+    if asked in ("", "-h", "--help"):
         print(BENCH_HELP, end="")
-        return 0 if args and args[0] not in BENCHMARKS else 2
-    module, _, function = BENCHMARKS[args[0]].partition(":")
+        return 0 if asked else 2
+    if asked not in BENCHMARKS:
+        raise ValueError(f"no benchmark {asked!r}.{nearest(asked, BENCHMARKS)}")
+    if len(args) != (2 if asked in OF_A_RUN else 1):
+        print(BENCH_HELP, end="")
+        return 2
+    module, _, function = BENCHMARKS[asked].partition(":")
     getattr(import_module(module), function)(*args[1:])
     return 0
