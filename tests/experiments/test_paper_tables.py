@@ -12,7 +12,7 @@ from metaenv.experiments.bandits import RL2Bandits
 from metaenv.experiments.command import EXPERIMENTS
 from metaenv.experiments.mdps import RL2MDPs
 from metaenv.experiments.paper_numbers import BANDITS, MDPS
-from metaenv.experiments.paper_table import frozen_tests, trial_returns
+from metaenv.experiments.paper_table import Number, _note, frozen_tests, trial_returns
 from metaenv.experiments.settings import preset
 from metaenv.policies import RandomPolicy
 
@@ -77,6 +77,22 @@ def test_a_taught_agent_has_a_column_and_a_folder_of_its_own(tmp_path):
     assert "RL², taught" in heads[0]
     (note,) = [line for line in table.splitlines() if line.startswith("- 100-5:")]
     assert "best classical column (RL²" not in note
+
+
+def test_a_teacher_comes_only_where_it_is_asked_for_and_kept(tmp_path):
+    cells = ("10-5", "100-5", "500-50")
+    assert list(RL2Bandits(tmp_path, cells=cells).trainings()) == list(cells)
+    assert list(RL2Bandits(tmp_path, cells=cells, taught=True).trainings()) == [
+        *cells, "100-5-taught", "500-50-taught"
+    ]  # fmt: skip
+
+
+def test_a_taught_agent_is_no_classical_column():
+    earned = {"Random": 50.0, "Gittins": 78.0, "RL²": 77.0, "RL², taught": 90.0}
+    numbers = {
+        name: Number.of([{"returns": [mean - 1, mean + 1] * 50, "seconds": 1.0}]) for name, mean in earned.items()
+    }
+    assert "the best classical column (Gittins)" in _note(BANDITS, "100-5", numbers)
 
 
 def test_the_note_names_what_beats_the_paper_and_only_that(tmp_path, capsys):
