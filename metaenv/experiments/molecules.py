@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from metaenv.evaluation import Evaluation, difference
 from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
-from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, TAUGHT, TAUGHT_TITLE, Training
 from metaenv.markdown import interval_cell
 
 CONDITIONED, BLIND = "PPO, told the task", "PPO, context-blind"
@@ -27,25 +27,30 @@ class Molecules(AgentExperiment):
     """Whether to train two controls, too: a PPO that sees nothing of the trial, and one that is told the task."""
     pearl: bool = True
     """Whether to train PEARL, too."""
+    taught: bool = False
+    """Whether to train RL² with help, too: the Bayes adapter teaches it, and it predicts the task in training."""
 
     def trainings(self) -> dict[str, Training]:
-        found = {"rl2": Training(RL2_TITLE, self.settings("molecules-windows"))}
+        config = self.settings("molecules-windows")
+        found = {"rl2": Training(RL2_TITLE, config)}
+        if self.taught:
+            found["rl2" + TAUGHT] = Training(TAUGHT_TITLE, self.settings("molecules-windows" + TAUGHT))
         if self.pearl:
             found["pearl"] = Training(PEARL_TITLE, self.settings("molecules-windows", "pearl"))
         if self.controls:
-            plain = self.settings("molecules-plain")
-            found["blind"] = Training(BLIND, replace(plain, hide_history=True), "rl2")
-            found["conditioned"] = Training(CONDITIONED, replace(plain, observe_task=True), "rl2")
+            found["blind"] = Training(BLIND, replace(config, hide_history=True), "rl2")
+            found["conditioned"] = Training(CONDITIONED, replace(config, observe_task=True), "rl2")
         return found
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
         for split in SPLITS:
             evaluation = self.compare(runs["rl2"].config, final_policies(runs), split, shots=MOLECULES)
             save(evaluation, self.folder)
-            yield _section(evaluation, self.pearl, self.controls)
+            agents = [t.title for t in runs.values() if t.control_of is None]
+            yield _section(evaluation, agents, self.controls)
 
 
-def _section(evaluation: Evaluation, pearl: bool, controls: bool) -> list[str]:
+def _section(evaluation: Evaluation, agents: list[str], controls: bool) -> list[str]:
     lines = [
         f"## Split {evaluation.split}",
         "",
@@ -61,7 +66,7 @@ def _section(evaluation: Evaluation, pearl: bool, controls: bool) -> list[str]:
         "",
     ]
     last = len(evaluation.shots) - 1
-    for name in [RL2_TITLE, *([PEARL_TITLE] if pearl else [])] if controls else []:
+    for name in agents if controls else []:
         lead = difference(evaluation.row(name), evaluation.row(BLIND), last)
         lines.append(
             f"- {name} minus the context-blind PPO at molecule {evaluation.shots[last]}, paired by objective: "

@@ -23,7 +23,7 @@ from metaenv.experiments.comparison import mean_interval
 from metaenv.experiments.paper_numbers import INSTANCES, PaperTable
 from metaenv.experiments.runner import AgentExperiment
 from metaenv.experiments.settings import SETTINGS
-from metaenv.experiments.trainings import RL2_TITLE, Training, description, finished
+from metaenv.experiments.trainings import RL2_TITLE, TAUGHT, TAUGHT_TITLE, Training, description, finished
 from metaenv.markdown import interval_cell, table
 from metaenv.policies import AgentPolicy, Policy, play_trials
 from metaenv.runs.parallel import map_runs
@@ -35,7 +35,6 @@ from metaenv.typing import Floats
 
 CHUNK = 500  # trials played at once, to keep memory small (chosen)
 RESAMPLES = 1000  # of the bootstrap (chosen)
-TAUGHT_TITLE, TAUGHT = f"{RL2_TITLE}, taught", "-taught"  # the ending of settings and folders with a teacher
 Z95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
 
 

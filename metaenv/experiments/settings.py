@@ -215,18 +215,9 @@ MOLECULES = RL2Config(
 # with a discount of 1 and a lambda of 0.97.
 SHORT_CREDIT = replace(MOLECULES, gamma=0.8, gae_lambda=0.8, teacher=None, task_prediction=None)
 WINDOWS = {"variant": "windows-3"}
-_keep("molecules-windows", "MoleculeDesign", 12_000_000, 512, MOLECULES, settings=WINDOWS)
-_keep(
-    "molecules-plain",
-    "MoleculeDesign",
-    3_000_000,
-    512,
-    replace(
-        MOLECULES, ent_coef=0.01, network=replace(MOLECULES.network, hidden_size=64), teacher=None, task_prediction=None
-    ),
-    settings=WINDOWS,
-)
 _keep("MoleculeDesign", "MoleculeDesign", 4_000_000, 64, replace(SHORT_CREDIT, ent_coef=0.01))
+_keep("molecules-windows", "MoleculeDesign", 4_000_000, 64, replace(SHORT_CREDIT, ent_coef=0.01), settings=WINDOWS)
+_keep("molecules-windows-taught", "MoleculeDesign", 12_000_000, 512, MOLECULES, settings=WINDOWS)
 _keep(
     "molecules-windows-pearl",
     "MoleculeDesign",

@@ -16,6 +16,7 @@ from metaenv.runs.sets import is_complete, seconds_spent, train_set
 from metaenv.runs.training import TrainConfig, load_run
 
 RL2_TITLE, PEARL_TITLE = "RL²", "PEARL"
+TAUGHT_TITLE, TAUGHT = f"{RL2_TITLE}, taught", "-taught"  # the ending of settings and folders with a teacher
 TO_THE_END = 100.0
 """A teacher whose help would take more than so many trainings to fade is there from the beginning to the end."""
 

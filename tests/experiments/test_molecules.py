@@ -21,12 +21,12 @@ from metaenv.runs.training import TrainConfig
 
 TINY = RL2Config(n_minibatches=2, n_epochs=1, network=Network((8,), 8))
 AGENTS = {
-    "molecules-windows": replace(
+    "molecules-windows": TINY,
+    "molecules-windows-taught": replace(
         TINY,
         teacher=Teacher("Bayes adapter", rollout_fraction=0.5),
         task_prediction=TaskPrediction(1.0, "bce", feed_to_policy=True),
     ),
-    "molecules-plain": TINY,
     "molecules-windows-pearl": PEARLConfig(
         n_tasks=10, gradient_steps=2, belief=BeliefConfig(latent_size=2, encoder_sizes=(8,)), network=PEARLNetwork((8,))
     ),
@@ -42,12 +42,12 @@ def small(name, algorithm="rl2"):
 def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "preset", small)
     monkeypatch.setattr(reproduce_molecules, "SPLITS", ("test",))
-    reproduce_molecules.Molecules(tmp_path, seeds=2, tasks=6, pearl=True).run()
+    reproduce_molecules.Molecules(tmp_path, seeds=2, tasks=6, pearl=True, taught=True).run()
     found = json.loads((tmp_path / "evaluation-test.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert set(rows) == {
         "random", "best fixed molecule", "best fixed set", "screen and keep", "graph GA", "Bayes adapter",
-        "RL²", "PEARL", "PPO, context-blind", "PPO, told the task", "task oracle",
+        "RL²", "RL², taught", "PEARL", "PPO, context-blind", "PPO, told the task", "task oracle",
     }  # fmt: skip
     assert found["shots"] == [1, 2, 3, 4, 5] and found["n_tasks"] == 6
     assert len(rows["RL²"]["mean_score_of_each_seed"]) == 2
@@ -63,10 +63,10 @@ def test_every_agent_beside_every_classical_policy(tmp_path, monkeypatch, capsys
 
 def test_the_settings_in_the_repository_are_those_of_the_result():
     assert "molecules" in EXPERIMENTS
-    taught, plain = preset("molecules-windows"), preset("molecules-plain")
+    own, taught = preset("molecules-windows"), preset("molecules-windows-taught")
     pearl = preset("molecules-windows", "pearl")
     assert taught.agent.teacher.name == "Bayes adapter"
     assert taught.agent.task_prediction.feed_to_policy
-    assert plain.agent.teacher is None and plain.agent.task_prediction is None
-    assert {c.env for c in (taught, plain, pearl)} == {"MoleculeDesign-v1"}
-    assert all(c.settings == {"variant": "windows-3"} for c in (taught, plain, pearl))
+    assert own.agent.teacher is None and own.agent.task_prediction is None
+    assert {c.env for c in (own, taught, pearl)} == {"MoleculeDesign-v1"}
+    assert all(c.settings == {"variant": "windows-3"} for c in (own, taught, pearl))

@@ -34,7 +34,8 @@ def test_a_plain_training_has_no_help():
 
 
 def test_every_privilege_of_the_published_runs_is_named():
-    molecules, pearl = description(preset("molecules-windows")), description(preset("molecules-windows", "pearl"))
+    molecules = description(preset("molecules-windows-taught"))
+    pearl = description(preset("molecules-windows", "pearl"))
     assert molecules["teacher"].startswith("Bayes adapter as a fading teacher in the first 40 %")
     assert molecules["teacher"].endswith("playing 90 % of the trials at first")
     assert molecules["predicts the task"] == "in training, and acts on its prediction"
@@ -52,12 +53,16 @@ def test_a_control_says_in_what_it_differs_from_its_agent(tmp_path):
         for key, training in Molecules(tmp_path).trainings().items()
     }
     blind, told = control_lines(trainings)
-    assert "3,000,000, not 12,000,000" in blind and "teacher: none, not Bayes adapter" in blind
-    assert "predicts the task: no, not in training" in blind and "observes: the current step only" in blind
+    assert blind.endswith("differs in observes: the current step only, not the whole trial.")
     assert told.startswith("- PPO, told the task is a control of RL²")
     section = training_section(trainings)
     (row,) = [line for line in section if line.startswith("| PPO, context-blind")]
-    assert "| 3 | 3,000,000 | 0.0 |" in row
+    assert "| 3 | 4,000,000 | 0.0 |" in row
+    taught = replace(trainings["blind"], control_of="rl2-taught")
+    helped = Training("RL², taught", preset("molecules-windows-taught"), folders=trainings["rl2"].folders)
+    (line,) = control_lines({"rl2-taught": helped, "blind": taught})
+    assert "steps per run: 4,000,000, not 12,000,000" in line and "teacher: none, not Bayes adapter" in line
+    assert "predicts the task: no, not in training" in line
     telescope = {
         key: replace(training, folders=[tmp_path] * (training.seeds or 3))
         for key, training in Telescope(tmp_path, kinds=("rl2", "blind")).trainings().items()

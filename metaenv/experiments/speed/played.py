@@ -34,7 +34,9 @@ def run(folder: str, seconds: float = SECONDS) -> dict[str, float]:
     cartpole.reset(seed=0)
     masks = {"action_masks": env.action_masks()} if isinstance(env.single_action_space, gym.spaces.Discrete) else {}
     unfinished, spent, beside, steps = np.ones(NUM_ENVS, bool), 0.0, 0.0, 0
+    trials = env.trial_state
     while spent < seconds:
+        first = first | (trials.boundary & (trials.shows == "episode"))
         action, state = agent.predict(observation, state, first, deterministic=False, **masks)
         start = time.process_time()
         observation, _, terminated, truncated, _ = env.step(action)
