@@ -33,7 +33,7 @@ from metaenv.agents.base import Agent
 from metaenv.agents.belief import GaussianBelief, MixtureBelief, PooledBelief, TaskBelief
 from metaenv.agents.config import anneal
 from metaenv.agents.context import Context, make_sampler
-from metaenv.agents.dims import EnvDims, resolve_dims
+from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
 from metaenv.agents.entities import EntityLayout, SetNetwork
 from metaenv.agents.imitation import assisted_actions, find_expert
 from metaenv.agents.numerics import frozen
@@ -55,7 +55,9 @@ class PEARL(Agent):
 
     Args:
         env: a `VectorTrial` in autoreset mode SAME_STEP, of a discrete action or one in [-1, 1]^d. In each iteration
-            each of its rows plays one trial of a training task. None only for an agent that will not learn.
+            each of its rows plays one trial of a training task. Where it has ``earned()``, as `metaenv.agents.rl2.RL2`
+            explains, critics learn from what each step has earned, and contexts hold what was paid, when it was paid.
+            None only for an agent that will not learn.
         config: settings.
         seed, verbose, tensorboard_log, dims, device: see `Agent`.
 
@@ -204,6 +206,7 @@ class PEARL(Agent):
         if expert is not None:
             expert.start(rng)
         state, over, critic_reward = self.zero_state(n), np.zeros(n, np.bool_), self.config.critic_reward
+        earned = find_attribute(env, "earned") if critic_reward is None else None
         actions: NDArray[Any] | None = None
         steps: list[dict[str, NDArray[Any]]] = []
         valid: list[NDArray[np.bool_]] = []
@@ -227,6 +230,9 @@ class PEARL(Agent):
                 expert.watch(actions, terminated)
             after = cast(Transition, env.last_transition)
             steps.append(replay_row(before, actions, masks, after, critic_reward))
+            if earned is not None and (each := earned()) is not None and len(steps) % (length := each.shape[1]) == 0:
+                for step, own in zip(steps[-length:], each.T, strict=True):  # an episode is over in every row
+                    step["rewards"] = own
             valid.append(~over)
             returns += rewards * ~over
             episodes[np.arange(n), finished] += after.reward * ~over

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from metaenv import make_trials
-from metaenv.agents import RL2
+from metaenv.agents import PEARL, RL2
 from metaenv.agents.dims import EnvDims
 from metaenv.agents.entities import EntityLayout, SetEncoder
 from metaenv.agents.networks import RecurrentActorCritic
+from metaenv.agents.pearl_config import PEARLConfig, PEARLNetwork
 from metaenv.agents.rl2_config import Cell, Network, RL2Config
 from metaenv.controls import EpisodesAsTrials
 from metaenv.telescope.sim.layout import LOG
@@ -103,3 +104,18 @@ def test_where_rewards_are_paid_at_once_they_stay(monkeypatch: pytest.MonkeyPatc
     batch = batch_of(RL2(trials, CONFIG, seed=0), monkeypatch)
     paid = batch["observations"][1:, :, trials.layout.column("previous reward")]
     np.testing.assert_array_equal(batch["rewards"][:-1], paid)
+
+
+def test_critics_of_pearl_learn_from_the_same_credit_and_contexts_from_what_was_paid() -> None:
+    trials = make_trials("TargetSelection", 3, episodes=3, autoreset_mode="SameStep")
+    slots = trials.innermost.setup.slots  # type: ignore[attr-defined]
+    network = PEARLNetwork((8,), entities=True, entity_size=4)
+    config = PEARLConfig(n_tasks=3, replay_capacity=3 * slots, gradient_steps=1, network=network)
+    kept = PEARL(trials, config, seed=0).learn(1)._training_tasks.replay.state()
+    rewards, paid, ended = (kept[k].reshape(3, 3, slots).numpy() for k in ("rewards", "context_rewards", "ended"))
+    nights = kept["next_observations"].reshape(3, 3, slots, -1)
+    log = nights[:, :, -1, trials.innermost.layout.log].reshape(3, 3, len(LOG), slots)  # type: ignore[attr-defined]
+    assert (ended == [0] * (slots - 1) + [1]).all() and (paid[..., :-1] == 0).all()
+    np.testing.assert_allclose(rewards, log[:, :, LOG.index("reward")], rtol=1e-6)
+    np.testing.assert_allclose(rewards.sum(-1), paid[..., -1], rtol=1e-5)
+    assert (rewards[..., :-1] > 0).any()
