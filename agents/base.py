@@ -171,8 +171,9 @@ class Agent(ABC):
 
         Args:
             observation: (n, o) of trials, or (o,) of a single one.
-            state: what the previous call returned, which is left as it is; None at the start of a trial. A tensor stays
-                on the agent's device, and so does the one that is returned: see `zero_state`.
+            state: what the previous call returned; None at the start of a trial. An array is left as it is. A tensor
+                (see `zero_state`) is used up: it stays on the agent's device, is not searched for numbers that are not
+                finite, and may be changed in place, so that a long memory is not copied in every step.
             episode_start: (n,), True where a new *trial* starts: that row's state is cleared.
             deterministic: the most likely action instead of a sample. PEARL still draws the latent task that it acts on
                 from its belief: that is how it explores.
@@ -190,8 +191,11 @@ class Agent(ABC):
         self._check_seen("observation", observations, self.dims.observation_size)
         if state is None:
             memory = self.zero_state(len(observations))
+        elif isinstance(state, Tensor):
+            self._check_shape("state", state, self._state_size)
+            memory = state.to(self.device)
         else:
-            given = state if isinstance(state, Tensor) else torch.as_tensor(np.asarray(state))
+            given = torch.as_tensor(np.asarray(state))
             self._check_seen("state", given, self._state_size)
             memory = given.to(self.device, copy=True)
         if episode_start is not None and np.any(episode_start):
@@ -207,11 +211,14 @@ class Agent(ABC):
         return torch.zeros(n, self._state_size, device=self.device)
 
     @staticmethod
-    def _check_seen(what: str, given: Tensor, size: int) -> None:
+    def _check_shape(what: str, given: Tensor, size: int) -> None:
         if given.ndim != 2 or given.shape[1] != size:
             raise ValueError(
                 f"expected {what}s (n, {size}) of trials as this agent was made for, got shape {tuple(given.shape)}"
             )
+
+    def _check_seen(self, what: str, given: Tensor, size: int) -> None:
+        self._check_shape(what, given, size)
         if not bool(given.isfinite().all()):
             row, column = (int(k) for k in torch.nonzero(~given.isfinite())[0])
             raise ValueError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from metaenv.agents.dims import EnvDims
-from metaenv.agents.entities import EntityLayout
+from metaenv.agents.entities import EntityLayout, mean_products, product_count
 from metaenv.agents.pearl_config import ContextConfig
 from metaenv.agents.replay import Rows, TaskReplay
 from metaenv.typing import Index
@@ -120,9 +120,14 @@ class LatestTrials(ContextSampler):
 
     @property
     def step_size(self) -> int:
-        """Observation, next observation, action, reward and flag; of entities the chosen one alone."""
+        """Observation, next observation, action, reward and flag; of entities the chosen one alone, and of a list that
+        is reported its `mean_products`."""
         d, k = self.dims.episode_size, self.dims.action_vector_size
-        return 2 * d + k + 2 if self.layout is None else d - self.layout.end + self.layout.choice_size + 2
+        if self.layout is None:
+            return 2 * d + k + 2
+        report = self.dims.report
+        summed = 0 if report is None else product_count(report) - report[0] * report[1]
+        return d - self.layout.end + self.layout.choice_size + 2 + summed
 
     def sample(self, replay: TaskReplay, tasks: Index, rng: np.random.Generator) -> Context:
         """See `ContextSampler`."""
@@ -133,7 +138,11 @@ class LatestTrials(ContextSampler):
             return torch.cat([before, outcome], -1)
         following, action, paid = outcome.split([self.dims.episode_size, self.layout.n_actions, 2], -1)
         choice = self.layout.choice(self.layout.entities(before), action)
-        return torch.cat([choice, following[..., self.layout.end :], paid], -1)
+        rest = [following[..., self.layout.end :]]
+        if self.dims.report is not None:
+            columns, rest = self._reported, [following[..., self.layout.end : self._reported.start]]
+            rest += [following[..., columns.stop :], mean_products(following[..., columns], self.dims.report)]
+        return torch.cat([choice, *rest, paid], -1)
 
     def _counts(self, ended: Tensor) -> Tensor:
         return torch.ones_like(ended)

@@ -109,7 +109,7 @@ def resolve_dims(
         episode_size=state.episode_size if state else 0,
         reports_at_end=state is not None and state.reports_at_end,
         report_columns=_columns(state.report_columns) if state else None,
-        report=_report(env) if entities and not replays else None,
+        report=_report(env) if entities else None,
         hide_history=state is not None and state.hide_history,
         choices=() if replays else tuple(find_attribute(env, "action_choices") or ()),
     )

@@ -69,6 +69,26 @@ class EntityLayout:
         return torch.cat([entity, chosen.sum(-1), actions[..., split:]], -1)
 
 
+def product_count(report: tuple[int, int]) -> int:
+    """Length of `mean_products` of a list."""
+    return report[0] * (report[0] + 1) // 2
+
+
+def mean_products(listed: Tensor, report: tuple[int, int]) -> Tensor:
+    """The mean products of any two features of an entry of a reported list, (..., p).
+
+    They do not depend on the order of the entries, and are what a linear regression of one feature on others needs to
+    know.
+
+    Args:
+        listed: (..., features * entries), one feature of all entries after the other.
+        report: number of features and of entries.
+    """
+    entries = listed.unflatten(-1, report).transpose(-1, -2)
+    first, second = torch.triu_indices(report[0], report[0], device=listed.device)
+    return (entries.transpose(-1, -2) @ entries)[..., first, second] / report[1]
+
+
 class SetEncoder(nn.Module):
     """Encodes a trial's observation: entities, the rest of the environment's, previous action and three numbers more.
 
@@ -77,8 +97,7 @@ class SetEncoder(nn.Module):
         observation_size: length of the trial's observation.
         entity_size: width of an entity's embedding.
         report: features of an entry and number of entries, where before the previous action the trial reports a list,
-            as it does the entities. It is summed up by the mean products of any two features of an entry, which do not
-            depend on its order, and which are what a linear regression of one feature on others needs to know.
+            as it does the entities. It is summed up by `mean_products`.
     """
 
     def __init__(
@@ -89,10 +108,8 @@ class SetEncoder(nn.Module):
         self.embedding = nn.Linear(layout.features, entity_size)
         self.summary_size = observation_size - layout.end - layout.n_actions + layout.choice_size + entity_size
         if report is not None:
-            self._pairs: Tensor
-            self.register_buffer("_pairs", torch.triu_indices(report[0], report[0]), persistent=False)
             self.summary_size -= report[0] * report[1]
-            self.report_size = report[0] * (report[0] + 1) // 2
+            self.report_size = product_count(report)
 
     def forward(self, observations: Tensor) -> EncodedSet:
         """Encode (T, N, o). The summary shows the entity that the previous action chose as it is now."""
@@ -106,9 +123,7 @@ class SetEncoder(nn.Module):
         parts = [trial, layout.choice(entities, previous), embeddings.mean(-2)]
         if self.report is not None:
             rest, listed = rest.tensor_split([-self.report[0] * self.report[1]], -1)
-            entries = listed.unflatten(-1, self.report).transpose(-1, -2)
-            first, second = self._pairs
-            products = (entries.transpose(-1, -2) @ entries)[..., first, second] / self.report[1]
+            products = mean_products(listed, self.report)
         return EncodedSet(torch.cat([rest, *parts], -1), embeddings, products)
 
 

@@ -333,7 +333,8 @@ class PEARL(Agent):
 
     def _decoder_loss(self, rows: dict[str, Tensor], latent: Tensor) -> Tensor:
         expected = self.decoder(rows["observations"], rows["actions"], latent)
-        return (expected - rows["context_rewards"]).square().mean()
+        told = rows["rewards" if self.config.critic_reward is None else "context_rewards"]
+        return (expected - told).square().mean()
 
     def _apply(self, name: str, loss: Tensor) -> None:
         optimizer = self._optimizers[name]
