@@ -9,7 +9,16 @@ from toy_problems import blobs, episodes_of, sines
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes, frozen_episodes
 from metaenv.supervised.data.problem import Problem
-from metaenv.supervised.evaluation import Report, Scores, auroc, average_precision, episode_metrics, evaluate
+from metaenv.stats import Interval
+from metaenv.supervised.evaluation import (
+    Report,
+    Scores,
+    auroc,
+    average_precision,
+    episode_metrics,
+    evaluate,
+    interval_text,
+)
 from metaenv.supervised.predictor import Prediction
 from metaenv.supervised.registry import make_learner
 
@@ -23,6 +32,12 @@ def test_ranking_metrics_are_those_of_scikit_learn():
     np.testing.assert_allclose(auroc(s, t), expected, atol=1e-6)
     expected = [average_precision_score(y[i], score[i]) for i in range(30)]
     np.testing.assert_allclose(average_precision(s, t), expected, atol=1e-6)
+
+
+def test_an_interval_is_written_with_half_of_its_width():
+    assert interval_text(Interval(0.5, 0.4, 0.66)) == "0.500 ± 0.130"
+    assert interval_text(Interval(0.5, 0.4, 0.66), sign=True) == "+0.500 ± 0.130"
+    assert interval_text(Interval(float("nan"), 0.0, 1.0)) == "–"
 
 
 @pytest.mark.parametrize("ways", [2, 4])
