@@ -10,12 +10,15 @@ import torch
 from toy_pearl import ENDS, MIXED, SMALL, STEPS, TRIALS, bandit, grid, played, point, recorded, sharpened
 
 from metaenv.agents.pearl import PEARL
-from metaenv.agents.pearl_config import ContextConfig, PEARLConfig
+from metaenv.agents.pearl_config import ContextConfig, PEARLConfig, PEARLNetwork
 from metaenv.trial import VectorTrial, make_trials
 
 
-def assert_training_contexts_are_what_acting_sees(env: VectorTrial, steps: int) -> None:
-    agent = sharpened(PEARL(env, replace(SMALL, n_tasks=3, context=ContextConfig(size=100)), seed=0))
+def assert_training_contexts_are_what_acting_sees(
+    env: VectorTrial, steps: int, network: PEARLNetwork = SMALL.network
+) -> PEARL:
+    config = replace(SMALL, n_tasks=3, context=ContextConfig(size=100), network=network)
+    agent = sharpened(PEARL(env, config, seed=0))
     seen = recorded(env)
     agent.learn(1)  # one trial of each of the three tasks, in their order
     rng, lengths = np.random.default_rng(0), set()
@@ -29,6 +32,7 @@ def assert_training_contexts_are_what_acting_sees(env: VectorTrial, steps: int) 
             np.testing.assert_allclose(belief.mean[row], mean, rtol=1e-3, atol=1e-4)
             lengths.add(int(length))
     assert max(lengths) > steps / 2, "past the boundaries of episodes"
+    return agent
 
 
 @pytest.mark.parametrize("make", TRIALS)
@@ -43,6 +47,23 @@ def test_a_context_blind_agent_trains_on_what_it_will_see() -> None:
 def test_some_columns_of_the_last_observation_are_reported() -> None:
     env = make_trials("TargetSelection", 3, episodes=2, autoreset_mode="SameStep")
     assert_training_contexts_are_what_acting_sees(env, 12)
+
+
+def test_of_a_list_that_is_reported_a_step_holds_the_mean_products() -> None:
+    env = make_trials("TargetSelection", 3, episodes=2, autoreset_mode="SameStep")
+    network = PEARLNetwork((16,), entities=True, entity_size=4)
+    agent = assert_training_contexts_are_what_acting_sees(env, 12, network)
+    columns, size = env.innermost.layout.log, agent.dims.report  # type: ignore[attr-defined]
+    assert size is not None
+    before = torch.zeros(1, agent.dims.episode_size)
+    outcome = torch.zeros(1, agent.dims.episode_size + 25 + 2)
+    outcome[0, columns] = listed = torch.randn(size[0] * size[1], generator=torch.Generator().manual_seed(0))
+    (step,) = agent._contexts._features(before, outcome)
+    assert step.shape == (agent._contexts.step_size,)
+    entries = listed.numpy().reshape(size)
+    products = [(entries[i] * entries[j]).mean() for i in range(size[0]) for j in range(i, size[0])]
+    np.testing.assert_allclose(step[-2 - len(products) : -2], products, rtol=1e-5, atol=1e-6)
+    assert not step[: -2 - len(products)].any() and not step[-2:].any()
 
 
 @pytest.mark.parametrize("config", [replace(SMALL, context=ENDS), replace(MIXED, context=ENDS)])

@@ -6,10 +6,10 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_problems import blobs, episodes_of, sines
 
+from metaenv.stats import Interval
 from metaenv.supervised.data.datasets import Dataset
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes, frozen_episodes
 from metaenv.supervised.data.problem import Problem
-from metaenv.stats import Interval
 from metaenv.supervised.evaluation import (
     Report,
     Scores,
