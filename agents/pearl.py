@@ -11,7 +11,8 @@ Losses of one gradient step over b tasks with m steps each (all tasks in one bat
 * critics: 0.5 * sum over the two critics of the mean over b * m steps of (Q(s, a, z) - target)^2;
 * encoder: that loss plus ``kl_coef`` * mean over the b tasks of KL(q(z | context) || N(0, I)), summed over z's
   coordinates. The paper's code *sums* the KL over tasks (its 0.1 at 16 tasks is 1.6 here) and multiplies rewards;
-* actor, entropy weight and reward decoder: means over b * m steps, with z detached.
+* actor, entropy weight and reward decoder: means over b * m steps, with z detached. With ``reward_coef`` the encoder
+  learns from the decoder, too.
 
 What differs from the paper's code: there is no separate value network; the belief includes the prior; contexts are
 beginnings of a task's latest trials, as a policy meets them, with the boundary flag. Other strategies than the paper's
@@ -171,7 +172,10 @@ class PEARL(Agent):
         """
         seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32).to(self.device)
         z = torch.as_tensor(latent, dtype=torch.float32).to(self.device).expand(len(seen), -1)
-        return self.decoder(seen, torch.as_tensor(np.asarray(action)).to(self.device), z).cpu().numpy()
+        expected = self.decoder(seen, torch.as_tensor(np.asarray(action)).to(self.device), z)
+        if self.config.belief.reward_coef:  # the inverse of _compressed
+            expected = expected.sign() * expected.abs().expm1() / self.config.reward_scale
+        return expected.cpu().numpy()
 
     # ---------------------------------------------------------------- playing
 
@@ -306,8 +310,9 @@ class PEARL(Agent):
         x = torch.cat([rows["observations"], policy_input], -1)
         critic_loss, value = self._critic_loss(x, rows, policy_input.detach())
         kl = belief.kl_to_prior().mean()
-        decoder_loss = self._decoder_loss(rows, latent.detach())
-        loss = critic_loss + self._kl_coef * kl + decoder_loss
+        coef = self.config.belief.reward_coef
+        decoder_loss = self._decoder_loss(rows, latent if coef else latent.detach())
+        loss = critic_loss + self._kl_coef * kl + (coef or 1.0) * decoder_loss
         metrics = {"critic_loss": critic_loss, "kl": kl, "reward_error": decoder_loss, "value": value}
         if self.task_head is not None and self.config.task_prediction is not None and truth is not None:
             metrics["task_prediction_loss"] = prediction_loss = self.task_head.mean_error(z, truth)
@@ -334,7 +339,12 @@ class PEARL(Agent):
     def _decoder_loss(self, rows: dict[str, Tensor], latent: Tensor) -> Tensor:
         expected = self.decoder(rows["observations"], rows["actions"], latent)
         told = rows["rewards" if self.config.critic_reward is None else "context_rewards"]
-        return (expected - told).square().mean()
+        return (expected - self._compressed(told)).square().mean()
+
+    def _compressed(self, rewards: Tensor) -> Tensor:
+        """Rewards as the decoder predicts them: where the encoder learns from it, too, logarithms of large ones."""
+        scaled = self.config.reward_scale * rewards
+        return scaled.sign() * scaled.abs().log1p() if self.config.belief.reward_coef else rewards
 
     def _apply(self, name: str, loss: Tensor) -> None:
         optimizer = self._optimizers[name]

@@ -70,6 +70,11 @@ class BeliefConfig:
     kl_coef_final: float | None = None
     """The same at the end of training, None for the same as at the start; linear in between. Where rewards are sparse a
     small weight at first lets beliefs differ at all, and a larger one later keeps them from overconfidence."""
+    reward_coef: float = 0.0
+    """Weight of the reward decoder's squared error in the encoder's loss. With 0, as in the paper, the encoder learns
+    from the critics alone. Else z must also tell the rewards of other steps of the task, past and future, as in VariBAD
+    (Zintgraf et al. 2020). The decoder then predicts sign(r) * ln(1 + |r|) of the reward times `reward_scale`: in
+    TargetSelection the errors of few large rewards would drown what the others tell."""
     mixture: MixtureConfig | None = None
     """A mixture of Gaussians as the belief when acting, with ``pooling="product"``."""
 

@@ -1,5 +1,5 @@
-"""PEARL's reward decoder: which rewards a latent task would pay. It shows what z stands for; nothing else learns from
-it."""
+"""PEARL's reward decoder: which rewards a latent task would pay. It shows what z stands for; by default nothing else
+learns from it."""
 
 from __future__ import annotations
 

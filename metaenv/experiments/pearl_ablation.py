@@ -33,6 +33,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "five-trials": ("contexts of five latest trials", {"context": {"latest_trials": 5}}),
     "long": ("contexts of half a trial and more", {"context": {"min_fraction": 0.5}}),
     "no-discount": ("no discount", {"gamma": 1.0}),
+    "rewards": ("the encoder learns from rewards, too", {"belief": {"reward_coef": 10.0}}),
     "small-kl": ("a KL weight of 0.001", {"belief": {"kl_coef": 0.001}}),
     "entropy": ("an entropy weight of 0.02", {"ent_coef": 0.02}),
 }

@@ -79,6 +79,25 @@ def test_who_learns_from_which_loss(env_id: str, monkeypatch: pytest.MonkeyPatch
     assert all(g is not None for g in gradients(losses["critic"], agent.decoder))
 
 
+def test_the_encoder_may_learn_from_rewards_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    belief = BeliefConfig(encoder_sizes=(16,), reward_coef=10.0)
+    agent = prepared_agent("BernoulliBandit", 16, network=PEARLNetwork((16,)), belief=belief, reward_scale=2.0)
+    losses = captured(agent, monkeypatch)
+    names = ("critic", "critic alone", "kl", "decoder")
+    for whole, critic, kl, decoder in zip(*(gradients(losses[k], agent.belief.encoder) for k in names), strict=True):
+        assert whole is not None and critic is not None and kl is not None and decoder is not None
+        assert decoder.abs().max() > 0
+        np.testing.assert_allclose(whole, critic + belief.kl_coef * kl + 10 * decoder, rtol=1e-3, atol=1e-6)
+    rewards = torch.tensor([-3.0, 0.0, 0.5, 8.0])
+    scaled = agent._compressed(rewards)
+    np.testing.assert_allclose(scaled, [-np.log(7), 0, np.log(2), np.log(17)], rtol=1e-6)
+    monkeypatch.setattr(agent, "decoder", lambda *_: scaled)
+    found = agent.predict_reward(
+        np.zeros((4, agent.dims.episode_size), np.float32), np.zeros(4, int), np.zeros(5, "f4")
+    )
+    np.testing.assert_allclose(found, rewards, rtol=1e-6)
+
+
 def test_targets_of_the_critics_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = PEARL(bandit(), replace(SMALL, gamma=0.5, reward_scale=2.0), seed=0)
     monkeypatch.setattr(agent.sac, "soft_value", lambda *_: torch.tensor([10.0, 10.0]))
