@@ -18,8 +18,10 @@ from metaenv.plots import curves
 from metaenv.plots import save as save_figure
 from metaenv.policies import AgentPolicy, Policy, Progress
 from metaenv.registry import parsed
-from metaenv.runs.settings import with_files
-from metaenv.runs.training import TrainConfig, load_run
+from metaenv.runs.folder import RunError
+from metaenv.runs.sets import is_complete, members
+from metaenv.runs.settings import differences, told, with_files
+from metaenv.runs.training import TrainConfig, load_run, read_config
 
 AGENT = "RL²"
 T = TypeVar("T")
@@ -38,7 +40,8 @@ def evaluate_run(
     """Play a trained agent on held-out tasks, beside the classical methods, and write table, JSON and picture.
 
     Args:
-        run: the run folder.
+        run: the run folder, or one with runs of several seeds, as ``metaenv train --seeds`` makes it: their intervals
+            are over seeds and tasks.
         split: a frozen split of the environment, such as test, validation or ood-hot.
         tasks: the first so many tasks of the split; all by default.
         seed: of measurement noise and of the policies' own draws.
@@ -48,10 +51,12 @@ def evaluate_run(
         bayesopt: add Gaussian-process Bayesian optimisation (needs the baselines extra).
         settings: of the environment, where they shall differ from the training's.
     """
-    config, agent = load_run(run, best)
+    loaded = [load_run(folder, best) for folder in _runs_of(run)]
+    config, agent = loaded[0]
     name = f"{config.title}, best on validation" if best else config.title
-    policy = AgentPolicy(agent, deterministic=not sample, trial_options=config.trial_options())
-    policies: dict[str, Policy | Sequence[Policy]] = {name: policy}
+    options = config.trial_options()
+    agents = [AgentPolicy(each, deterministic=not sample, trial_options=options) for _, each in loaded]
+    policies: dict[str, Policy | Sequence[Policy]] = {name: agents}
     typed = {**config.settings, **(settings or {})}
     given = parsed(with_files(typed, lambda changed: config.make_env(num_envs=1, **changed)))
     evaluation = compare(config, policies, split, tasks, seed, bayesopt, given)
@@ -64,6 +69,26 @@ def evaluate_run(
     frozen = first_tasks(trials.distribution.frozen(split), tasks)
     written += drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, folder, name)) or []
     print(f"\nWritten: {', '.join([str(written[0]), *(picture.name for picture in written[1:])])}")
+
+
+def _runs_of(folder: Path) -> list[Path]:
+    """The folder itself, or the complete runs ``seed-*`` in it, which differ in nothing but their seeds.
+
+    Raises:
+        RunError: no run is complete, or their settings differ.
+    """
+    if not (runs := members(folder)):
+        return [folder]
+    complete = [run for run in runs if is_complete(run)]
+    if left := [run.name for run in runs if run not in complete]:
+        print(f"Left out, as the training is not complete: {', '.join(left)}", file=sys.stderr)
+    if not complete:
+        raise RunError(f"no run in {folder} is complete; `metaenv resume {folder}` goes on with them")
+    first = read_config(complete[0]).to_dict()
+    for run in complete[1:]:
+        if other := differences(first, {**read_config(run).to_dict(), "seed": first["seed"]}):
+            raise RunError(f"expected runs with the same settings, but between {complete[0]} and {run} {told(other)}")
+    return complete
 
 
 def compare(

@@ -14,7 +14,7 @@ from metaenv.files import read_json
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.options import OPTIONS
 from metaenv.runs.parallel import Engine
-from metaenv.runs.sets import seed_runs, train_folders
+from metaenv.runs.sets import members, seed_runs, train_folders
 from metaenv.runs.settings import TrainConfig
 from metaenv.runs.stopping import or_stopped
 from metaenv.runs.training import COUNTER, lengthen, read_config, resume, train
@@ -126,8 +126,7 @@ def resume_command(args: list[str]) -> int:
             return resume_fewshot(run, iterations, workers, engine)
         if iterations is not None:
             raise RunError("--iterations is for few-shot runs; an agent's is lengthened by --steps")
-        folders = sorted(path.parent for path in run.glob("seed-*/config.json"))
-        if folders and not config.exists():
+        if folders := members(run):
             if steps is not None:
                 for folder in folders:
                     lengthen(folder, steps)
@@ -145,7 +144,8 @@ def resume_command(args: list[str]) -> int:
 def _train_set(jobs: list[tuple[TrainConfig, Path]], engine: Engine, workers: int, how: str) -> int:
     def work() -> int:
         train_folders(jobs, engine, workers)
-        print(f"Run folders: {', '.join(str(folder) for _, folder in jobs)}. Next: metaenv evaluate FOLDER")
+        folders = [folder for _, folder in jobs]
+        print(f"Run folders: {', '.join(map(str, folders))}. Next: metaenv evaluate {folders[0].parent}")
         return 0
 
     return or_stopped(work, how)

@@ -103,6 +103,13 @@ def train_folders(jobs: Sequence[tuple[TrainConfig, Path]], engine: Engine, work
     failures.report("training runs", len(jobs))
 
 
+def members(folder: Path) -> list[Path]:
+    """The run folders ``seed-S`` of a set; none where the folder is that of a run."""
+    return (
+        [] if RunFolder(folder).config.exists() else sorted(path.parent for path in folder.glob("seed-*/config.json"))
+    )
+
+
 def is_complete(folder: Path) -> bool:
     """Whether the run was trained to its end."""
     if not RunFolder(folder).checkpoint.exists():
