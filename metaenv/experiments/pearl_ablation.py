@@ -94,7 +94,9 @@ def published(config: PEARLConfig) -> PEARLConfig:
     The entropy's weight adapts to its target, as in the later paper on soft actor-critic (1812.05905).
     """
     kl = PEARLConfig().belief.kl_coef  # the default, whatever the kept settings have
-    belief = replace(config.belief, pooling="product", sample=True, mixture=None, kl_coef=kl, kl_coef_final=None)
+    belief = replace(
+        config.belief, pooling="product", sample=True, mixture=None, kl_coef=kl, kl_coef_final=None, reward_coef=0.0
+    )
     context = replace(config.context, episode_ends=False, latest_trials=1, min_fraction=0.0)
     return replace(
         config,
