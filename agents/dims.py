@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
 
 from metaenv.trial import VectorTrial
 
@@ -61,6 +63,17 @@ def find_attribute(env: VectorEnv[Any, Any, Any], name: str) -> Any:
     while layer is not None and not hasattr(layer, name):
         layer = layer.env if hasattr(layer, "env") else None
     return None if layer is None else getattr(layer, name)
+
+
+def episode_credit(earned: Callable[[], NDArray[np.float32] | None] | None, steps: int) -> NDArray[np.float32] | None:
+    """What each of the last L steps has earned in every row, (L, n), where an episode has just ended; else None.
+
+    Args:
+        earned: of the environment (`metaenv.agents.rl2.RL2`), or None.
+        steps: how many have been played since the trials began.
+    """
+    each = None if earned is None else earned()
+    return None if each is None or steps % each.shape[1] else each.T
 
 
 def resolve_dims(

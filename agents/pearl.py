@@ -34,7 +34,7 @@ from metaenv.agents.base import Agent
 from metaenv.agents.belief import GaussianBelief, MixtureBelief, PooledBelief, TaskBelief
 from metaenv.agents.config import anneal
 from metaenv.agents.context import Context, make_sampler
-from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
+from metaenv.agents.dims import EnvDims, episode_credit, find_attribute, resolve_dims
 from metaenv.agents.entities import EntityLayout, SetNetwork
 from metaenv.agents.imitation import assisted_actions, find_expert
 from metaenv.agents.numerics import frozen
@@ -173,9 +173,7 @@ class PEARL(Agent):
         seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32).to(self.device)
         z = torch.as_tensor(latent, dtype=torch.float32).to(self.device).expand(len(seen), -1)
         expected = self.decoder(seen, torch.as_tensor(np.asarray(action)).to(self.device), z)
-        if self.config.belief.reward_coef:  # the inverse of _compressed
-            expected = expected.sign() * expected.abs().expm1() / self.config.reward_scale
-        return expected.cpu().numpy()
+        return self._expanded(expected).cpu().numpy()
 
     # ---------------------------------------------------------------- playing
 
@@ -234,8 +232,8 @@ class PEARL(Agent):
                 expert.watch(actions, terminated)
             after = cast(Transition, env.last_transition)
             steps.append(replay_row(before, actions, masks, after, critic_reward))
-            if earned is not None and (each := earned()) is not None and len(steps) % (length := each.shape[1]) == 0:
-                for step, own in zip(steps[-length:], each.T, strict=True):  # an episode is over in every row
+            if (credit := episode_credit(earned, len(steps))) is not None:
+                for step, own in zip(steps[-len(credit) :], credit, strict=True):
                     step["rewards"] = own
             valid.append(~over)
             returns += rewards * ~over
@@ -345,6 +343,12 @@ class PEARL(Agent):
         """Rewards as the decoder predicts them: where the encoder learns from it, too, logarithms of large ones."""
         scaled = self.config.reward_scale * rewards
         return scaled.sign() * scaled.abs().log1p() if self.config.belief.reward_coef else rewards
+
+    def _expanded(self, compressed: Tensor) -> Tensor:
+        """The inverse of `_compressed`."""
+        if not self.config.belief.reward_coef:
+            return compressed
+        return compressed.sign() * compressed.abs().expm1() / self.config.reward_scale
 
     def _apply(self, name: str, loss: Tensor) -> None:
         optimizer = self._optimizers[name]

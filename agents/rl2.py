@@ -29,7 +29,7 @@ from torch import Tensor
 from metaenv.agents.base import Agent
 from metaenv.agents.belief_learning import BeliefLearner
 from metaenv.agents.config import anneal
-from metaenv.agents.dims import EnvDims, find_attribute, resolve_dims
+from metaenv.agents.dims import EnvDims, episode_credit, find_attribute, resolve_dims
 from metaenv.agents.imitation import Batch, add_loss_masks, assisted_actions, find_expert
 from metaenv.agents.networks import Categorical, Mixed, RecurrentActorCritic, SquashedGaussian
 from metaenv.agents.numerics import explained_variance, gae
@@ -123,8 +123,8 @@ class RL2(Agent):
             if self.belief is not None:
                 step["actions"] = actions
             buffer.add(ends, rewards=rewards, **step)
-            if earned is not None and (each := earned()) is not None and len(buffer) % each.shape[1] == 0:
-                buffer.replace("rewards", each.T)  # an episode is over in every environment
+            if (credit := episode_credit(earned, len(buffer))) is not None:
+                buffer.replace("rewards", credit)
             self.num_timesteps += env.num_envs
             callbacks.update_locals(locals())
             if not callbacks.on_step():

@@ -100,7 +100,7 @@ class AgentPolicy:
     def act(self, observation: Observations) -> NDArray[Any]:
         """The agent's actions."""
         state = self._env.trial_state
-        self._first = self._first | (state.boundary & (state.shows == "episode"))
+        self._first = self._first | state.forgotten
         masks = {"action_masks": self._env.action_masks()} if hasattr(self._env.single_action_space, "n") else {}
         action, self._state = self.agent.predict(
             observation, self._state, self._first, deterministic=self.deterministic, **masks

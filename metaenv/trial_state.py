@@ -148,6 +148,11 @@ class TrialState:
         return np.where(done, np.where(np.isfinite(best), new_best - old, result), 0.0)
 
     @property
+    def forgotten(self) -> Bools:
+        """(n,) whether what came before is hidden now: an episode begins, and trials show the present one only."""
+        return self.boundary & (self.shows == "episode")
+
+    @property
     def boundary(self) -> Bools:
         """(n,) whether the last step ended an episode, and the next one has begun."""
         return self._extra[:, -2] > 0
@@ -169,7 +174,7 @@ class TrialState:
         """The trial's observation (m, size) around the inner one (m, d)."""
         whole = np.concatenate([self._start[rows] if self.shows == "start" else inner, self._extra[rows]], axis=1)
         hidden = np.full(len(whole), self.hide_history or self.shows == "start")
-        return self.without_history(whole, hidden | (self.boundary[rows] & (self.shows == "episode")))
+        return self.without_history(whole, hidden | self.forgotten[rows])
 
     def without_history(self, observation: Observations, where: Bools) -> Observations:
         """Observations (m, size) which, ``where`` this says (m,), show of what came before but the progress nothing."""

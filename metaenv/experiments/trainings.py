@@ -12,7 +12,7 @@ from metaenv.agents.rl2_config import RL2Config
 from metaenv.markdown import table
 from metaenv.policies import AgentPolicy
 from metaenv.runs.parallel import Engine
-from metaenv.runs.sets import is_complete, seconds_spent, train_set
+from metaenv.runs.sets import is_complete, members, seconds_spent, train_set
 from metaenv.runs.training import TrainConfig, load_run
 
 RL2_TITLE, PEARL_TITLE = "RL²", "PEARL"
@@ -70,7 +70,7 @@ def train(trainings: Trainings, seeds: int, out: Path, engine: Engine, workers: 
 
 def finished(title: str, where: Path) -> Training | None:
     """The complete runs ``where/seed-*`` of an earlier call or another experiment; None if there are none."""
-    folders = [folder for folder in sorted(where.glob("seed-*")) if is_complete(folder)]
+    folders = [folder for folder in members(where) if is_complete(folder)]
     return Training(title, load_run(folders[0])[0], folders=folders) if folders else None
 
 

@@ -105,9 +105,9 @@ def train_folders(jobs: Sequence[tuple[TrainConfig, Path]], engine: Engine, work
 
 def members(folder: Path) -> list[Path]:
     """The run folders ``seed-S`` of a set; none where the folder is that of a run."""
-    return (
-        [] if RunFolder(folder).config.exists() else sorted(path.parent for path in folder.glob("seed-*/config.json"))
-    )
+    if RunFolder(folder).config.exists():
+        return []
+    return sorted(path.parent for path in folder.glob("seed-*/config.json"))
 
 
 def is_complete(folder: Path) -> bool:

@@ -25,7 +25,7 @@ def test_runs_of_several_seeds_are_one_row(runs, capsys):
     (row,) = [row for row in found["rows"] if row["name"] == "RL²"]
     assert len(row["mean_score_of_each_seed"]) == 2 and found["n_tasks"] == 5
     assert (runs / "evaluation-test.png").stat().st_size > 1_000
-    (alone,) = [path for path in runs.glob("seed-1")]
+    alone = runs / "seed-1"
     assert main(["evaluate", str(alone), "--tasks", "5"]) == 0
     (single,) = [r for r in json.loads((alone / "evaluation-test.json").read_text())["rows"] if r["name"] == "RL²"]
     assert single["mean_score_of_each_seed"] == row["mean_score_of_each_seed"][1:]

@@ -36,7 +36,7 @@ def run(folder: str, seconds: float = SECONDS) -> dict[str, float]:
     unfinished, spent, beside, steps = np.ones(NUM_ENVS, bool), 0.0, 0.0, 0
     trials = env.trial_state
     while spent < seconds:
-        first = first | (trials.boundary & (trials.shows == "episode"))
+        first = first | trials.forgotten
         action, state = agent.predict(observation, state, first, deterministic=False, **masks)
         start = time.process_time()
         observation, _, terminated, truncated, _ = env.step(action)
