@@ -98,6 +98,17 @@ def test_the_encoder_may_learn_from_rewards_too(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_allclose(found, rewards, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("critic_reward", "loss"), [(None, 2.5), ("dense_reward", 8.0)])
+def test_the_decoder_learns_what_a_step_has_earned_but_no_privileged_reward(
+    critic_reward: str | None, loss: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = PEARL(point(), replace(SMALL, critic_reward=critic_reward), seed=0)
+    monkeypatch.setattr(agent, "decoder", lambda *_: torch.zeros(2))
+    rows = {"rewards": torch.tensor([1.0, 2.0]), "context_rewards": torch.tensor([0.0, 4.0])}
+    rows |= {"observations": torch.zeros(2, 2), "actions": torch.zeros(2, 2)}
+    assert agent._decoder_loss(rows, torch.zeros(2, 2)).item() == pytest.approx(loss)
+
+
 def test_targets_of_the_critics_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = PEARL(bandit(), replace(SMALL, gamma=0.5, reward_scale=2.0), seed=0)
     monkeypatch.setattr(agent.sac, "soft_value", lambda *_: torch.tensor([10.0, 10.0]))

@@ -1,13 +1,14 @@
 """`metaenv evaluate` of runs of several seeds."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from metaenv.cli import main
 from metaenv.experiments.settings import preset
-from metaenv.runs.sets import train_set
+from metaenv.runs.sets import train_one, train_set
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,15 @@ def test_runs_of_several_seeds_are_one_row(runs, capsys):
     assert main(["evaluate", str(alone), "--tasks", "5"]) == 0
     (single,) = [r for r in json.loads((alone / "evaluation-test.json").read_text())["rows"] if r["name"] == "RL²"]
     assert single["mean_score_of_each_seed"] == row["mean_score_of_each_seed"][1:]
+
+
+def test_runs_of_other_settings_are_no_seeds(runs, tmp_path, capsys):
+    shutil.copytree(runs / "seed-0", tmp_path / "seed-0")
+    config = replace(preset("BernoulliBandit"), steps=64, num_envs=4, episodes=4, seed=1)
+    train_one(replace(config, agent=replace(config.agent, gamma=0.5)), tmp_path / "seed-1")
+    assert main(["evaluate", str(tmp_path), "--tasks", "5"]) == 2
+    said = capsys.readouterr().err
+    assert "expected runs with the same settings" in said and "agent.gamma is" in said and "seed is" not in said
 
 
 def test_what_is_not_complete_is_left_out_and_other_settings_are_refused(runs, capsys):
