@@ -44,6 +44,8 @@ class EnvDims:
     """Whether the trial hides previous actions and rewards."""
     choices: tuple[int, ...] = ()
     """Sizes of the groups of the last coordinates of a continuous action that are drawn as one choice each."""
+    action_features: int = 0
+    """Length of the features of a discrete action, where the policy looks at them; else 0."""
 
     def __post_init__(self) -> None:
         for name in ("entities", "report_columns", "report"):
@@ -82,6 +84,7 @@ def resolve_dims(
     *,
     predicts_task: bool = False,
     entities: bool = False,
+    action_features: bool = False,
     replays: bool = False,
     episodes: bool = False,
 ) -> EnvDims:
@@ -92,6 +95,7 @@ def resolve_dims(
         expected: what the sizes must be, or None.
         predicts_task: whether the env must offer the hidden task's vector.
         entities: whether the env must say how its observation lists entities.
+        action_features: whether the env must tell the features of its discrete actions.
         replays: whether the agent replays single steps of episodes, for which the env must be a `VectorTrial`.
         episodes: whether the agent tells the observation of an episode from what the trial remembers, where the env is
             a `VectorTrial`.
@@ -125,6 +129,7 @@ def resolve_dims(
         report=_report(env) if entities else None,
         hide_history=state is not None and state.hide_history,
         choices=() if replays else tuple(find_attribute(env, "action_choices") or ()),
+        action_features=_action_features(env) if action_features else 0,
     )
     if expected is not None and found != expected:
         raise ValueError(f"Expected the environment this agent was made for, {expected}; got {found}.")
@@ -198,3 +203,13 @@ def _entities(env: VectorEnv[Any, Any, Any]) -> tuple[int, int]:
             "True. Set it to False, or use an env whose observation lists entities, such as TargetSelection."
         )
     return int(layout[0]), int(layout[1])
+
+
+def _action_features(env: VectorEnv[Any, Any, Any]) -> int:
+    features, space = find_attribute(env, "action_features"), env.single_action_space
+    if not isinstance(space, Discrete) or features is None or np.ndim(features) != 2 or len(features) != space.n:
+        raise ValueError(
+            "Expected an env with discrete actions and action_features (actions, features), because action_features is "
+            "True. Set it to False, or use an env that tells them, such as MoleculeDesign."
+        )
+    return int(features.shape[1])

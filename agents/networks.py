@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metaenv.agents import numerics
+from metaenv.agents.action_features import ActionFeatureHead
 from metaenv.agents.config import TaskPrediction
 from metaenv.agents.dims import EnvDims
 from metaenv.agents.entities import EntityLayout, PointerHead, SetEncoder
@@ -195,11 +196,12 @@ class RecurrentActorCritic(nn.Module):
         # Features begin with the cell's output, which makes the weights of a hypernetwork.
         memory = settings.hidden_size if settings.heads == "hypernetwork" else 0
         head_sizes = [feature_size + dims.task_dim * self.feed_to_policy, *(memory + n for n in settings.head_sizes)]
-        self.policy_head = (
-            _head(memory, head_sizes, outputs)
-            if self.set_encoder is None
-            else _PointerPolicy(memory, head_sizes, self.set_encoder.layout, settings.entity_size)
-        )
+        if self.set_encoder is not None:
+            self.policy_head = _PointerPolicy(memory, head_sizes, self.set_encoder.layout, settings.entity_size)
+        elif dims.action_features:
+            self.policy_head = ActionFeatureHead(memory, head_sizes, (outputs, dims.action_features))
+        else:
+            self.policy_head = _head(memory, head_sizes, outputs)
         self.value_head = _head(memory, head_sizes, 1)
         self.task_head = None if prediction is None else TaskHead(feature_size, dims.task_dim, prediction.loss)
         stages = min(dims.trial_length or 1, MAX_LOG_STD_STAGES)
@@ -277,9 +279,16 @@ class RecurrentActorCritic(nn.Module):
     def _initialise(self) -> None:
         """A nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
         initialise_layers(self)
-        last = self.policy_head[-1] if isinstance(self.policy_head, nn.Sequential) else self.policy_head.head.query
-        nn.init.orthogonal_(cast(nn.Linear, last).weight, gain=0.01)
+        for last in self._last_of_policy():
+            nn.init.orthogonal_(last.weight, gain=0.01)
         nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
+
+    def _last_of_policy(self) -> list[nn.Linear]:
+        """The layers that make the logits or the mean."""
+        head = self.policy_head
+        if isinstance(head, _PointerPolicy):
+            return [head.head.query]
+        return [head.own, head.query] if isinstance(head, ActionFeatureHead) else [cast(nn.Linear, head[-1])]
 
 
 def initialise_layers(network: nn.Module) -> None:

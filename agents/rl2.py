@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
+from metaenv.agents.action_features import ActionFeatureHead
 from metaenv.agents.base import Agent
 from metaenv.agents.belief_learning import BeliefLearner
 from metaenv.agents.config import anneal
@@ -47,11 +48,12 @@ class RL2(Agent):
     Args:
         env: a vector env whose episodes are trials, with a flat float observation, `AutoresetMode.SAME_STEP`, and
             a discrete action or one in [-1, 1]^d, of which the last coordinates are drawn as choices where it has
-            `action_choices`. Its `trial_length` attribute gives the fixed length of trials;
-            where it is None, trials of different lengths are padded and masked. Where it has an `action_masks()`
-            method, (n, k) bool, forbidden actions are never taken. Where its episodes all have L steps, pay at their
-            end, and their last observation tells what each step has earned, ``earned() -> (n, L)`` tells it of the last
-            episode; each step is then credited with its own. None only for an agent that will not learn.
+            `action_choices`. It may tell features (k, d) of discrete actions as `action_features`. Its `trial_length`
+            attribute gives the fixed length of trials; where it is None, trials of different lengths are padded and
+            masked. Where it has an `action_masks()` method, (n, k) bool, forbidden actions are never taken. Where its
+            episodes all have L steps, pay at their end, and their last observation tells what each step has earned,
+            ``earned() -> (n, L)`` tells it of the last episode; each step is then credited with its own. None only for
+            an agent that will not learn.
         config: settings.
         seed, verbose, tensorboard_log, dims, device: see `Agent`.
 
@@ -77,6 +79,8 @@ class RL2(Agent):
             self.belief = BeliefLearner(self.dims, config.network, config.belief, self.device)
             seen = replace(seen, observation_size=self._shown_size)
         self.policy = RecurrentActorCritic(seen, config.network, config.task_prediction).to(self.device)
+        if env is not None and isinstance(self.policy.policy_head, ActionFeatureHead):
+            self.policy.policy_head.set_features(find_attribute(env, "action_features"))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = config.reward_scale
         self._buffer: TrialBuffer | None = None
@@ -329,6 +333,7 @@ class RL2(Agent):
             expected,
             predicts_task=config.task_prediction is not None,
             entities=config.network.entities,
+            action_features=config.network.action_features,
             episodes=config.belief is not None,
         )
 

@@ -38,6 +38,10 @@ class Network:
     environment with ``entity_layout``. On TargetSelection a set encoder learns where a flat network does not."""
     entity_size: int = 48
     """Width of an entity's embedding."""
+    action_features: bool = False
+    """Whether the logit of a discrete action is also made of the features that the environment tells of it
+    (`metaenv.agents.action_features`), which needs an environment with ``action_features``. Told the task, a policy of
+    MoleculeDesign learns with them in two thirds of the steps."""
     log_std_init: float = -0.7
     """Initial log standard deviation of continuous actions before squashing."""
     heads: Heads = "fixed"
@@ -49,6 +53,11 @@ class Network:
             raise ValueError(
                 f"Expected cell to be one of {', '.join(map(repr, get_args(Cell)))}, or 'module:Class' for a memory of "
                 f"your own; got {self.cell!r}."
+            )
+        if self.entities and self.action_features:
+            raise ValueError(
+                "Expected entities or action_features, not both: an action that chooses an entity has that entity's "
+                "features. Set one of them to False."
             )
         if self.heads == "hypernetwork" and not self.skip:
             raise ValueError(

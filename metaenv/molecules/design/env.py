@@ -15,6 +15,7 @@ from metaenv.actions import listed
 from metaenv.env import MetaEnv
 from metaenv.errors import TaskError, nearest
 from metaenv.layout import Block, ObservationLayout
+from metaenv.molecules.chem.action_features import action_features
 from metaenv.molecules.chem.assembly import Assembly
 from metaenv.molecules.chem.chemistry import OWN, Chemistry, load_chemistry
 from metaenv.molecules.chem.descriptors import DESCRIPTORS, SA
@@ -118,6 +119,11 @@ class MoleculeDesignVectorEnv(BatchedEnv):
         """The distinct molecules made for the present task, by their properties; kept where duplicates cost."""
         self._made: list[list[Made]] = [[] for _ in range(num_envs)]
         """The molecules made for the present task: for pictures."""
+
+    @property
+    def action_features(self) -> NDArray[np.float32]:
+        """(A, d) what is known of each action before it is played (`metaenv.molecules.chem.action_features`)."""
+        return action_features(self.chemistry)
 
     def baselines(self) -> Mapping[str, Policy]:
         from metaenv.molecules.design.baselines import baselines
