@@ -215,7 +215,8 @@ MOLECULES = RL2Config(
 # with a discount of 1 and a lambda of 0.97.
 SHORT_CREDIT = replace(MOLECULES, gamma=0.8, gae_lambda=0.8, teacher=None, task_prediction=None)
 WINDOWS = {"variant": "windows-3"}
-_keep("MoleculeDesign", "MoleculeDesign", 4_000_000, 64, replace(SHORT_CREDIT, ent_coef=0.01))
+WITH_FEATURES = replace(MOLECULES.network, action_features=True)
+_keep("MoleculeDesign", "MoleculeDesign", 4_000_000, 64, replace(SHORT_CREDIT, ent_coef=0.01, network=WITH_FEATURES))
 _keep("molecules-windows", "MoleculeDesign", 4_000_000, 64, replace(SHORT_CREDIT, ent_coef=0.01), settings=WINDOWS)
 _keep("molecules-windows-taught", "MoleculeDesign", 12_000_000, 512, MOLECULES, settings=WINDOWS)
 _keep(
