@@ -40,8 +40,8 @@ class Network:
     """Width of an entity's embedding."""
     action_features: bool = False
     """Whether the logit of a discrete action is also made of the features that the environment tells of it
-    (`metaenv.agents.action_features`), which needs an environment with ``action_features``. Told the task, a policy of
-    MoleculeDesign learns with them in two thirds of the steps."""
+    (`metaenv.agents.action_features`), which needs an environment with ``action_features``. In MoleculeDesign an
+    agent that is told the task earns 5 a trial in two thirds of the steps; after 1.5 M steps both are nearly level."""
     log_std_init: float = -0.7
     """Initial log standard deviation of continuous actions before squashing."""
     heads: Heads = "fixed"
