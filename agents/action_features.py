@@ -44,7 +44,7 @@ class ActionFeatureHead(nn.Module):
 
     def set_features(self, features: ArrayLike) -> None:
         """Take the features (k, d) of the actions."""
-        self.features.copy_(torch.as_tensor(np.asarray(features, np.float32)))
+        self.features.copy_(torch.tensor(np.asarray(features, np.float32)))
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.layers(x)

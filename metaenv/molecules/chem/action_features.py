@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from metaenv.molecules.chem.properties import additive
 from metaenv.molecules.chem.smiles import write
 
 
+@lru_cache(maxsize=4)
 def action_features(chemistry: Chemistry) -> NDArray[np.float32]:
     """(A, d) what each action puts down, and by what it is joined; d is 16 + groups + twice the attachment classes.
 
@@ -21,13 +24,12 @@ def action_features(chemistry: Chemistry) -> NDArray[np.float32]:
     of how often real molecules have it, both centred and scaled over all fragments; one-hot how many attachments it has
     (3); 1 for a ring; 1 for each functional group of the chemistry that the fragment has by itself; how many
     attachments of each class it has; the class of the one that is joined, one-hot; and 1 for CLOSE, of which all the
-    rest is 0.
+    rest is 0. It is the same array at every call, which cannot be written to.
     """
-    v = chemistry.vocabulary
+    v, classes = chemistry.vocabulary, chemistry.vocabulary.classes
     alone = Assembly(v.n_fragments, v)
     alone.fragment[:, 0] = np.arange(v.n_fragments)
     alone.partner[:, 0] = np.where(np.arange(MAX_ATTACHMENTS) < v.attachments[:, None], CLOSED, ABSENT)
-    classes = sorted({name for names in v.attachment_class for name in names})
     of_fragment = [
         _scaled(np.column_stack([additive(alone), np.log(np.maximum(v.count, 1))])),
         v.attachments[:, None] == np.arange(1, MAX_ATTACHMENTS + 1),
@@ -38,7 +40,9 @@ def action_features(chemistry: Chemistry) -> NDArray[np.float32]:
     joined = np.array([[name == each for each in classes] for name in v.action_class])
     close = (v.action_fragment < 0)[:, None]
     found = np.column_stack([np.column_stack(of_fragment)[v.action_fragment] * ~close, joined, close])
-    return found.astype(np.float32)
+    found = found.astype(np.float32)
+    found.flags.writeable = False
+    return found
 
 
 def _groups(alone: Assembly, chemistry: Chemistry) -> NDArray[np.int64]:

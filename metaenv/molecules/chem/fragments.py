@@ -85,6 +85,11 @@ class Vocabulary:
         return ("", *(self.attachment_class[f][j] for f, j in pairs))
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """All classes of attachments that there are."""
+        return tuple(sorted({name for names in self.attachment_class for name in names}))
+
+    @property
     def n_fragments(self) -> int:
         """F."""
         return len(self.smiles)

@@ -366,7 +366,7 @@ class Layout(ObservationLayout):
         self.most = np.array([v.max_actions, v.max_actions, v.max_heavy_atoms])
         self._bin_of = np.repeat(np.arange(len(bins)), [len(b) for b in bins])
         self._low, self._high = np.array([ends for of_one in bins for ends in of_one], np.float64).T
-        classes = sorted({c for cs in v.attachment_class for c in cs})
+        classes = v.classes
         self.port_class = np.array([1 + classes.index(c) if c else 0 for c in v.action_class], np.intp)
         """(A,) 1 + the class of the attachment that an action joins by; 0 for CLOSE."""
         blocks = [
