@@ -42,6 +42,11 @@ class ActionFeatureHead(nn.Module):
         self.own = head_linear(memory_size, sizes[-1], shape[0])
         self.register_buffer("features", torch.zeros(shape))
 
+    @property
+    def last_layers(self) -> tuple[nn.Linear, ...]:
+        """The layers that make the logits."""
+        return (self.own, self.query)
+
     def set_features(self, features: ArrayLike) -> None:
         """Take the features (k, d) of the actions."""
         self.features.copy_(torch.tensor(np.asarray(features, np.float32)))

@@ -201,8 +201,8 @@ class RecurrentActorCritic(nn.Module):
         elif dims.action_features:
             self.policy_head = ActionFeatureHead(memory, head_sizes, (outputs, dims.action_features))
         else:
-            self.policy_head = _head(memory, head_sizes, outputs)
-        self.value_head = _head(memory, head_sizes, 1)
+            self.policy_head = _LinearHead(memory, head_sizes, outputs)
+        self.value_head = _LinearHead(memory, head_sizes, 1)
         self.task_head = None if prediction is None else TaskHead(feature_size, dims.task_dim, prediction.loss)
         stages = min(dims.trial_length or 1, MAX_LOG_STD_STAGES)
         self.choices = dims.choices
@@ -279,16 +279,10 @@ class RecurrentActorCritic(nn.Module):
     def _initialise(self) -> None:
         """A nearly uniform first policy (Andrychowicz et al. 2021, sec. 3.2)."""
         initialise_layers(self)
-        for last in self._last_of_policy():
+        for last in self.policy_head.last_layers:
             nn.init.orthogonal_(last.weight, gain=0.01)
-        nn.init.orthogonal_(cast(nn.Linear, self.value_head[-1]).weight, gain=1.0)
-
-    def _last_of_policy(self) -> list[nn.Linear]:
-        """The layers that make the logits or the mean."""
-        head = self.policy_head
-        if isinstance(head, _PointerPolicy):
-            return [head.head.query]
-        return [head.own, head.query] if isinstance(head, ActionFeatureHead) else [cast(nn.Linear, head[-1])]
+        for last in self.value_head.last_layers:
+            nn.init.orthogonal_(last.weight, gain=1.0)
 
 
 def initialise_layers(network: nn.Module) -> None:
@@ -305,6 +299,18 @@ def initialise_layers(network: nn.Module) -> None:
             cast(Memory, trunk.cell).initialise()
 
 
+class _LinearHead(nn.Sequential):
+    """Layers, the last of them linear."""
+
+    def __init__(self, memory_size: int, sizes: Sequence[int], outputs: int) -> None:
+        super().__init__(*head_layers(memory_size, sizes), head_linear(memory_size, sizes[-1], outputs))
+
+    @property
+    def last_layers(self) -> tuple[nn.Linear, ...]:
+        """The layer that makes the logits, the mean or the value."""
+        return (cast(nn.Linear, self[-1]),)
+
+
 class _PointerPolicy(nn.Module):
     """Layers, then `PointerHead`."""
 
@@ -312,6 +318,11 @@ class _PointerPolicy(nn.Module):
         super().__init__()
         self.layers = head_layers(memory_size, sizes)
         self.head = PointerHead(sizes[-1], entity_size, layout, memory_size)
+
+    @property
+    def last_layers(self) -> tuple[nn.Linear, ...]:
+        """The layer that makes the logits."""
+        return (self.head.query,)
 
     def forward(self, features: Tensor, embeddings: Tensor) -> Tensor:
         return self.head(self.layers(features), embeddings)
@@ -325,10 +336,6 @@ def _set_encoder(dims: EnvDims, entity_size: int) -> SetEncoder | None:
 
 def _joined(first: Tensor, *others: Tensor) -> Tensor:
     return torch.cat([first, *others], -1) if others else first
-
-
-def _head(memory_size: int, sizes: Sequence[int], outputs: int) -> nn.Sequential:
-    return nn.Sequential(*head_layers(memory_size, sizes), head_linear(memory_size, sizes[-1], outputs))
 
 
 def _initialise_cell(cell: nn.RNNBase) -> None:

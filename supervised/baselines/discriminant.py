@@ -8,7 +8,6 @@ Hastie, Robert Tibshirani, Jerome Friedman, "The Elements of Statistical Learnin
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -98,7 +97,8 @@ class NaiveBayes(UntrainedBaseline):
         floor = self.config.smoothing * x.var(1, correction=0).amax(-1)
         variance = (squares - means.square()).clamp_min(0) + floor.clamp_min(SMALL)[:, None, None]
         log_share = class_log_shares(support_y, ways)
-        constant = log_share - 0.5 * (means.square() / variance + (2 * math.pi * variance).log()).sum(-1)
+        # The factor (2 pi)^(-d/2) of the densities is the same for all classes.
+        constant = log_share - 0.5 * (means.square() / variance + variance.log()).sum(-1)
 
         def predict(query: Tensor) -> Tensor:
             q = query.flatten(2).double()

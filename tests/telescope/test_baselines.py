@@ -1,5 +1,7 @@
 """Baselines and the references: the family needs adaptation, and adaptation pays."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from metaenv.telescope.baselines import (
 )
 from metaenv.telescope.references import InformedPolicy, play_references
 from metaenv.telescope.sim.env import TargetSelectionVectorEnv
+from metaenv.telescope.sim.reward import revisit_worth
 from metaenv.telescope.tasks import TargetSelectionDistribution
 from metaenv.trial import VectorTrial
 
@@ -100,6 +103,14 @@ def test_prior_of_class_values():
     assert (mean[:8] < 0).all() and np.abs(mean[8:]).max() < 0.1  # E[ln v] < ln E[v] = 0 (Jensen)
     np.testing.assert_allclose(np.diag(covariance)[8:], 0.64, rtol=0.1)
     assert np.all(np.diff(NEEDED_GRID) > 0)
+
+
+def test_worth_of_another_visit_is_expected_over_the_tasks():
+    tasks = TargetSelectionDistribution("cadence").sample(20_000, "train", np.random.default_rng(0))
+    gap = np.array([[0.2, 1, 2.5, 6, 12, 24, 40]])
+    expected = revisit_worth(gap[..., None], tasks.cadence_hours, tasks.cadence_weight).mean(-1)
+    found = FlatValues().worth_again(SimpleNamespace(gap_hours=gap))
+    np.testing.assert_allclose(found, expected, atol=0.03)  # within a night the mean is over five cadences
 
 
 def test_bayes_forgets_where_a_new_trial_begins():

@@ -105,6 +105,16 @@ def test_motions_and_epochs_of_files(tmp_path, heading, row):
     assert found.motion[1, :2].tolist() == [0, 0]
 
 
+def test_dates_are_epochs_from_midnight(tmp_path):
+    path = tmp_path / "list.csv"
+    rows = "".join(
+        f"{i},1,2,3,4,5,{epoch}\n" for i, epoch in enumerate(["2016-01-01", "2457388.5", "57388", "J2016.0"])
+    )
+    path.write_text(f"name,ra,dec,vmag,pmra,pmdec,epoch\n{rows}")
+    julian_year = 2000 + (2457388.5 - 2451545.0) / 365.25  # days from noon of 1 January 2000
+    np.testing.assert_allclose(read_targets(path).motion[:, 2], [*[julian_year] * 3, 2016.0], rtol=0, atol=1e-9)
+
+
 def test_motions_of_old_systems_are_turned(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("name,ra,dec,equinox,pmra,pmdec\na,00:40:00,20:00:00,B1950,1000,2000\n")
