@@ -1,5 +1,6 @@
 """RL² on toys whose best and blind scores are known; see toy_trials.py."""
 
+import itertools
 import math
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -352,6 +354,15 @@ def test_log_and_callbacks() -> None:
     losses = {"policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction"}
     others = {"time/fps", "time/total_timesteps", "train/explained_variance", "train/learning_rate"}
     assert others | {f"train/{name}" for name in losses} <= log.names
+
+
+def test_the_log_tells_steps_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0, 4)
+    monkeypatch.setattr("metaenv.agents.base.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    agent, log = RL2(Bandit(32), SMALL, seed=0), Losses("time/fps")
+    agent.set_logger(Logger(None, [log]))
+    agent.learn(32 * 10 * 2)
+    assert log.seen == [80, 80]  # 320 steps in 4 s
 
 
 def test_step_size_is_annealed_over_the_whole_training() -> None:

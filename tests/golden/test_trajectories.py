@@ -4,7 +4,12 @@ import pytest
 from trajectories import CASES, read, recorded
 
 GOLDEN = read()
-TOLERANCE = {"observations": 1e-4, "rewards": 1e-5, "scores": 1e-5}  # some observations are in single precision
+TOLERANCE = {
+    "observations": 1e-4,
+    "rewards": 1e-5,
+    "scores": 1e-5,
+    "task_vectors": 1e-4,
+}  # some observations are in single precision
 
 
 def test_every_environment_has_a_golden_trajectory() -> None:
@@ -17,5 +22,6 @@ def test_seeded_play_is_what_it_was(case: str) -> None:
         expected = GOLDEN[case][part]
         for name in ("tasks", "discrete"):
             assert found[name] == expected[name], f"{name} of the {part} have changed: that is a new version"
-        for name, tolerance in TOLERANCE.items():
+        for name in found.keys() & TOLERANCE:
+            tolerance = TOLERANCE[name]
             assert found[name] == pytest.approx(expected[name], rel=tolerance, abs=tolerance), f"{name} of the {part}"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv import ENVIRONMENTS, full_id
+from metaenv.tasks import TaskDistribution
 from metaenv.trial import make_trials
 from metaenv.vector import BatchedEnv
 
@@ -60,7 +61,19 @@ def recorded(case: str) -> dict[str, dict[str, Any]]:
     env, settings = CASES[case]
     settings = {**settings, "autoreset_mode": "SameStep"}
     episodes: Any = gym.make_vec(full_id(env), num_envs=NUM_ENVS, **settings)
-    return {"episodes": play(episodes), "trials": play(make_trials(env, NUM_ENVS, **settings))}
+    trials = make_trials(env, NUM_ENVS, **settings)
+    parts = {"episodes": play(episodes), "trials": play(trials)}
+    parts["episodes"]["task_vectors"] = task_vectors(trials.distribution)
+    return parts
+
+
+def task_vectors(distribution: TaskDistribution) -> list[float]:
+    """Sums of what `ObserveTask` shows of 200 training tasks; none where a family has no task vectors."""
+    tasks = distribution.sample(STEPS, "train", np.random.default_rng(SEED))
+    try:
+        return _sums(list(distribution.task_vector(tasks)))
+    except NotImplementedError:
+        return []
 
 
 def play(env: BatchedEnv) -> dict[str, Any]:

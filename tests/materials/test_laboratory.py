@@ -15,7 +15,7 @@ from metaenv.evaluation import evaluate
 from metaenv.materials.baselines import load_portfolio
 from metaenv.materials.env import LAYOUT, LAYOUT_OF_SOME, SingleMaterialVectorEnv, longest_h
 from metaenv.materials.kinetics import simulate
-from metaenv.materials.laboratory import DEFAULT, Bounds, Instruments, Laboratory, laboratory_of
+from metaenv.materials.laboratory import DEFAULT, Bounds, Instruments, Laboratory, Quantity, laboratory_of
 from metaenv.materials.oracle import oracle, true_utility, utility_table
 from metaenv.materials.recipes import Recipe, from_action, one_step, to_action
 from metaenv.materials.render import recipe_text
@@ -48,6 +48,20 @@ def test_units_are_read_and_equal_laboratories_are_equal():
     recipe = one_step("950 C", "90 min", "300 K/h", "10 %", "1500 nm")
     told = (recipe.temperature_K, recipe.hold_h, recipe.ramp_K_per_min, recipe.excess_a, recipe.particle_um)
     assert [float(x[0]) for x in told] == pytest.approx([1223.15, 1.5, 5, 0.1, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"), [(426.84, False), (426.86, True), (626.8, True), (626.86, False), (700.0, False)]
+)
+def test_celsius_is_asked_about_where_it_would_be_within_the_bounds(value, asked):
+    temperature = Quantity("temperature", "K", {}, (550, 2500))
+    assert bool(temperature.celsius(value, (700, 900))) == asked
+    assert temperature._replace(unit="h").celsius(value, (700, 900)) == ""
+
+
+def test_celsius_is_asked_about_at_the_ends_of_the_bounds():
+    temperature, kelvin = Quantity("temperature", "K", {}, (550, 2500)), 26.85 + 273.15
+    assert temperature.celsius(26.85, (100, kelvin)) and temperature.celsius(26.85, (kelvin, 900))
 
 
 @pytest.mark.parametrize(

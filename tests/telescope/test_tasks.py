@@ -9,7 +9,7 @@ from metaenv.errors import TaskError
 from metaenv.tasks import TaskBatch
 from metaenv.telescope.build_data import frozen_tasks
 from metaenv.telescope.sim.sites import SITES
-from metaenv.telescope.sim.targets import HELD_OUT_PAIRS, SHARES, draw_targets, expected_values, tilt, values
+from metaenv.telescope.sim.targets import HELD_OUT_PAIRS, SHARES, VALUE_SD, draw_targets, expected_values, tilt, values
 from metaenv.telescope.tasks import (
     N_CLASSES,
     N_FEATURES,
@@ -180,10 +180,12 @@ def test_the_task_vector_by_hand():
     told = replace(
         task, latitude_deg=-30.0, purity=0.75, snr_needed=float(SNR_NEEDED), zero_point_mag=ZERO_POINT_MAG + 0.6,
         extinction_mag=0.16, dark_sky_mag=21.5, seeing_arcsec=0.75, bank_mag=1.5, slew_deg_s=float(SLEW), settle_s=5.5,
-        cadence_hours=6.0, cadence_weight=1.0,
+        cadence_hours=6.0, cadence_weight=1.0, evening_mjd=60676.0 + 0.25 * 365.25,  # a quarter of 2025
+        class_value=(float(np.exp(1.5 * VALUE_SD)), *task.class_value[1:]),
     )  # fmt: skip
     (row,) = TargetSelectionDistribution("short").task_vector(TaskBatch.from_tasks([told]))
     singles = row[N_CLASSES + N_FEATURES :]
+    np.testing.assert_allclose([row[0], *singles[1:3]], [0.5, 1.0, 0.0], atol=1e-6)
     assert row.shape == (29,) and singles[[0, 3, 4]].tolist() == [-0.5, 0.5, 0.0]
     np.testing.assert_allclose(singles[5:9], [0.5, 0.0, 0.5, 0.0], atol=1e-6)
     np.testing.assert_allclose(singles[[10, 14, 15, 16, 17]], [0.0, 0.0, 0.0, 0.0, 1.0], atol=1e-6)

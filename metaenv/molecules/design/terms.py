@@ -50,7 +50,7 @@ class Term:
         numbers = (self.low, self.high, self.softness)
         sound = all(isinstance(x, int | float) and math.isfinite(x) for x in numbers) and self.softness > 0
         if self.kind not in KINDS or not isinstance(self.what, str) or not sound:
-            raise TaskError(f"expected a term of kind {', '.join(KINDS)}, its text and three numbers, got {self}")
+            raise TaskError(f"expected a term of kind {', '.join(KINDS)}, its text and three numbers, got {self!r}")
         if self.kind == "range" and self.what not in QUANTITIES:
             raise TaskError(f"expected a range of {', '.join(QUANTITIES)}, got one of {self.what!r}")
         if self.kind == "similar" and not 0 < self.low <= 1:

@@ -235,6 +235,21 @@ def test_what_is_removed_from_a_molecule_is_said():
         parse("C1C[NH2+]CCC1Cc1ccccc1")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("banned", "C#N"),
+        ("required", 3),
+        ("range", "qed", "0.9"),
+        ("range", "qed", 0.1, float("inf")),
+        ("range", "qed", 0.1, 0.2, 0.0),
+    ],
+)
+def test_each_fault_of_a_term_is_refused(given):
+    with pytest.raises(TaskError, match="expected a term of kind range, required, forbidden, similar"):
+        Term(*given)
+
+
 @pytest.mark.parametrize("terms", [(1.0,), (-5.0,), (2.0**60,), (0.5,), packed_terms([Term("required", "C")])[:-1]])
 def test_numbers_that_are_no_terms_are_refused(terms):
     with pytest.raises(TaskError, match="holds no terms"):

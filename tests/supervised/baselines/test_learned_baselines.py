@@ -59,6 +59,16 @@ def test_variance_within_classes_is_taken_off_that_of_their_means():
     np.testing.assert_allclose(found, expected, rtol=0.15, atol=0.05)
 
 
+def test_shrinkage_does_not_depend_on_the_unit_of_the_features():
+    learned = gaussian_classes(400)
+    found = []
+    for unit in (1.0, 10.0):
+        episodes = Episodes(Dataset(unit * np.asarray(learned.x), learned.y), 4, 6, n_way=5, seed=0)
+        learner = make_learner("linear-projection", episodes.problem, scale="none", shrinkage=0.5)
+        found.append(np.sort(learner.meta_fit(episodes, 20)._solution().variance.numpy()))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
+
+
 def test_the_projection_scores_anomalies_by_the_likelihood_ratio():
     episodes = Episodes(gaussian_classes(), 4, 6, kind="anomaly")
     settings = {"scale": "none", "shrinkage": 0.0, "tasks_per_batch": 100}
