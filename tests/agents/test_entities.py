@@ -65,6 +65,12 @@ def test_a_reported_list_is_a_set() -> None:
     assert abs(float((values[0] - values[2]).detach())) > 1e-4
 
 
+def test_the_first_policy_hardly_prefers_an_entity() -> None:
+    policy = RecurrentActorCritic(DIMS, Network((16,), 16, (16,), entity_size=8))
+    stretched = torch.linalg.svdvals(policy.policy_head.head.query.weight.detach())
+    torch.testing.assert_close(stretched, torch.full_like(stretched, 0.01))
+
+
 def test_reordering_entities_reorders_actions_and_nothing_else() -> None:
     torch.manual_seed(0)
     policy = RecurrentActorCritic(DIMS, Network((16,), 16, (16,), entity_size=8))
