@@ -123,7 +123,7 @@ class Omniglot(Experiment):
         return _accuracy(run, parts, test, self.folder / run.folder, *how)
 
     def _run_of(self, learner: str, cell: Cell, transductive: bool, seed: int, train: Dataset) -> Run:
-        training = training_settings(learner, *cell)
+        training = training_settings(learner, *cell, transductive)
         ways = min(training.ways or cell[0], len(np.unique(train.y)))
         iterations = training.iterations if self.iterations is None else self.iterations
         iterations = self.iterations_of.get(learner, iterations)

@@ -168,8 +168,10 @@ def test_incomplete_folders_are_refused(folder: Path):
 
 def test_recipes_are_those_of_the_papers():
     """Finn et al. 2017, section 5.2; Nichol et al. 2018, table 5."""
-    maml, reptile = training_settings("maml", 5, 1), training_settings("reptile", 20, 1)
+    maml, reptile = training_settings("maml", 5, 1, True), training_settings("reptile", 20, 1)
     assert (maml.settings["inner_lr"], maml.settings["inner_steps"], maml.settings["tasks_per_batch"]) == (0.4, 1, 32)
+    ours = training_settings("maml", 5, 1).settings  # without batch statistics
+    assert (ours["inner_lr"], ours["inner_steps"], ours["tasks_per_batch"]) == (0.2, 2, 8)
     assert training_settings("maml", 20, 5).settings["inner_lr"] == 0.1 and maml.iterations == 60_000
     assert (reptile.settings["inner_batch"], reptile.settings["inner_steps"], reptile.iterations) == (20, 10, 200_000)
     assert training_settings("reptile", 5, 1).n_query + 1 == 10  # ten samples of a class in training
