@@ -12,7 +12,7 @@ import pytest
 from metaenv.cli import main
 from metaenv.experiments.certificate import ladder
 from metaenv.experiments.certificate.card import figure, save
-from metaenv.experiments.certificate.command import certify_command
+from metaenv.experiments.certificate.command import _at_once, certify_command
 from metaenv.experiments.certificate.ladder import Ladder, Rung, still_learned
 from metaenv.runs.training import TrainConfig
 from metaenv.tasks import FrozenTasks, Reference
@@ -184,6 +184,12 @@ def test_a_third_partys_environment_takes_less_than_five_minutes(tmp_path, monke
     assert time.process_time() - start < 300
     found = json.loads((tmp_path / "runs" / "certify" / "Dose-v0" / "card.json").read_text())
     assert found["gaps"]["adaptation gap"]["low"] > 0 and found["gaps"]["use of feedback"]["low"] > 0.1
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(10**6, 512), (600_000, 400), (1_500, 16)])
+def test_short_trainings_play_fewer_trials_at_once(steps, expected):
+    """A trial of the bandit is ten pulls: 600,000 steps are 150 iterations of 400 trials."""
+    assert _at_once(TrainConfig(env="BernoulliBandit-v0", steps=steps, num_envs=512)) == expected
 
 
 def test_help_and_mistakes(capsys):

@@ -66,6 +66,15 @@ def test_what_is_assumed_or_left_out_is_said(tmp_path, text, choices, x, y, note
     assert note in "\n".join(data.notes)
 
 
+def test_of_many_columns_twelve_are_named(tmp_path):
+    head, one = ",".join(f"c{k}" for k in range(14)), ",".join(["7"] * 14)
+    text = f"a,{head},kind\n1.5,{one},T\n2.5,{one},B\n"
+    first = ", ".join(f"c{k}" for k in range(12))
+    assert f"{first} and 2 more: the same in all rows" in "\n".join(read(tmp_path, text).notes)
+    fewer = text.replace(",c12,c13", "").replace(one, ",".join(["7"] * 12))
+    assert f"{first}: the same in all rows" in "\n".join(read(tmp_path, fewer).notes)
+
+
 @pytest.mark.parametrize(
     ("text", "choices", "message"),
     [

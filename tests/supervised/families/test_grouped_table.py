@@ -106,6 +106,8 @@ def test_what_is_no_table_of_groups_is_refused(tmp_path: Path, file: Path, more,
 
 
 def test_groups_too_small_for_an_episode_are_refused_with_the_remedy(file: Path):
+    exactly = make_family("table", data=file, least=ROWS, **OPTIONS)  # as many as each group has, but not of a class
+    assert exactly.kinds == ("regression",) and not any("left out" in note for note in exactly.notes)
     family = make_family("table", data=file, **OPTIONS)
     shots = family.shots_of("regression"), family.shots_of("classification")
     assert shots == ((8, 16), (4, 8))  # of 24 rows, and of 12 in each class, a third is there to learn from

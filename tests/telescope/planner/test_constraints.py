@@ -26,6 +26,7 @@ LATE, EARLY = "2027-03-15T03:00", "2027-03-15T01:00"
         ({"min_altitude_deg": True}, "min_altitude_deg from 0 to 90, a number, got True"),
         ({"min_altitude_deg": np.array([30, 40])}, r"min_altitude_deg from 0 to 90, a number, got array"),
         ({"min_altitude_deg": 60, "max_altitude_deg": 40}, "min_altitude_deg below max_altitude_deg, got 60 and 40"),
+        ({"min_altitude_deg": 40, "max_altitude_deg": 40}, "min_altitude_deg below max_altitude_deg, got 40 and 40"),
         ({"max_moon_fraction": 40}, "max_moon_fraction from 0 to 1, a number, got 40"),
         ({"min_moon_deg": 200}, "min_moon_deg from 0 to 180, a number, got 200"),
         ({"twilight": "nautic"}, "no twilight 'nautic'. Did you mean 'nautical'"),
