@@ -68,5 +68,5 @@ def test_a_short_training_ends_where_it_did(name: str) -> None:
     found = weights(agent).double()
     assert agent.iteration == ITERATIONS
     assert (float(found.sum()), float(found.norm())) == (
-        pytest.approx(total, rel=1e-5, abs=1e-3), pytest.approx(norm, rel=1e-6)
+        pytest.approx(total, rel=1e-5, abs=2e-3), pytest.approx(norm, rel=1e-5)
     )  # fmt: skip
