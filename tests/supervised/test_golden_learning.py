@@ -21,6 +21,7 @@ SETTINGS = {
     "maml": {"inner_lr": 0.2, "tasks_per_batch": 4},
     "mann": {"slots": 20, "heads": 2, "controller": 32},
     "meta-lstm": {"hidden": 4},
+    "neural-process": {"learning_rate": 1e-3},
     "reptile": {"test_steps": 20, "inner_lr": 0.02},
     "transformer-process": {"width": 32, "layers": 2},
     "snail": {"embedding": 24, "filters": 16, "keys": (16, 16), "values": (16, 16), "span": 16},
@@ -45,7 +46,7 @@ def sums(name: str, kind: str) -> list[float]:
     """Of predictions for four episodes after three meta-updates."""
     base, more = NAMES[name]
     episodes = episodes_of(kind)
-    settings = {**SETTINGS.get(base, {}), "sizes": (16, 16), "learning_rate": 0.01, **more}
+    settings = {"sizes": (16, 16), "learning_rate": 0.01, **SETTINGS.get(base, {}), **more}
     if not learner_class(base).trained:
         settings = {}
     elif base == "reptile":
