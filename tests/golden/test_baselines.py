@@ -6,8 +6,8 @@ from baselines import TASKS, earned, read
 from trajectories import CASES
 
 GOLDEN = read()
-# Where two choices are worth the same but for rounding, another processor may take the other one: with SSE4.2 instead of
-# AVX2 the greedy policy of TabularMDP did so in two of four trials, and all other baselines earned the same.
+# Where two choices are worth the same but for rounding, another processor may take the other one: with SSE4.2 instead
+# of AVX2 the greedy policy of TabularMDP did so in two of four trials, and all other baselines earned the same.
 MAY_DIFFER = 2
 
 
