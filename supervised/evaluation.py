@@ -42,7 +42,6 @@ there are two classes, else the mean over the classes, each against all others (
 task of constant y would decide it. `ece`, the expected calibration error, is of all episodes together, too. `nll`,
 minus the log density of y, and `coverage`, the share of y in the central 90 % of a prediction, are of learners that
 predict standard deviations; see `metaenv.supervised.calibration`."""
-AREAS = ("auroc", "auprc")
 LOWER_IS_BETTER = ("log_loss", "ece", "rmse", "mse", "nll")
 INTERVAL_SEED = 0  # of the resampling (chosen)
 NO_INTERVAL = Interval(float("nan"), float("-inf"), float("inf"))  # where no episode is valid
