@@ -93,7 +93,9 @@ def training_settings(learner: str, ways: int, shots: int, transductive: bool = 
       for 1, as in the paper, a learner without batch statistics falls from 0.74 to 0.35. Without batch statistics, two
       steps of half the size learn as much as one in the same time, at 5 ways and in half as many updates; 8 tasks in
       an update, a quarter of the paper's, are due to the time there was.
-    - Reptile: table 5 and the code's README, in which a training task has 10 samples of a class at 5 ways.
+    - Reptile: table 5 and the code's README, in which a training task has 10 samples of a class at 5 ways. With these a
+      learner without batch statistics has 0.80 after 420 updates, and after 2,100; with features standardised by the
+      support set, 8 inner steps of gradient descent and half the meta step it has 0.86 after 520, in five minutes.
     - Prototypical Networks: 60-way episodes.
     - SNAIL: `metaenv.supervised.learners.snail.PAPER`. It and the memory network read features that are standardised by
       the support set, and do not leave chance without (`metaenv.supervised.learners.sequence`).
@@ -111,9 +113,13 @@ def training_settings(learner: str, ways: int, shots: int, transductive: bool = 
         return TrainingSettings(60_000, inner, n_query=1)
     if learner == "reptile":
         rates = (1e-3, 10, 5) if five else (5e-4, 20, 10)
-        inner = dict(zip(("inner_lr", "inner_batch", "inner_steps"), rates, strict=True))
+        inner = dict[str, Any](zip(("inner_lr", "inner_batch", "inner_steps"), rates, strict=True))
         iterations = 100_000 if five else 200_000
-        return TrainingSettings(iterations, {**inner, "tasks_per_batch": 5, "test_steps": 50}, n_query=10 - shots)
+        inner |= {"tasks_per_batch": 5, "test_steps": 50}
+        if five and not transductive:
+            inner |= {"inner_optimizer": "sgd", "inner_lr": 0.1, "inner_steps": 8, "test_steps": 16}
+            inner |= {"tasks_per_batch": 4, "learning_rate": 0.5, "normalize": "support"}
+        return TrainingSettings(iterations, inner, n_query=10 - shots)
     if learner == "prototypical":
         return TrainingSettings(20_000, {"tasks_per_batch": 1, "lr_decay": "linear"}, ways=60)
     if learner == "meta-lstm":

@@ -5,6 +5,10 @@ https://arxiv.org/abs/1803.02999
 Learns the first weights of a network by training on a task for several steps and moving the weights some of the way to
 where that led (Algorithm 1, and 2 for a batch of tasks); no gradient goes through the inner loop, and training
 episodes need no split: support and queries alike are samples to train on, in minibatches.
+
+With ``normalize="support"`` the features before the last layer are standardised, when training by those of the
+minibatch, and when adapting by those of the support set (`metaenv.supervised.learners.sequence`), which shows no query
+to another. It is not in the paper, whose networks have batch normalisation.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.learners.sequence import Normalize, normaliser
 from metaenv.supervised.predictor import Adapted
 
 Weights = dict[str, Tensor]
@@ -47,6 +52,8 @@ class ReptileConfig(LearnerConfig):
     """Samples in a minibatch of the inner loop; at most all there are."""
     test_steps: int = 50
     """Inner steps in `adapt`, on minibatches of the support set."""
+    normalize: Normalize = "none"
+    """"support" standardises features; characters are hardly learned without (docs/results.md)."""
 
 
 class Reptile(Learner):
@@ -59,7 +66,7 @@ class Reptile(Learner):
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         self.test_steps = self.config.test_steps
-        return nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
+        return _Network(backbone, nn.Linear(features, self.problem.n_outputs), self.config.normalize)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         # Moving a share of the way is a step of gradient descent, with the difference as gradient.
@@ -95,8 +102,8 @@ class Reptile(Learner):
         unbiased = 1 - ADAM_DECAY ** (step + 1)
         return {k: w - lr * gradient[k] / ((squares[k] / unbiased).sqrt() + ADAM_EPSILON) for k, w in weights.items()}
 
-    def _output(self, weights: Weights, x: Tensor) -> Tensor:
-        return squeeze_output(self.problem.kind, functional_call(self.network, weights, (x,)))
+    def _output(self, weights: Weights, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        return squeeze_output(self.problem.kind, functional_call(self.network, weights, (x, support_x)))
 
     def _loss(self, weights: Weights, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output(weights, x), y)
@@ -105,7 +112,22 @@ class Reptile(Learner):
         # A generator of its own: the same support set always gives the same predictor.
         generator = torch.Generator().manual_seed(self.seed)
         weights, _ = self._train_tasks(support_x, support_y, self.test_steps, generator)
-        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x)
+        seen = (support_x,) if self.config.normalize == "support" else ()
+        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x, *seen)
+
+
+class _Network(nn.Sequential):
+    """A backbone, then a head; the features between are standardised by those of a support set, where asked for."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, normalize: Normalize) -> None:
+        super().__init__(backbone, head)
+        self.normalize: Normalize = normalize
+
+    def forward(self, input: Tensor, support_x: Tensor | None = None) -> Tensor:
+        """Outputs for samples (n, *x_shape), which are a support set of their own if there is no other."""
+        features = self[0](input)[None]
+        support = features if support_x is None else self[0](support_x)[None]
+        return self[1](normaliser(self.normalize, support)(features)[0])
 
 
 def minibatches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:

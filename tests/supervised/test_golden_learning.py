@@ -32,6 +32,7 @@ VARIANTS = {
     "anil": ("maml", {"anil": True, "inner_steps": 5}),
     "matching with full context": ("matching", {"full_context": True, "reads": 2}),
     "reptile by gradient descent": ("reptile", {"inner_optimizer": "sgd", "inner_batch": 4}),
+    "reptile beside its support set": ("reptile", {"normalize": "support"}),
     "meta-lstm without an LSTM": ("meta-lstm", {"hidden": 0, "inner_steps": 2}),
 }
 """Other settings of some."""

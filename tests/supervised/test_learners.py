@@ -20,7 +20,10 @@ QUICK = {
     "snail": {"embedding": 24, "filters": 16, "keys": (16, 16), "values": (16, 16), "span": 16},
 }
 """Settings for the small families here, where the defaults are for others."""
-VARIANTS = {"matching-fce": ("matching", {"full_context": True})}
+VARIANTS = {
+    "matching-fce": ("matching", {"full_context": True}),
+    "reptile-support": ("reptile", {"normalize": "support"}),
+}
 ALL = [*LEARNERS, *BASELINES, *VARIANTS]
 
 

@@ -175,6 +175,8 @@ def test_recipes_are_those_of_the_papers():
     assert training_settings("maml", 20, 5).settings["inner_lr"] == 0.1 and maml.iterations == 60_000
     assert (reptile.settings["inner_batch"], reptile.settings["inner_steps"], reptile.iterations) == (20, 10, 200_000)
     assert training_settings("reptile", 5, 1).n_query + 1 == 10  # ten samples of a class in training
+    assert training_settings("reptile", 5, 1).settings["normalize"] == "support"  # without batch statistics
+    assert training_settings("reptile", 5, 1, True).settings["inner_steps"] == 5
     assert training_settings("prototypical", 20, 1).ways == 60
 
 

@@ -74,3 +74,15 @@ def test_the_meta_step_falls_to_zero():
     seen = []
     learner.meta_fit(episodes, 4, callback=lambda *_: seen.append(learner.optimizer.param_groups[0]["lr"]))
     assert seen == pytest.approx([1.0, 0.75, 0.5, 0.25])
+
+
+def test_features_are_standardised_by_the_support_set_and_in_training_by_the_minibatch():
+    """Support 1 and 3 has mean 2 and standard deviation 1, to which 0.1 is added; the head is 0.5 z."""
+    learner = line(normalize="support", test_steps=0)
+    predictor = learner.adapt(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 0.0]))
+    expected = [0.5 * (x - 2.0) / 1.1 for x in (2.0, 4.2)]
+    assert predictor(torch.tensor([[2.0], [4.2]])).output.flatten().tolist() == pytest.approx(expected)
+    loss = learner._loss(dict(learner.network.named_parameters()), torch.tensor([[5.0], [9.0]]), torch.zeros(2))
+    assert loss.item() == pytest.approx((0.5 * 2 / 2.1) ** 2)
+    with pytest.raises(ValueError, match="normalize 'support' or 'none', got 'batch'"):
+        line(normalize="batch").adapt(torch.zeros(2, 1), torch.zeros(2))
