@@ -8,18 +8,20 @@ each task on its own) and one with group normalisation. What is finished is kept
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from metaenv.evaluation import write_text
 from metaenv.experiments.omniglot_papers import PUBLISHED, Cell, TrainingSettings, row_name, training_settings
 from metaenv.experiments.runner import Experiment
+from metaenv.interrupts import stops_noted
 from metaenv.markdown import table
 from metaenv.runs.choosing import Chooser
 from metaenv.runs.curves import draw_curves
@@ -34,6 +36,7 @@ from metaenv.supervised.evaluation import INTERVAL_SEED, evaluate
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.learners.backbones import ConvNet
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
+from metaenv.threads import torch_threads_of
 
 Split = Literal["validation", "test"]
 Name = Literal[
@@ -210,7 +213,7 @@ def trained(
 ) -> Learner:
     """The learner of a run, trained, or resumed from its checkpoint: the best on validation episodes, or the last.
 
-    A run of fewer meta-updates is gone on with.
+    A run of fewer meta-updates is gone on with. A Ctrl-C ends it after the present update, and nothing is lost.
 
     The folder gets ``checkpoint.pt``, ``best.pt`` and ``log.jsonl`` with the loss and the validation accuracy.
     """
@@ -218,7 +221,9 @@ def trained(
     stream = Episodes(parts["train"], run.shots, training.n_query, n_way=training.ways or run.ways, seed=run.seed)
 
     def backbone() -> ConvNet:
-        return ConvNet((1, SIDE, SIDE), training.width, batch_norm=run.transductive)
+        with torch.random.fork_rng(devices=[]), torch_threads_of(1):  # as `Learner` draws its weights
+            torch.manual_seed(run.seed)
+            return ConvNet((1, SIDE, SIDE), training.width, batch_norm=run.transductive)
 
     if begun := place.checkpoint.exists():
         learner = learner_class(run.learner).load(place.checkpoint, backbone())
@@ -235,15 +240,16 @@ def trained(
         every * max(1, round(training.iterations / CHECKS / every)),
         lines,
     )
-    watch = _Watch(run, learner, chooser, LogFile(place, "iteration", learner.iteration), every)
-    try:
+    with stops_noted() as stopped:
+        watch = _Watch(run, learner, chooser, LogFile(place, "iteration", learner.iteration), every, stopped)
         how = {"progress_bar": True, "callback": watch, "checkpoint": place.checkpoint, "torch_threads": torch_threads}
-        if begun:
-            learner.meta_fit(stream, training.iterations, resume=True, **how)
-        else:
-            learner.meta_fit(stream, training.iterations, **how)
-    finally:
-        watch.log.close()
+        try:
+            if begun:
+                learner.meta_fit(stream, training.iterations, resume=True, **how)
+            else:
+                learner.meta_fit(stream, training.iterations, **how)
+        finally:
+            watch.log.close()
     return learner if chooser.best is None else learner_class(run.learner).load(folder / "best.pt", backbone())
 
 
@@ -256,16 +262,22 @@ def _validation(data: Dataset, ways: int, shots: int, episodes: int) -> FrozenEp
 class _Watch:
     """Called after every update: writes the log, has the learner scored, and tells if it learns nothing."""
 
-    def __init__(self, run: Run, learner: Learner, chooser: Chooser, log: LogFile, every: int) -> None:
+    def __init__(
+        self, run: Run, learner: Learner, chooser: Chooser, log: LogFile, every: int, stopped: Callable[[], bool]
+    ) -> None:
         self.run, self.learner, self.chooser, self.log, self.every = run, learner, chooser, log, every
+        self.stopped = stopped
         self._losses: list[float] = []
         self._checks = 0
 
-    def __call__(self, iteration: int, metrics: dict[str, float]) -> None:
+    def __call__(self, iteration: int, metrics: dict[str, float]) -> bool:
         self._losses.append(metrics["loss"])
         last = iteration == self.learner.iterations
-        if iteration % self.every and not last:
-            return
+        if last or iteration % self.every == 0:
+            self._check(iteration, last)
+        return not self.stopped()
+
+    def _check(self, iteration: int, last: bool) -> None:
         scores = self.chooser.check(self.learner) if last or self.chooser.due(iteration) else {}
         self.log.write({"iteration": iteration, "loss": float(np.nanmean(self._losses)), **scores})
         self._losses.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from metaenv.experiments.command import reproduce_command
 from metaenv.experiments.omniglot_papers import PUBLISHED, training_settings
-from metaenv.supervised.data.omniglot import FOLDERS, SHARES, TEST, VALIDATION, Omniglot, load_omniglot
+from metaenv.supervised.data.omniglot import FOLDERS, SHARES, SIDE, TEST, VALIDATION, Omniglot, load_omniglot
+from metaenv.supervised.learners.backbones import ConvNet
+from metaenv.supervised.learners.prototypical import Prototypical
 
 image = pytest.importorskip("PIL.Image")
 pen = pytest.importorskip("PIL.ImageDraw")
@@ -217,3 +220,29 @@ def test_the_yardstick_end_to_end(archive: Path, tmp_path: Path, capsys: pytest.
     assert lines == [1, 2, 3, 4]
     with pytest.raises(ValueError, match="other settings or data"):
         reproduce_command([*args, "--iterations-of", "matching", "3"])
+
+
+def test_a_ctrl_c_keeps_the_updates_that_are_done(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    np.savez(archive, images=small(drawn(16, drawers=6)))
+    args = ["omniglot", "--data", str(archive), "--ways", "3", "--shots", "1", "--iterations", "7", "--episodes", "12"]
+    args += ["--learners", "prototypical", "--transduction", "False", "--out"]
+    assert reproduce_command([*args, str(tmp_path / "whole")]) == 0
+    update = Prototypical._update
+
+    def pressed(self: Prototypical, batch: object) -> dict[str, float]:
+        if self.iteration == 3:
+            signal.raise_signal(signal.SIGINT)
+        return update(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Prototypical, "_update", pressed)
+        assert reproduce_command([*args, str(tmp_path / "broken")]) == 130
+    place = Path("3-way-1-shot") / "prototypical" / "seed-0"
+    log, checkpoint = tmp_path / "broken" / place / "log.jsonl", tmp_path / "broken" / place / "checkpoint.pt"
+    assert [json.loads(line)["iteration"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
+    assert Prototypical.load(checkpoint, ConvNet((1, SIDE, SIDE))).iteration == 4
+    assert not (checkpoint.parent / "accuracy.json").exists()
+    assert reproduce_command([*args, str(tmp_path / "broken")]) == 0
+    assert log.read_text() == (tmp_path / "whole" / place / "log.jsonl").read_text()
