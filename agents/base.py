@@ -27,7 +27,7 @@ from metaenv.agents.imitation import Expert
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
 from metaenv.devices import device_name, resolve_device
 from metaenv.interrupts import stops_deferred
-from metaenv.threads import torch_threads_of
+from metaenv.threads import torch_threads_of, weights_drawn_from
 from metaenv.vector import BatchedEnv
 
 Env = TypeVar("Env", bound=VectorEnv[Any, Any, Any] | None)
@@ -96,10 +96,7 @@ class Agent(ABC):
         self._generator = torch.Generator().manual_seed(self.seed)
         self._expert: Expert | None = None
         self.dims = self._resolve_dims(env, dims)
-        # Weights are drawn from the agent's seed, to the same numbers on any machine and device: on the CPU, and by one
-        # thread, on whose number they depend.
-        with torch.random.fork_rng(devices=[]), torch_threads_of(1):
-            torch.manual_seed(self.seed)
+        with weights_drawn_from(self.seed):
             self._build(env)
 
     # WHAT AN AGENT WRITES

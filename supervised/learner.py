@@ -41,7 +41,7 @@ from metaenv.supervised.predictor import (
     inference,
     named_labels,
 )  # fmt: skip
-from metaenv.threads import torch_threads_of
+from metaenv.threads import torch_threads_of, weights_drawn_from
 
 SCALING_TASKS = 64  # tasks that the scaling is computed from (chosen)
 MAX_SKIPPED = 100  # updates in a row that may be skipped because their loss is not finite (chosen)
@@ -136,8 +136,7 @@ class Learner(ABC):
         self._episodes_state: dict[str, Any] | None = None
         self.generator = torch.Generator().manual_seed(self.seed + 1)
         self.scaling = Scaling(problem).to(self.device)
-        with torch.random.fork_rng(devices=[]), torch_threads_of(1):  # the numbers drawn depend on the threads
-            torch.manual_seed(self.seed)
+        with weights_drawn_from(self.seed):
             body = backbone_for(problem.x_shape, self.config.sizes) if backbone is None else backbone.cpu()
             self.network: Any = self._build(body, n_features(body, problem.x_shape)).to(self.device)
         check_no_batch_statistics(self.network, self.config.transductive)

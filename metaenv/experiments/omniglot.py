@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from metaenv.evaluation import write_text
@@ -36,7 +35,7 @@ from metaenv.supervised.evaluation import INTERVAL_SEED, evaluate
 from metaenv.supervised.learner import Learner
 from metaenv.supervised.learners.backbones import ConvNet
 from metaenv.supervised.registry import LEARNERS, learner_class, make_learner
-from metaenv.threads import torch_threads_of
+from metaenv.threads import weights_drawn_from
 
 Split = Literal["validation", "test"]
 Name = Literal[
@@ -221,8 +220,7 @@ def trained(
     stream = Episodes(parts["train"], run.shots, training.n_query, n_way=training.ways or run.ways, seed=run.seed)
 
     def backbone() -> ConvNet:
-        with torch.random.fork_rng(devices=[]), torch_threads_of(1):  # as `Learner` draws its weights
-            torch.manual_seed(run.seed)
+        with weights_drawn_from(run.seed):
             return ConvNet((1, SIDE, SIDE), training.width, batch_norm=run.transductive)
 
     if begun := place.checkpoint.exists():
