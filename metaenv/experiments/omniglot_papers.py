@@ -98,7 +98,7 @@ def training_settings(learner: str, ways: int, shots: int, transductive: bool = 
       support set, 8 inner steps of gradient descent and half the meta step it has 0.86 after 520, in five minutes.
     - Prototypical Networks: 60-way episodes.
     - SNAIL: `metaenv.supervised.learners.snail.PAPER`. It and the memory network read features that are standardised by
-      the support set, and do not leave chance without (`metaenv.supervised.learners.sequence`).
+      the support set, and do not leave chance without (`metaenv.supervised.learners.support_statistics`).
     - Meta-LSTM: 12 steps for one sample of a class and 5 for five, as in the paper. Its gates read gradients and losses
       without an LSTM between, and an update has 4 tasks: 0.71 after 150 seconds, where the paper's LSTM and one task
       have 0.64.

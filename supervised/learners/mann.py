@@ -36,7 +36,8 @@ from torch.nn.functional import normalize, softplus
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.sequence import Normalize, label_input, normaliser, reading_order
+from metaenv.supervised.learners.sequence import label_input, reading_order
+from metaenv.supervised.learners.support_statistics import Normalize, normaliser
 from metaenv.supervised.predictor import Adapted, inference
 
 ONE_BY_ONE = "samples that come one by one have no support set to normalise by; use normalize='none'"
@@ -54,7 +55,7 @@ class MANNConfig(LearnerConfig):
     100,000)."""
     normalize: Normalize = "none"
     """"support" standardises the features of all samples of a task by the mean and standard deviation of its support
-    set; pictures are not learned without (see `metaenv.supervised.learners.sequence`)."""
+    set; pictures are not learned without (see `metaenv.supervised.learners.support_statistics`)."""
     slots: int = 128
     """Slots of the memory ("N"). A support set may be longer, as slots are used again."""
     width: int = 40

@@ -12,6 +12,9 @@ ordinary LSTM first, and are taken for constants when the meta-learner's own gra
 derivatives. Gates start at forgetting almost nothing and at a small learning rate. Unlike there: no batch statistics,
 tasks come in batches, and steps use the whole support set, as in the paper's code.
 
+With ``normalize="support"`` the features before the last layer are standardised by those of the support set
+(`metaenv.supervised.learners.support_statistics`). It is not in the paper, whose network has batch normalisation.
+
 For anomalies the support set is of one class and the queries of two, as with MAML.
 """
 
@@ -26,6 +29,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.learners.support_statistics import Normalize, StandardisedNetwork
 from metaenv.supervised.predictor import Adapted
 
 LOG_RANGE = 10.0  # "p" of appendix A: numbers below exp(-10) are told by size, larger ones by logarithm
@@ -50,6 +54,8 @@ class MetaLSTMConfig(LearnerConfig):
     """What the input gate gives at first, the learning rate (chosen)."""
     hidden: int = 20
     """Units of the LSTM that reads gradients and losses; 0 to let the gates look at them directly."""
+    normalize: Normalize = "none"
+    """"support" standardises features; characters are learned much more slowly without (docs/results.md)."""
 
 
 class MetaLSTM(Learner):
@@ -63,12 +69,12 @@ class MetaLSTM(Learner):
         settings = self.config
         if settings.inner_steps < 1 or settings.hidden < 0 or not 0 < settings.first_lr < 1:
             raise ValueError(f"expected inner_steps >= 1, hidden >= 0 and first_lr in (0, 1), got {settings}")
-        body = nn.Sequential(backbone, nn.Linear(features, self.problem.n_outputs))
+        body = StandardisedNetwork(backbone, nn.Linear(features, self.problem.n_outputs), settings.normalize)
         return _Optimised(body, UpdateRule(settings.hidden, settings.first_lr))
 
-    def _output(self, weights: Tensor, x: Tensor) -> Tensor:
-        """Outputs of a network with these weights (n_weights,) for samples of one task."""
-        output = functional_call(self.network.body, self.network.as_dict(weights), (x,))
+    def _output(self, weights: Tensor, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        """Outputs of a network with these weights (n_weights,) for samples of one task; see `StandardisedNetwork`."""
+        output = functional_call(self.network.body, self.network.as_dict(weights), (x, support_x))
         return squeeze_output(self.problem.kind, output)
 
     def _loss(self, weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -78,7 +84,8 @@ class MetaLSTM(Learner):
         at_once = max(1, NUMBERS_AT_ONCE // self.network.flat().numel())
         parts = zip(support_x.split(at_once), support_y.split(at_once), strict=True)
         weights = torch.cat([self._optimised(x, y) for x, y in parts])
-        return lambda x: vmap(self._output, chunk_size=CHUNK if support_x.ndim > 3 else None)(weights, x)
+        beside = self.network.body.support(support_x)
+        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x, *beside)
 
     def _optimised(self, x: Tensor, y: Tensor) -> Tensor:
         """Weights (tasks, n_weights) after the inner steps."""
@@ -160,7 +167,7 @@ def logarithm_and_sign(x: Tensor) -> tuple[Tensor, Tensor]:
 class _Optimised(nn.Module):
     """A network (backbone, then head), whose weights are where each task starts, and the rule that changes them."""
 
-    def __init__(self, body: nn.Sequential, rule: UpdateRule) -> None:
+    def __init__(self, body: StandardisedNetwork, rule: UpdateRule) -> None:
         super().__init__()
         self.body, self.rule = body, rule
 

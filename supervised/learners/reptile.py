@@ -7,8 +7,8 @@ where that led (Algorithm 1, and 2 for a batch of tasks); no gradient goes throu
 episodes need no split: support and queries alike are samples to train on, in minibatches.
 
 With ``normalize="support"`` the features before the last layer are standardised, when training by those of the
-minibatch, and when adapting by those of the support set (`metaenv.supervised.learners.sequence`), which shows no query
-to another. It is not in the paper, whose networks have batch normalisation.
+minibatch, and when adapting by those of the support set (`metaenv.supervised.learners.support_statistics`), which shows
+no query to another. It is not in the paper, whose networks have batch normalisation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.sequence import Normalize, normaliser
+from metaenv.supervised.learners.support_statistics import Normalize, StandardisedNetwork
 from metaenv.supervised.predictor import Adapted
 
 Weights = dict[str, Tensor]
@@ -63,10 +63,11 @@ class Reptile(Learner):
     kinds = ("classification", "regression")
     alternative = "its inner loop sees one label only and learns to give that; choose maml, prototypical or matching"
     config: ReptileConfig
+    network: StandardisedNetwork
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         self.test_steps = self.config.test_steps
-        return _Network(backbone, nn.Linear(features, self.problem.n_outputs), self.config.normalize)
+        return StandardisedNetwork(backbone, nn.Linear(features, self.problem.n_outputs), self.config.normalize)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         # Moving a share of the way is a step of gradient descent, with the difference as gradient.
@@ -112,22 +113,8 @@ class Reptile(Learner):
         # A generator of its own: the same support set always gives the same predictor.
         generator = torch.Generator().manual_seed(self.seed)
         weights, _ = self._train_tasks(support_x, support_y, self.test_steps, generator)
-        seen = (support_x,) if self.config.normalize == "support" else ()
-        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x, *seen)
-
-
-class _Network(nn.Sequential):
-    """A backbone, then a head; the features between are standardised by those of a support set, where asked for."""
-
-    def __init__(self, backbone: nn.Module, head: nn.Module, normalize: Normalize) -> None:
-        super().__init__(backbone, head)
-        self.normalize: Normalize = normalize
-
-    def forward(self, input: Tensor, support_x: Tensor | None = None) -> Tensor:
-        """Outputs for samples (n, *x_shape), which are a support set of their own if there is no other."""
-        features = self[0](input)[None]
-        support = features if support_x is None else self[0](support_x)[None]
-        return self[1](normaliser(self.normalize, support)(features)[0])
+        beside = self.network.support(support_x)
+        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x, *beside)
 
 
 def minibatches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:

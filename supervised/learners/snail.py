@@ -26,7 +26,8 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from metaenv.supervised.data.problem import squeeze_output
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.sequence import Normalize, label_input, normaliser, reading_order
+from metaenv.supervised.learners.sequence import label_input, reading_order
+from metaenv.supervised.learners.support_statistics import Normalize, normaliser
 from metaenv.supervised.predictor import Adapted
 
 PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512), "values": (32, 128, 256)}
@@ -48,7 +49,7 @@ class SNAILConfig(LearnerConfig):
     """Width of the values of each attention block, which it appends."""
     normalize: Normalize = "none"
     """"support" standardises the features of all samples of a task by the mean and standard deviation of its support
-    set; pictures are not learned without (see `metaenv.supervised.learners.sequence`)."""
+    set; pictures are not learned without (see `metaenv.supervised.learners.support_statistics`)."""
     span: int = 32
     """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all steps, so that longer
     support sets are read as a whole."""

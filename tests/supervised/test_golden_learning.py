@@ -34,6 +34,7 @@ VARIANTS = {
     "reptile by gradient descent": ("reptile", {"inner_optimizer": "sgd", "inner_batch": 4}),
     "reptile beside its support set": ("reptile", {"normalize": "support"}),
     "meta-lstm without an LSTM": ("meta-lstm", {"hidden": 0, "inner_steps": 2}),
+    "meta-lstm beside its support set": ("meta-lstm", {"hidden": 4, "normalize": "support"}),
 }
 """Other settings of some."""
 NAMES = {**{name: (name, {}) for name in [*LEARNERS, *BASELINES]}, **VARIANTS}

@@ -22,6 +22,7 @@ QUICK = {
 """Settings for the small families here, where the defaults are for others."""
 VARIANTS = {
     "matching-fce": ("matching", {"full_context": True}),
+    "meta-lstm-support": ("meta-lstm", {"normalize": "support"}),
     "reptile-support": ("reptile", {"normalize": "support"}),
 }
 ALL = [*LEARNERS, *BASELINES, *VARIANTS]

@@ -41,6 +41,28 @@ def test_a_learner_with_such_a_cell_is_torch_sgd():
     torch.testing.assert_close(found[1], body(batch.query_x[1])[:, 0].detach(), rtol=1e-4, atol=1e-4)
 
 
+def test_with_features_standardised_it_is_torch_sgd_on_such_a_network():
+    """Two steps of a learner that forgets nothing, and queries beside the support set, against torch.optim."""
+    episodes = sines()
+    settings = MetaLSTMConfig(sizes=(6,), inner_steps=2, scale="none", normalize="support")
+    learner = MetaLSTM(episodes.problem, settings)
+    fixed(learner.network.rule, 100.0, math.log(0.01 / 0.99))
+    batch = episodes.draw(2)
+    found = learner.adapt(batch.support_x, batch.support_y)(batch.query_x).output
+    backbone, head = learner.network.body
+    optimizer = torch.optim.SGD([*backbone.parameters(), *head.parameters()], lr=0.01)
+
+    def output(x):
+        seen, z = backbone(batch.support_x[1]), backbone(x)
+        return head((z - seen.mean(0)) / (seen.std(0, correction=0) + 0.1))[:, 0]
+
+    for _ in range(2):
+        optimizer.zero_grad()
+        (output(batch.support_x[1]) - batch.support_y[1]).square().mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(found[1], output(batch.query_x[1]).detach(), rtol=1e-4, atol=1e-4)
+
+
 def test_forgetting_shrinks_weights_by_hand():
     rule = fixed(UpdateRule(3, 0.5), math.log(0.8 / 0.2), math.log(0.25 / 0.75))
     weights = torch.tensor([[2.0]])
