@@ -8,7 +8,7 @@ each task on its own) and one with group normalisation. What is finished is kept
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from metaenv.evaluation import write_text
 from metaenv.experiments.omniglot_papers import PUBLISHED, Cell, TrainingSettings, row_name, training_settings
 from metaenv.experiments.runner import Experiment
-from metaenv.interrupts import stops_noted
 from metaenv.markdown import table
 from metaenv.runs.choosing import Chooser
 from metaenv.runs.curves import draw_curves
-from metaenv.runs.folder import LogFile, RunFolder
+from metaenv.runs.folder import RunFolder
+from metaenv.runs.learning import lines_of, meta_train, updates_a_line
 from metaenv.runs.parallel import map_runs
 from metaenv.stats import bootstrap_interval
 from metaenv.supervised.data.datasets import Dataset
@@ -44,7 +44,7 @@ Name = Literal[
 ]  # fmt: skip
 BASELINE = "nearest-centroid"
 EPISODE_SEED = 423  # of the frozen episodes (chosen)
-LOG_LINES, CHECKS = 200, 20  # of a training: lines of the log, and scores on validation episodes (chosen)
+CHECKS = 20  # of a training: scores on validation episodes (chosen)
 CHECKS_AT_CHANCE, CHANCE_MARGIN = 5, 0.05  # a learner no better than chance by this much then is told of (chosen)
 TEST_QUERIES = 5  # of each class (chosen; ProtoNet's code has 5, and 20 drawers allow 15 at 5 shots)
 Found = dict[str, dict[Cell, str]]
@@ -228,27 +228,18 @@ def trained(
     else:
         given = {"transductive": run.transductive, "scale": "none", **training.settings}
         learner = make_learner(run.learner, stream.problem, seed=run.seed, backbone=backbone(), **given)
-    folder.mkdir(parents=True, exist_ok=True)
-    every = max(1, training.iterations // LOG_LINES)
-    lines = [line for line in place.read_log("iteration") if line["iteration"] <= learner.iteration] if begun else []
+    every = updates_a_line(training.iterations)
     chooser = Chooser(
-        folder / "best.pt",
+        place.best,
         (lambda: _validation(parts["validation"], run.ways, run.shots, validation)) if validation else None,
         "accuracy",
         every * max(1, round(training.iterations / CHECKS / every)),
-        lines,
+        lines_of(learner, place),
     )
-    with stops_noted() as stopped:
-        watch = _Watch(run, learner, chooser, LogFile(place, "iteration", learner.iteration), every, stopped)
-        how = {"progress_bar": True, "callback": watch, "checkpoint": place.checkpoint, "torch_threads": torch_threads}
-        try:
-            if begun:
-                learner.meta_fit(stream, training.iterations, resume=True, **how)
-            else:
-                learner.meta_fit(stream, training.iterations, **how)
-        finally:
-            watch.log.close()
-    return learner if chooser.best is None else learner_class(run.learner).load(folder / "best.pt", backbone())
+    how: dict[str, Any] = {"resume": begun, "progress_bar": True, "torch_threads": torch_threads}
+    how["checked"] = _AtChance(run, learner, chooser)
+    meta_train(learner, stream, training.iterations, place, chooser, **how)
+    return learner if chooser.best is None else learner_class(run.learner).load(place.best, backbone())
 
 
 @lru_cache(maxsize=2)
@@ -257,34 +248,20 @@ def _validation(data: Dataset, ways: int, shots: int, episodes: int) -> FrozenEp
     return frozen_episodes(stream, episodes)
 
 
-class _Watch:
-    """Called after every update: writes the log, has the learner scored, and tells if it learns nothing."""
+class _AtChance:
+    """Called after every check: says once if a learner has learned nothing by then."""
 
-    def __init__(
-        self, run: Run, learner: Learner, chooser: Chooser, log: LogFile, every: int, stopped: Callable[[], bool]
-    ) -> None:
-        self.run, self.learner, self.chooser, self.log, self.every = run, learner, chooser, log, every
-        self.stopped = stopped
-        self._losses: list[float] = []
+    def __init__(self, run: Run, learner: Learner, chooser: Chooser) -> None:
+        self.run, self.learner, self.chooser = run, learner, chooser
         self._checks = 0
 
-    def __call__(self, iteration: int, metrics: dict[str, float]) -> bool:
-        self._losses.append(metrics["loss"])
-        last = iteration == self.learner.iterations
-        if last or iteration % self.every == 0:
-            self._check(iteration, last)
-        return not self.stopped()
-
-    def _check(self, iteration: int, last: bool) -> None:
-        scores = self.chooser.check(self.learner) if last or self.chooser.due(iteration) else {}
-        self.log.write({"iteration": iteration, "loss": float(np.nanmean(self._losses)), **scores})
-        self._losses.clear()
-        self._checks += bool(scores)
+    def __call__(self) -> None:
+        self._checks += 1
         best = self.chooser.best
-        if scores and self._checks == CHECKS_AT_CHANCE and best and best[1] < 1 / self.run.ways + CHANCE_MARGIN:
+        if self._checks == CHECKS_AT_CHANCE and best and best[1] < 1 / self.run.ways + CHANCE_MARGIN:
             print(
-                f"{self.run.folder}: still at chance after {iteration:,} meta-updates, {best[1]:.3f} of the validation "
-                "queries right at best; Ctrl-C keeps what was learned"
+                f"{self.run.folder}: still at chance after {self.learner.iteration:,} meta-updates, {best[1]:.3f} of "
+                "the validation queries right at best; Ctrl-C keeps what was learned"
             )
 
 

@@ -7,7 +7,6 @@ steps, and is the default here.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,9 @@ import numpy as np
 from metaenv.evaluation import package_versions, write_text
 from metaenv.experiments.runner import Experiment
 from metaenv.markdown import table
+from metaenv.runs.choosing import Chooser
+from metaenv.runs.folder import RunFolder
+from metaenv.runs.learning import meta_train
 from metaenv.stats import Interval, bootstrap_interval
 from metaenv.supervised.data.episodes import Episodes, FrozenEpisodes, frozen_episodes
 from metaenv.supervised.data.sinusoid import PAPER, SinusoidDistribution
@@ -71,8 +73,8 @@ class Sinusoid(Experiment):
                 *table(head, map(_cells, stored["rows"])),
                 "",
                 f"{n:,} held-out sines of {QUERIES} query points, final parameters, seeds 0 to {self.seeds - 1}, "
-                f"{self.updates:,} meta-updates; {np.mean(seconds):.0f} s of processor time per training, compiling "
-                f"included; ± half the 95 % interval. Episodes with an error above {DIVERGED:.0f} count as diverged "
+                f"{self.updates:,} meta-updates; {np.mean(seconds):.0f} s per training, compiling included; "
+                f"± half the 95 % interval. Episodes with an error above {DIVERGED:.0f} count as diverged "
                 "and not in the mean. The paper trained with 10 samples, these runs with K.",
             ]
         )
@@ -85,37 +87,30 @@ def held_out(k: int, n: int = 2_000) -> FrozenEpisodes:
 
 
 def train(k: int, seed: int, updates: int, engine: Engine, out: Path, progress_bar: bool = True) -> tuple[MAML, float]:
-    """MAML trained on ``k`` samples with the paper's settings, and the processor time of that; kept and gone on with.
+    """MAML trained on ``k`` samples with the paper's settings, and the seconds that took; kept and gone on with.
 
     Args:
         k: samples to learn from, and to be judged on.
         seed: of weights and tasks.
         updates: meta-updates.
         engine: see `MAMLConfig.engine`.
-        out: folder of the checkpoint.
+        out: folder that the folders of trainings are in.
         progress_bar: show one.
     """
-    name = out / f"maml-{k}-shots-seed-{seed}"
-    path, clock = name.with_suffix(".pt"), name.with_suffix(".json")
+    place = RunFolder(out / f"maml-{k}-shots" / f"seed-{seed}")
     episodes = Episodes(TaskSampler(SinusoidDistribution(), "train", seed), k, k, seed=seed)
-    before = json.loads(clock.read_text())["seconds"] if clock.exists() else 0.0
-    start = time.process_time()
-    how: dict[str, Any] = {"progress_bar": progress_bar, "checkpoint": path, "checkpoint_every": updates // 10 or 1}
-    if path.exists():
-        learner = MAML.load(path)
+    if begun := place.checkpoint.exists():
+        learner = MAML.load(place.checkpoint)
         if learner.iterations != updates:
             raise ValueError(
-                f"{path} has {learner.iterations:,} updates, not {updates:,}; give another folder by --out"
+                f"{place.path} has {learner.iterations:,} updates, not {updates:,}; give another folder by --out"
             )
-        if learner.iteration == updates:
-            return learner, before
-        learner.meta_fit(episodes, resume=True, **how)
     else:
         learner = MAML(episodes.problem, MAMLConfig(**PAPER, engine=engine), seed=seed)
-        learner.meta_fit(episodes, updates, **how)
-    seconds = before + time.process_time() - start
-    write_text(clock, json.dumps({"seconds": seconds}) + "\n")
-    return learner, seconds
+    if learner.iteration < updates:
+        final = Chooser(place.best, None, "mse", updates)  # no validation: the paper's last parameters
+        meta_train(learner, episodes, updates, place, final, resume=begun, progress_bar=progress_bar)
+    return learner, place.seconds
 
 
 def scores_after(learners: Sequence[MAML], steps: int, test: FrozenEpisodes) -> Scores:

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.devices import device_name
 from metaenv.errors import nearest
 from metaenv.files import read_sealed_json, read_sealed_zip, write_sealed_json, write_sealed_zip
-from metaenv.interrupts import stops_noted
 from metaenv.runs.choosing import Chooser, best_of, chosen
 from metaenv.runs.curves import draw_curves
 from metaenv.runs.fewshot import FORESTS, Choice, Run
-from metaenv.runs.folder import LogFile, RunError, RunFolder, Saver
+from metaenv.runs.folder import RunError, RunFolder
+from metaenv.runs.learning import lines_of, meta_train, updates_a_line
 from metaenv.runs.parallel import Engine, Failures, check_shared, map_runs
 from metaenv.runs.settings import differences, told
 from metaenv.supervised.evaluation import METRICS, Scores, evaluate
@@ -33,7 +32,6 @@ from metaenv.supervised.report import FewShotReport
 KIND = "few-shot"
 """Of a run's config.json."""
 CHOICES: dict[Choice, str] = {"updates": "number of meta-updates", "temperature": "temperature of probabilities"}
-LOG_LINES = 200  # of a training (chosen)
 
 
 def run_fewshot(
@@ -277,66 +275,10 @@ def _trained(run: Run, place: RunFolder, method: str, seed: int, progress_bar: b
     if begun:
         _check_settings(run, method, learner.run, place.checkpoint)
     learner.run = run.cell_settings(method)
-    place.path.mkdir(parents=True, exist_ok=True)
-    with stops_noted() as stopped:
-        every = max(1, iterations // LOG_LINES)
-        lines = place.read_log("iteration") if begun else []
-        done = [line for line in lines if line["iteration"] <= learner.iteration]
-        watch = _Watch(learner, place, every, stopped, Chooser.of_run(run, place, method, every, done))
-        how: dict[str, Any] = {"progress_bar": progress_bar and learner.trained, "callback": watch}
-        how["torch_threads"] = run.torch_threads
-        try:
-            if begun:
-                learner.meta_fit(episodes, iterations, resume=True, **how)
-            else:
-                learner.meta_fit(episodes, iterations, **how)
-            watch.save()
-        finally:
-            watch.log.close()
+    chooser = Chooser.of_run(run, place, method, updates_a_line(iterations), lines_of(learner, place))
+    how: dict[str, Any] = {"progress_bar": progress_bar, "torch_threads": run.torch_threads}
+    meta_train(learner, episodes, iterations, place, chooser, resume=begun, **how)
     return learner
-
-
-class _Watch:
-    """Called after every update: log, checkpoints, and the end when there was a Ctrl-C.
-
-    Checkpoints are written at lines of the log, which say how the updates since the line before went. Where a Ctrl-C
-    ends the training between two lines, the last one keeps each loss, and training goes on from there.
-    """
-
-    def __init__(
-        self, learner: Learner, place: RunFolder, every: int, stopped: Callable[[], bool], chooser: Chooser
-    ) -> None:
-        self.learner, self.every, self.stopped, self.chooser = learner, every, stopped, chooser
-        self.log = LogFile(place, "iteration", learner.iteration)
-        self._losses: list[float] = self.log.take_back("losses")
-        self._saver = Saver(place, learner.save)
-
-    def __call__(self, iteration: int, metrics: dict[str, float]) -> bool:
-        self._losses.append(metrics["loss"])
-        if iteration % self.every == 0:
-            last = iteration == self.learner.iterations
-            self._write(self.chooser.check(self.learner) if self.chooser.due(iteration) or last else {})
-            self._saver.save_if_due()
-        return not self.stopped()
-
-    def save(self) -> None:
-        """Save the end, or the place of the interruption."""
-        if self._losses:
-            ended = self.learner.iteration == self.learner.iterations
-            self._write(self.chooser.check(self.learner) if ended else {"losses": [*self._losses]})
-        self._saver.save()
-
-    def _write(self, more: dict[str, Any]) -> None:
-        finite = [x for x in self._losses if np.isfinite(x)]
-        line = {
-            "iteration": self.learner.iteration,
-            "loss": float(np.mean(finite)) if finite else None,
-            "skipped": self.learner.skipped,
-            "seconds": round(self._saver.seconds, 3),
-            "device": device_name(self.learner.device),
-        }
-        self.log.write(line | more)
-        self._losses.clear()
 
 
 def _read_scores(place: RunFolder, k: int, seconds: float) -> Scores:

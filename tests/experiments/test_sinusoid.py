@@ -1,5 +1,7 @@
 import json
+import signal
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,26 +34,35 @@ def test_a_training_is_kept_and_its_table_written(tmp_path, capsys, monkeypatch)
     Sinusoid(tmp_path, k_shots=(5,), seeds=2, updates=2, engine="vmap").run()
     out = capsys.readouterr().out
     assert "| K = 5 | 10 |" in out and "| 0.35 |" in out
-    before = (tmp_path / "maml-5-shots-seed-1.pt").stat().st_mtime_ns
+    checkpoint = tmp_path / "maml-5-shots" / "seed-1" / "checkpoint.pt"
+    before = checkpoint.stat().st_mtime_ns
     Sinusoid(tmp_path, k_shots=(5,), seeds=2, updates=2, engine="vmap").run()
-    assert (tmp_path / "maml-5-shots-seed-1.pt").stat().st_mtime_ns == before
+    assert checkpoint.stat().st_mtime_ns == before
     assert len(json.loads((tmp_path / "sinusoid.json").read_text())["rows"]) == 4
     with pytest.raises(ValueError, match="another folder"):
         train(5, 0, 4, "vmap", tmp_path, progress_bar=False)
 
 
-def test_it_goes_on_after_a_kill(tmp_path, monkeypatch):
+def lines(log):
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_it_goes_on_after_a_ctrl_c(tmp_path, monkeypatch):
     whole, _ = train(5, 0, 4, "vmap", tmp_path / "whole", progress_bar=False)
     update = Learner._one_update
 
-    def killed(self, episodes):
+    def pressed(self, episodes):
         if self.iteration == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return update(self, episodes)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Learner, "_one_update", killed)
-        train(5, 0, 4, "vmap", tmp_path / "killed", progress_bar=False)
-    again, _ = train(5, 0, 4, "vmap", tmp_path / "killed", progress_bar=False)
+        patch.setattr(Learner, "_one_update", pressed)
+        train(5, 0, 4, "vmap", tmp_path / "broken", progress_bar=False)
+    log = Path("maml-5-shots", "seed-0", "log.jsonl")
+    assert [line["iteration"] for line in lines(tmp_path / "broken" / log)] == [1, 2, 3]
+    again, _ = train(5, 0, 4, "vmap", tmp_path / "broken", progress_bar=False)
     expected = whole.network.state_dict()
     assert all(torch.equal(v, expected[name]) for name, v in again.network.state_dict().items())
+    losses = [[line["loss"] for line in lines(tmp_path / name / log)] for name in ("whole", "broken")]
+    assert len(losses[0]) == 4 and losses[0] == losses[1]

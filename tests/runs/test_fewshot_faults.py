@@ -100,7 +100,7 @@ def test_a_longer_training_is_as_exact_as_any(method, tmp_path, monkeypatch):
 
 
 def test_the_log_says_the_same_after_an_interruption_between_two_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr("metaenv.runs.cells.LOG_LINES", 2)  # a line every three updates
+    monkeypatch.setattr("metaenv.runs.learning.LOG_LINES", 2)  # a line every three updates
     run_fewshot(tiny(), tmp_path / "whole", say=quiet)
     update = Learner._one_update
 
