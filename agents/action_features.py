@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from stable_baselines3.common.torch_layers import create_mlp
 from torch import Tensor, nn
 
 from metaenv.agents.hypernetwork import head_layers, head_linear
@@ -29,7 +30,7 @@ class ActionFeatureHead(nn.Module):
     Args:
         memory_size: where it is not 0, the features begin with a memory that makes the weights (`HyperLinear`).
         sizes: f, and the widths of the hidden layers.
-        shape: k and the length d of an action's features. Until `set_features` these are zeros.
+        shape: k and the length d of an action's features. Until `set_action_features` these are zeros.
     """
 
     features: Tensor
@@ -47,10 +48,31 @@ class ActionFeatureHead(nn.Module):
         """The layers that make the logits."""
         return (self.own, self.query)
 
-    def set_features(self, features: ArrayLike) -> None:
-        """Take the features (k, d) of the actions."""
-        self.features.copy_(torch.tensor(np.asarray(features, np.float32)))
-
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.layers(x)
         return self.own(hidden) + self.query(hidden) @ self.key(self.features).T
+
+
+class ActionFeatureNetwork(nn.Module):
+    """A plain network with such a head: a number (n, k) for each of k actions, from the input (n, i).
+
+    Args:
+        input_size: i.
+        sizes: widths of the hidden layers.
+        shape: k and the length d of an action's features; see `ActionFeatureHead`.
+    """
+
+    def __init__(self, input_size: int, sizes: Sequence[int], shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*create_mlp(input_size, -1, list(sizes)))
+        self.head = ActionFeatureHead(0, sizes[-1:], shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x))
+
+
+def set_action_features(network: nn.Module, features: ArrayLike) -> None:
+    """Let all heads of a network take the features (k, d) of the actions."""
+    for head in network.modules():
+        if isinstance(head, ActionFeatureHead):
+            head.features.copy_(torch.tensor(np.asarray(features, np.float32)))

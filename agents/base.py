@@ -269,7 +269,7 @@ class Agent(ABC):
         total_timesteps = self._total_timesteps  # ProgressBarCallback reads this local
         callbacks.on_training_start(locals(), globals())
         self._before_learning(env)
-        with torch_threads_of(self.config.torch_threads):
+        with torch_threads_of(self.config.torch_threads), _progress_bars_closed(callbacks):
             while self.num_timesteps < self._total_timesteps and self._iterate(env, callbacks, log_interval):
                 pass
         callbacks.on_training_end()
@@ -434,3 +434,15 @@ def _same_step(env: Env) -> Env:
     if isinstance(env, BatchedEnv):
         env.use_autoreset_mode(AutoresetMode.SAME_STEP)
     return env
+
+
+@contextmanager
+def _progress_bars_closed(callbacks: BaseCallback) -> Iterator[None]:
+    """Close progress bars on an error; one that is left open prints a traceback of its own when Python ends."""
+    try:
+        yield
+    except BaseException:
+        for each in callbacks.callbacks if isinstance(callbacks, CallbackList) else [callbacks]:
+            if isinstance(each, ProgressBarCallback):
+                each.on_training_end()
+        raise

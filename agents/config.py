@@ -11,6 +11,15 @@ from metaenv.errors import nearest
 C = TypeVar("C")
 
 
+def check_one_head(entities: bool, action_features: bool) -> None:
+    """Raise ValueError if a network is to choose actions in two ways."""
+    if entities and action_features:
+        raise ValueError(
+            "Expected entities or action_features, not both: an action that chooses an entity has that entity's "
+            "features. Set one of them to False."
+        )
+
+
 @dataclass(frozen=True)
 class Teacher:
     """A baseline that helps in training, less and less, and never when the agent acts afterwards.

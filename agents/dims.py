@@ -125,7 +125,7 @@ def resolve_dims(
         entities=_entities(env) if entities else None,
         episode_size=state.episode_size if state else 0,
         reports_at_end=state is not None and state.reports_at_end,
-        report_columns=_columns(state.report_columns) if state else None,
+        report_columns=_columns(state.report_columns, state.episode_size) if state else None,
         report=_report(env) if entities else None,
         hide_history=state is not None and state.hide_history,
         choices=() if replays else tuple(find_attribute(env, "action_choices") or ()),
@@ -186,8 +186,8 @@ def _task_dim(env: VectorEnv[Any, Any, Any]) -> int:
     return int(task_vector().shape[1])
 
 
-def _columns(kept: slice) -> tuple[int, int] | None:
-    return None if kept == slice(None) else (kept.start, kept.stop)
+def _columns(kept: slice, size: int) -> tuple[int, int] | None:
+    return None if kept == slice(None) else kept.indices(size)[:2]
 
 
 def _report(env: VectorEnv[Any, Any, Any]) -> tuple[int, int] | None:

@@ -30,12 +30,13 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
+from metaenv.agents.action_features import set_action_features
 from metaenv.agents.base import Agent
 from metaenv.agents.belief import GaussianBelief, MixtureBelief, PooledBelief, TaskBelief
 from metaenv.agents.config import anneal
 from metaenv.agents.context import Context, make_sampler
 from metaenv.agents.dims import EnvDims, episode_credit, find_attribute, resolve_dims
-from metaenv.agents.entities import EntityLayout, SetNetwork
+from metaenv.agents.entities import EntityLayout
 from metaenv.agents.imitation import assisted_actions, find_expert
 from metaenv.agents.numerics import frozen
 from metaenv.agents.pearl_config import PEARLConfig
@@ -81,6 +82,8 @@ class PEARL(Agent):
         self._stored: dict[str, Any] = {}
         self._played: list[Any] = []
         if env is not None:
+            if self.dims.action_features:
+                set_action_features(self.sac, find_attribute(env, "action_features"))
             self._prepare(cast(VectorTrial, env))
 
     # ---------------------------------------------------------------- acting
@@ -360,7 +363,10 @@ class PEARL(Agent):
 
     def _resolve_dims(self, env: VectorEnv[Any, Any, Any] | None, expected: EnvDims | None) -> EnvDims:
         predicts_task, entities = self.config.task_prediction is not None, self.config.network.entities
-        return resolve_dims(env, expected, predicts_task=predicts_task, entities=entities, replays=True)
+        features = self.config.network.action_features
+        return resolve_dims(
+            env, expected, predicts_task=predicts_task, entities=entities, action_features=features, replays=True
+        )
 
     def _make_networks(self) -> None:
         config, dims = self.config, self.dims
@@ -371,8 +377,7 @@ class PEARL(Agent):
         input_size = dims.episode_size + latent
         if prediction is not None and prediction.feed_to_policy:
             input_size += dims.task_dim
-        network = layout and (lambda: SetNetwork(layout, input_size, sizes, config.network.entity_size))
-        self.sac = make_soft_actor_critic(dims, input_size, sizes, config.ent_coef, config.target_entropy, network)
+        self.sac = make_soft_actor_critic(dims, input_size, config.network, config.ent_coef, config.target_entropy)
         pooled = config.belief.pooling == "sum"
         belief = (PooledBelief if pooled else GaussianBelief)(step_size, config.belief)
         self.decoder = RewardDecoder(dims, layout, latent, sizes)

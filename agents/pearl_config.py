@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from metaenv.agents.config import TaskPrediction, Teacher
+from metaenv.agents.config import TaskPrediction, Teacher, check_one_head
 from metaenv.agents.exploration import Exploration
 
 
@@ -104,6 +104,14 @@ class PEARLNetwork:
     that were chosen, not the lists."""
     entity_size: int = 48
     """Width of an entity's embedding."""
+    action_features: bool = False
+    """As in RL²'s `Network`: logits and values of actions are made of the features that the environment tells of them,
+    too."""
+
+    def __post_init__(self) -> None:
+        check_one_head(self.entities, self.action_features)
+        if self.action_features and not self.sizes:
+            raise ValueError("Expected at least one hidden layer in sizes with action_features, got none.")
 
 
 @dataclass(frozen=True)

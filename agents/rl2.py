@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from metaenv.agents.action_features import ActionFeatureHead
+from metaenv.agents.action_features import set_action_features
 from metaenv.agents.base import Agent
 from metaenv.agents.belief_learning import BeliefLearner
 from metaenv.agents.config import anneal
@@ -79,8 +79,8 @@ class RL2(Agent):
             self.belief = BeliefLearner(self.dims, config.network, config.belief, self.device)
             seen = replace(seen, observation_size=self._shown_size)
         self.policy = RecurrentActorCritic(seen, config.network, config.task_prediction).to(self.device)
-        if env is not None and isinstance(self.policy.policy_head, ActionFeatureHead):
-            self.policy.policy_head.set_features(find_attribute(env, "action_features"))
+        if env is not None and self.dims.action_features:
+            set_action_features(self.policy, find_attribute(env, "action_features"))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self._reward_scale = config.reward_scale
         self._buffer: TrialBuffer | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from metaenv.agents.config import TaskPrediction, Teacher
+from metaenv.agents.config import TaskPrediction, Teacher, check_one_head
 
 Cell = Literal["lstm", "gru", "attention"]
 Heads = Literal["fixed", "hypernetwork"]
@@ -54,11 +54,7 @@ class Network:
                 f"Expected cell to be one of {', '.join(map(repr, get_args(Cell)))}, or 'module:Class' for a memory of "
                 f"your own; got {self.cell!r}."
             )
-        if self.entities and self.action_features:
-            raise ValueError(
-                "Expected entities or action_features, not both: an action that chooses an entity has that entity's "
-                "features. Set one of them to False."
-            )
+        check_one_head(self.entities, self.action_features)
         if self.heads == "hypernetwork" and not self.skip:
             raise ValueError(
                 'Expected skip=True with heads="hypernetwork", which acts on the embedded observation; got skip=False.'

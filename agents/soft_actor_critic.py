@@ -11,6 +11,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -22,7 +23,10 @@ from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 
 from metaenv.agents import numerics
+from metaenv.agents.action_features import ActionFeatureNetwork
 from metaenv.agents.dims import EnvDims
+from metaenv.agents.entities import EntityLayout, SetNetwork
+from metaenv.agents.pearl_config import PEARLNetwork
 
 CONTINUOUS_TARGET_ENTROPY, DISCRETE_TARGET_ENTROPY = -1.0, 0.2
 """Default target entropies: SAC's own; chosen."""
@@ -207,23 +211,34 @@ class _TwoCritics(nn.Module):
 def make_soft_actor_critic(
     dims: EnvDims,
     input_size: int,
-    sizes: Sequence[int],
+    settings: PEARLNetwork,
     ent_coef: float | None,
     target_entropy: float | None,
-    network: Callable[[], nn.Module] | None = None,
 ) -> SoftActorCritic:
     """The soft actor-critic for the actions of an environment.
 
     Args:
         dims: sizes of the environment.
         input_size: length of the flat input.
-        sizes: widths of the hidden layers of every network.
+        settings: of every network.
         ent_coef: see `SoftActorCritic`.
         target_entropy: see the two classes; None for the default.
-        network: see `DiscreteSoftActorCritic`.
     """
     if dims.n_actions is not None:
         target = DISCRETE_TARGET_ENTROPY if target_entropy is None else target_entropy
-        return DiscreteSoftActorCritic(input_size, dims.n_actions, sizes, ent_coef, target, network)
+        network = _over_actions(dims, input_size, settings, dims.n_actions)
+        return DiscreteSoftActorCritic(input_size, dims.n_actions, settings.sizes, ent_coef, target, network)
     target = CONTINUOUS_TARGET_ENTROPY if target_entropy is None else target_entropy
-    return ContinuousSoftActorCritic(input_size, dims.action_size, sizes, ent_coef, target)
+    return ContinuousSoftActorCritic(input_size, dims.action_size, settings.sizes, ent_coef, target)
+
+
+def _over_actions(
+    dims: EnvDims, input_size: int, settings: PEARLNetwork, n_actions: int
+) -> Callable[[], nn.Module] | None:
+    """What makes a network that knows more of the actions than their numbers, or None."""
+    if dims.entities is not None:
+        layout = EntityLayout(dims.entities, n_actions)
+        return partial(SetNetwork, layout, input_size, settings.sizes, settings.entity_size)
+    if dims.action_features:
+        return partial(ActionFeatureNetwork, input_size, settings.sizes, (n_actions, dims.action_features))
+    return None

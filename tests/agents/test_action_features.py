@@ -8,7 +8,9 @@ import pytest
 import torch
 from toy_trials import Bandit
 
-from metaenv.agents.action_features import ActionFeatureHead
+from metaenv.agents.action_features import ActionFeatureHead, set_action_features
+from metaenv.agents.pearl import PEARL
+from metaenv.agents.pearl_config import ContextConfig, PEARLConfig, PEARLNetwork
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import Network, RL2Config
 from metaenv.molecules.chem.action_features import action_features
@@ -22,7 +24,7 @@ def test_logits_are_outputs_of_their_own_and_products_of_query_and_key() -> None
     torch.manual_seed(0)
     head = ActionFeatureHead(0, [3, 5], (4, 2))
     features = np.random.default_rng(0).normal(size=(4, 2))
-    head.set_features(features)
+    set_action_features(head, features)
     x = torch.randn(7, 3)
     hidden = head.layers(x)
     key = head.key(torch.as_tensor(features, dtype=torch.float32))
@@ -34,7 +36,7 @@ def test_logits_are_outputs_of_their_own_and_products_of_query_and_key() -> None
 @pytest.mark.parametrize("memory", [0, 2])
 def test_actions_of_the_same_features_differ_by_their_own_outputs_only(memory: int) -> None:
     head = ActionFeatureHead(memory, [memory + 3], (3, 2))
-    head.set_features([[1, 2], [1, 2], [0, 1]])
+    set_action_features(head, [[1, 2], [1, 2], [0, 1]])
     with torch.no_grad():
         for parameter in head.own.parameters():
             parameter.zero_()
@@ -113,3 +115,26 @@ def test_features_need_an_env_that_tells_them() -> None:
         RL2(wrong, SMALL, seed=0)
     with pytest.raises(ValueError, match="not both"):
         Network(entities=True, action_features=True)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_pearl_takes_them_into_actor_and_critics(told: bool, tmp_path: Path) -> None:
+    """Told the task, it sees more columns than the trial reports at a molecule's end."""
+    trials = make_trials("MoleculeDesign", num_envs=2, episodes=2, observe_task=told)
+    context, network = ContextConfig(size=2, episode_ends=True), PEARLNetwork(sizes=(8,), action_features=True)
+    small = PEARLConfig(n_tasks=2, gradient_steps=1, replay_capacity=60, context=context, network=network)
+    agent = PEARL(trials, small, seed=0).learn(60)
+    features = action_features(load_chemistry("chembl"))
+    sac = agent.sac
+    for each in (sac.actor, sac.critic.first, sac.critic.second, sac.target_critic.first):
+        np.testing.assert_array_equal(each.head.features, features)
+    before = sac.actor(torch.zeros(1, sac.actor.layers[0].in_features))
+    set_action_features(sac.actor, features + 1)
+    assert not torch.allclose(sac.actor(torch.zeros(1, sac.actor.layers[0].in_features)), before)
+    agent.save(tmp_path / "agent.pt")
+    again = PEARL.load(tmp_path / "agent.pt")
+    np.testing.assert_array_equal(again.sac.actor.head.features, features + 1)
+    with pytest.raises(ValueError, match="not both"):
+        PEARLNetwork(entities=True, action_features=True)
+    with pytest.raises(ValueError, match="hidden layer"):
+        PEARLNetwork(sizes=(), action_features=True)

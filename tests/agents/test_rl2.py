@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EveryNTimesteps
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EveryNTimesteps, ProgressBarCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from toy_batches import first_batch
 from toy_trials import Bandit, HiddenPoint, MaskedBandit, Recall, StopAt, ToyTrials, VaryingRecall, rewards_per_step
@@ -354,6 +354,22 @@ def test_log_and_callbacks() -> None:
     losses = {"policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction"}
     others = {"time/fps", "time/total_timesteps", "train/explained_variance", "train/learning_rate"}
     assert others | {f"train/{name}" for name in losses} <= log.names
+
+
+@pytest.mark.filterwarnings("ignore:rich is experimental")
+def test_an_error_closes_the_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is left open has Python print a traceback of its own when it ends."""
+
+    class Broken(BaseCallback):
+        def _on_step(self) -> bool:
+            raise RuntimeError("broken")
+
+    closed: list[bool] = []
+    close = ProgressBarCallback._on_training_end
+    monkeypatch.setattr(ProgressBarCallback, "_on_training_end", lambda bar: (close(bar), closed.append(True)))
+    with pytest.raises(RuntimeError, match="broken"):
+        RL2(Bandit(32), SMALL, seed=0).learn(320, callback=Broken(), progress_bar=True)
+    assert closed == [True]
 
 
 def test_the_log_tells_steps_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
