@@ -176,7 +176,7 @@ class PEARL(Agent):
         seen = torch.as_tensor(np.atleast_2d(observation), dtype=torch.float32).to(self.device)
         z = torch.as_tensor(latent, dtype=torch.float32).to(self.device).expand(len(seen), -1)
         expected = self.decoder(seen, torch.as_tensor(np.asarray(action)).to(self.device), z)
-        return self._expanded(expected).cpu().numpy()
+        return self.decoder.rewards(expected).cpu().numpy()
 
     # ---------------------------------------------------------------- playing
 
@@ -340,18 +340,7 @@ class PEARL(Agent):
     def _decoder_loss(self, rows: dict[str, Tensor], latent: Tensor) -> Tensor:
         expected = self.decoder(rows["observations"], rows["actions"], latent)
         told = rows["rewards" if self.config.critic_reward is None else "context_rewards"]
-        return (expected - self._compressed(told)).square().mean()
-
-    def _compressed(self, rewards: Tensor) -> Tensor:
-        """Rewards as the decoder predicts them: where the encoder learns from it, too, logarithms of large ones."""
-        scaled = self.config.reward_scale * rewards
-        return scaled.sign() * scaled.abs().log1p() if self.config.belief.reward_coef else rewards
-
-    def _expanded(self, compressed: Tensor) -> Tensor:
-        """The inverse of `_compressed`."""
-        if not self.config.belief.reward_coef:
-            return compressed
-        return compressed.sign() * compressed.abs().expm1() / self.config.reward_scale
+        return (expected - self.decoder.target(told)).square().mean()
 
     def _apply(self, name: str, loss: Tensor) -> None:
         optimizer = self._optimizers[name]
@@ -380,7 +369,8 @@ class PEARL(Agent):
         self.sac = make_soft_actor_critic(dims, input_size, config.network, config.ent_coef, config.target_entropy)
         pooled = config.belief.pooling == "sum"
         belief = (PooledBelief if pooled else GaussianBelief)(step_size, config.belief)
-        self.decoder = RewardDecoder(dims, layout, latent, sizes)
+        scale = config.reward_scale if config.belief.reward_coef else None
+        self.decoder = RewardDecoder(dims, layout, latent, sizes, scale)
         mixture = config.belief.mixture
         self.belief: TaskBelief = belief
         if mixture is not None and isinstance(belief, GaussianBelief):

@@ -89,9 +89,9 @@ def test_the_encoder_may_learn_from_rewards_too(monkeypatch: pytest.MonkeyPatch)
         assert decoder.abs().max() > 0
         np.testing.assert_allclose(whole, critic + belief.kl_coef * kl + 10 * decoder, rtol=1e-3, atol=1e-6)
     rewards = torch.tensor([-3.0, 0.0, 0.5, 8.0])
-    scaled = agent._compressed(rewards)
+    scaled = agent.decoder.target(rewards)
     np.testing.assert_allclose(scaled, [-np.log(7), 0, np.log(2), np.log(17)], rtol=1e-6)
-    monkeypatch.setattr(agent, "decoder", lambda *_: scaled)
+    monkeypatch.setattr(agent.decoder, "forward", lambda *_: scaled)
     found = agent.predict_reward(
         np.zeros((4, agent.dims.episode_size), np.float32), np.zeros(4, int), np.zeros(5, "f4")
     )
@@ -103,7 +103,7 @@ def test_the_decoder_learns_what_a_step_has_earned_but_no_privileged_reward(
     critic_reward: str | None, loss: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = PEARL(point(), replace(SMALL, critic_reward=critic_reward), seed=0)
-    monkeypatch.setattr(agent, "decoder", lambda *_: torch.zeros(2))
+    monkeypatch.setattr(agent.decoder, "forward", lambda *_: torch.zeros(2))
     rows = {"rewards": torch.tensor([1.0, 2.0]), "context_rewards": torch.tensor([0.0, 4.0])}
     rows |= {"observations": torch.zeros(2, 2), "actions": torch.zeros(2, 2)}
     assert agent._decoder_loss(rows, torch.zeros(2, 2)).item() == pytest.approx(loss)
