@@ -82,6 +82,8 @@ class Omniglot(Experiment):
     """Threads of torch in training."""
     workers: int = 1
     """Number of local processes that train at the same time."""
+    train_once: bool = False
+    """Train each learner for the first column only, and test it on all columns that it can be adapted to."""
 
     def run(self) -> None:
         characters = load_omniglot(self.data)
@@ -94,6 +96,8 @@ class Omniglot(Experiment):
             test = self._test(parts, cell)
             found.setdefault(BASELINE, {})[cell] = _percent(_baseline(parts["train"], cell, test))
             for learner, transductive in ((a, b) for a in self.learners for b in self.transduction):
+                if self._trained_for(learner, cell) is None:
+                    continue
                 scores = [self.accuracy(parts, learner, cell, transductive, s) for s in range(self.seeds)]
                 found.setdefault(row_name(learner, transductive), {})[cell] = _percent(np.stack(scores))
             lines = self._lines(found, characters)
@@ -109,8 +113,16 @@ class Omniglot(Experiment):
 
     def _jobs(self) -> list[tuple[str, Cell, bool, int]]:
         """What is to be trained: learner, cell, transduction and seed."""
-        kinds = [(cell, learner, t) for cell in self._cells() for learner in self.learners for t in self.transduction]
+        cells = self._cells()[:1] if self.train_once else self._cells()
+        kinds = [(cell, learner, t) for cell in cells for learner in self.learners for t in self.transduction]
         return [(learner, cell, t, seed) for cell, learner, t in kinds for seed in range(self.seeds)]
+
+    def _trained_for(self, learner: str, cell: Cell) -> Cell | None:
+        """The column that a learner is trained for, to be tested in another one; None if it cannot be adapted to it."""
+        if not self.train_once:
+            return cell
+        first = self._cells()[0]
+        return first if cell[0] == first[0] or learner_class(learner).variable_n_way else None
 
     def _test(self, parts: Mapping[str, Dataset], cell: Cell) -> FrozenEpisodes:
         stream = Episodes(parts[self.split], cell[1], TEST_QUERIES, n_way=cell[0], seed=EPISODE_SEED)
@@ -120,9 +132,9 @@ class Omniglot(Experiment):
         self, parts: Mapping[str, Dataset], learner: str, cell: Cell, transductive: bool, seed: int
     ) -> NDArray[Any]:
         """(episodes,) accuracies of a learner, trained, resumed or read back."""
-        run = self._run_of(learner, cell, transductive, seed, parts["train"])
+        run = self._run_of(learner, self._trained_for(learner, cell) or cell, transductive, seed, parts["train"])
         test, how = self._test(parts, cell), (self.validation_episodes, self.torch_threads)
-        return _accuracy(run, parts, test, self.folder / run.folder, *how)
+        return _accuracy(run, parts, cell, test, self.folder / run.folder, *how)
 
     def _run_of(self, learner: str, cell: Cell, transductive: bool, seed: int, train: Dataset) -> Run:
         training = training_settings(learner, *cell, transductive)
@@ -141,6 +153,8 @@ class Omniglot(Experiment):
         length += "".join(f", {n:,} of {name}" for name, n in self.iterations_of.items())
         if self.validation_episodes:
             length += f", of which {self.validation_episodes:,} episodes of validation characters chose how many"
+        if self.train_once:
+            length += f", all of them for {_column(cells[0])}"
         papers = [
             (p.row_of_ours, _row(f"*{row_name(p.method, p.transductive)}*", p.cells, cells, p.source))
             for p in PUBLISHED
@@ -175,15 +189,22 @@ class Run:
     def folder(self) -> Path:
         """Of the run, below that of the table."""
         kind = f"{self.learner}-transductive" if self.transductive else self.learner
-        return Path(f"{self.ways}-way-{self.shots}-shot") / kind / f"seed-{self.seed}"
+        return Path(_place((self.ways, self.shots))) / kind / f"seed-{self.seed}"
 
 
 def _accuracy(
-    run: Run, parts: Mapping[str, Dataset], test: FrozenEpisodes, folder: Path, validation: int, torch_threads: int
+    run: Run,
+    parts: Mapping[str, Dataset],
+    cell: Cell,
+    test: FrozenEpisodes,
+    folder: Path,
+    validation: int,
+    torch_threads: int,
 ) -> NDArray[Any]:
-    """(episodes,) accuracies of one run, trained, resumed or read back."""
+    """(episodes,) accuracies of one run in the episodes of a column, trained, resumed or read back."""
     wanted = {"run": asdict(run), "train": parts["train"].sha256, "test": test.sha256, "validation": validation}
-    done = folder / "accuracy.json"
+    own = cell == (run.ways, run.shots)
+    done = folder / ("accuracy.json" if own else f"accuracy-{_place(cell)}.json")
     if done.exists():
         kept, now = json.loads(done.read_text(encoding="utf-8")), json.loads(json.dumps(wanted))
         if kept["of"] == now:
@@ -275,6 +296,10 @@ def _percent(accuracy: NDArray[Any]) -> str:
     """Mean and half of its 95 % interval over episodes and seeds, of accuracies (seeds, episodes)."""
     interval = bootstrap_interval(accuracy, rng=np.random.default_rng(INTERVAL_SEED))
     return f"{100 * interval.estimate:.2f} ± {50 * (interval.high - interval.low):.2f}"
+
+
+def _place(cell: Cell) -> str:
+    return f"{cell[0]}-way-{cell[1]}-shot"
 
 
 def _column(cell: Cell) -> str:

@@ -25,10 +25,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call
 
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.learners.per_task import gradients, outputs
 from metaenv.supervised.learners.support_statistics import Normalize, StandardisedNetwork
 from metaenv.supervised.predictor import Adapted
 
@@ -36,7 +37,6 @@ LOG_RANGE = 10.0  # "p" of appendix A: numbers below exp(-10) are told by size, 
 FIRST_BIAS_OF_F = 5.0  # f = 0.993 at first (chosen: section 3.2 asks for "close to 1")
 FIRST_WEIGHTS = 0.01  # of the gates, uniform to both sides (chosen: gates hardly depend on anything at first)
 NUMBERS_AT_ONCE = 40_000  # weights, of all tasks, that the rule changes together: more leave the cache (measured)
-CHUNK = 8  # tasks at once in the gradients of convolutions: bounds their memory (chosen)
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,15 @@ class MetaLSTM(Learner):
         parts = zip(support_x.split(at_once), support_y.split(at_once), strict=True)
         weights = torch.cat([self._optimised(x, y) for x, y in parts])
         beside = self.network.body.support(support_x)
-        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x, *beside)
+        return lambda x: outputs(self._output, weights, x, *beside)
 
     def _optimised(self, x: Tensor, y: Tensor) -> Tensor:
         """Weights (tasks, n_weights) after the inner steps."""
-        each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
         weights = self.network.flat().expand(len(y), -1)
         state = self.network.rule.start(weights)
         for _ in range(self.config.inner_steps):
-            gradient, loss = each(weights.detach(), x, y)
-            weights, state = self.network.rule(weights, gradient.detach(), loss.detach(), state)
+            gradient, loss = gradients(self._loss, weights.detach(), x, y)
+            weights, state = self.network.rule(weights, gradient, loss, state)
         return weights
 
 

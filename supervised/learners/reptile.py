@@ -19,16 +19,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call
 
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.learners.per_task import Weights, gradients, outputs
 from metaenv.supervised.learners.support_statistics import Normalize, StandardisedNetwork
 from metaenv.supervised.predictor import Adapted
 
-Weights = dict[str, Tensor]
-CHUNK = 8  # tasks at once when adapting: bounds the memory of convolutions (chosen)
 ADAM_DECAY, ADAM_EPSILON = 0.999, 1e-8  # of the squared gradient (Kingma and Ba 2015, the usual)
 
 
@@ -86,10 +85,9 @@ class Reptile(Learner):
         weights = {k: w.detach().expand(n, *w.shape) for k, w in self.network.named_parameters()}
         squares = {k: torch.zeros_like(w) for k, w in weights.items()}
         losses: list[float] = []
-        each = vmap(grad_and_value(self._loss), chunk_size=CHUNK if x.ndim > 3 else None)
         batches = minibatches(x.shape[1], min(self.config.inner_batch, x.shape[1]), steps, generator)
         for step, rows in enumerate(batches):
-            gradient, loss = each(weights, x[:, rows], y[:, rows])
+            gradient, loss = gradients(self._loss, weights, x[:, rows], y[:, rows])
             weights = self._step(weights, squares, gradient, step)
             losses.append(float(loss.mean()))
         return weights, sum(losses) / max(1, len(losses))
@@ -114,7 +112,7 @@ class Reptile(Learner):
         generator = torch.Generator().manual_seed(self.seed)
         weights, _ = self._train_tasks(support_x, support_y, self.test_steps, generator)
         beside = self.network.support(support_x)
-        return lambda x: vmap(self._output, chunk_size=CHUNK if x.ndim > 3 else None)(weights, x, *beside)
+        return lambda x: outputs(self._output, weights, x, *beside)
 
 
 def minibatches(n: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:

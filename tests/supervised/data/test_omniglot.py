@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 from metaenv.experiments.command import reproduce_command
+from metaenv.experiments.omniglot import EPISODE_SEED, TEST_QUERIES
 from metaenv.experiments.omniglot_papers import PUBLISHED, training_settings
+from metaenv.supervised.data.episodes import Episodes, frozen_episodes
 from metaenv.supervised.data.omniglot import FOLDERS, SHARES, SIDE, TEST, VALIDATION, Omniglot, load_omniglot
+from metaenv.supervised.evaluation import evaluate
 from metaenv.supervised.learners.backbones import ConvNet
+from metaenv.supervised.learners.matching import Matching
 from metaenv.supervised.learners.prototypical import Prototypical
 
 image = pytest.importorskip("PIL.Image")
@@ -221,6 +225,29 @@ def test_the_yardstick_end_to_end(archive: Path, tmp_path: Path, capsys: pytest.
     assert lines == [1, 2, 3, 4]
     with pytest.raises(ValueError, match="other settings or data"):
         reproduce_command([*args, "--iterations-of", "matching", "3"])
+
+
+def test_a_learner_can_be_trained_for_one_column_and_tested_on_others(archive: Path, tmp_path: Path) -> None:
+    np.savez(archive, images=small(drawn(24, drawers=8)))
+    args = ["omniglot", "--data", str(archive), "--ways", "2", "3", "--shots", "1", "2", "--iterations", "2"]
+    args += ["--episodes", "12", "--learners", "matching", "maml", "--transduction", "False", "--train-once"]
+    assert reproduce_command([*args, "--out", str(tmp_path)]) == 0
+    assert [folder.name for folder in sorted(tmp_path.glob("*-way-*"))] == ["2-way-1-shot"]
+    found = json.loads((tmp_path / "table.json").read_text())
+    columns = {f"{ways}-way {shots}-shot" for ways in (2, 3) for shots in (1, 2)}
+    assert set(found["matching"]) == columns and set(found["maml"]) == {"2-way 1-shot", "2-way 2-shot"}
+    assert "all of them for 2-way 1-shot" in (tmp_path / "table.md").read_text()
+    place = tmp_path / "2-way-1-shot" / "matching" / "seed-0"
+    scores = {file.name: json.loads(file.read_text()) for file in place.glob("accuracy*.json")}
+    assert set(scores) == {"accuracy.json"} | {
+        f"accuracy-{name}.json" for name in ("2-way-2-shot", "3-way-1-shot", "3-way-2-shot")
+    }
+    assert len({kept["of"]["test"] for kept in scores.values()}) == 4
+    assert len({kept["updates"] for kept in scores.values()}) == 1
+    by_hand = Matching.load(place / "best.pt", ConvNet((1, SIDE, SIDE)))
+    test = Episodes(load_omniglot(archive).split()["test"], 2, TEST_QUERIES, n_way=3, seed=EPISODE_SEED)
+    expected = evaluate({"it": by_hand}, frozen_episodes(test, 12)).scores["it"].by_episode["accuracy"]
+    np.testing.assert_allclose(scores["accuracy-3-way-2-shot.json"]["accuracy"], expected)
 
 
 def without_seconds(log: Path) -> list[dict[str, Any]]:
