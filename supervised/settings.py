@@ -54,6 +54,10 @@ CACHED_TASKS = {("materials-synthesis", "regression"): 8_192}
 """Tasks, by family and kind of problem (chosen: a quarter of a minute, then an update takes a fifth of the time)."""
 
 CONVOLUTIONS: dict[str, Any] = {"sizes": (32,), "tasks_per_batch": 8}
+STANDARDISED = ("meta-lstm", "reptile")
+"""Learners whose features of pictures are standardised by the support set to tell classes apart. On validation kinds of
+blood cells Reptile has 0.66 and 0.72 after 75 and 150 updates, and 0.61 and 0.67 without; the loss of Meta-LSTM is 1.12
+after 33 updates, and 1.52 without."""
 CONVOLUTION_SHARE = 0.2  # of the meta-updates, so that a learner takes minutes and not an hour on one core (chosen)
 CONVOLUTION_N_QUERY = 5
 CONVOLUTION_CHECKS = 8  # on validation episodes, which take as long as training (chosen)
@@ -89,6 +93,8 @@ def training_settings(family: str, problem: Problem, learner: str) -> TrainingSe
     iterations, settings = ANYWHERE.get(learner, (0, {}))
     if iterations and not vectors:
         iterations, settings = round(CONVOLUTION_SHARE * iterations), {**settings, **CONVOLUTIONS}
+    if len(problem.x_shape) == 3 and problem.kind == "classification" and learner in STANDARDISED:
+        settings = {**settings, "normalize": "support"}
     if learner == "maml":
         # The loop is faster with convolutions.
         settings = {**settings, "engine": "vmap" if vectors else "loop"}

@@ -29,3 +29,12 @@ def test_every_stored_recipe_is_of_something_that_exists():
 def test_an_engine_is_named_so_that_runs_can_be_repeated():
     for shape, engine in (((6,), "vmap"), ((1, 12, 12), "loop")):
         assert training_settings("any", Problem("regression", shape), "maml").settings["engine"] == engine
+
+
+@pytest.mark.parametrize("learner", ["meta-lstm", "reptile", "prototypical"])
+def test_features_of_pictures_are_standardised_for_those_who_need_it(learner):
+    for kind, shape in (("classification", (3, 12, 12)), ("classification", (6,)), ("regression", (3, 12, 12))):
+        wanted = learner != "prototypical" and kind == "classification" and len(shape) == 3
+        problem = Problem(kind, shape, 3 if kind == "classification" else 1)
+        found = training_settings("any", problem, learner).settings
+        assert found.get("normalize") == ("support" if wanted else None)
