@@ -31,7 +31,7 @@ def test_an_engine_is_named_so_that_runs_can_be_repeated():
         assert training_settings("any", Problem("regression", shape), "maml").settings["engine"] == engine
 
 
-@pytest.mark.parametrize("learner", ["meta-lstm", "reptile", "prototypical"])
+@pytest.mark.parametrize("learner", ["mann", "meta-lstm", "reptile", "snail", "prototypical"])
 def test_features_of_pictures_are_standardised_for_those_who_need_it(learner):
     for kind, shape in (("classification", (3, 12, 12)), ("classification", (6,)), ("regression", (3, 12, 12))):
         wanted = learner != "prototypical" and kind == "classification" and len(shape) == 3
