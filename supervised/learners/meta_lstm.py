@@ -29,7 +29,7 @@ from torch.func import functional_call
 
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
-from metaenv.supervised.learners.per_task import gradients, outputs
+from metaenv.supervised.learners.per_task import Weights, gradients, outputs
 from metaenv.supervised.learners.support_statistics import Normalize, StandardisedNetwork
 from metaenv.supervised.predictor import Adapted
 
@@ -37,6 +37,7 @@ LOG_RANGE = 10.0  # "p" of appendix A: numbers below exp(-10) are told by size, 
 FIRST_BIAS_OF_F = 5.0  # f = 0.993 at first (chosen: section 3.2 asks for "close to 1")
 FIRST_WEIGHTS = 0.01  # of the gates, uniform to both sides (chosen: gates hardly depend on anything at first)
 NUMBERS_AT_ONCE = 40_000  # weights, of all tasks, that the rule changes together: more leave the cache (measured)
+FLAT = "flat"  # all weights of a task in one row, as the rule changes them
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ class MetaLSTM(Learner):
         body = StandardisedNetwork(backbone, nn.Linear(features, self.problem.n_outputs), settings.normalize)
         return _Optimised(body, UpdateRule(settings.hidden, settings.first_lr))
 
-    def _output(self, weights: Tensor, x: Tensor, support_x: Tensor | None = None) -> Tensor:
-        """Outputs of a network with these weights (n_weights,) for samples of one task; see `StandardisedNetwork`."""
-        output = functional_call(self.network.body, self.network.as_dict(weights), (x, support_x))
+    def _output(self, weights: Weights, x: Tensor, support_x: Tensor | None = None) -> Tensor:
+        """Outputs of a network with weights `FLAT` (n_weights,) for samples of one task; see `StandardisedNetwork`."""
+        output = functional_call(self.network.body, self.network.as_dict(weights[FLAT]), (x, support_x))
         return squeeze_output(self.problem.kind, output)
 
-    def _loss(self, weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, weights: Weights, x: Tensor, y: Tensor) -> Tensor:
         return task_loss(self.problem.kind, self._output(weights, x), y)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
@@ -85,15 +86,15 @@ class MetaLSTM(Learner):
         parts = zip(support_x.split(at_once), support_y.split(at_once), strict=True)
         weights = torch.cat([self._optimised(x, y) for x, y in parts])
         beside = self.network.body.support(support_x)
-        return lambda x: outputs(self._output, weights, x, *beside)
+        return lambda x: outputs(self._output, {FLAT: weights}, x, *beside)
 
     def _optimised(self, x: Tensor, y: Tensor) -> Tensor:
         """Weights (tasks, n_weights) after the inner steps."""
         weights = self.network.flat().expand(len(y), -1)
         state = self.network.rule.start(weights)
         for _ in range(self.config.inner_steps):
-            gradient, loss = gradients(self._loss, weights.detach(), x, y)
-            weights, state = self.network.rule(weights, gradient, loss, state)
+            gradient, loss = gradients(self._loss, {FLAT: weights.detach()}, x, y)
+            weights, state = self.network.rule(weights, gradient[FLAT], loss, state)
         return weights
 
 

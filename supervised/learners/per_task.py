@@ -9,23 +9,22 @@ images go one by one there, and so do their gradients, by plain autograd: `torch
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 Weights = dict[str, Tensor]
-W = TypeVar("W", Tensor, Weights)
+"""By name."""
 CHUNK = 8  # sequences of so many tasks at once: bounds the memory of convolutions (chosen)
 
 
-def outputs(function: Callable[..., Tensor], weights: W, x: Tensor, *more: Tensor) -> Tensor:
+def outputs(function: Callable[..., Tensor], weights: Weights, x: Tensor, *more: Tensor) -> Tensor:
     """``function(weights, x, *more)`` of each task, stacked; gradients go through it.
 
     Args:
         function: of one task.
-        weights: one tensor or several by name, each (tasks, ...).
+        weights: each (tasks, ...).
         x: (tasks, samples, *x_shape).
         more: other inputs, each (tasks, ...).
     """
@@ -35,7 +34,9 @@ def outputs(function: Callable[..., Tensor], weights: W, x: Tensor, *more: Tenso
     return torch.stack([function(_of_task(weights, i), *inputs) for i, inputs in enumerate(each)])
 
 
-def gradients(loss: Callable[[W, Tensor, Tensor], Tensor], weights: W, x: Tensor, y: Tensor) -> tuple[W, Tensor]:
+def gradients(
+    loss: Callable[[Weights, Tensor, Tensor], Tensor], weights: Weights, x: Tensor, y: Tensor
+) -> tuple[Weights, Tensor]:
     """Gradients of each task's loss by its weights, like them, and the losses (tasks,); constants both.
 
     Args:
@@ -48,22 +49,16 @@ def gradients(loss: Callable[[W, Tensor, Tensor], Tensor], weights: W, x: Tensor
         return found, losses.detach()
     each = [_gradient(loss, _of_task(weights, i), *of_task) for i, of_task in enumerate(zip(x, y, strict=True))]
     losses = torch.stack([value for _, value in each])
-    if isinstance(weights, Tensor):
-        return torch.stack([found[0] for found, _ in each]), losses
     return {name: torch.stack([found[i] for found, _ in each]) for i, name in enumerate(weights)}, losses
 
 
 def _gradient(
-    loss: Callable[[W, Tensor, Tensor], Tensor], weights: W, x: Tensor, y: Tensor
+    loss: Callable[[Weights, Tensor, Tensor], Tensor], weights: Weights, x: Tensor, y: Tensor
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     with torch.enable_grad():
-        if isinstance(weights, Tensor):
-            own = weights.detach().requires_grad_()
-            value, leaves = loss(own, x, y), [own]
-        else:
-            named = {name: w.detach().requires_grad_() for name, w in weights.items()}
-            value, leaves = loss(cast(W, named), x, y), [*named.values()]
-    return torch.autograd.grad(value, leaves), value.detach()
+        own = {name: w.detach().requires_grad_() for name, w in weights.items()}
+        value = loss(own, x, y)
+    return torch.autograd.grad(value, [*own.values()]), value.detach()
 
 
 def _one_by_one(x: Tensor) -> bool:
@@ -74,5 +69,5 @@ def _chunk(x: Tensor) -> int | None:
     return CHUNK if x.ndim > 3 else None
 
 
-def _of_task(weights: W, i: int) -> W:
-    return cast(W, weights[i] if isinstance(weights, Tensor) else {name: w[i] for name, w in weights.items()})
+def _of_task(weights: Weights, i: int) -> Weights:
+    return {name: w[i] for name, w in weights.items()}

@@ -45,20 +45,6 @@ def test_gradients_are_those_of_each_task(
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_weights_may_be_one_tensor(one_by_one: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(per_task, "_one_by_one", lambda _: one_by_one)
-    weights, x, y = batch((1, 4, 4))
-
-    def of_vector(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return (x.flatten(1) @ w - y).square().sum()
-
-    found, losses = gradients(of_vector, weights["w"], x, y)
-    error = torch.einsum("nsd,nd->ns", x.flatten(2), weights["w"]) - y
-    torch.testing.assert_close(losses, error.square().sum(1))
-    torch.testing.assert_close(found, 2 * torch.einsum("ns,nsd->nd", error, x.flatten(2)))
-
-
-@pytest.mark.parametrize("one_by_one", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients_go_through_outputs(
     shape: tuple[int, ...], one_by_one: bool, monkeypatch: pytest.MonkeyPatch
