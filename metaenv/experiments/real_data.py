@@ -67,6 +67,9 @@ def _logarithms(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 CELLS = "BCCD's platelets, red and white cells; no blood smear is in two splits, the three kinds are in all."
+# All columns but the other measured ones, which are known no sooner than the target.
+FLOW_FEATURES = ("ligand", "res_time", "temperature", "catalyst_loading")
+LIPID_FEATURES = ("drug_input", "solid_lipid_input", "liquid_lipid_input", "surfractant_input")
 PROBLEMS = {
     "blood-cells": RealProblem(
         "blood cells, trained on other smears", "bccd/bccd_crops28.npz", "blood-cells", CELLS,
@@ -108,6 +111,19 @@ PROBLEMS = {
         {"target": "yield_percent", "group": "substrates"}, 10, 20, (10, 20), kind="regression", tasks="pairs", seeds=3,
         divisions=tuple({"folds": FOLDS, "fold": i} for i in range(FOLDS)),
     ),
+    "suzuki-flow": RealProblem(
+        "Suzuki couplings in flow, yield in %", "measured/suzuki_flow.csv", "table",
+        "A task is one of four couplings, a sample a ligand, a residence time, a temperature and a catalyst loading; "
+        "each coupling is tested once, with two to train on.",
+        {"target": "yield", "group": "case", "features": FLOW_FEATURES}, 10, 20, (10, 20), kind="regression",
+        tasks="couplings", seeds=3, divisions=tuple({"folds": 4, "fold": i} for i in range(4)),
+    ),
+    "lipids": RealProblem(
+        "lipid nanoparticles, share of the drug inside", "measured/lipid_nanoparticles.csv", "table",
+        "A task is one of three solid lipids, a sample four amounts; each lipid is tested once, with one to train on.",
+        {"target": "encap_efficiency", "group": "solid_lipid", "features": LIPID_FEATURES}, 10, 20, (10, 20),
+        kind="regression", tasks="lipids", seeds=3, divisions=tuple({"folds": 3, "fold": i} for i in range(3)),
+    ),
     "crystals": RealProblem(
         "perovskites, large crystals or not", "measured/vapour_diffusion_crystals.csv", "table",
         "A task is an organic cation, a sample the conditions of a crystallisation; the cations with nine samples of "
@@ -129,7 +145,8 @@ class RealData(Experiment):
     data: Path = field(kw_only=True)
     """The folder of the files, such as bccd/bccd_crops28.npz and measured/suzuki_edbo.csv."""
     problems: tuple[str, ...] = ()
-    """Some of the problems only: blood-cells, blood-cells-generator, khan, golub, steels, glass, suzuki, crystals."""
+    """Some of the problems only: blood-cells, blood-cells-generator, khan, golub, steels, glass, suzuki,
+    suzuki-flow, lipids, crystals."""
     learners: tuple[str, ...] = LEARNED
     """Names of the learners."""
     baselines: bool = True

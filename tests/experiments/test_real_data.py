@@ -12,6 +12,8 @@ import pytest
 from metaenv.cli import main
 from metaenv.experiments.real_data import PROBLEMS, RealData
 from metaenv.experiments.realism import _of_picture, log_intensities, realism, two_samples
+from metaenv.supervised.families import make_family
+from metaenv.supervised.families.grouped_table import GroupedTable
 from metaenv.supervised.families.light_curve_models import FAMILIES, Pulsation
 
 
@@ -71,6 +73,29 @@ def test_a_folder_without_any_file_and_an_unknown_problem_are_refused(data: Path
         RealData(data=tmp_path, out=tmp_path / "out").run()
     with pytest.raises(ValueError, match=r"no problem 'suzuky'\. Did you mean 'suzuki'"):
         RealData(data=data, problems=("suzuky",)).run()
+
+
+@pytest.mark.parametrize("name", [name for name, problem in PROBLEMS.items() if problem.family == "table"])
+def test_no_feature_is_measured_together_with_the_target(name: str, tmp_path: Path):
+    columns = {
+        "suzuki": ("substrates", "base", "ligand", "solvent", "yield_percent"),
+        "suzuki-flow": ("case", "ligand", "res_time", "temperature", "catalyst_loading", "yield", "turnover"),
+        "lipids": (
+            "solid_lipid", "drug_input", "solid_lipid_input", "liquid_lipid_input", "surfractant_input",
+            "drug_loading", "encap_efficiency", "particle_diameter",
+        ),
+        "crystals": ("organic", "solvent", "reaction_temperature", "crystal_score"),
+    }[name]  # fmt: skip
+    problem, rng = PROBLEMS[name], np.random.default_rng(0)
+    rows = [[f"group {i // 40}", *rng.random(len(columns) - 1).round(3).astype(str)] for i in range(200)]
+    if name == "crystals":
+        for i, row in enumerate(rows):
+            row[-1] = ("large_crystallites", "clear")[i % 2]
+    (tmp_path / "table.csv").write_text("\n".join(map(",".join, [columns, *rows])))
+    known = make_family("table", data=str(tmp_path / "table.csv"), **problem.options, **problem.divisions[0])
+    measured = {"turnover", "drug_loading", "particle_diameter", problem.options["target"]}
+    assert isinstance(known, GroupedTable) and known.columns is not None
+    assert set(known.columns) == {*columns[1:]} - measured
 
 
 def test_each_kind_of_tumour_is_new_in_half_of_the_divisions():
