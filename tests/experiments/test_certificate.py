@@ -9,11 +9,12 @@ import levers  # noqa: F401 (registers the environments)
 import numpy as np
 import pytest
 
+from metaenv.agents.rl2_config import RL2Config, VariationalBelief
 from metaenv.cli import main
 from metaenv.experiments.certificate import ladder
 from metaenv.experiments.certificate.card import figure, save
 from metaenv.experiments.certificate.command import _at_once, certify_command
-from metaenv.experiments.certificate.ladder import Ladder, Rung, still_learned
+from metaenv.experiments.certificate.ladder import Ladder, Rung, still_learned, trainings
 from metaenv.runs.training import TrainConfig
 from metaenv.tasks import FrozenTasks, Reference
 
@@ -108,6 +109,13 @@ def test_each_rung_differs_in_its_memory_only(remembered):
         "forgets": {"shows": "episode", "agent.trials_per_env": 4},
         "told": {"observe_task": True},
     }
+
+
+def test_an_agent_without_memory_has_no_belief_either():
+    agent = RL2Config(belief=VariationalBelief(4))
+    of_rungs = {key: x.config.agent for key, x in trainings(TrainConfig("GridNavi", agent=agent))[0].items()}
+    assert {key for key, own in of_rungs.items() if own.belief is None} == {"no-memory"}
+    assert of_rungs["full"] == agent
 
 
 def test_nothing_is_worth_remembering_where_the_optimum_is_shown(tmp_path):

@@ -82,11 +82,12 @@ def trainings(config: TrainConfig) -> tuple[dict[str, Training], list[str]]:
         config: of the agent with full memory.
     """
     env, agent = config.make_env(num_envs=1), config.agent
-    network = replace(agent.network, recurrent=False)
+    # A belief is inferred by a memory of its own.
+    without = replace(agent, network=replace(agent.network, recurrent=False), belief=None)
     apart = replace(agent, trials_per_env=agent.trials_per_env * env.episodes)
     found = {
         "blind": Training(BLIND, replace(config, shows="start")),
-        "no-memory": Training(NO_MEMORY, replace(config, agent=replace(agent, network=network))),
+        "no-memory": Training(NO_MEMORY, replace(config, agent=without)),
         "forgets": Training(FORGETS, replace(config, shows="episode", agent=apart)),
         "full": Training(FULL, config),
         "told": Training(TOLD, replace(config, observe_task=True)),
