@@ -4,6 +4,7 @@ import pytest
 
 from metaenv.agents.config import Teacher
 from metaenv.agents.pearl_config import PEARLConfig
+from metaenv.agents.rl2_config import VariationalBelief
 from metaenv.experiments.settings import SETTINGS, preset
 from metaenv.registry import ENVIRONMENTS
 from metaenv.runs.training import RunError
@@ -30,7 +31,7 @@ def test_an_environment_without_kept_settings_has_default_ones() -> None:
 
 
 def test_names_say_the_algorithm_and_environments_exist() -> None:
-    assert len(SETTINGS) == 50
+    assert len(SETTINGS) == 51
     for name, config in SETTINGS.items():
         assert name.endswith("-pearl") == (config.algorithm == "pearl")
         assert config.env in ENVIRONMENTS
@@ -44,4 +45,5 @@ def test_some_numbers_of_published_runs() -> None:
     assert SETTINGS["mdp-10-taught"].agent.gamma == SETTINGS["bandit-100-5-taught"].agent.gamma == 1.0
     assert [SETTINGS[f"mdp-{k}"].steps for k in (10, 25, 50, 75, 100)] == [6e6, 8e6, 16e6, 24e6, 32e6]
     assert SETTINGS["lead-taught"].agent.gae_lambda == 0.95
+    assert SETTINGS["lead-belief"].agent.belief == VariationalBelief(16)
     assert SETTINGS["telescope-depth-pearl"].agent.replay_capacity == 144
