@@ -52,6 +52,11 @@ def gae(
     return advantages, advantages + values
 
 
+def compressed(rewards: NDArray[np.float32], size: float) -> NDArray[np.float32]:
+    """sign(r) τ ln(1 + |r| / τ) of rewards r, with τ = ``size``: r where it is far smaller, else like its logarithm."""
+    return np.sign(rewards) * np.log1p(np.abs(rewards) / np.float32(size)) * np.float32(size)
+
+
 def explained_variance(predicted: NDArray[np.float32], target: NDArray[np.float32]) -> float:
     """1 - Var[target - predicted] / Var[target]: 1 is perfect, 0 is a constant's; nan for a constant target."""
     variance = float(np.var(target))

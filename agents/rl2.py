@@ -33,7 +33,7 @@ from metaenv.agents.config import anneal
 from metaenv.agents.dims import EnvDims, episode_credit, find_attribute, resolve_dims
 from metaenv.agents.imitation import Batch, add_loss_masks, assisted_actions, find_expert
 from metaenv.agents.networks import Categorical, Mixed, RecurrentActorCritic, SquashedGaussian
-from metaenv.agents.numerics import explained_variance, gae
+from metaenv.agents.numerics import compressed, explained_variance, gae
 from metaenv.agents.rl2_config import RL2Config
 from metaenv.agents.rollouts import TrialBuffer
 from metaenv.policies import NO_ADVICE
@@ -240,13 +240,15 @@ class RL2(Agent):
         }
 
     def _add_advantages(self, batch: Batch, on_policy: NDArray[np.bool_], gamma: float) -> None:
-        """Add "advantages" and "returns" (T, trials) to the batch, in scaled rewards.
+        """Add "advantages" and "returns" (T, trials) to the batch, in scaled, perhaps compressed rewards.
 
         The end of the trial is the only terminal. Inner episodes end inside of it, but what was learnt in one
         earns rewards in the next, so neither discounting nor credit stops there (RL², section 2.2). Padding is
         zero in rewards and values, so a trial's last step is followed by nothing, as it should be.
         """
         config, rewards = self.config, batch["rewards"]
+        if config.compress_rewards is not None:
+            rewards = compressed(rewards, config.compress_rewards)
         nothing = np.zeros(rewards.shape[1], np.float32)
         goes_on = np.zeros_like(rewards, np.bool_)
         scale = self._fix_reward_scale(rewards, on_policy)

@@ -129,6 +129,10 @@ class RL2Config:
     """Factor on rewards inside the learner. None: 0.1 over the standard deviation of the first iteration's returns,
     kept from then on. It is small so that, in the shared and clipped gradient, the value loss does not drown the
     policy's: with 1 instead of 0.1 the 10-pull bandit is learned far worse (measured)."""
+    compress_rewards: float | None = None
+    """A size τ of rewards, in the environment's unit, above which the learner sees little more than their logarithm:
+    sign(r) τ ln(1 + |r| / τ) instead of r. For heavy-tailed rewards, a few of which would decide an update. Where
+    outcomes are uncertain, it also changes what is maximised: rare large rewards count for less. None: as they are."""
     network: Network = Network()
     """The recurrent actor-critic."""
     teacher: Teacher | None = None
@@ -141,3 +145,7 @@ class RL2Config:
     then has no other memory."""
     torch_threads: int = 1
     """Threads of torch while learning. More than one rarely pays for networks this small."""
+
+    def __post_init__(self) -> None:
+        if self.compress_rewards is not None and not self.compress_rewards > 0:
+            raise ValueError(f"Expected compress_rewards > 0, or None; got {self.compress_rewards}.")

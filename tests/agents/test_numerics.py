@@ -52,6 +52,13 @@ def test_explained_variance_by_hand(predicted: list[float], expected: float) -> 
     assert numerics.explained_variance(np.float32(predicted), np.float32([1, 2, 3])) == pytest.approx(expected)
 
 
+def test_compressed_rewards_by_hand() -> None:
+    rewards = np.array([0, 1e-4, 1, -1, 3 * (np.e**2 - 1)], np.float32)
+    np.testing.assert_allclose(
+        numerics.compressed(rewards, 3.0), [0, 1e-4, 3 * np.log(4 / 3), -3 * np.log(4 / 3), 6], rtol=1e-4
+    )
+
+
 def test_explained_variance_of_a_constant_is_undefined() -> None:
     assert math.isnan(numerics.explained_variance(np.float32([1, 2]), np.float32([3, 3])))
 

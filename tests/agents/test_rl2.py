@@ -405,6 +405,24 @@ def test_the_discount_changes_over_the_whole_training_or_stays(
     assert seen[1:] == [(gamma, 0.25) for gamma in expected]
 
 
+def test_compressed_rewards_are_learned_from_and_plain_ones_reported() -> None:
+    config = replace(SMALL, reward_scale=10.0, normalize_advantage=False)
+    plain, squeezed = (
+        first_batch(RL2(Bandit(32), replace(config, compress_rewards=size), seed=0)) for size in (None, 0.5)
+    )
+    np.testing.assert_array_equal(plain["rewards"], squeezed["rewards"])
+    assert set(np.unique(plain["rewards"])) == {0.0, 1.0}
+    # A reward is 0 or 1 here, so that each counts as 0.5 ln 3; the first values are those of the same weights.
+    rewards, values = np.float32(0.5 * np.log(3) * 10) * plain["rewards"], plain["values"]
+    nothing = np.zeros(32, np.float32)
+    expected = gae(rewards, values, np.zeros_like(rewards, np.bool_), nothing, config.gamma, config.gae_lambda)
+    np.testing.assert_allclose(squeezed["returns"], expected[1], rtol=1e-5)
+    np.testing.assert_allclose(squeezed["advantages"], expected[0], rtol=1e-4, atol=1e-5)
+    for size in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="Expected compress_rewards > 0, or None; got"):
+            replace(config, compress_rewards=size)
+
+
 def test_every_iteration_has_a_seed_of_its_own() -> None:
     seeds: list[int | None] = []
 
