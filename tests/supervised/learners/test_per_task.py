@@ -27,12 +27,14 @@ def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
     return (line(weights, x) - y).square().mean()
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.fixture(params=[False, True], ids=["at once", "one by one"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(per_task, "_one_by_one", lambda _: request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradients_are_those_of_each_task(
-    shape: tuple[int, ...], one_by_one: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(per_task, "_one_by_one", lambda _: one_by_one)
+def test_gradients_are_those_of_each_task(shape: tuple[int, ...]) -> None:
     weights, x, y = batch(shape)
     with torch.no_grad():  # as when a learner adapts
         found, losses = gradients(loss, weights, x, y)
@@ -44,12 +46,9 @@ def test_gradients_are_those_of_each_task(
     assert not losses.requires_grad and not found["w"].requires_grad
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradients_go_through_outputs(
-    shape: tuple[int, ...], one_by_one: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(per_task, "_one_by_one", lambda _: one_by_one)
+def test_gradients_go_through_outputs(shape: tuple[int, ...]) -> None:
     weights, x, shift = batch(shape)
     weights = {k: w.requires_grad_() for k, w in weights.items()}
     found = outputs(lambda w, x, more: line(w, x) + more, weights, x, shift)
