@@ -224,11 +224,16 @@ class Agent(ABC):
             )
 
     @contextmanager
-    def drawing_from(self, seed: int) -> Iterator[None]:
-        """Let `predict` draw from a stream of this seed within the block, and go on with its own stream afterwards."""
-        kept, self._predict_generator = self._predict_generator, torch.Generator().manual_seed(seed)
+    def drawing_from(self, source: int | torch.Generator) -> Iterator[torch.Generator]:
+        """Let `predict` draw from a stream of its own within the block, and go on with its usual one afterwards.
+
+        Args:
+            source: the seed of a new stream, or the stream itself, as an earlier block has yielded it.
+        """
+        stream = torch.Generator().manual_seed(source) if isinstance(source, int) else source
+        kept, self._predict_generator = self._predict_generator, stream
         try:
-            yield
+            yield stream
         finally:
             self._predict_generator = kept
 

@@ -99,7 +99,7 @@ class LastEpisodes(AgentPolicy):
         for step in range(int(first.min()), len(self._seen)):
             begins = step == first
             shown = self._env.trial_state.without_history(self._seen[step][rows], begins)
-            _, state = self.agent.predict(shown, state, begins, deterministic=True)
+            _, state = self._predicted(shown, state, begins)
         assert state is not None, "an episode has been played"
         return state
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metaenv.tasks import TaskBatch
 from metaenv.trial import VectorTrial
-from metaenv.typing import Floats
+from metaenv.typing import Bools, Floats
 from metaenv.vector import Info, Observations
 
 Progress = Callable[[int, int], None]
@@ -75,6 +75,9 @@ class AgentPolicy:
         trial_options: how the agent's trials differ from the others', such as ``{"hide_history": True}``.
 
     In trials that show the present episode only, ``{"shows": "episode"}``, the state is cleared before each episode.
+
+    What an agent of this package draws, such as a sample of its actions or PEARL's latent task, comes from the seed of
+    the play, and its own stream is left as it is: it plays the same tasks alike, however often.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class AgentPolicy:
         self._env = env
         self._state = self._zero_state(env.num_envs)
         self._first = np.ones(env.num_envs, bool)
+        self._draws: Any = int(rng.integers(2**63))  # the seed of a stream, then the stream
 
     def _zero_state(self, n: int) -> Any:
         """Of n trials. An agent of this package has one that stays on its device; others make theirs of None."""
@@ -102,11 +106,17 @@ class AgentPolicy:
         state = self._env.trial_state
         self._first = self._first | state.forgotten
         masks = {"action_masks": self._env.action_masks()} if hasattr(self._env.single_action_space, "n") else {}
-        action, self._state = self.agent.predict(
-            observation, self._state, self._first, deterministic=self.deterministic, **masks
-        )
+        action, self._state = self._predicted(observation, self._state, self._first, **masks)
         self._first = np.full(self._env.num_envs, self.cut_memory)
         return np.asarray(action)
+
+    def _predicted(self, observation: Observations, state: Any, first: Bools, **masks: Any) -> tuple[Any, Any]:
+        """What the agent's ``predict`` returns."""
+        given = {"deterministic": self.deterministic, **masks}
+        if not hasattr(self.agent, "drawing_from"):
+            return self.agent.predict(observation, state, first, **given)
+        with self.agent.drawing_from(self._draws) as self._draws:
+            return self.agent.predict(observation, state, first, **given)
 
     def observe(self, action: NDArray[Any], reward: Floats) -> None:
         """The trial's next observation carries both."""

@@ -181,6 +181,23 @@ def test_cut_memory_clears_the_state_before_every_step():
     assert play_trials(AgentPolicy(Counter(), cut_memory=True), env, tasks).actions[0].tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("algorithm, deterministic", [("rl2", False), ("pearl", True)])
+def test_what_an_agent_draws_comes_from_the_seed_of_the_play(algorithm, deterministic):
+    torch = pytest.importorskip("torch")
+    from metaenv.agents import PEARL, RL2
+
+    env = make_trials("MaterialsSynthesis", 4, split="validation")
+    agent = {"rl2": RL2, "pearl": PEARL}[algorithm](make_trials("MaterialsSynthesis", 4), seed=0)
+    tasks, policy = env.distribution.frozen("validation").tasks.take(np.arange(6)), AgentPolicy(agent, deterministic)
+    own = agent._predict_generator.get_state()
+    first, again, other = (play_trials(policy, env, tasks, seed).actions for seed in (3, 3, 4))
+    np.testing.assert_array_equal(again, first)
+    assert (np.abs(other - first).max(axis=(1, 2)) > 1e-3).all() and np.unique(first[:, 1], axis=0).shape[0] == 6
+    assert torch.equal(agent._predict_generator.get_state(), own)
+    later = AgentPolicy(agent, deterministic)  # a second policy of the same agent
+    np.testing.assert_array_equal(play_trials(later, env, tasks, 3).actions, first)
+
+
 def test_bad_requests():
     with pytest.raises(ValueError, match="at least one task"):
         evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 0)

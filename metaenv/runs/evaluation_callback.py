@@ -72,8 +72,7 @@ class EvaluationCallback(BaseCallback):
 
     def _evaluate(self) -> None:
         objective = self.trials.trial_state.objective
-        with self.agent.drawing_from(self.seed):
-            record = play_trials(AgentPolicy(self.agent), self.trials, self.tasks.tasks, self.seed)
+        record = play_trials(AgentPolicy(self.agent), self.trials, self.tasks.tasks, self.seed)
         scores = recommended(record, range(1, self.trials.episodes + 1), objective).mean(axis=0)
         score = float(scores[-1] if objective == "best" else scores.mean())
         self.last = self.agent.num_timesteps

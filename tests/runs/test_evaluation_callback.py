@@ -59,8 +59,7 @@ def test_training_is_the_same_and_the_best_policy_is_kept(name: str, tmp_path: P
     assert callback.best_score == best
     kept = type(agent).load(tmp_path / "best.pt")
     assert kept.num_timesteps == next(steps for steps, score in seen if score == best)
-    with kept.drawing_from(0):
-        record = play_trials(AgentPolicy(kept), callback.trials, callback.tasks.tasks, 0)
+    record = play_trials(AgentPolicy(kept), callback.trials, callback.tasks.tasks, 0)
     assert record.scores.mean() == pytest.approx(best, abs=1e-12)
 
 
@@ -71,8 +70,7 @@ def test_a_trial_that_seeks_the_best_episode_is_scored_by_its_last_recommendatio
         make_trials("MaterialsSynthesis", 8, episodes=3, variant="recipe"), RL2Config(network=Network((8,), 8)), seed=1
     )
     agent.learn(8 * 3, callback)
-    with agent.drawing_from(0):
-        record = play_trials(AgentPolicy(agent), env, callback.tasks.tasks, 0)
+    record = play_trials(AgentPolicy(agent), env, callback.tasks.tasks, 0)
     assert callback.best_score == pytest.approx(record.best_so_far()[:, -1].mean())
     assert abs(callback.best_score - record.scores.mean()) > 1e-6
 

@@ -110,7 +110,7 @@ class _Until(BaseCallback):
         if self.agent.num_timesteps < self.next:
             return
         self.next += EVERY
-        with self.evaluating.running(), self.agent.drawing_from(0):
+        with self.evaluating.running():
             record = play_trials(AgentPolicy(self.agent), self.trials, self.tasks.tasks)
         last = recommended(record, [self.trials.episodes], self.trials.trial_state.objective)
         self.score = float(last.mean() / self.tasks.reference.oracle.mean())
