@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 HELP = """\
 metaenv: meta-reinforcement learning on distributions of scientific problems
 
-  metaenv demo                    train RL² on simulated chemistry and show it adapt to unseen systems (2 to 4 minutes)
+  metaenv demo                    train PEARL on simulated chemistry and show it unseen systems (2 to 4 minutes)
   metaenv train rl2 ENV           train an agent in a new run folder
   metaenv resume RUN              go on with an interrupted run, to the same result
   metaenv fewshot FAMILY LEARNER  train a few-shot supervised learner and compare it with the baselines; `fewshot all`

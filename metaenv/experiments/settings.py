@@ -174,7 +174,7 @@ _keep("materials-recipe-pearl", "MaterialsSynthesis", 240_000, 200, MATERIALS_PE
 _keep(
     "MaterialsSynthesis-pearl",
     "MaterialsSynthesis",
-    240_000,
+    960_000,
     200,
     # Of 22 coordinates an entropy weight that adapts from 1 on keeps the policy random for too long.
     replace(
