@@ -42,7 +42,7 @@ def demo(out: Path | None = None, seed: int = 0, steps: int = STEPS, tasks: int 
         f"Three compounds of a hidden chemical system are to be made in turn, in twelve experiments. Each is a furnace "
         f"recipe of\nfour numbers and a choice of two sources, a flux and a gas. What suits a compound is hidden; what "
         f"one compound shows\nis worth something for the others.\n"
-        f"Meta-training on {config.steps // 12:,} simulated systems, {config.steps:,} experiments; Ctrl-C keeps the "
+        f"Meta-training on {kept.agent.n_tasks:,} simulated systems, {config.steps:,} experiments; Ctrl-C keeps the "
         f"run.\n"
     )
     start = time.perf_counter()
@@ -59,8 +59,9 @@ def demo(out: Path | None = None, seed: int = 0, steps: int = STEPS, tasks: int 
     drawn(lambda: trials.pictures(AgentPolicy(agent), trials, frozen, folder, title))
     print(
         f"\nBoth rows of {title} are the same agent; one of them is shown the last experiment only, and the "
-        f"difference is\nwhat it remembers of the others. {LEFT_OUT}, which knows the simulator, would take seven "
-        f"minutes more; trained\nfour times as long, {title} comes as near to the oracle as that (docs/systems.md).\n"
+        f"difference is\nwhat it remembers of the others. The baseline {LEFT_OUT}, which knows the simulator, would "
+        f"take seven minutes\nmore; trained four times as long, {title} comes as near to the oracle as that "
+        f"(docs/systems.md).\n"
         f"\nAll in {time.perf_counter() - start:.0f} s. In {folder}:\n"
         f"  {path.with_suffix('.png').name:24s} these curves\n"
         f"  {'campaign-test.png':24s} one campaign: what was chosen for each compound, and what it was worth\n"

@@ -152,7 +152,7 @@ SYSTEM = RL2Config(
     ent_coef=0.003,
     network=Network(embedding_sizes=(128,), log_std_init=-1.2),
 )
-_keep("MaterialsSynthesis", "MaterialsSynthesis", 1_500_000, 512, SYSTEM)
+_keep("MaterialsSynthesis", "MaterialsSynthesis", 6_000_000, 512, SYSTEM)
 MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
 ONE = {"variant": "recipe"}
 _keep("materials-recipe", "MaterialsSynthesis", 9_000_000, 512, MATERIALS, settings=ONE)

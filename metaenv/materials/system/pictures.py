@@ -60,11 +60,11 @@ def campaign_figure(task: TaskBatch, record: TrialRecord, row: int, name: str) -
     """
     figure = new_figure(13.0, 6.4)
     panels: Any = figure.subplots(2, COMPOUNDS, height_ratios=(1.3, 1))
-    least = min(-0.05, float(record.readings[row].min()) - 0.05)
     compound, each = made_compounds(record, row), np.arange(COMPOUNDS)
     repeated = task.repeated(COMPOUNDS)
     best, _ = oracle(repeated, each, ORACLE_SEED)
     fixed = utility_table(repeated, each, fixed_recipe())[:, 0]
+    least = min(0.0, float(record.readings[row].min()), float(fixed.min())) - 0.05
     suits = affinity(task)[0]
     for e, (above, below) in enumerate(panels.T):
         visits = np.flatnonzero(compound == e)
