@@ -1,5 +1,7 @@
 """Pictures of campaigns: they show what was chosen and what came of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,16 @@ def test_a_campaign_shows_what_was_chosen_and_how_well_it_suits(played):
         order = np.argsort(share)
         assert (np.diff(np.array(green)[order]) >= -1e-9).all() and min(green) < -0.2 < 0.2 < max(green)
     assert "somebody" in figure.get_suptitle()
+
+
+def test_the_fixed_recipe_is_drawn_where_it_is_worth_less_than_nothing(played):
+    _, record = played
+    task = make_trials("MaterialsSynthesis", 1, split="test").distribution.frozen("test").tasks.take(np.array([4]))
+    good = replace(record, readings=np.full_like(record.readings, 0.8), scores=np.full_like(record.scores, 0.8))
+    panels = campaign_figure(task, good, 0, "somebody").axes[:3]
+    fixed = [axes.lines[2].get_ydata()[0] for axes in panels]
+    assert min(fixed) == pytest.approx(-0.078, abs=1e-3)
+    assert all(axes.get_ylim()[0] < min(fixed) for axes in panels)
 
 
 @pytest.mark.parametrize("variant", ["system", "recipe", "full"])
