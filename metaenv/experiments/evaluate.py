@@ -23,7 +23,6 @@ from metaenv.runs.sets import is_complete, members
 from metaenv.runs.settings import differences, told, with_files
 from metaenv.runs.training import TrainConfig, load_run, read_config
 
-AGENT = "RL²"
 T = TypeVar("T")
 
 
@@ -125,7 +124,7 @@ def compare(
     return dataclasses.replace(evaluation, notes=notes)
 
 
-def show(evaluation: Evaluation, agent: str = AGENT) -> None:
+def show(evaluation: Evaluation, agent: str) -> None:
     """Print the tables; ``agent`` is the row whose adaptation score is told."""
     seen = "never seen in training" if evaluation.notes.get("held_out", True) else "all there are: none is held out"
     print(f"\n{evaluation.env_id}, split {evaluation.split}: {evaluation.n_tasks} tasks, {seen}")
