@@ -256,6 +256,8 @@ def test_scores_of_another_shape_are_refused(values):
 
 
 def test_other_tasks_are_refused():
+    with pytest.raises(ValueError, match=r"all for the same tasks, got \[\(2, 5\), \(2, 4\)\]"):
+        paired_difference(np.zeros((2, 5)), np.zeros((2, 4)), rng=generator())
     with pytest.raises(ValueError, match="same tasks"):
         paired_difference(np.zeros((2, 5)), np.zeros((2, 1)), rng=generator())
     with pytest.raises(ValueError, match="one number a task"):

@@ -34,6 +34,7 @@ def test_a_training_is_kept_and_its_table_written(tmp_path, capsys, monkeypatch)
     Sinusoid(tmp_path, k_shots=(5,), seeds=2, updates=2, engine="vmap").run()
     out = capsys.readouterr().out
     assert "| K = 5 | 10 |" in out and "| 0.35 |" in out
+    assert "200 held-out sines of 100 query points, final parameters, seeds 0 to 1, 2 meta-updates" in out
     checkpoint = tmp_path / "maml-5-shots" / "seed-1" / "checkpoint.pt"
     before = checkpoint.stat().st_mtime_ns
     Sinusoid(tmp_path, k_shots=(5,), seeds=2, updates=2, engine="vmap").run()

@@ -71,6 +71,17 @@ def test_a_control_says_in_what_it_differs_from_its_agent(tmp_path):
     assert "runs: 1, not 3" in line and "steps per run: 1,500,000, not 4,000,000" in line and "memory: none" in line
 
 
+def test_how_often_a_belief_is_drawn_is_said_where_it_is_drawn(tmp_path):
+    robot = preset("SparsePointRobot", "pearl")
+    section = training_section({"pearl": Training("PEARL", robot, folders=[tmp_path])})
+    assert "- PEARL: it draws z anew every 12 steps of an episode." in section
+    paper = replace(robot.agent, exploration=replace(robot.agent.exploration, resample_every=None))
+    mean = replace(robot.agent, belief=replace(robot.agent.belief, sample=False))
+    for agent in (paper, mean):
+        (training,) = [Training("PEARL", replace(robot, agent=agent), folders=[tmp_path])]
+        assert "draws z anew" not in "".join(training_section({"pearl": training}))
+
+
 def test_rows_without_a_training_need_no_section():
     assert training_section({}) == [] and control_lines({"a": Training("a", TrainConfig())}) == []
 

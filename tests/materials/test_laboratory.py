@@ -90,6 +90,7 @@ def test_celsius_is_asked_about_at_the_ends_of_the_bounds():
         ({"instruments": {"xrd": None}}, "no instruments 'xrd'. Did you mean 'XRD'?"),
         ({"instruments": {"XRD": 2}}, "noise of XRD from 0 to 1, or None"),
         ({"instruments": {"detection_limit": None}}, "noise of detection_limit from 0 to 1, got None"),
+        ({"instruments": {"detection_limit": 0}}, "detection_limit above 0, got 0"),
     ],
 )
 def test_a_laboratory_of_nonsense_is_refused(arguments: dict[str, Any], message: str):

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="agents need torch")
@@ -179,6 +180,24 @@ def test_seconds_are_written_with_every_checkpoint(tmp_path, monkeypatch):
         (tmp_path / "seconds.json").write_text(content)
         with pytest.raises(RunError, match=r"seconds\.json"):
             _ = folder.seconds
+
+
+def test_a_checkpoint_that_takes_long_is_written_seldom(tmp_path, monkeypatch):
+    now, saved = 1e6, []
+    monkeypatch.setattr("metaenv.runs.folder.time.monotonic", lambda: now)
+
+    def save(path):
+        nonlocal now
+        now += 3.0
+        saved.append(now)
+
+    saver = Saver(RunFolder(tmp_path), save)
+    for _ in range(1_000):
+        now += 1.0
+        saver.save_if_due()
+    pauses = np.diff(saved)
+    assert 20 < saved[0] - 1e6 < 30 and len(pauses) == 6
+    assert (pauses > 150).all() and (pauses < 160).all(), "3 s of 150 are 2 %"
 
 
 def test_files_have_the_permissions_of_the_umask_and_links_stay(tmp_path):

@@ -62,6 +62,12 @@ def test_a_tie_of_votes_goes_to_the_nearer():
     assert predictor([[0.4], [0.6]]).labels.tolist() == [0, 1]
 
 
+def test_nearness_outweighs_no_vote_of_many():
+    x = np.arange(41.0)[:, None]
+    predictor = make_learner("knn", Problem("classification", (1,), 2), k=41).adapt(x, (x[:, 0] >= 20).astype(int))
+    assert predictor([[-1.0]]).labels.tolist() == [1], "20 near ones have one vote less than 21 far ones"
+
+
 def test_gaussian_process_is_that_of_scikit_learn(monkeypatch):
     monkeypatch.setattr(gp, "LENGTH_SCALES", (0.7,))
     monkeypatch.setattr(gp, "NOISES", (0.01,))

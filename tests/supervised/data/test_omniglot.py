@@ -109,7 +109,12 @@ def test_the_division_of_all_characters_is_vinyals():
     groups = {name: set(part.groups.tolist()) for name, part in whole.split(rotations=False).items()}
     assert {name: len(group) for name, group in groups.items()} == {"train": 1_028, "validation": 172, "test": 423}
     assert {n for n in groups["test"] if n.startswith("Gurmukhi")} == {f"Gurmukhi/character{i}" for i in range(42, 46)}
+    assert whole.has_vinyals_names
     assert not Omniglot(whole.images[:-1], whole.names[:-1]).has_vinyals_names
+    other = np.where(whole.names == f"{TEST[0]}/character01", "Elvish/character01", whole.names)
+    assert Omniglot(whole.images, other).has_vinyals_names, "of one alphabet a character less is left"
+    unknown = np.array([f"Elvish_{name}" for name in whole.names])
+    assert not Omniglot(whole.images, unknown).has_vinyals_names, "as many characters under other names"
 
 
 def test_rotated_classes_are_the_pictures_turned(archive: Path):
