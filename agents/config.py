@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from metaenv.errors import nearest
+from metaenv.limits import NotNegative, Positive, Share, check_limits
 
 C = TypeVar("C")
 
@@ -29,14 +30,13 @@ class Teacher:
 
     name: str
     """Name of a baseline of the environment, such as "Bayes-UCB"; "None" trains without a teacher."""
-    anneal_fraction: float = 0.5
+    anneal_fraction: NotNegative = 0.5
     """Fraction of the training over which its help falls linearly to 0."""
-    rollout_fraction: float = 0.0
+    rollout_fraction: Share = 0.0
     """Fraction of the trials that the teacher plays, where it has advice, at the start of training."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rollout_fraction <= 1:
-            raise ValueError(f"Expected rollout_fraction in [0, 1], the share of trials; got {self.rollout_fraction}.")
+        check_limits(self)
 
     def imitation(self, steps: int, total: int) -> float:
         """Weight of imitating it, 1 at first, after `steps` of `total` steps."""
@@ -54,7 +54,7 @@ class TaskPrediction:
     It needs an environment with `task_vector()`.
     """
 
-    coef: float
+    coef: Positive
     """Weight of the loss; "None" trains without it."""
     loss: Literal["mse", "bce"] = "mse"
     """"mse" is the squared error. "bce" is the binary cross entropy, for vectors of indicators in [0, 1]; the
@@ -63,10 +63,7 @@ class TaskPrediction:
     """Whether policy and value also receive the prediction, without gradient, both in training and when acting."""
 
     def __post_init__(self) -> None:
-        if self.coef <= 0:
-            raise ValueError(
-                f"Expected coef > 0, the weight of the prediction's loss; got {self.coef}. Use None instead."
-            )
+        check_limits(self)
 
 
 def anneal(start: float, end: float, progress: float) -> float:

@@ -10,20 +10,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metaenv.limits import Count, CountOrZero, check_limits
+
 
 @dataclass(frozen=True)
 class Exploration:
     """Random trials, and when z is drawn, and from what. The defaults are those of the paper: posterior sampling."""
 
-    random_trials: int = 1
+    random_trials: CountOrZero = 1
     """Trials of each training task that are played before learning starts, with random actions."""
-    random_action_repeat: int = 1
+    random_action_repeat: Count = 1
     """Steps for which a random action is repeated in those trials; 20 goes in one direction for 20 steps."""
-    prior_episodes: int = 1
+    prior_episodes: CountOrZero = 1
     """Episodes at the start of each training trial whose z is drawn from the prior, whatever has been seen. `predict`
     trusts the belief from the second episode on, or with 0 from the first step on."""
-    resample_every: int | None = None
+    resample_every: Count | None = None
     """Steps after which z is drawn anew within an episode; None draws it at the start of each episode only."""
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
     def is_due(self, age: Tensor) -> Tensor:
         """Whether a new z is to be drawn, bool, after `age` steps of the episode."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from metaenv.agents.config import TaskPrediction, Teacher, check_one_head
+from metaenv.limits import Count, Finite, NotNegative, Positive, Share, check_limits
 
 Cell = Literal["lstm", "gru", "attention"]
 Heads = Literal["fixed", "hypernetwork"]
@@ -15,11 +16,11 @@ Heads = Literal["fixed", "hypernetwork"]
 class Network:
     """The recurrent actor-critic of RL²."""
 
-    embedding_sizes: tuple[int, ...] = (64,)
+    embedding_sizes: tuple[Count, ...] = (64,)
     """Widths of the layers before the recurrent cell; with none the observation goes in directly."""
-    hidden_size: int = 64
+    hidden_size: Count = 64
     """Width of the recurrent cell."""
-    head_sizes: tuple[int, ...] = ()
+    head_sizes: tuple[Count, ...] = ()
     """Widths of the layers between the cell and each output; with none the outputs are linear."""
     cell: Cell | str = "lstm"
     """The LSTM is fused on CPUs (oneDNN) and torch's GRU is not: on trials of 100 steps it learns 2.5 times as fast,
@@ -36,19 +37,20 @@ class Network:
     entities: bool = False
     """Whether the list of entities in the observation is encoded as a set (`metaenv.agents.entities`), which needs an
     environment with ``entity_layout``. On TargetSelection a set encoder learns where a flat network does not."""
-    entity_size: int = 48
+    entity_size: Count = 48
     """Width of an entity's embedding."""
     action_features: bool = False
     """Whether the logit of a discrete action is also made of the features that the environment tells of it
     (`metaenv.agents.action_features`), which needs an environment with ``action_features``. In MoleculeDesign an
     agent that is told the task earns 5 a trial in two thirds of the steps; after 1.5 M steps both are nearly level."""
-    log_std_init: float = -0.7
+    log_std_init: Finite = -0.7
     """Initial log standard deviation of continuous actions before squashing."""
     heads: Heads = "fixed"
     """"hypernetwork": the cell's output makes the weights of the outputs, which act on the embedded observation
     (`metaenv.agents.hypernetwork`). Each output then costs as much as a layer from the embedding to the cell."""
 
     def __post_init__(self) -> None:
+        check_limits(self)
         if self.cell not in get_args(Cell) and ":" not in self.cell:
             raise ValueError(
                 f"Expected cell to be one of {', '.join(map(repr, get_args(Cell)))}, or 'module:Class' for a memory of "
@@ -68,68 +70,64 @@ class VariationalBelief:
     Policy and value see its mean and log variance beside the observation, without gradient.
     """
 
-    latent_size: int
+    latent_size: Count
     """Length of the latent vector; "None" trains without a belief."""
-    kl_coef: float = 0.1
+    kl_coef: NotNegative = 0.1
     """Weight of the divergence of a belief from the one before it; that of the paper's own code."""
-    outcome_coef: float = 1.0
+    outcome_coef: NotNegative = 1.0
     """Weight of the error of predicted outcomes, beside that of predicted rewards."""
-    learning_rate: float = 1e-3
+    learning_rate: NotNegative = 1e-3
     """Step size of the belief's own Adam."""
-    n_epochs: int = 2
+    n_epochs: Count = 2
     """Passes over the trials of an iteration."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Trials in a minibatch. A memory takes some thousands of steps of its optimiser to learn what to keep."""
-    decoder_sizes: tuple[int, ...] = (64, 64)
+    decoder_sizes: tuple[Count, ...] = (64, 64)
     """Widths of the decoder's hidden layers."""
 
     def __post_init__(self) -> None:
-        if min(self.latent_size, self.n_epochs, self.batch_size) < 1 or not self.decoder_sizes:
-            raise ValueError(
-                "Expected latent_size, n_epochs and batch_size >= 1 and a hidden layer in decoder_sizes; got "
-                f"{self.latent_size}, {self.n_epochs}, {self.batch_size} and {self.decoder_sizes}."
-            )
-        if self.kl_coef < 0 or self.outcome_coef < 0:
-            raise ValueError(f"Expected weights >= 0 of the losses; got {self.kl_coef} and {self.outcome_coef}.")
+        check_limits(self)
+        if not self.decoder_sizes:
+            raise ValueError("Expected at least one hidden layer in decoder_sizes; got none.")
 
 
 @dataclass(frozen=True)
 class RL2Config:
     """Settings of RL². The defaults learn bandits (discrete) and recipe search (continuous) on one CPU core."""
 
-    trials_per_env: int = 1
+    trials_per_env: Count = 1
     """Whole trials that each environment plays per iteration."""
-    n_epochs: int = 4
+    n_epochs: Count = 4
     """Passes over the batch per iteration."""
-    n_minibatches: int = 4
+    n_minibatches: Count = 4
     """Parts into which each pass splits the trials of the batch."""
-    learning_rate: float = 2e-3
+    learning_rate: NotNegative = 2e-3
     """Adam's step size at the start of training."""
-    learning_rate_final: float = 1e-4
+    learning_rate_final: NotNegative = 1e-4
     """Adam's step size at the end; linear in between."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step at the start of training. 1 is the undiscounted return of the trial, which is finite."""
-    gamma_final: float | None = None
+    gamma_final: Share | None = None
     """Discount per step at the end of training, linear in between; None keeps `gamma`."""
-    gae_lambda: float = 0.95
+    gae_lambda: Share = 0.95
     """Weight of longer returns in the advantages (GAE)."""
-    clip_range: float = 0.2
+    clip_range: Positive = 0.2
     """PPO's limit on the change of an action's probability ratio per iteration."""
-    ent_coef: float = 0.01
+    ent_coef: NotNegative = 0.01
     """Weight of the entropy bonus at the start of training."""
-    ent_coef_final: float = 0.0
+    ent_coef_final: NotNegative = 0.0
     """Weight of the entropy bonus at the end; linear in between."""
-    vf_coef: float = 0.5
+    vf_coef: NotNegative = 0.5
     """Weight of the value loss."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: Positive = 0.5
     """Limit on the norm of the gradient of all parameters together."""
     normalize_advantage: bool = True
     """Whether advantages are standardised over the batch."""
-    reward_scale: float | None = None
+    reward_scale: NotNegative | None = None
     """Factor on rewards inside the learner. None: 0.1 over the standard deviation of the first iteration's returns,
     kept from then on. It is small so that, in the shared and clipped gradient, the value loss does not drown the
     policy's: with 1 instead of 0.1 the 10-pull bandit is learned far worse (measured)."""
-    compress_rewards: float | None = None
+    compress_rewards: Positive | None = None
     """A size τ of rewards, in the environment's unit, above which the learner sees little more than their logarithm:
     sign(r) τ ln(1 + |r| / τ) instead of r. For heavy-tailed rewards, a few of which would decide an update. Where
     outcomes are uncertain, it also changes what is maximised: rare large rewards count for less. None: as they are."""
@@ -143,9 +141,8 @@ class RL2Config:
     belief: VariationalBelief | None = None
     """Infer a belief about the task and act on it. VariBAD is a belief with ``network.recurrent=False``: the policy
     then has no other memory."""
-    torch_threads: int = 1
+    torch_threads: Count = 1
     """Threads of torch while learning. More than one rarely pays for networks this small."""
 
     def __post_init__(self) -> None:
-        if self.compress_rewards is not None and not self.compress_rewards > 0:
-            raise ValueError(f"Expected compress_rewards > 0, or None; got {self.compress_rewards}.")
+        check_limits(self)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from metaenv.checkpoints import load_checkpoint, save_checkpoint
 from metaenv.devices import resolve_device
+from metaenv.limits import Count, NotNegative, Positive, check_limits
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
 from metaenv.supervised.data.normalization import Scaling
 from metaenv.supervised.data.problem import Kind, Problem, task_loss
@@ -54,21 +55,24 @@ Progress = Callable[[int, dict[str, float]], bool | None]
 class LearnerConfig:
     """Settings that all learners have."""
 
-    learning_rate: float = 1e-3
+    learning_rate: NotNegative = 1e-3
     """Of the meta-update, by Adam."""
     lr_decay: Literal["none", "linear"] = "none"
     """Whether the learning rate falls to zero over the iterations of `meta_fit`."""
-    tasks_per_batch: int = 25
+    tasks_per_batch: Count = 25
     """Episodes in a meta-update."""
-    sizes: tuple[int, ...] = (64, 64)
+    sizes: tuple[Count, ...] = (64, 64)
     """Hidden layers of the default backbone; see `backbone_for`."""
-    max_grad_norm: float = 10.0
+    max_grad_norm: Positive = 10.0
     """Gradients of the meta-update are clipped to this norm (chosen; guards against the rare task that diverges)."""
     scale: Literal["meta", "none"] = "meta"
     """"meta" standardises x, by feature or channel, and y of regressions by the statistics of the first training tasks,
     with the same numbers for all tasks. "none" leaves the numbers as they are."""
     transductive: bool = False
     """Allow layers that normalise over a batch; queries of a task then see each other."""
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
 
 class Learner(ABC):

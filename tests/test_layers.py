@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("version", "errors", "files", "delimited", "typing", "imports", "interrupts", "stats", "markdown", "ids"),
+    ("version", "errors", "limits", "files", "delimited", "typing", "imports", "interrupts", "stats", "markdown",
+     "ids"),
     ("rng", "parameters", "tasks", "task_sets", "frozen", "layout", "actions", "registry"),
     ("vector", "env"),
     ("trial", "trial_state", "gym_trials", "wrappers", "policies", "controls", "sb3"),
@@ -21,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runs",),
     ("experiments",),
     ("cli", "__main__"),
-)
+)  # fmt: skip
 """From the bottom to the top, as in docs/design.md. A room is a file or a folder directly under metaenv/."""
 
 INDEPENDENT = [{"classic", "materials", "molecules", "telescope"}, {"agents", "supervised"}]

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
+from metaenv.limits import Count, CountOrZero, check_limits
 from metaenv.registry import parsed
 from metaenv.runs.folder import RunError
 from metaenv.runs.settings import plain, read, with_files
@@ -49,27 +50,30 @@ class Run:
     options: dict[str, Any]
     """Of the family."""
     kind: Kind
-    n_way: int
-    n_shot: int
+    n_way: Count
+    n_shot: Count
     """Samples to learn from in training: of each class in classification."""
-    n_query: int
-    seed: int
-    seeds: int
+    n_query: Count
+    seed: CountOrZero
+    seeds: Count
     """Trainings of each learner, with seeds ``seed``, ``seed + 1``, …"""
-    shots: tuple[int, ...]
+    shots: tuple[Count, ...]
     """Samples to learn from in the evaluations."""
     split: str
-    episodes: int
+    episodes: Count
     """Frozen episodes of each shot count."""
-    forest_episodes: int
-    validation_episodes: int
+    forest_episodes: Count
+    validation_episodes: CountOrZero
     """Frozen episodes of the split "validation" that choose; 0 where there are none, and nothing is chosen."""
     choose: tuple[Choice, ...]
     """What they choose."""
-    torch_threads: int
+    torch_threads: Count
     """Threads of torch in training."""
     methods: dict[str, TrainingSettings]
     """Learners and baselines."""
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
     @property
     def name(self) -> str:
@@ -158,31 +162,31 @@ class FewShotOptions:
 
     kind: Kind | None = None
     """Kind of problem; by default the family's first."""
-    n_way: int | None = None
+    n_way: Count | None = None
     """Number of classes of an episode, for families of many classes; by default the family's."""
-    n_shot: int | None = None
+    n_shot: Count | None = None
     """Number of samples to learn from, of each class in classification; by default the family's."""
-    n_query: int | None = None
+    n_query: Count | None = None
     """Number of samples to be judged on, likewise."""
-    iterations: int | None = None
+    iterations: CountOrZero | None = None
     """Number of meta-updates; by default what `metaenv.supervised.settings` has for the learner and the family."""
-    iterations_of: dict[str, int] = field(default_factory=dict)
+    iterations_of: dict[str, CountOrZero] = field(default_factory=dict)
     """Numbers of meta-updates of single learners or baselines, which come before ``iterations``."""
-    torch_threads: int = 1
+    torch_threads: Count = 1
     """Threads of torch in training; results differ by rounding from those of another number."""
-    seed: int = 0
+    seed: CountOrZero = 0
     """Seed of the first training."""
-    seeds: int = 1
+    seeds: Count = 1
     """Number of trainings of each learner, with one seed after the other."""
-    shots: tuple[int, ...] = ()
+    shots: tuple[Count, ...] = ()
     """Numbers of samples to evaluate with; by default a half (or one), once and twice n-shot."""
     split: str = "test"
     """Split of the evaluation: validation while settings are tuned, test, or one of the ood splits."""
-    episodes: int = 1_000
+    episodes: Count = 1_000
     """Number of frozen episodes for each number of samples."""
     baselines: bool = True
     """Whether to evaluate every baseline, too."""
-    validation_episodes: int = 100
+    validation_episodes: CountOrZero = 100
     """Number of frozen episodes of the split "validation" that choose the number of meta-updates and the temperature; 0
     takes the final parameters as they are."""
     choose: tuple[Choice, ...] = ("updates", "temperature")
@@ -193,6 +197,9 @@ class FewShotOptions:
     """Settings of the learners, over the stored ones; as values, or as they are typed."""
     options: Annotated[dict[str, str], tyro.conf.arg(metavar="NAME VALUE …")] = field(default_factory=dict)
     """Settings of the family, such as --options variant sequence."""
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
 
 def resolve_run(family: str, learners: Sequence[str] | None = None, **options: Any) -> Run:
@@ -211,13 +218,6 @@ def resolve_run(family: str, learners: Sequence[str] | None = None, **options: A
     settings, family_options = parsed(asked.settings), parsed(typed)
     made = _family(family, json.dumps(family_options))
     kind = made.check(asked.split, asked.kind)
-    least = (asked.iterations or 0, asked.validation_episodes, *asked.iterations_of.values())
-    if min(asked.seeds, asked.episodes, asked.torch_threads) < 1 or min(least) < 0:
-        counts = f"{asked.seeds}, {asked.episodes}, {asked.torch_threads} and {', '.join(map(str, least))}"
-        raise RunError(
-            "expected seeds and episodes >= 1, torch threads >= 1, iterations and validation episodes >= 0, got "
-            f"{counts}"
-        )
     for name in asked.iterations_of:
         learner_class(name)  # complains of a name that is none
     k = made.shots_of(kind)[0] if asked.n_shot is None else asked.n_shot

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaenv.devices import VARIABLE
+from metaenv.errors import check_count
 from metaenv.interrupts import exit_status, stops_raised
 from metaenv.runs.allocator import keep_freed_memory
 from metaenv.runs.folder import RunError
@@ -91,9 +92,11 @@ def map_runs(
 
     Raises:
         ImportError: ``"ray"`` without the package.
+        ValueError: there are fewer workers than one.
         KeyboardInterrupt: after every worker has saved.
         Exception: that of a job, if it is none of `EXPECTED` or there is no ``done``.
     """
+    check_count("workers", workers)
     results: list[Any] = [None] * len(jobs)
 
     def note(index: int, result: Any) -> None:

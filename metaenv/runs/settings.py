@@ -15,6 +15,7 @@ from metaenv.agents.registry import agent_class, agent_of
 from metaenv.controls import EpisodesAsTrials
 from metaenv.errors import nearest
 from metaenv.files import read_toml
+from metaenv.limits import Count, CountOrZero, check_limits
 from metaenv.registry import parsed
 from metaenv.runs.folder import RunError
 from metaenv.trial import Shows, VectorTrial, make_trials
@@ -28,25 +29,25 @@ class TrainConfig:
 
     env: Annotated[str, tyro.conf.Suppress] = "MaterialsSynthesis-v1"
     """Name of the environment; `metaenv envs` lists them."""
-    steps: int = 1_000_000
+    steps: Count = 1_000_000
     """Environment steps to train for, counted over all sub-environments."""
-    num_envs: int = 1024
+    num_envs: Count = 1024
     """Trials played at once."""
-    seed: int = 0
+    seed: CountOrZero = 0
     """Of weights, actions, tasks and noise."""
-    tasks: int | None = None
+    tasks: Count | None = None
     """Number of training tasks, drawn once and the same for every run; by default new ones are drawn without end."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes of a trial; the environment's own number by default."""
     hide_history: bool = False
     """Hide what the trial remembers: the control that cannot adapt."""
     shows: Shows = "trial"
     """What the trial shows of what came before: "episode" forgets all at each episode's end, and the agent learns as if
     each episode were a trial of its own; "start" shows nothing after the first observation."""
-    eval_every: int = 0
+    eval_every: CountOrZero = 0
     """Steps between evaluations on tasks of the split "validation", which also keep the best policy beside the final
     one, in best.pt; 0 for none. The training is the same with and without."""
-    eval_tasks: int = 100
+    eval_tasks: Count = 100
     """Number of these tasks."""
     observe_task: bool = False
     """Show the true task: the oracle-conditioned ceiling, no meta-learner."""
@@ -59,6 +60,7 @@ class TrainConfig:
     given, or "rl2"."""
 
     def __post_init__(self) -> None:
+        check_limits(self)
         if not self.algorithm:
             object.__setattr__(self, "algorithm", "rl2" if self.agent is None else agent_of(self.agent))
         if self.agent is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metaenv.limits import Positive
 from metaenv.supervised.baselines.simple import UntrainedBaseline
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import LearnerConfig
@@ -77,7 +78,7 @@ def solve_covariance(residuals: Tensor, level: Tensor, slope: Tensor, right: Ten
 class NaiveBayesConfig(LearnerConfig):
     """Settings of `NaiveBayes`."""
 
-    smoothing: float = 0.03
+    smoothing: Positive = 0.03
     """This share of the largest variance of a feature is added to all variances. Chosen on validation episodes of six
     families; scikit-learn's 1e-9 is for many samples, and five alike would then be certain."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metaenv.limits import Count
 from metaenv.supervised.baselines.simple import UntrainedBaseline
 from metaenv.supervised.learner import LearnerConfig
 from metaenv.supervised.predictor import Adapted
@@ -26,7 +27,7 @@ SMALLEST_SHARE = 1e-3  # of votes, before its logarithm (chosen)
 class ForestConfig(LearnerConfig):
     """Settings of both forests."""
 
-    trees: int = 100
+    trees: Count = 100
     """Of a forest, scikit-learn's default."""
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from metaenv.limits import Count, Share
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -56,9 +57,9 @@ class SummedBaseline(Learner):
 class ProjectionConfig(LearnerConfig):
     """Settings of `LinearProjection`."""
 
-    components: int = 256
+    components: Count = 256
     """Samples of more features are first reduced to so many principal components of the first training episodes."""
-    shrinkage: float = 0.1
+    shrinkage: Share = 0.1
     """Share of the unit matrix in the covariance within classes, relative to the mean variance (chosen)."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metaenv.limits import Count, NotNegative
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -47,7 +48,7 @@ class NearestCentroid(UntrainedBaseline):
 class NeighboursConfig(LearnerConfig):
     """Settings of `NearestNeighbours`."""
 
-    k: int = 3
+    k: Count = 3
     """Neighbours that vote, at most all there are (chosen)."""
 
 
@@ -79,7 +80,7 @@ class NearestNeighbours(UntrainedBaseline):
 class LinearConfig(LearnerConfig):
     """Settings of `LinearModel`."""
 
-    penalty: float = 1.0
+    penalty: NotNegative = 1.0
     """Of the logistic regression: one half of it times the squared weights is added to the sum of the losses."""
 
 

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from metaenv.limits import Positive
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -47,7 +48,7 @@ class DeepKernelConfig(LearnerConfig):
     kernel: KernelName | None = None
     """"rbf", "matern" (5/2), "spectral" (mixture of 4), "linear", or "cosine", which is linear in embeddings of
     length 1. None for "rbf" in regression and "cosine" in classification."""
-    noise: float = 0.1
+    noise: Positive = 0.1
     """First variance of the noise, in units of the scaled y or of labels 1 and -1; it is learned (chosen)."""
 
 

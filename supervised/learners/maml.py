@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from metaenv.limits import Count, CountOrZero, NotNegative
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -41,11 +42,11 @@ Found = tuple[list[Tensor], Tensor, Tensor]
 class MAMLConfig(LearnerConfig):
     """Settings of `MAML`. Defaults suit scaled data (chosen); those of the paper's sinusoid are `sinusoid.PAPER`."""
 
-    inner_lr: float = 0.1
+    inner_lr: NotNegative = 0.1
     """Step size of the inner loop. 0.01 for the sinusoid, 0.4 for 5-way and 0.1 for 20-way Omniglot in the paper."""
-    inner_steps: int = 3
+    inner_steps: Count = 3
     """Gradient steps of the inner loop in training. 1 for the sinusoid and 5-way, 5 for 20-way Omniglot there."""
-    test_steps: int | None = None
+    test_steps: CountOrZero | None = None
     """Gradient steps in `adapt`; None for as many as in training."""
     first_order: bool = False
     """Take the inner gradients for constants."""

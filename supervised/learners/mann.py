@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
+from metaenv.limits import Count, Share
 from metaenv.supervised.data.episodes import EpisodeBatch, FrozenEpisodes
 from metaenv.supervised.data.problem import one_hot, squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -56,15 +57,15 @@ class MANNConfig(LearnerConfig):
     normalize: Normalize = "none"
     """"support" standardises the features of all samples of a task by the mean and standard deviation of its support
     set; pictures are not learned without (see `metaenv.supervised.learners.support_statistics`)."""
-    slots: int = 128
+    slots: Count = 128
     """Slots of the memory ("N"). A support set may be longer, as slots are used again."""
-    width: int = 40
+    width: Count = 40
     """Numbers in a slot and in a key ("M")."""
-    heads: int = 4
+    heads: Count = 4
     """Reads and writes at each step ("n")."""
-    controller: int = 200
+    controller: Count = 200
     """Units of the LSTM controller."""
-    usage_decay: float = 0.99
+    usage_decay: Share = 0.99
     """Factor on a slot's usage at each step ("gamma" in equation 20)."""
 
 
@@ -96,8 +97,6 @@ class MANN(Learner):
             raise ValueError(f"expected labels 'together' or 'shifted', got {settings.labels!r}")
         if settings.labels == "shifted" and settings.normalize != "none":
             raise ValueError(f"{ONE_BY_ONE}, with labels='shifted'")
-        if min(settings.slots, settings.width, settings.heads, settings.controller) < 1:
-            raise ValueError(f"expected at least one slot, head and unit of each kind, got {settings}")
         if settings.heads > settings.slots:
             raise ValueError(f"expected a slot for each of {settings.heads} heads, got {settings.slots} slots")
         return _Memory(backbone, features, self.problem.n_outputs, settings)

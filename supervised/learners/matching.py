@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from metaenv.limits import CountOrZero, Positive
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.predictor import Adapted
@@ -33,9 +34,9 @@ class MatchingConfig(LearnerConfig):
 
     full_context: bool = False
     """Full context embeddings."""
-    reads: int = 5
+    reads: CountOrZero = 5
     """Times the query's LSTM reads the support set, with full context ("K" in equation 3; chosen)."""
-    sharpness: float = 10.0
+    sharpness: Positive = 10.0
     """First inverse temperature of the attention; it is learned (chosen)."""
 
 

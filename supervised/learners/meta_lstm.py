@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from metaenv.limits import Count, CountOrZero, Share
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.per_task import Weights, gradients, outputs
@@ -47,13 +48,13 @@ class MetaLSTMConfig(LearnerConfig):
     Its LSTM runs once for every weight of the network and every task: time and memory grow with their product.
     """
 
-    tasks_per_batch: int = 5
+    tasks_per_batch: Count = 5
     """Episodes in a meta-update (1 in the paper)."""
-    inner_steps: int = 5
+    inner_steps: Count = 5
     """Steps on the support set ("T"): 12 for one and 5 for five samples of a class in the paper."""
-    first_lr: float = 0.1
+    first_lr: Share = 0.1
     """What the input gate gives at first, the learning rate (chosen)."""
-    hidden: int = 20
+    hidden: CountOrZero = 20
     """Units of the LSTM that reads gradients and losses; 0 to let the gates look at them directly."""
     normalize: Normalize = "none"
     """"support" standardises features; characters are learned much more slowly without (docs/results.md)."""
@@ -68,8 +69,8 @@ class MetaLSTM(Learner):
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         settings = self.config
-        if settings.inner_steps < 1 or settings.hidden < 0 or not 0 < settings.first_lr < 1:
-            raise ValueError(f"expected inner_steps >= 1, hidden >= 0 and first_lr in (0, 1), got {settings}")
+        if settings.first_lr in (0, 1):
+            raise ValueError(f"expected first_lr strictly between 0 and 1, got {settings.first_lr}")
         body = StandardisedNetwork(backbone, nn.Linear(features, self.problem.n_outputs), settings.normalize)
         return _Optimised(body, UpdateRule(settings.hidden, settings.first_lr))
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from metaenv.limits import Count, NotNegative
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import normal_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -33,9 +34,9 @@ LEAST_STD = 0.01  # in units of the scaled y: the log density has no bound witho
 class NeuralProcessConfig(LearnerConfig):
     """Settings of `NeuralProcess`."""
 
-    width: int = 128
+    width: Count = 128
     """Units of the encoder and decoder, and numbers in a code (128 in the paper's one-dimensional regression)."""
-    beta: float = 0.5
+    beta: NotNegative = 0.5
     """Exponent of the predicted variance that weighs each query's log density in regression; see
     `negative_log_density`. 0 in the paper."""
 

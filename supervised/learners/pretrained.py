@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from metaenv.limits import Count, NotNegative, Positive
 from metaenv.supervised.baselines.mean_ridge import towards
 from metaenv.supervised.baselines.simple import logistic_regression
 from metaenv.supervised.data.episodes import EpisodeBatch, Episodes
@@ -38,13 +39,13 @@ PROBED = 64  # tasks that are looked at to see whether tasks share classes (chos
 class PretrainedConfig(LearnerConfig):
     """Settings of `Pretrained`."""
 
-    penalty: float = 1.0
+    penalty: NotNegative = 1.0
     """Of the logistic or ridge regression on the support set: it times the squared weights, in the logistic one half of
     it, is added to the sum of the losses. 1 in the paper's code."""
-    length: float = 4.0
+    length: Positive = 4.0
     """Of the embeddings that the logistic regression sees: 1 in the paper, where a penalty of 1 is stronger than five
     samples of a class can outweigh (chosen)."""
-    max_classes: int = 5_000
+    max_classes: Count = 5_000
     """Outputs of the classifier; as many are trained as there are classes."""
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metaenv.limits import NotNegative
 from metaenv.supervised.data.problem import one_hot
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.predictor import Adapted
@@ -28,7 +29,7 @@ from metaenv.supervised.predictor import Adapted
 class PrototypicalConfig(LearnerConfig):
     """Settings of `Prototypical`."""
 
-    ridge: float = 1.0
+    ridge: NotNegative = 1.0
     """First strength of the ridge penalty in regression; it is learned (chosen)."""
 
 

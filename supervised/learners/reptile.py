@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from metaenv.limits import Count, CountOrZero, NotNegative
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.data.problem import squeeze_output, task_loss
 from metaenv.supervised.learner import Learner, LearnerConfig
@@ -35,21 +36,21 @@ ADAM_DECAY, ADAM_EPSILON = 0.999, 1e-8  # of the squared gradient (Kingma and Ba
 class ReptileConfig(LearnerConfig):
     """Settings of `Reptile`. Defaults follow the paper's 5-way Omniglot where it says (Table 5)."""
 
-    learning_rate: float = 1.0
+    learning_rate: NotNegative = 1.0
     """Meta step size: the share of the way to the adapted weights. 1 in the paper, falling to 0."""
     lr_decay: Literal["none", "linear"] = "linear"
     """As in the paper."""
-    tasks_per_batch: int = 5
+    tasks_per_batch: Count = 5
     """Tasks whose moves are averaged. `max_grad_norm` clips the averaged move."""
-    inner_lr: float = 1e-3
+    inner_lr: NotNegative = 1e-3
     """Step size of the inner loop."""
     inner_optimizer: Literal["adam", "sgd"] = "adam"
     """Adam without momentum, as in the paper, or plain gradient descent. Adam starts anew on each task."""
-    inner_steps: int = 5
+    inner_steps: Count = 5
     """Inner steps in training."""
-    inner_batch: int = 10
+    inner_batch: Count = 10
     """Samples in a minibatch of the inner loop; at most all there are."""
-    test_steps: int = 50
+    test_steps: CountOrZero = 50
     """Inner steps in `adapt`, on minibatches of the support set."""
     normalize: Normalize = "none"
     """"support" standardises features; characters are hardly learned without (docs/results.md)."""

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from metaenv.limits import Count
 from metaenv.supervised.data.problem import squeeze_output
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.sequence import label_input, reading_order
@@ -39,18 +40,18 @@ PAPER: dict[str, Any] = {"embedding": 64, "filters": 128, "keys": (64, 256, 512)
 class SNAILConfig(LearnerConfig):
     """Settings of `SNAIL`. The sizes are chosen for one core; those of the paper are in `PAPER`."""
 
-    embedding: int = 64
+    embedding: Count = 64
     """Features of a sample in the sequence."""
-    filters: int = 32
+    filters: Count = 32
     """Channels that each convolution adds."""
-    keys: tuple[int, ...] = (32, 64, 64)
+    keys: tuple[Count, ...] = (32, 64, 64)
     """Width of the keys of each attention block; a block of temporal convolutions lies between two of them."""
-    values: tuple[int, ...] = (32, 64, 64)
+    values: tuple[Count, ...] = (32, 64, 64)
     """Width of the values of each attention block, which it appends."""
     normalize: Normalize = "none"
     """"support" standardises the features of all samples of a task by the mean and standard deviation of its support
     set; pictures are not learned without (see `metaenv.supervised.learners.support_statistics`)."""
-    span: int = 32
+    span: Count = 32
     """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all steps, so that longer
     support sets are read as a whole."""
 
@@ -67,10 +68,9 @@ class SNAIL(Learner):
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
         settings, labels = self.config, self.problem.n_outputs
-        if len(settings.keys) != len(settings.values) or not settings.keys or settings.span < 1:
+        if len(settings.keys) != len(settings.values) or not settings.keys:
             raise ValueError(
-                f"expected as many keys as values, at least one, and a span of at least 1, got keys={settings.keys}, "
-                f"values={settings.values}, span={settings.span}"
+                f"expected as many keys as values, at least one, got keys={settings.keys}, values={settings.values}"
             )
         return _Reader(nn.Sequential(backbone, nn.Linear(features, settings.embedding)), labels, settings)
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from metaenv.limits import Count, NotNegative
 from metaenv.supervised.data.episodes import EpisodeBatch
 from metaenv.supervised.learner import Learner, LearnerConfig
 from metaenv.supervised.learners.neural_process import as_normal, negative_log_density
@@ -33,15 +34,15 @@ from metaenv.supervised.predictor import Adapted, Prediction
 class TransformerProcessConfig(LearnerConfig):
     """Settings of `TransformerProcess`. The sizes are those of the paper's one-dimensional regression."""
 
-    width: int = 64
+    width: Count = 64
     """Numbers in a token."""
-    layers: int = 6
+    layers: Count = 6
     """Layers of attention."""
-    heads: int = 4
+    heads: Count = 4
     """Heads of the attention."""
-    feedforward: int = 128
+    feedforward: Count = 128
     """Units of the network after each attention."""
-    beta: float = 0.5
+    beta: NotNegative = 0.5
     """As `metaenv.supervised.learners.neural_process.NeuralProcessConfig.beta`; 0 in the paper."""
 
 
@@ -53,8 +54,8 @@ class TransformerProcess(Learner):
     network: _Transformer
 
     def _build(self, backbone: nn.Module, features: int) -> nn.Module:
-        if min(self.config.layers, self.config.heads) < 1 or self.config.width % self.config.heads:
-            raise ValueError(f"expected layers, and a width that is a multiple of the heads, got {self.config}")
+        if self.config.width % self.config.heads:
+            raise ValueError(f"expected a width that is a multiple of the heads, got {self.config}")
         outputs = {"regression": 2, "anomaly": 1, "classification": self.config.width}[self.problem.kind]
         return _Transformer(backbone, features, self.problem.n_outputs, outputs, self.config)
 

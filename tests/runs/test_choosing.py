@@ -131,7 +131,7 @@ def test_a_lost_best_is_told(tmp_path: Path):
 def test_what_cannot_be_chosen_is_not():
     assert tiny(validation_episodes=0).choose == ()
     assert not tiny(choose=("temperature",)).chooses("updates")
-    with pytest.raises(ValueError, match="validation episodes >= 0"):
+    with pytest.raises(ValueError, match="validation_episodes to be a whole number of at least 0; got -1"):
         tiny(validation_episodes=-1)
 
 
@@ -140,7 +140,7 @@ def test_single_learners_have_their_own_numbers_of_updates():
     assert {name: chosen.iterations for name, chosen in run.methods.items()} == {"prototypical": 8, "maml": 5}
     for wrong, told in (
         ({"mamml": 5}, "Did you mean 'maml'"),
-        ({"maml": -1}, "iterations and validation episodes >= 0"),
+        ({"maml": -1}, "iterations_of to be a whole number of at least 0"),
     ):
         with pytest.raises(ValueError, match=told):
             tiny("maml", iterations_of=wrong)

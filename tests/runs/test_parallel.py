@@ -77,6 +77,12 @@ def test_results_errors_and_order(jobs, workers):
     assert "in faulty" in caught.value.__notes__[0], "where it happened travels with it"
 
 
+@pytest.mark.parametrize("workers", [0, -1, 1.5])
+def test_no_workers_do_no_jobs(jobs, workers):
+    with pytest.raises(ValueError, match=f"expected workers to be a whole number of at least 1, got {workers}"):
+        map_runs(jobs.doubled, [(3,), (4,)], workers=workers)
+
+
 def test_a_killed_worker_is_replaced_a_bounded_number_of_times(jobs, tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()

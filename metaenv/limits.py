@@ -1,0 +1,95 @@
+"""Numbers that a setting may be, written as its type: ``n_epochs: Count = 4``.
+
+A dataclass of settings calls `check_limits` when it is made, so that a number that no training can use is refused at
+once, with its name, and not after an hour or never.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A range of finite numbers."""
+
+    low: float = -math.inf
+    """The least."""
+    high: float = math.inf
+    """The greatest."""
+    above: bool = False
+    """Whether `low` itself is too little."""
+    whole: bool = False
+    """Whether only whole numbers are meant."""
+
+    def hold(self, value: Any) -> bool:
+        """Whether a value is one of these numbers."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.whole else numbers.Real):
+            return False
+        number = float(value)
+        return math.isfinite(number) and self.low <= number <= self.high and not (self.above and number == self.low)
+
+    def __str__(self) -> str:
+        """Such as "a whole number of at least 1" or "a number from 0 to 1"."""
+        kind = "a whole number" if self.whole else "a number"
+        if self.high < math.inf:
+            return f"{kind} from {self.low:g} to {self.high:g}"
+        if self.low > -math.inf:
+            return f"{kind} above {self.low:g}" if self.above else f"{kind} of at least {self.low:g}"
+        return f"{kind} that is finite"
+
+
+Count = Annotated[int, Limits(1, whole=True)]
+"""How many, 1 at least."""
+CountOrZero = Annotated[int, Limits(0, whole=True)]
+"""How many, or 0 for none."""
+Positive = Annotated[float, Limits(0, above=True)]
+"""A size, such as a factor."""
+NotNegative = Annotated[float, Limits(0)]
+"""Such as the weight of a term of a loss, which 0 leaves out."""
+Share = Annotated[float, Limits(0, 1)]
+"""A part of a whole, or a discount."""
+Finite = Annotated[float, Limits()]
+"""Any number but infinity and NaN."""
+
+
+def check_limits(settings: Any) -> None:
+    """Refuse settings whose numbers are outside the limits that their types name.
+
+    Args:
+        settings: an instance of a dataclass. Fields whose type names no limits may hold anything, a field with
+            ``| None`` may hold None, and each number of a tuple, or value of a dictionary, has to be within the limits
+            of its type.
+
+    Raises:
+        ValueError: the first that is not, with its name, its limits and what it is.
+    """
+    for name, (limits, several, optional) in _limits(type(settings)).items():
+        value = getattr(settings, name)
+        if value is None and optional:
+            continue
+        single = not several or not isinstance(value, tuple | list | dict)
+        numbers_of = (value,) if single else value.values() if isinstance(value, dict) else value
+        if not all(map(limits.hold, numbers_of)):
+            expected = f"{limits}{' in each place' if several else ''}{', or None' if optional else ''}"
+            raise ValueError(f"Expected {name} to be {expected}; got {value!r}.")
+
+
+@cache
+def _limits(kind: type[Any]) -> dict[str, tuple[Limits, bool, bool]]:
+    """By field: its limits, whether it holds several such numbers, and whether it may be None."""
+    found: dict[str, tuple[Limits, bool, bool]] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        for part in parts:
+            several = get_origin(part) in (tuple, dict)
+            for annotated in get_args(part) if several else (part,):
+                for limits in getattr(annotated, "__metadata__", ()):
+                    if isinstance(limits, Limits):
+                        found[name] = limits, several, NoneType in parts
+    return found
