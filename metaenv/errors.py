@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import numbers
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import Any
 
 
 class TaskError(ValueError):
     """A task, split or option that an environment cannot play."""
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raise ValueError unless a setting is a whole number of at least 1."""
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"expected {name} to be a whole number of at least 1, got {value!r}")
-
-
-def check_number(name: str, value: Any, low: float, high: float) -> None:
-    """Raise ValueError unless a setting is a number from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
-        raise ValueError(f"expected {name} from {low:g} to {high:g}, got {value!r}")
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

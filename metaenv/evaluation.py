@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from metaenv.files import write_text
+from metaenv.limits import COUNT_OR_ZERO, check
 from metaenv.markdown import interval_cell, table
 from metaenv.policies import AgentPolicy, Policy, Progress, RandomPolicy, TrialRecord, play_trials
 from metaenv.stats import Interval, bootstrap_interval, interquartile_mean, paired_difference, ratio_of_means
@@ -182,12 +183,14 @@ def evaluate(
 
     Raises:
         KeyError: ``best_fixed`` is none of the policies.
-        ValueError: a policy cannot play this environment, by its method ``check(env)``; nothing was played.
+        ValueError: the seed is negative, or a policy cannot play this environment, by its method ``check(env)``;
+            nothing was played.
     """
 
     def trials(policy: Policy, n: int) -> VectorTrial:
         return make_trials(env_id, n, episodes, split=split, **getattr(policy, "trial_options", {}), **settings)
 
+    check("seed", seed, COUNT_OR_ZERO)
     env = trials(RandomPolicy(), 1)
     frozen = first_tasks(_listed(env, split, tasks), n_tasks)
     at_once = min(CHUNK, len(frozen))

@@ -44,9 +44,10 @@ class Limits:
         return f"{kind} that is finite"
 
 
-Count = Annotated[int, Limits(1, whole=True)]
+COUNT, COUNT_OR_ZERO = Limits(1, whole=True), Limits(0, whole=True)
+Count = Annotated[int, COUNT]
 """How many, 1 at least."""
-CountOrZero = Annotated[int, Limits(0, whole=True)]
+CountOrZero = Annotated[int, COUNT_OR_ZERO]
 """How many, or 0 for none."""
 Positive = Annotated[float, Limits(0, above=True)]
 """A size, such as a factor."""
@@ -56,6 +57,12 @@ Share = Annotated[float, Limits(0, 1)]
 """A part of a whole, or a discount."""
 Finite = Annotated[float, Limits()]
 """Any number but infinity and NaN."""
+
+
+def check(name: str, value: Any, limits: Limits) -> None:
+    """Raise ValueError, with the name, unless a value is within limits."""
+    if not limits.hold(value):
+        raise ValueError(f"expected {name} to be {limits}, got {value!r}")
 
 
 def check_limits(settings: Any) -> None:
@@ -76,8 +83,8 @@ def check_limits(settings: Any) -> None:
         single = not several or not isinstance(value, tuple | list | dict)
         numbers_of = (value,) if single else value.values() if isinstance(value, dict) else value
         if not all(map(limits.hold, numbers_of)):
-            expected = f"{limits}{' in each place' if several else ''}{', or None' if optional else ''}"
-            raise ValueError(f"Expected {name} to be {expected}; got {value!r}.")
+            expected = f"{limits}{' in each place' if several else ''}{' or None' if optional else ''}"
+            raise ValueError(f"expected {name} to be {expected}, got {value!r}")
 
 
 @cache

@@ -8,8 +8,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import check_count, nearest
+from metaenv.errors import nearest
 from metaenv.layout import Block, ObservationLayout
+from metaenv.limits import COUNT, check
 from metaenv.typing import Bools, Floats, Rows
 from metaenv.vector import Observations
 
@@ -42,7 +43,7 @@ class TrialState:
         reward_range: tuple[float, float] = (-np.inf, np.inf),
         report_columns: slice | None = None,
     ) -> None:
-        check_count("episodes", episodes)
+        check("episodes", episodes, COUNT)
         if objective not in OBJECTIVES:
             raise ValueError(f"no objective {objective!r}.{nearest(objective, OBJECTIVES)}")
         if shows not in SHOWS:

@@ -24,8 +24,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from metaenv.actions import check_actions
-from metaenv.errors import TaskError, check_count, nearest, unknown_option
+from metaenv.errors import TaskError, nearest, unknown_option
 from metaenv.layout import ObservationLayout
+from metaenv.limits import COUNT, check
 from metaenv.registry import told_spec
 from metaenv.rng import NO_NP_RANDOM, Streams, TaskStreams, child, mask_option, row_seeds
 from metaenv.task_sets import FixedTasks, GivenTasks, chosen_distribution, completed, task_batch
@@ -135,9 +136,9 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     ) -> None:
         if unknown:
             raise unknown_option(type(self), next(iter(unknown)))
-        check_count("num_envs", num_envs)
+        check("num_envs", num_envs, COUNT)
         if max_episode_steps is not None:
-            check_count("max_episode_steps", max_episode_steps)
+            check("max_episode_steps", max_episode_steps, COUNT)
         distribution = chosen_distribution(family, split, distribution, tasks, task)
         distribution.check_split(split)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:

@@ -201,6 +201,8 @@ def test_what_an_agent_draws_comes_from_the_seed_of_the_play(algorithm, determin
 def test_bad_requests():
     with pytest.raises(ValueError, match="at least one task"):
         evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 0)
+    with pytest.raises(ValueError, match="expected seed to be a whole number of at least 0, got -1"):
+        evaluate({}, "BernoulliBandit", "validation", 5, seed=-1)
     with pytest.raises(KeyError, match="best_fixed"):
         evaluate({"random": RandomPolicy()}, "BernoulliBandit", "test", 5, best_fixed="no")
     with pytest.raises(ValueError, match="endless"):

@@ -46,22 +46,22 @@ class Settings:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"count": 0}, "Expected count to be a whole number of at least 1; got 0."),
-        ({"count": 1.5}, "Expected count to be a whole number of at least 1; got 1.5."),
-        ({"count": 2.0}, "Expected count to be a whole number of at least 1; got 2.0."),
-        ({"count": True}, "Expected count to be a whole number of at least 1; got True."),
-        ({"count": "3"}, "Expected count to be a whole number of at least 1; got '3'."),
-        ({"count": None}, "Expected count to be a whole number of at least 1; got None."),
-        ({"none": -1}, "Expected none to be a whole number of at least 0; got -1."),
-        ({"size": 0}, "Expected size to be a number above 0, or None; got 0."),
-        ({"size": math.inf}, "Expected size to be a number above 0, or None; got inf."),
-        ({"weight": -1e-9}, "Expected weight to be a number of at least 0; got -1e-09."),
-        ({"share": 1.001}, "Expected share to be a number from 0 to 1; got 1.001."),
-        ({"share": math.nan}, "Expected share to be a number from 0 to 1; got nan."),
-        ({"anything": -math.inf}, "Expected anything to be a number that is finite; got -inf."),
-        ({"widths": (3, 0)}, "Expected widths to be a whole number of at least 1 in each place; got (3, 0)."),
-        ({"widths": 3.5}, "Expected widths to be a whole number of at least 1 in each place; got 3.5."),
-        ({"by_name": {"a": 2}}, "Expected by_name to be a number from 0 to 1 in each place; got {'a': 2}."),
+        ({"count": 0}, "expected count to be a whole number of at least 1, got 0"),
+        ({"count": 1.5}, "expected count to be a whole number of at least 1, got 1.5"),
+        ({"count": 2.0}, "expected count to be a whole number of at least 1, got 2.0"),
+        ({"count": True}, "expected count to be a whole number of at least 1, got True"),
+        ({"count": "3"}, "expected count to be a whole number of at least 1, got '3'"),
+        ({"count": None}, "expected count to be a whole number of at least 1, got None"),
+        ({"none": -1}, "expected none to be a whole number of at least 0, got -1"),
+        ({"size": 0}, "expected size to be a number above 0 or None, got 0"),
+        ({"size": math.inf}, "expected size to be a number above 0 or None, got inf"),
+        ({"weight": -1e-9}, "expected weight to be a number of at least 0, got -1e-09"),
+        ({"share": 1.001}, "expected share to be a number from 0 to 1, got 1.001"),
+        ({"share": math.nan}, "expected share to be a number from 0 to 1, got nan"),
+        ({"anything": -math.inf}, "expected anything to be a number that is finite, got -inf"),
+        ({"widths": (3, 0)}, "expected widths to be a whole number of at least 1 in each place, got (3, 0)"),
+        ({"widths": 3.5}, "expected widths to be a whole number of at least 1 in each place, got 3.5"),
+        ({"by_name": {"a": 2}}, "expected by_name to be a number from 0 to 1 in each place, got {'a': 2}"),
     ],
 )
 def test_what_is_outside_is_refused_with_its_name(given: dict[str, Any], message: str) -> None:
@@ -106,12 +106,12 @@ def test_every_number_of_all_settings_has_limits(settings: Any) -> None:
     found = list(numbers(settings))
     assert found or type(settings) is LearnerConfig
     for group, name, kind in found:
-        with pytest.raises(ValueError, match=f"Expected {name} to be .*; got nan"):
+        with pytest.raises(ValueError, match=f"expected {name} to be .*, got nan"):
             replace(group, **{name: math.nan})
         if kind is int:
-            with pytest.raises(ValueError, match=f"Expected {name} to be a whole number .*; got -1"):
+            with pytest.raises(ValueError, match=f"expected {name} to be a whole number .*, got -1"):
                 replace(group, **{name: -1})
-            with pytest.raises(ValueError, match=f"Expected {name} to be a whole number .*; got 2.5"):
+            with pytest.raises(ValueError, match=f"expected {name} to be a whole number .*, got 2.5"):
                 replace(group, **{name: 2.5})
 
 
@@ -119,24 +119,24 @@ def test_every_number_of_all_settings_has_limits(settings: Any) -> None:
 def test_every_width_is_at_least_one(settings: Any) -> None:
     for f in fields(settings):
         if f.default is not MISSING and isinstance(f.default, tuple) and f.default and isinstance(f.default[0], int):
-            with pytest.raises(ValueError, match=f"Expected {f.name} to be a whole number of at least 1 in each place"):
+            with pytest.raises(ValueError, match=f"expected {f.name} to be a whole number of at least 1 in each place"):
                 replace(settings, **{f.name: (0, 3)})
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("train rl2 BernoulliBandit --steps 0", "Expected steps to be a whole number of at least 1; got 0"),
+        ("train rl2 BernoulliBandit --steps 0", "expected steps to be a whole number of at least 1, got 0"),
         ("train rl2 BernoulliBandit --seeds 0", "expected seeds to be a whole number of at least 1, got 0"),
         ("train rl2 BernoulliBandit --seeds 2 --workers 0", "expected workers to be a whole number of at least 1"),
         ("certify BernoulliBandit --workers 0", "expected workers to be a whole number of at least 1, got 0"),
-        ("fewshot materials-synthesis maml --seed -1", "Expected seed to be a whole number of at least 0; got -1"),
+        ("fewshot materials-synthesis maml --seed -1", "expected seed to be a whole number of at least 0, got -1"),
         ("fewshot all --workers 0", "expected workers to be a whole number of at least 1, got 0"),
         (
             "fewshot materials-synthesis maml --iterations-of maml -1",
-            "Expected iterations_of to be a whole number of at least 0",
+            "expected iterations_of to be a whole number of at least 0",
         ),
-        ("train pearl BernoulliBandit --agent.gamma 1.5", "Expected gamma to be a number from 0 to 1; got 1.5."),
+        ("train pearl BernoulliBandit --agent.gamma 1.5", "expected gamma to be a number from 0 to 1, got 1.5"),
     ],
 )
 def test_a_command_with_such_a_number_ends_at_once(
@@ -151,7 +151,7 @@ def test_a_command_with_such_a_number_ends_at_once(
 
 
 def test_a_few_shot_run_of_such_numbers_is_refused() -> None:
-    with pytest.raises(ValueError, match="Expected episodes to be a whole number of at least 1; got 0"):
+    with pytest.raises(ValueError, match="expected episodes to be a whole number of at least 1, got 0"):
         resolve_run("materials-synthesis", ["maml"], episodes=0)
 
 

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from metaenv.errors import check_count, nearest
+from metaenv.errors import nearest
 from metaenv.files import write_text
+from metaenv.limits import COUNT, check
 from metaenv.markdown import table
 from metaenv.plots import new_figure
 from metaenv.plots import save as save_figure
@@ -62,7 +63,7 @@ def matrix(
     Raises:
         ValueError: no such family or learner, or the folder holds something else.
     """
-    check_count("workers", workers)
+    check("workers", workers, COUNT)
     out = Path(out).resolve()
     runs = _runs(families, learners, first_kind_only, settings, say)
     jobs = [(out / name, method, seed) for name, run in runs.items() for method, seed in run.cells()]

@@ -9,6 +9,7 @@ from typing import Any
 
 from metaenv.agents.pearl_config import PEARLConfig
 from metaenv.agents.rl2_config import RL2Config
+from metaenv.limits import COUNT, check
 from metaenv.markdown import table
 from metaenv.policies import AgentPolicy
 from metaenv.runs.parallel import Engine
@@ -59,8 +60,7 @@ def train(trainings: Trainings, seeds: int, out: Path, engine: Engine, workers: 
     Raises:
         ValueError: fewer than one seed.
     """
-    if seeds < 1:
-        raise ValueError(f"Expected seeds >= 1, got {seeds}. Each row of the table needs a training run.")
+    check("seeds", seeds, COUNT)  # each row of the table needs a training run
     folders: dict[str, list[Path]] = {}
     for count in dict.fromkeys(training.seeds or seeds for training in trainings.values()):
         some = {key: t.config for key, t in trainings.items() if (t.seeds or seeds) == count}

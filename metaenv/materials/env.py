@@ -10,8 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import check_number, nearest
+from metaenv.errors import nearest
 from metaenv.layout import Block, ObservationLayout
+from metaenv.limits import Limits, check
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import INSTRUMENTS, Given, Laboratory, check_laboratory, laboratory_of
 from metaenv.materials.measurement import DRAWS, Measurement, measure
@@ -109,7 +110,7 @@ class SingleMaterialVectorEnv(BatchedEnv):
         if variant not in tuple(ACTION_DIM):
             raise ValueError(f"no variant {variant!r} of one material.{nearest(variant, tuple(ACTION_DIM))}")
         check_feedback(feedback)
-        check_number("noise_factor", noise_factor, 0, 10)
+        check("noise_factor", noise_factor, Limits(0, 10))
         self.laboratory = laboratory_of(laboratory)
         check_laboratory(options.get("distribution"), self.laboratory)
         layout = LAYOUT_OF_SOME if self.laboratory.instruments.missing else LAYOUT

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaenv.env import MetaEnv
-from metaenv.errors import check_count, check_number
 from metaenv.layout import Block, ObservationLayout
+from metaenv.limits import COUNT, Limits, check
 from metaenv.materials.env import HAS, scaled_size
 from metaenv.materials.kinetics import (
     Outcome,
@@ -138,8 +138,8 @@ class FurnaceControlVectorEnv(BatchedEnv):
         laboratory: Given = None,
         **options: Unpack[EnvOptions],
     ) -> None:
-        check_number("noise_factor", noise_factor, 0, 10)
-        check_count("max_steps", max_steps)
+        check("noise_factor", noise_factor, Limits(0, 10))
+        check("max_steps", max_steps, COUNT)
         if max_steps < 2:
             raise ValueError(f"a furnace run has at least two steps, got max_steps={max_steps}")
         self.laboratory = laboratory_of(laboratory)

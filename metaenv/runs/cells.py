@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from metaenv.errors import check_count, nearest
+from metaenv.errors import nearest
 from metaenv.files import read_sealed_json, read_sealed_zip, write_sealed_json, write_sealed_zip
+from metaenv.limits import COUNT, check
 from metaenv.runs.choosing import Chooser, best_of, chosen
 from metaenv.runs.curves import draw_curves
 from metaenv.runs.fewshot import FORESTS, Choice, Run
@@ -199,7 +200,7 @@ def run_cells(
     jobs: Sequence[tuple[Path, str, int]], progress_bar: bool, workers: int, engine: Engine, say: Callable[[str], None]
 ) -> Failures:
     """Do those cells (absolute run folder, method, seed) that are not done yet, in folders that are locked."""
-    check_count("workers", workers)
+    check("workers", workers, COUNT)
     failures, todo = Failures(say), list[tuple[Path, str, int, bool]]()
     for folder, method, seed in jobs:
         with failures.of(_cell(folder, method, seed).path):

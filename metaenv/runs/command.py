@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import tyro
 
 from metaenv.agents.registry import AGENTS, agent_class
-from metaenv.errors import check_count
 from metaenv.files import read_json
+from metaenv.limits import COUNT, check
 from metaenv.runs.folder import RunError, RunFolder
 from metaenv.runs.options import OPTIONS
 from metaenv.runs.parallel import Engine
@@ -78,8 +78,8 @@ def train_command(args: list[str], preset: Callable[[str, str], TrainConfig]) ->
             verbose: 1 prints the log as a table, instead of the progress bar.
             tensorboard: also write TensorBoard events into the run folder.
         """
-        check_count("seeds", seeds)
-        check_count("workers", workers)
+        check("seeds", seeds, COUNT)
+        check("workers", workers, COUNT)
         config = replace(config, agent=agent)
         plain = "-".join([name.rpartition("/")[2].rpartition(":")[2], *([_short(algorithm)] * (algorithm != "rl2"))])
         folder = out or Path("runs") / f"{plain}-{config.seed}"
@@ -122,7 +122,7 @@ def resume_command(args: list[str]) -> int:
             verbose: of an agent's run, 1 prints the log as a table, instead of the progress bar.
             tensorboard: of an agent's run, also write TensorBoard events into the run folder.
         """
-        check_count("workers", workers)
+        check("workers", workers, COUNT)
         config = RunFolder(run).config
         if config.exists() and read_json(config).get("run") == "few-shot":
             from metaenv.runs.fewshot_command import resume_fewshot

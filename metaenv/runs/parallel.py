@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaenv.devices import VARIABLE
-from metaenv.errors import check_count
 from metaenv.interrupts import exit_status, stops_raised
+from metaenv.limits import COUNT, check
 from metaenv.runs.allocator import keep_freed_memory
 from metaenv.runs.folder import RunError
 
@@ -96,7 +96,7 @@ def map_runs(
         KeyboardInterrupt: after every worker has saved.
         Exception: that of a job, if it is none of `EXPECTED` or there is no ``done``.
     """
-    check_count("workers", workers)
+    check("workers", workers, COUNT)
     results: list[Any] = [None] * len(jobs)
 
     def note(index: int, result: Any) -> None:

@@ -219,7 +219,7 @@ def test_training_with_help_resumes_exactly(config: RL2Config, tmp_path: Path) -
     [
         ({"name": "old"}, "restart"),
         ({"name": "forbidden"}, "Expected allowed actions in 0..3"),
-        ({"rollout_fraction": 1.5}, "rollout_fraction to be a number from 0 to 1; got 1.5"),
+        ({"rollout_fraction": 1.5}, "rollout_fraction to be a number from 0 to 1, got 1.5"),
     ],
 )
 def test_help_that_cannot_be_given_is_refused(changes: dict[str, Any], message: str) -> None:

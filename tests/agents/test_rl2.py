@@ -419,7 +419,7 @@ def test_compressed_rewards_are_learned_from_and_plain_ones_reported() -> None:
     np.testing.assert_allclose(squeezed["returns"], expected[1], rtol=1e-5)
     np.testing.assert_allclose(squeezed["advantages"], expected[0], rtol=1e-4, atol=1e-5)
     for size in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="Expected compress_rewards to be a number above 0, or None; got"):
+        with pytest.raises(ValueError, match="expected compress_rewards to be a number above 0 or None, got"):
             replace(config, compress_rewards=size)
 
 

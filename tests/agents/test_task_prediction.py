@@ -96,5 +96,5 @@ def test_training_with_a_prediction_resumes_exactly(make: Any, config: RL2Config
 def test_rl2_refuses_vectors_that_are_no_indicators() -> None:
     with pytest.raises(ValueError, match=r"task vectors in \[0, 1\].* got 0 to 2"):
         RL2(locks(4, scale=2.0), BINARY, seed=0).learn(40)
-    with pytest.raises(ValueError, match="Expected coef to be a number above 0; got 0"):
+    with pytest.raises(ValueError, match="expected coef to be a number above 0, got 0"):
         TaskPrediction(0.0)

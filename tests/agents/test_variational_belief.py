@@ -301,9 +301,9 @@ def test_errors_and_divergence_are_logged_and_the_errors_fall() -> None:
 
 
 def test_settings_that_make_no_belief_are_refused() -> None:
-    with pytest.raises(ValueError, match="Expected latent_size to be a whole number of at least 1; got 0"):
+    with pytest.raises(ValueError, match="expected latent_size to be a whole number of at least 1, got 0"):
         VariationalBelief(0)
     with pytest.raises(ValueError, match="at least one hidden layer in decoder_sizes"):
         VariationalBelief(2, decoder_sizes=())
-    with pytest.raises(ValueError, match="Expected kl_coef to be a number of at least 0; got -0"):
+    with pytest.raises(ValueError, match="expected kl_coef to be a number of at least 0, got -0"):
         VariationalBelief(2, kl_coef=-0.1)

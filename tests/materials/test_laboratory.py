@@ -284,7 +284,7 @@ def test_baselines_play_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         ({"laboratory": {"bound": {}}}, "bounds, costs, goal, instruments; got bound"),
         ({"laboratory": ["mine"]}, "a dictionary or file of bounds, costs, goal, instruments; got .'mine'."),
         ({"laboratory": OWN, "distribution": SolidStateDistribution()}, "the environment's own laboratory"),
-        ({"noise_factor": "1"}, "expected noise_factor from 0 to 10, got '1'"),
+        ({"noise_factor": "1"}, "expected noise_factor to be a number from 0 to 10, got '1'"),
         ({"goal_um": 2}, "no option 'goal_um'.*Known: .*laboratory, .*variant"),
     ],
 )

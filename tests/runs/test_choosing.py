@@ -131,7 +131,7 @@ def test_a_lost_best_is_told(tmp_path: Path):
 def test_what_cannot_be_chosen_is_not():
     assert tiny(validation_episodes=0).choose == ()
     assert not tiny(choose=("temperature",)).chooses("updates")
-    with pytest.raises(ValueError, match="validation_episodes to be a whole number of at least 0; got -1"):
+    with pytest.raises(ValueError, match="validation_episodes to be a whole number of at least 0, got -1"):
         tiny(validation_episodes=-1)
 
 

@@ -164,9 +164,9 @@ def test_every_family_can_be_planned_with_all_its_learners(family: str):
         (lambda: resolve_run(FAMILY, ["maml"], kind="anomaly"), "choose one of these"),
         (lambda: resolve_run(FAMILY, ["maml"], settings={"inner_rate": 1}), "Did you mean 'inner_lr'"),
         (lambda: resolve_run(FAMILY, ["maml"], split="tets"), "has no split 'tets'"),
-        (lambda: resolve_run(FAMILY, ["maml"], seeds=0), "seeds to be a whole number of at least 1; got 0"),
+        (lambda: resolve_run(FAMILY, ["maml"], seeds=0), "seeds to be a whole number of at least 1, got 0"),
         (lambda: resolve_run(FAMILY, ["maml"], shots=(0,)), "at least 1"),
-        (lambda: resolve_run(FAMILY, ["maml"], n_shot=0), "n_shot to be a whole number of at least 1, or None; got 0"),
+        (lambda: resolve_run(FAMILY, ["maml"], n_shot=0), "n_shot to be a whole number of at least 1 or None, got 0"),
         (lambda: read_run("no/such/folder"), "expected a run folder"),
     ],
 )

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import check_number
+from metaenv.limits import Limits, check
 from metaenv.materials.env import Feedback, check_feedback, longest_h, scaled_size, what_is_shown
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS
@@ -56,7 +56,7 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         **options: Unpack[EnvOptions],
     ) -> None:
         check_feedback(feedback)
-        check_number("noise_factor", noise_factor, 0, 10)
+        check("noise_factor", noise_factor, Limits(0, 10))
         actions = gym.spaces.Box(-1, 1, (len(ACTIONS),), np.float32)
         super().__init__(num_envs, SystemDistribution(), LAYOUT, actions, **options)
         self.feedback: Feedback = feedback

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaenv.errors import TaskError, check_count
+from metaenv.errors import TaskError
+from metaenv.limits import COUNT, check
 from metaenv.task_sets import ChangedDistribution
 from metaenv.tasks import FrozenTasks, Reference, TaskBatch, TaskDistribution
 from metaenv.typing import Bools, Floats, Index, Rows
@@ -36,7 +37,7 @@ class OwnScore:
         if not callable(function):
             raise ValueError(f"expected score to be a function of a list of SMILES, got {function!r}")
         if budget is not None:
-            check_count("max_oracle_calls", budget)
+            check("max_oracle_calls", budget, COUNT)
         self.function, self.budget = function, budget
         self.with_tasks = _takes_tasks(function)
         self.known: dict[tuple[str, int], float] = {}
