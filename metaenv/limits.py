@@ -91,7 +91,7 @@ def check_limits(settings: Any) -> None:
 def _limits(kind: type[Any]) -> dict[str, tuple[Limits, bool, bool]]:
     """By field: its limits, whether it holds several such numbers, and whether it may be None."""
     found: dict[str, tuple[Limits, bool, bool]] = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
+    for name, hint in _hints(kind).items():
         parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         for part in parts:
             several = get_origin(part) in (tuple, dict)
@@ -100,3 +100,13 @@ def _limits(kind: type[Any]) -> dict[str, tuple[Limits, bool, bool]]:
                     if isinstance(limits, Limits):
                         found[name] = limits, several, NoneType in parts
     return found
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Types of fields; those of the first base class whose types can be found, where a type is local to a function."""
+    for base in kind.__mro__:
+        try:
+            return get_type_hints(base, include_extras=True)
+        except NameError:
+            continue
+    return {}

@@ -155,5 +155,18 @@ def test_a_few_shot_run_of_such_numbers_is_refused() -> None:
         resolve_run("materials-synthesis", ["maml"], episodes=0)
 
 
+def test_settings_of_a_type_that_is_local_keep_the_limits_they_inherit() -> None:
+    class Local:
+        pass
+
+    @dataclass(frozen=True)
+    class Mine(Settings):
+        more: "Local | None" = None
+
+    assert Mine(more=Local()).count == 1
+    with pytest.raises(ValueError, match="expected count to be a whole number"):
+        Mine(count=0)
+
+
 def test_the_types_read_as_numbers_elsewhere() -> None:
     assert get_origin(Count) is Annotated and get_type_hints(Settings)["size"] == float | None
