@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 from metaenv import make_trials
 from metaenv.agents.rl2 import RL2
 from metaenv.agents.rl2_config import RL2Config
+from metaenv.limits import NotNegative
 
 
 @dataclass(frozen=True)
 class CuriousConfig(RL2Config):
-    curiosity: float = 0.5
+    curiosity: NotNegative = 0.5
     """By how much the entropy bonus is raised, as a fraction of it."""
 
 
