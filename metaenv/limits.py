@@ -11,7 +11,7 @@ import numbers
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Limits:
         """Whether a value is one of these numbers."""
         if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.whole else numbers.Real):
             return False
-        number = float(value)
-        return math.isfinite(number) and self.low <= number <= self.high and not (self.above and number == self.low)
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+        finite = isinstance(number, int) or math.isfinite(number)
+        return finite and self.low <= number <= self.high and not (self.above and number == self.low)
 
     def __str__(self) -> str:
         """Such as "a whole number of at least 1" or "a number from 0 to 1"."""
@@ -76,21 +77,38 @@ def check_limits(settings: Any) -> None:
     Raises:
         ValueError: the first that is not, with its name, its limits and what it is.
     """
-    for name, (limits, several, optional) in _limits(type(settings)).items():
+    for name, rule in _rules(type(settings)).items():
         value = getattr(settings, name)
-        if value is None and optional:
-            continue
-        single = not several or not isinstance(value, tuple | list | dict)
-        numbers_of = (value,) if single else value.values() if isinstance(value, dict) else value
-        if not all(map(limits.hold, numbers_of)):
-            expected = f"{limits}{' in each place' if several else ''}{' or None' if optional else ''}"
-            raise ValueError(f"expected {name} to be {expected}, got {value!r}")
+        if not rule.allows(value):
+            raise ValueError(f"expected {name} to be {rule}, got {value!r}")
+
+
+class _Rule(NamedTuple):
+    """What a field may hold."""
+
+    limits: Limits
+    several: bool
+    """Whether it is a tuple or dictionary of such numbers."""
+    optional: bool
+    """Whether it may be None."""
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if self.several and isinstance(value, dict):
+            return all(map(self.limits.hold, cast(dict[Any, Any], value).values()))
+        if self.several and isinstance(value, tuple | list):
+            return all(map(self.limits.hold, cast(list[Any], value)))
+        return self.limits.hold(value)
+
+    def __str__(self) -> str:
+        return f"{self.limits}{' in each place' if self.several else ''}{' or None' if self.optional else ''}"
 
 
 @cache
-def _limits(kind: type[Any]) -> dict[str, tuple[Limits, bool, bool]]:
-    """By field: its limits, whether it holds several such numbers, and whether it may be None."""
-    found: dict[str, tuple[Limits, bool, bool]] = {}
+def _rules(kind: type[Any]) -> dict[str, _Rule]:
+    """Of the fields whose types name limits."""
+    found: dict[str, _Rule] = {}
     for name, hint in _hints(kind).items():
         parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         for part in parts:
@@ -98,7 +116,7 @@ def _limits(kind: type[Any]) -> dict[str, tuple[Limits, bool, bool]]:
             for annotated in get_args(part) if several else (part,):
                 for limits in getattr(annotated, "__metadata__", ()):
                     if isinstance(limits, Limits):
-                        found[name] = limits, several, NoneType in parts
+                        found[name] = _Rule(limits, several, NoneType in parts)
     return found
 
 

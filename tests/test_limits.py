@@ -72,6 +72,7 @@ def test_what_is_outside_is_refused_with_its_name(given: dict[str, Any], message
 
 def test_what_is_at_the_limits_is_taken() -> None:
     Settings(count=1, none=0, size=1e-300, weight=0, share=1, widths=(), by_name={"a": 0, "b": 1.0})
+    Settings(count=10**400)
     Settings(count=np.int64(3), size=np.float32(2), share=np.float64(0), widths=[1, 2])  # type: ignore[arg-type]
 
 
