@@ -129,5 +129,5 @@ def test_frozen_weights_stay_and_bad_settings_are_refused():
     before = backbone.weight.clone()
     learner.meta_fit(sines(), 2)
     assert torch.equal(backbone.weight, before)
-    with pytest.raises(ValueError, match="first_lr in"):
+    with pytest.raises(ValueError, match="first_lr strictly between 0 and 1, got 1"):
         MetaLSTM(sines().problem, MetaLSTMConfig(first_lr=1.0))
