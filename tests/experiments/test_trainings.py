@@ -78,7 +78,7 @@ def test_how_often_a_belief_is_drawn_is_said_where_it_is_drawn(tmp_path):
     paper = replace(robot.agent, exploration=replace(robot.agent.exploration, resample_every=None))
     mean = replace(robot.agent, belief=replace(robot.agent.belief, sample=False))
     for agent in (paper, mean):
-        (training,) = [Training("PEARL", replace(robot, agent=agent), folders=[tmp_path])]
+        training = Training("PEARL", replace(robot, agent=agent), folders=[tmp_path])
         assert "draws z anew" not in "".join(training_section({"pearl": training}))
 
 
