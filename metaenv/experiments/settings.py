@@ -153,6 +153,7 @@ SYSTEM = RL2Config(
     network=Network(embedding_sizes=(128,), log_std_init=-1.2),
 )
 _keep("MaterialsSynthesis", "MaterialsSynthesis", 6_000_000, 512, SYSTEM)
+_keep("materials-missing", "MaterialsSynthesis", 6_000_000, 512, SYSTEM, settings={"missing": "drawn"})
 MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
 ONE = {"variant": "recipe"}
 _keep("materials-recipe", "MaterialsSynthesis", 9_000_000, 512, MATERIALS, settings=ONE)

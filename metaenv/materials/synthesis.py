@@ -66,7 +66,9 @@ class MaterialsSynthesisEnv(MetaEnv):
     options that knows the system.
 
     Arguments: ``variant`` ("system"; "recipe" or "full", which are other and easier environments, see
-    `metaenv.materials.env.SingleMaterialVectorEnv`), ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``split``.
+    `metaenv.materials.env.SingleMaterialVectorEnv`), ``feedback`` ("phases", "yield"), ``noise_factor`` (1),
+    ``missing`` (instruments that the laboratory lacks, such as "SEM" or "SEM,balance"; "drawn": each with probability
+    1/3, anew for each system; none by default), ``split``.
 
     Version history: v1, chemical systems; v0, one material, which is ``variant="recipe"`` now.
     """

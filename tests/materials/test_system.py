@@ -149,6 +149,53 @@ def test_flags_say_what_was_not_measured():
     assert (observation[:, SHOWN][:, -1] != 0).all()
 
 
+PHASES, LOSS, READING = (LAYOUT.column(name) for name in ("precursor", "mass loss", "reading"))
+
+
+def seen_without(missing, **settings):
+    """What 40 campaigns show of their first experiments, (40, 34); their trials, and what they did."""
+    env = make_trials("MaterialsSynthesis", 40, missing=missing, **settings)
+    env.reset(seed=3)
+    env.action_space.seed(3)
+    action = env.action_space.sample()
+    return env.step(action)[0][:, LAYOUT.width : 2 * LAYOUT.width], env, action
+
+
+@pytest.mark.parametrize("missing", [(), ("SEM",), ("XRD", "balance"), ("XRD", "SEM", "balance")])
+def test_a_laboratory_without_an_instrument_shows_the_same_but_for_what_it_measures(missing):
+    full, shown = seen_without(())[0], seen_without(",".join(missing))[0]
+    expected = full.copy()
+    columns = {"XRD": [*range(PHASES, PHASES + 5)], "SEM": [GRAIN], "balance": [LOSS]}
+    for name in missing:
+        expected[:, [MEASURED[name], *columns[name]]] = 0
+    assert (full[:, LOSS] != 0).all() and (full[:, GRAIN] != 0).any() and (full[:, READING] != 0).all()
+    np.testing.assert_array_equal(shown, expected)
+    np.testing.assert_array_equal(shown, seen_without(missing)[0])
+
+
+def test_drawn_instruments_belong_to_a_system():
+    shown, env, action = seen_without("drawn")
+    xrd, balance = shown[:, MEASURED["XRD"]], shown[:, MEASURED["balance"]]
+    assert 0.4 < xrd.mean() < 0.9 and 0.4 < balance.mean() < 0.9 and (xrd != balance).any()  # two in three on average
+    for _ in range(10):
+        shown = env.step(action)[0][:, LAYOUT.width : 2 * LAYOUT.width]
+        np.testing.assert_array_equal(shown[:, [MEASURED["XRD"], MEASURED["balance"]]].T, [xrd, balance])
+        assert ((shown[:, PHASES : PHASES + 5] != 0).any(axis=1) == (xrd == 1)).all()
+    env.step(action)  # the trials end, and others begin with other systems
+    env.step(action)
+    again = env.step(action)[0][:, LAYOUT.width : 2 * LAYOUT.width]
+    assert (again[:, MEASURED["XRD"]] != xrd).any() and (again[:, MEASURED["balance"]] != balance).any()
+
+
+def test_many_laboratories_lack_each_instrument_one_time_in_three():
+    env = make_trials("MaterialsSynthesis", 3000, missing="drawn")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    has = env.step(env.action_space.sample())[0][:, LAYOUT.width :][:, [MEASURED["XRD"], MEASURED["balance"]]]
+    np.testing.assert_allclose(has.mean(axis=0), 2 / 3, atol=0.04)
+    assert abs(np.corrcoef(has.T)[0, 1]) < 0.08
+
+
 def test_what_was_chosen_is_shown_and_named():
     env = Trial(gym.make(ID, render_mode="ansi"))
     observation, _ = env.reset(seed=1)
@@ -176,6 +223,10 @@ def test_it_keeps_the_contract():
         ({"laboratory": {"goal": (1, 2)}}, "default laboratory only"),
         ({"feedback": "phase"}, "Did you mean 'phases'"),
         ({"noise_factor": -1}, "from 0 to 10"),
+        ({"missing": "sem"}, "Did you mean 'SEM'"),
+        ({"missing": "XRD,drawn"}, "'drawn' alone"),
+        ({"missing": 3}, "expected names of instruments"),
+        ({"missing": "SEM", "feedback": "yield"}, "no missing= with feedback='yield'"),
         ({"split": "ood-instrument"}, "no split 'ood-instrument'"),
         ({"distribution": SolidStateDistribution()}, "ChemicalSystem|SystemTask"),
     ],
@@ -314,6 +365,44 @@ def test_particles_come_to_fit_what_was_seen(monkeypatch):
 
     assert np.median(fit(prior)) < -60 and fit(campaign._tasks).min() > -15  # each of them
     np.testing.assert_allclose(campaign._fit, fit(campaign._tasks))
+
+
+@pytest.mark.parametrize("missing", ["SEM", "XRD", "XRD,SEM", "XRD,balance", "XRD,SEM,balance"])
+def test_particles_are_weighed_by_what_the_laboratory_measures(missing, monkeypatch):
+    from metaenv.materials.system.particle_bayes import _log_likelihood
+
+    monkeypatch.setattr("metaenv.materials.system.particle_bayes.PARTICLES", 48)
+    env = make_trials("MaterialsSynthesis", 1, episodes=4, missing=missing)
+    policy = ParticleBayes()
+    play_trials(policy, env, TASKS.take(np.array([2])))
+    campaign, prior = policy._campaigns[0], D.sample(200, "train", np.random.default_rng(1))
+    assert len(campaign._seen) == 3
+    for seen in campaign._seen:
+        assert np.isnan(seen.phases).all() == ("XRD" in missing) and np.isnan(seen.mass_loss) == ("balance" in missing)
+        assert not np.isnan(seen.reading) and ("SEM" not in missing or np.isnan(seen.log_grain))
+    of_truth, of_prior = (
+        np.sum([_log_likelihood(tasks, seen) for seen in campaign._seen], axis=0)
+        for tasks in (TASKS.take(np.array([2])), prior)
+    )
+    assert of_truth[0] > -8 and of_truth[0] > np.quantile(of_prior, 0.9) and np.isfinite(of_prior).all()
+
+
+def test_what_is_measured_beside_the_reading_tells_particles_apart():
+    """A system's own results, of which one number is changed after the other, fit worse by the square of the change."""
+    from metaenv.materials.system.particle_bayes import LOSS_SPREAD, READING_SPREAD, SIZE_SPREAD, Seen, _log_likelihood
+
+    task, recipe = TASKS.take(np.array([2])), one_step(np.full(1, 1250.0), 6.0, 4.5)
+    action = to_action(recipe, np.zeros((1, 4), np.intp))
+    made = materials(task, np.array([1]), np.zeros((1, 4), np.intp))
+    outcome = simulate(made, from_action(action)[0], 16)
+    shares = outcome.phase_fractions * np.exp(task.phase_bias)
+    worth = utility(shares[:, 3] / shares.sum(), outcome.grain_um, np.array([3.0]), from_action(action)[0])
+    numbers = {"log_grain": np.log(outcome.grain_um[0]), "mass_loss": outcome.mass_loss[0], "reading": worth[0]}
+    for name, spread in (("log_grain", SIZE_SPREAD), ("mass_loss", LOSS_SPREAD), ("reading", READING_SPREAD)):
+        off = {**numbers, name: numbers[name] + 2 * spread}
+        seen, other = (Seen(1, action[0], 3.0, np.full(5, np.nan), **own) for own in (numbers, off))
+        assert _log_likelihood(task, seen)[0] == pytest.approx(0, abs=1e-9)
+        assert _log_likelihood(task, other)[0] == pytest.approx(-2)
 
 
 def test_it_needs_no_more_than_a_batched_environment():

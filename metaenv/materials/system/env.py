@@ -10,13 +10,14 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from metaenv.errors import nearest
 from metaenv.limits import Limits, check
 from metaenv.materials.env import Feedback, check_feedback, longest_h, scaled_size, what_is_shown
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS
 from metaenv.materials.measurement import DRAWS, measure
 from metaenv.materials.system.distribution import SystemDistribution, beginning_with
-from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN
+from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN, SHOWN_BY
 from metaenv.materials.system.options import COMPOUNDS, PLACES, SIZES
 from metaenv.materials.system.recipes import ACTIONS, from_action
 from metaenv.materials.system.tasks import materials
@@ -31,12 +32,21 @@ if TYPE_CHECKING:
     from metaenv.trial import VectorTrial
 
 
+DRAWN = "drawn"
+SHARE_MISSING = 1 / 3  # of the laboratories that lack an instrument, for each of the three (chosen)
+
+
 class SystemSynthesisVectorEnv(BatchedEnv):
     """``num_envs`` laboratories, each with a hidden chemical system.
 
     `metaenv.materials.synthesis.MaterialsSynthesisEnv` says what is seen, done and paid.
 
-    Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), and those of every environment.
+    Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``missing``, and those of every environment.
+
+    ``missing`` names the instruments that the laboratory lacks: XRD, SEM, balance, as a sequence or as text with
+    commas. With "drawn" each laboratory lacks each of them with probability 1/3, drawn anew with every system and the
+    same for all its experiments, so that an agent can be trained for whatever a laboratory has. What is not measured is
+    0 in the observation, and so is its flag. The reading is always there.
     """
 
     trial_episodes: ClassVar[int] = 4 * COMPOUNDS
@@ -53,6 +63,7 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         num_envs: int = 1,
         feedback: Feedback = "phases",
         noise_factor: float = 1.0,
+        missing: str | Sequence[str] = (),
         **options: Unpack[EnvOptions],
     ) -> None:
         check_feedback(feedback)
@@ -62,7 +73,11 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         self.feedback: Feedback = feedback
         self.noise_factor = float(noise_factor)
         self.reward_range = (least_utility(longest_h(DEFAULT)), 1.0)
-        self._shows = INSTRUMENTS if feedback == "phases" else ()
+        self.missing = _instruments(missing)
+        if feedback == "yield" and self.missing:
+            raise ValueError(f"expected no missing= with feedback='yield', which shows no instrument; got {missing!r}")
+        lacks = INSTRUMENTS if feedback == "yield" else self.missing
+        self._has = np.repeat([[name not in lacks for name in INSTRUMENTS]], num_envs, axis=0)
         self._order = np.zeros((num_envs, COMPOUNDS), np.intp)  # of the present block
         self._turn = np.zeros(num_envs, np.intp)  # experiments begun with the present system
         self._compound = np.zeros(num_envs, np.intp)
@@ -80,6 +95,8 @@ class SystemSynthesisVectorEnv(BatchedEnv):
 
     def begin(self, rows: Rows) -> None:
         index = np.arange(self.num_envs)[rows]
+        if self.missing == (DRAWN,) and len(new := index[self._turn[index] == 0]):
+            self._has[new] = self.dynamics.draw(new, len(INSTRUMENTS)) >= SHARE_MISSING
         place = self._turn[index] % COMPOUNDS
         if len(new := index[place == 0]):
             self._order[new] = np.argsort(self.dynamics.draw(new, COMPOUNDS), axis=1)
@@ -96,12 +113,12 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         seen = measure(made, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
         self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, made.goal_um, recipe)
         self._seen[rows, MADE] = 1
-        self._seen[rows, SHOWN] = what_is_shown(seen, self._shows)[:, 1:]
-        for name in self._shows:
-            self._seen[rows, MEASURED[name]] = 1
-        if "SEM" in self._shows:
-            no_target = index[seen.phases[:, 3] == 0]
-            self._seen[no_target, MEASURED["SEM"]] = self._seen[no_target, GRAIN] = 0
+        self._seen[rows, SHOWN] = what_is_shown(seen, INSTRUMENTS)[:, 1:]
+        for k, name in enumerate(INSTRUMENTS):
+            self._seen[index, MEASURED[name]] = has = self._has[index, k]
+            self._seen[index[~has], SHOWN_BY[name]] = 0
+        no_target = index[seen.phases[:, 3] == 0]
+        self._seen[no_target, MEASURED["SEM"]] = self._seen[no_target, GRAIN] = 0
         for g, place in enumerate(PLACES):
             self._seen[index, CHOSEN + place.start + choice[:, g]] = 1
         if self.render_mode:
@@ -138,3 +155,21 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         from metaenv.materials.system.render import system_frame
 
         return system_frame(self._compound[row], self.tasks.goal_um[row], self._results[row], self.draw_hidden)
+
+
+def _instruments(missing: str | Sequence[str]) -> tuple[str, ...]:
+    """The instruments that are missing, by name; ("drawn",) where that is drawn."""
+    names = missing.replace(" ", "").split(",") if isinstance(missing, str) else missing
+    if not isinstance(names, Sequence):
+        raise ValueError(
+            f"missing: expected names of instruments, such as 'SEM' or ('SEM', 'balance'); got {missing!r}"
+        )
+    names = [name for name in names if name != ""]
+    if names == [DRAWN]:
+        return (DRAWN,)
+    for name in names:
+        if name == DRAWN:
+            raise ValueError(f"missing: expected {DRAWN!r} alone, or names of instruments; got {missing!r}")
+        if name not in INSTRUMENTS:
+            raise ValueError(f"no instrument {name!r} to be missing.{nearest(str(name), (*INSTRUMENTS, DRAWN))}")
+    return tuple(name for name in INSTRUMENTS if name in names)

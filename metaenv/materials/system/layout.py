@@ -2,6 +2,7 @@
 
 from metaenv.layout import Block, ObservationLayout
 from metaenv.materials.env import LAYOUT as OF_ONE
+from metaenv.materials.env import MEASURED_BY
 from metaenv.materials.laboratory import INSTRUMENTS
 from metaenv.materials.system.options import COMPOUNDS, OPTIONS
 
@@ -22,5 +23,8 @@ GOAL, MADE = LAYOUT.column("goal size"), LAYOUT.column("made")
 MEASURED = {name: LAYOUT.column(f"measured by {name}") for name in INSTRUMENTS}
 SHOWN = slice(LAYOUT.column("precursor"), LAYOUT.column("reading") + 1)
 """Phases, grain size, mass loss and reading."""
+_FURTHER = SHOWN.start - OF_ONE.column("precursor")
+SHOWN_BY = {name: slice(at.start + _FURTHER, at.stop + _FURTHER) for name, at in MEASURED_BY.items()}
+"""What each instrument shows."""
 GRAIN = LAYOUT.column("grain size")
 CHOSEN = LAYOUT.slice(next(iter(OPTIONS))).start

@@ -21,7 +21,7 @@ from metaenv.materials.env import SIZE_SCALE
 from metaenv.materials.kinetics import simulate
 from metaenv.materials.measurement import shares_without_noise
 from metaenv.materials.system.distribution import SystemDistribution
-from metaenv.materials.system.layout import GOAL, GRAIN, LAYOUT, MEASURED
+from metaenv.materials.system.layout import GOAL, LAYOUT, MEASURED, SHOWN, SHOWN_BY
 from metaenv.materials.system.options import COMPOUNDS, PLACES
 from metaenv.materials.system.recipes import N_QUANTITIES, from_action, to_action
 from metaenv.materials.system.tasks import affinity, materials
@@ -36,10 +36,10 @@ from metaenv.vector import Observations
 PARTICLES, JUDGING, PROPOSING, REFINED = 160, 32, 12, 32  # chosen
 SUBSTEPS = 16  # of simulated experiments (chosen; the error is small beside the spreads)
 PHASE_SPREAD, SIZE_SPREAD = 0.10, 0.30  # softened standard deviations (chosen)
+LOSS_SPREAD, READING_SPREAD = 0.03, 0.15  # the same, for what is seen where no phases are (chosen)
 EFFECTIVE = 0.5  # effective particles, of all, that a part of an experiment's likelihood may leave (chosen)
 MOVES = 3  # Metropolis steps after each part (chosen)
 MOST_MOVED, STEP = 0.3, 0.5  # share of the coordinates that a step changes, at most, and by how much (chosen)
-PHASES = slice(LAYOUT.column("precursor"), LAYOUT.column("precursor") + 5)
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,21 @@ class Seen:
     compound: int
     action: Floats
     """(22,)"""
+    goal_um: float
     phases: Floats
-    """(5,)"""
+    """(5,), NaN where they were not measured."""
     log_grain: float
     """NaN where no grains were measured."""
+    mass_loss: float
+    """NaN where it was not measured."""
+    reading: float
 
 
 class ParticleBayes:
-    """Expected utility under particles; for the feedback ``"phases"``."""
+    """Expected utility under particles.
 
-    def check(self, env: VectorTrial) -> None:
-        """Raise ValueError unless phases are shown."""
-        if getattr(env.innermost, "feedback", "phases") != "phases":
-            raise ValueError("expected feedback='phases' for particle Bayes, which weighs by the phases that it sees")
+    It weighs them by phases and grain size, and where no phases are measured by grain size, mass loss and reading.
+    """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
         """Begin each campaign with particles of its own."""
@@ -86,8 +88,18 @@ class ParticleBayes:
 
 
 def _read(report: Floats, action: Floats) -> Seen:
-    grain = SIZE_SCALE * report[GRAIN] if report[MEASURED["SEM"]] else np.nan
-    return Seen(int(np.argmax(report[:COMPOUNDS])), action, report[PHASES], float(grain))
+    phases, grain, loss = (
+        np.where(report[column], report[SHOWN_BY[name]], np.nan) for name, column in MEASURED.items()
+    )
+    return Seen(
+        int(np.argmax(report[:COMPOUNDS])),
+        action,
+        float(np.exp(SIZE_SCALE * report[GOAL])),
+        phases,
+        float(SIZE_SCALE * grain[0]),
+        float(loss[0]),
+        float(report[SHOWN][-1]),
+    )
 
 
 class _Campaign:
@@ -171,7 +183,14 @@ def _log_likelihood(tasks: TaskBatch, seen: Seen) -> Floats:
     recipe, choice = from_action(np.repeat(seen.action[None], n, axis=0))
     made = materials(tasks, np.full(n, seen.compound), choice)
     outcome = simulate(made, recipe, SUBSTEPS)
-    misfit = np.square((shares_without_noise(made, outcome) - seen.phases) / PHASE_SPREAD).sum(axis=1)
+    shares = shares_without_noise(made, outcome)
+    if np.isnan(seen.phases).any():
+        worth = utility(shares[:, 3], outcome.grain_um, np.full(n, seen.goal_um), recipe)
+        misfit = np.square((np.clip(worth, -1, 1) - seen.reading) / READING_SPREAD)
+        if not np.isnan(seen.mass_loss):
+            misfit += np.square((outcome.mass_loss - seen.mass_loss) / LOSS_SPREAD)
+    else:
+        misfit = np.square((shares - seen.phases) / PHASE_SPREAD).sum(axis=1)
     if not np.isnan(seen.log_grain):
         misfit += np.square((np.log(outcome.grain_um) - seen.log_grain) / SIZE_SPREAD)
     return -0.5 * misfit
