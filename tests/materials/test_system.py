@@ -389,20 +389,36 @@ def test_particles_are_weighed_by_what_the_laboratory_measures(missing, monkeypa
 
 def test_what_is_measured_beside_the_reading_tells_particles_apart():
     """A system's own results, of which one number is changed after the other, fit worse by the square of the change."""
-    from metaenv.materials.system.particle_bayes import LOSS_SPREAD, READING_SPREAD, SIZE_SPREAD, Seen, _log_likelihood
+    from metaenv.materials.system.particle_bayes import (
+        LOSS_SPREAD,
+        PHASE_SPREAD,
+        READING_SPREAD,
+        SIZE_SPREAD,
+        Seen,
+        _log_likelihood,
+    )
 
     task, recipe = TASKS.take(np.array([2])), one_step(np.full(1, 1250.0), 6.0, 4.5)
     action = to_action(recipe, np.zeros((1, 4), np.intp))
     made = materials(task, np.array([1]), np.zeros((1, 4), np.intp))
     outcome = simulate(made, from_action(action)[0], 16)
     shares = outcome.phase_fractions * np.exp(task.phase_bias)
-    worth = utility(shares[:, 3] / shares.sum(), outcome.grain_um, np.array([3.0]), from_action(action)[0])
+    shares = shares[0] / shares.sum()
+    worth = utility(shares[3:4], outcome.grain_um, np.array([3.0]), from_action(action)[0])
     numbers = {"log_grain": np.log(outcome.grain_um[0]), "mass_loss": outcome.mass_loss[0], "reading": worth[0]}
     for name, spread in (("log_grain", SIZE_SPREAD), ("mass_loss", LOSS_SPREAD), ("reading", READING_SPREAD)):
         off = {**numbers, name: numbers[name] + 2 * spread}
         seen, other = (Seen(1, action[0], 3.0, np.full(5, np.nan), **own) for own in (numbers, off))
         assert _log_likelihood(task, seen)[0] == pytest.approx(0, abs=1e-9)
         assert _log_likelihood(task, other)[0] == pytest.approx(-2)
+    off = {**numbers, "reading": worth[0] + 2 * READING_SPREAD, "mass_loss": np.nan}
+    for grain, phases, expected in (
+        (np.nan, shares, -2.0),  # no SEM: the reading counts
+        (np.nan, np.where(np.arange(5) == 3, 0.0, shares), -0.5 * (shares[3] / PHASE_SPREAD) ** 2),  # no target seen
+        (numbers["log_grain"], shares, 0.0),  # all is measured
+    ):
+        seen = Seen(1, action[0], 3.0, phases, **{**off, "log_grain": grain})
+        assert _log_likelihood(task, seen)[0] == pytest.approx(expected, abs=1e-9)
 
 
 def test_it_needs_no_more_than_a_batched_environment():

@@ -36,7 +36,7 @@ from metaenv.vector import Observations
 PARTICLES, JUDGING, PROPOSING, REFINED = 160, 32, 12, 32  # chosen
 SUBSTEPS = 16  # of simulated experiments (chosen; the error is small beside the spreads)
 PHASE_SPREAD, SIZE_SPREAD = 0.10, 0.30  # softened standard deviations (chosen)
-LOSS_SPREAD, READING_SPREAD = 0.03, 0.15  # the same, for what is seen where no phases are (chosen)
+LOSS_SPREAD, READING_SPREAD = 0.03, 0.15  # the same, of what counts where an instrument is missing (chosen)
 EFFECTIVE = 0.5  # effective particles, of all, that a part of an experiment's likelihood may leave (chosen)
 MOVES = 3  # Metropolis steps after each part (chosen)
 MOST_MOVED, STEP = 0.3, 0.5  # share of the coordinates that a step changes, at most, and by how much (chosen)
@@ -62,7 +62,8 @@ class Seen:
 class ParticleBayes:
     """Expected utility under particles.
 
-    It weighs them by phases and grain size, and where no phases are measured by grain size, mass loss and reading.
+    It weighs them by phases and grain size. Where the laboratory lacks XRD or SEM, the reading takes its place, and
+    where it lacks XRD, the mass loss counts too.
     """
 
     def start(self, env: VectorTrial, rng: np.random.Generator) -> None:
@@ -184,15 +185,17 @@ def _log_likelihood(tasks: TaskBatch, seen: Seen) -> Floats:
     made = materials(tasks, np.full(n, seen.compound), choice)
     outcome = simulate(made, recipe, SUBSTEPS)
     shares = shares_without_noise(made, outcome)
-    if np.isnan(seen.phases).any():
-        worth = utility(shares[:, 3], outcome.grain_um, np.full(n, seen.goal_um), recipe)
-        misfit = np.square((np.clip(worth, -1, 1) - seen.reading) / READING_SPREAD)
-        if not np.isnan(seen.mass_loss):
-            misfit += np.square((outcome.mass_loss - seen.mass_loss) / LOSS_SPREAD)
-    else:
-        misfit = np.square((shares - seen.phases) / PHASE_SPREAD).sum(axis=1)
-    if not np.isnan(seen.log_grain):
+    no_phases, no_grains = np.isnan(seen.phases).any(), np.isnan(seen.log_grain)
+    misfit = np.zeros(n)
+    if not no_phases:
+        misfit += np.square((shares - seen.phases) / PHASE_SPREAD).sum(axis=1)
+    elif not np.isnan(seen.mass_loss):
+        misfit += np.square((outcome.mass_loss - seen.mass_loss) / LOSS_SPREAD)
+    if not no_grains:
         misfit += np.square((np.log(outcome.grain_um) - seen.log_grain) / SIZE_SPREAD)
+    if no_phases or (no_grains and seen.phases[3] > 0):  # without a target there are no grains
+        worth = utility(shares[:, 3], outcome.grain_um, np.full(n, seen.goal_um), recipe)
+        misfit += np.square((np.clip(worth, -1, 1) - seen.reading) / READING_SPREAD)
     return -0.5 * misfit
 
 
