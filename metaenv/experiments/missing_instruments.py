@@ -11,7 +11,7 @@ from metaenv.experiments.runner import AgentExperiment, final_policies
 from metaenv.experiments.trainings import Training
 from metaenv.materials.system.baselines import baselines
 
-LABORATORIES = ("", "balance", "SEM", "XRD", "SEM,balance", "XRD,SEM,balance")
+LABORATORIES = ("none", "balance", "SEM", "XRD", "SEM,balance", "XRD,SEM,balance")
 """What is missing in each."""
 SHOTS = (1, 3, 6, 9, 12)
 DRAWN, ALL = "RL², instruments drawn in training", "RL², all instruments in training"
@@ -48,9 +48,9 @@ class MissingInstruments(AgentExperiment):
                 config, dict(final_policies(runs)), "test", self.tasks, 0, False, config.settings, shots=SHOTS,
                 without=without,
             )  # fmt: skip
-            save(evaluation, self.folder / (missing.replace(",", "-") or "none"))
+            save(evaluation, self.folder / missing.replace(",", "-"))
             yield [
-                f"## {missing.replace(',', ', ') or 'nothing'} missing",
+                f"## Missing: {missing.replace(',', ', ')}",
                 "",
                 evaluation.table("normalised"),
                 "",

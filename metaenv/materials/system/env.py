@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from metaenv.trial import VectorTrial
 
 
-DRAWN = "drawn"
+DRAWN, NOTHING = "drawn", "none"
 SHARE_MISSING = 1 / 3  # of the laboratories that lack an instrument, for each of the three (chosen)
 
 
@@ -44,9 +44,9 @@ class SystemSynthesisVectorEnv(BatchedEnv):
     Arguments: ``feedback`` ("phases", "yield"), ``noise_factor`` (1), ``missing``, and those of every environment.
 
     ``missing`` names the instruments that the laboratory lacks: XRD, SEM, balance, as a sequence or as text with
-    commas. With "drawn" each laboratory lacks each of them with probability 1/3, drawn anew with every system and the
-    same for all its experiments, so that an agent can be trained for whatever a laboratory has. What is not measured is
-    0 in the observation, and so is its flag. The reading is always there.
+    commas, or is "none". With "drawn" each laboratory lacks each of them with probability 1/3, drawn anew with every
+    system and the same for all its experiments, so that an agent can be trained for whatever a laboratory has. What is
+    not measured is 0 in the observation, and so is its flag. The reading is always there.
     """
 
     trial_episodes: ClassVar[int] = 4 * COMPOUNDS
@@ -164,7 +164,7 @@ def _instruments(missing: str | Sequence[str]) -> tuple[str, ...]:
         raise ValueError(
             f"missing: expected names of instruments, such as 'SEM' or ('SEM', 'balance'); got {missing!r}"
         )
-    names = [name for name in names if name != ""]
+    names = [] if missing == NOTHING else [name for name in names if name != ""]
     if names == [DRAWN]:
         return (DRAWN,)
     for name in names:
