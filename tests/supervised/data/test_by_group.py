@@ -26,6 +26,15 @@ def test_episodes_of_a_group_hold_that_group_only(labels):
     assert {str(i).split()[0] for i in batch.task_ids[:, 0]} == {"a", "b", "c"}
 
 
+def test_a_value_at_the_threshold_is_not_above_it():
+    y = np.tile(np.arange(20.0), 3)
+    data = Dataset(np.stack([y, y], axis=1), y, GROUPS)
+    batch = Episodes(data, 5, 5, kind="classification", by="group", threshold=9).draw(40)
+    rows = np.concatenate([batch.support_ids, batch.query_ids], axis=1)
+    assert (y[rows] == 9).any()
+    assert ((y > 9)[rows] == np.concatenate([batch.support_y, batch.query_y], axis=1)).all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
