@@ -69,6 +69,13 @@ def run(tmp_path_factory):
     return folder
 
 
+def test_seeds_are_counted_from_that_of_the_settings(tmp_path):
+    args = ["train", "rl2", "BernoulliBandit", *TINY, "--steps", "200", "--seed", "5", "--seeds", "2"]
+    assert main([*args, "--out", str(tmp_path)]) == 0
+    assert sorted(run.name for run in tmp_path.iterdir() if run.is_dir()) == ["seed-5", "seed-6"]
+    assert all(json.loads((tmp_path / f"seed-{s}" / "config.json").read_text())["seed"] == s for s in (5, 6))
+
+
 def test_train_leaves_a_whole_run_folder(run):
     assert {p.name for p in run.iterdir()} >= {"config.json", "checkpoint.pt", "log.jsonl"}
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -53,6 +54,17 @@ def test_a_folder_is_locked_once_in_a_process_too(tmp_path):
         assert (tmp_path / ".lock").exists(), "who was refused must not remove the owner's lock"
     with RunFolder(tmp_path).locked():
         pass
+
+
+def test_where_files_cannot_be_locked_the_process_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("metaenv.runs.folder._flock", lambda descriptor: None)
+    lock = tmp_path / ".lock"
+    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getppid()}))
+    with pytest.raises(RunError, match=f"process {os.getppid()} works in"), RunFolder(tmp_path).locked():
+        pass
+    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": ended_process()}))
+    with RunFolder(tmp_path).locked():
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"pid": 1, "host": None}), '{"pid": 999999999}'])

@@ -56,6 +56,36 @@ def test_blackbodies_follow_planck():
     assert light_curve_light.blackbody(np.array(868.0), np.array(5772.0)) == pytest.approx(law[0] / law[1], rel=1e-4)
 
 
+def test_a_kilonova_rises_for_half_a_day_and_fades_as_a_power_of_time():
+    """By hand: power 1.25, 7,500 K at the peak, which cools as t^-0.6; what a body of that temperature shows at 481 nm
+    of light of the size t^-1.25."""
+    days = np.array([[0.0, 0.3, 0.6, 1.5, 3.0]])
+    visits = light_curve_light.Visits(days, np.full((1, 5), 1), 900.0, 24.0)  # all in the band of 481 nm
+    u = np.full((1, 8), 0.5)
+    u[0, 2] = 0.0  # it begins at the visit that is drawn
+
+    class FirstVisit:
+        def integers(self, high, size):
+            return np.zeros(size, int)
+
+    found = light_curve_models.kilonova(u, visits, FirstVisit())
+    z = found.redshift[0]
+    age = days[0, 1:] / (1 + z)
+    temperature = np.maximum(7500 * (age / 0.6) ** -0.6, 2000)
+    size = np.where(age < 0.6, age / 0.6, (age / 0.6) ** -1.25)
+    h, c, k = 6.62607015e-34, 299_792_458.0, 1.380649e-23
+    peak, seen = (np.expm1(h * c / (481e-9 * k * t)) for t in (7500.0, temperature))
+    luminosity = size * (7500 / temperature) ** 4 * peak / seen
+    nu = c / (light_curve_light.WAVELENGTH_NM[1] * 1e-9 / (1 + z))
+    colour = (
+        np.expm1(h * c / (481e-9 * k * temperature)) / np.expm1(h * nu / (k * temperature)) * (nu * 481e-9 / c) ** 3
+    )
+    np.testing.assert_allclose(
+        found.flux[0, 1:] / found.flux[0, 2], luminosity * colour / (luminosity * colour)[1], rtol=2e-3
+    )
+    assert found.flux[0, 0] == 0 and age[0] < 0.6 < age[2]
+
+
 def test_noise_is_calibrated_and_seasons_have_gaps():
     """A supernova's flux before it explodes is noise of the errors stated."""
     rng = np.random.default_rng(0)
