@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 EXPERIMENTS = {
     "bandit-rl2": ("bandits:BanditRL2", "RL² on 10 pulls of a 5-armed bandit, every baseline, the exact optimum"),
     "materials-rl2": ("materials:MaterialsRL2", "RL² on unseen materials, in and out of distribution, and controls"),
-    "missing-instruments": ("missing_instruments:MissingInstruments", "RL² on chemical systems with no XRD or no SEM"),
+    "missing-instruments": (
+        "missing_instruments:MissingInstruments",
+        "RL² and PEARL where XRD, SEM or balance is missing",
+    ),
     "rl2-bandits": ("bandits:RL2Bandits", "Table 1 of the RL² paper: bandits of 10, 100 and 500 pulls, every column"),
     "rl2-mdps": ("mdps:RL2MDPs", "Table 2 of the RL² paper: random MDPs of 10 to 100 episodes, every column"),
     "pearl-point-robot": ("point_robot:PointRobot", "PEARL on the sparse point robot of its paper, on unseen goals"),

@@ -1,39 +1,44 @@
-"""RL² on chemical systems in laboratories that lack instruments."""
+"""RL² and PEARL on chemical systems in laboratories that lack instruments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from metaenv.evaluation import Evaluation, difference
 from metaenv.experiments.evaluate import compare, save
 from metaenv.experiments.runner import AgentExperiment, final_policies
-from metaenv.experiments.trainings import Training
+from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training
 from metaenv.materials.system.baselines import baselines
 
 LABORATORIES = ("none", "balance", "SEM", "XRD", "SEM,balance", "XRD,SEM,balance")
 """What is missing in each."""
 SHOTS = (1, 3, 6, 9, 12)
-DRAWN, ALL = "RL², instruments drawn in training", "RL², all instruments in training"
+DRAWN, ALL = "instruments drawn in training", "all instruments in training"
+TITLES = {"pearl": PEARL_TITLE, "rl2": RL2_TITLE}
 
 
 @dataclass(frozen=True)
 class MissingInstruments(AgentExperiment):
-    """RL² on unseen chemical systems in laboratories without XRD, SEM or balance.
+    """RL² and PEARL on unseen chemical systems in laboratories without XRD, SEM or balance.
 
-    One agent was trained in laboratories whose instruments were drawn, the other where there are all.
+    Each is trained twice: in laboratories whose instruments are drawn, and where there are all.
     """
 
     name = "missing-instruments"
-    title = "RL² on chemical systems in laboratories that lack instruments"
+    title = "Chemical systems in laboratories that lack instruments"
 
+    agents: tuple[Literal["pearl", "rl2"], ...] = ("pearl", "rl2")
+    """Which to train."""
     particles: bool = False
     """Whether to run particle Bayes, too, which takes ten minutes for each laboratory and 200 systems."""
 
     def trainings(self) -> dict[str, Training]:
         return {
-            "drawn": Training(DRAWN, self.settings("materials-missing")),
-            "all": Training(ALL, self.settings("MaterialsSynthesis")),
+            f"{agent}-{short}": Training(f"{TITLES[agent]}, {how}", self.settings(name, agent))
+            for agent in self.agents
+            for short, how, name in (("drawn", DRAWN, "materials-missing"), ("all", ALL, "MaterialsSynthesis"))
         }
 
     def sections(self, runs: dict[str, Training]) -> Iterator[list[str]]:
@@ -43,26 +48,22 @@ class MissingInstruments(AgentExperiment):
         ]
         without = () if self.particles else ("particle Bayes",)
         for missing in LABORATORIES:
-            config = replace(runs["drawn"].config, settings={"missing": missing})
+            config = replace(next(iter(runs.values())).config, settings={"missing": missing})
             evaluation = compare(
                 config, dict(final_policies(runs)), "test", self.tasks, 0, False, config.settings, shots=SHOTS,
                 without=without,
             )  # fmt: skip
             save(evaluation, self.folder / missing.replace(",", "-"))
-            yield [
-                f"## Missing: {missing.replace(',', ', ')}",
-                "",
-                evaluation.table("normalised"),
-                "",
-                *_leads(evaluation),
-            ]
+            leads = [line for agent in self.agents for line in _leads(evaluation, TITLES[agent])]
+            yield [f"## Missing: {missing.replace(',', ', ')}", "", evaluation.table("normalised"), "", *leads]
 
 
-def _leads(evaluation: Evaluation) -> list[str]:
+def _leads(evaluation: Evaluation, agent: str) -> list[str]:
     """Differences in the last experiment to what does not adapt and to who was trained with all instruments."""
-    lines = [f"After {SHOTS[-1]} experiments, paired by system, in units of the utility, {DRAWN} less", ""]
-    for other in (*baselines(), ALL):
+    drawn = evaluation.row(f"{agent}, {DRAWN}")
+    lines = [f"After {SHOTS[-1]} experiments, paired by system, in units of the utility, {drawn.name} less", ""]
+    for other in (*baselines(), f"{agent}, {ALL}"):
         if other in {row.name for row in evaluation.rows}:
-            lead = difference(evaluation.row(DRAWN), evaluation.row(other), len(SHOTS) - 1)
+            lead = difference(drawn, evaluation.row(other), len(SHOTS) - 1)
             lines.append(f"- {other}: {lead.estimate:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]")
-    return lines
+    return [*lines, ""]

@@ -153,7 +153,8 @@ SYSTEM = RL2Config(
     network=Network(embedding_sizes=(128,), log_std_init=-1.2),
 )
 _keep("MaterialsSynthesis", "MaterialsSynthesis", 6_000_000, 512, SYSTEM)
-_keep("materials-missing", "MaterialsSynthesis", 6_000_000, 512, SYSTEM, settings={"missing": "drawn"})
+DRAWN = {"missing": "drawn"}
+_keep("materials-missing", "MaterialsSynthesis", 6_000_000, 512, SYSTEM, settings=DRAWN)
 MATERIALS = RL2Config(n_epochs=5, learning_rate_final=5e-5, network=Network(embedding_sizes=(128,), hidden_size=128))
 ONE = {"variant": "recipe"}
 _keep("materials-recipe", "MaterialsSynthesis", 9_000_000, 512, MATERIALS, settings=ONE)
@@ -172,19 +173,15 @@ MATERIALS_PEARL = PEARLConfig(
     belief=BeliefConfig(latent_size=10),
 )
 _keep("materials-recipe-pearl", "MaterialsSynthesis", 240_000, 200, MATERIALS_PEARL, settings=ONE)
-_keep(
-    "MaterialsSynthesis-pearl",
-    "MaterialsSynthesis",
-    960_000,
-    200,
-    # Of 22 coordinates an entropy weight that adapts from 1 on keeps the policy random for too long.
-    replace(
-        MATERIALS_PEARL,
-        ent_coef=0.02,
-        context=ContextConfig(size=12),
-        belief=BeliefConfig(latent_size=10, kl_coef=0.001),
-    ),
+# Of 22 coordinates an entropy weight that adapts from 1 on keeps the policy random for too long.
+SYSTEM_PEARL = replace(
+    MATERIALS_PEARL,
+    ent_coef=0.02,
+    context=ContextConfig(size=12),
+    belief=BeliefConfig(latent_size=10, kl_coef=0.001),
 )
+_keep("MaterialsSynthesis-pearl", "MaterialsSynthesis", 960_000, 200, SYSTEM_PEARL)
+_keep("materials-missing-pearl", "MaterialsSynthesis", 960_000, 200, SYSTEM_PEARL, settings=DRAWN)
 _keep(
     "FurnaceControl",
     "FurnaceControl",

@@ -31,7 +31,7 @@ def test_an_environment_without_kept_settings_has_default_ones() -> None:
 
 
 def test_names_say_the_algorithm_and_environments_exist() -> None:
-    assert len(SETTINGS) == 51
+    assert len(SETTINGS) == 53
     for name, config in SETTINGS.items():
         assert name.endswith("-pearl") == (config.algorithm == "pearl")
         assert config.env in ENVIRONMENTS
