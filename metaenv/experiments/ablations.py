@@ -85,14 +85,11 @@ def changes(family: Family) -> dict[Variant, Callable[[RL2Config], RL2Config]]:
 
 
 def base(family: Family) -> TrainConfig:
-    """The settings of RL² with an LSTM: those that are kept for the family, with fewer steps and without a teacher.
-
-    On GridNavi they are those of before, whose outputs have weights of their own: a hypernetwork is one of the changes.
-    """
+    """The settings of RL² with an LSTM: those that are kept for the family, with fewer steps and without a teacher."""
     if family == "materials":
         return replace(preset("MaterialsSynthesis"), steps=640_000)
     if family == "gridnavi":
-        return replace(preset("GridNavi"), steps=2_000_000, agent=RL2Config(n_minibatches=8, ent_coef=0.02))
+        return replace(preset("GridNavi"), steps=2_000_000)
     config = preset("bandit-100-5-taught")
     network = replace(config.agent.network, hidden_size=64)
     agent = replace(config.agent, teacher=None, n_minibatches=4, network=network)
