@@ -164,12 +164,16 @@ def _instruments(missing: str | Sequence[str]) -> tuple[str, ...]:
         raise ValueError(
             f"missing: expected names of instruments, such as 'SEM' or ('SEM', 'balance'); got {missing!r}"
         )
-    names = [] if missing == NOTHING else [name for name in names if name != ""]
+    names = [name for name in names if name != ""]
+    if names == [NOTHING]:
+        return ()
     if names == [DRAWN]:
         return (DRAWN,)
     for name in names:
         if name == DRAWN:
             raise ValueError(f"missing: expected {DRAWN!r} alone, or names of instruments; got {missing!r}")
         if name not in INSTRUMENTS:
-            raise ValueError(f"no instrument {name!r} to be missing.{nearest(str(name), (*INSTRUMENTS, DRAWN))}")
+            raise ValueError(
+                f"no instrument {name!r} to be missing.{nearest(str(name), (*INSTRUMENTS, DRAWN, NOTHING))}"
+            )
     return tuple(name for name in INSTRUMENTS if name in names)
