@@ -54,8 +54,8 @@ class MissingInstruments(AgentExperiment):
                 without=without,
             )  # fmt: skip
             save(evaluation, self.folder / missing.replace(",", "-"))
-            leads = [line for agent in self.agents for line in _leads(evaluation, TITLES[agent])]
-            yield [f"## Missing: {missing.replace(',', ', ')}", "", evaluation.table("normalised"), "", *leads]
+            leads = [line for agent in self.agents for line in ["", *_leads(evaluation, TITLES[agent])]]
+            yield [f"## Missing: {missing.replace(',', ', ')}", "", evaluation.table("normalised"), *leads]
 
 
 def _leads(evaluation: Evaluation, agent: str) -> list[str]:
@@ -66,4 +66,4 @@ def _leads(evaluation: Evaluation, agent: str) -> list[str]:
         if other in {row.name for row in evaluation.rows}:
             lead = difference(drawn, evaluation.row(other), len(SHOTS) - 1)
             lines.append(f"- {other}: {lead.estimate:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]")
-    return [*lines, ""]
+    return lines
