@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from metaenv.evaluation import Evaluation, difference
-from metaenv.experiments.evaluate import compare, save
+from metaenv.experiments.evaluate import save
 from metaenv.experiments.runner import AgentExperiment, final_policies
 from metaenv.experiments.trainings import PEARL_TITLE, RL2_TITLE, Training
 from metaenv.materials.system.baselines import baselines
@@ -49,10 +49,7 @@ class MissingInstruments(AgentExperiment):
         without = () if self.particles else ("particle Bayes",)
         for missing in LABORATORIES:
             config = replace(next(iter(runs.values())).config, settings={"missing": missing})
-            evaluation = compare(
-                config, dict(final_policies(runs)), "test", self.tasks, 0, False, config.settings, shots=SHOTS,
-                without=without,
-            )  # fmt: skip
+            evaluation = self.compare(config, final_policies(runs), "test", shots=SHOTS, without=without)
             save(evaluation, self.folder / missing.replace(",", "-"))
             leads = [line for agent in self.agents for line in ["", *_leads(evaluation, TITLES[agent])]]
             yield [f"## Missing: {missing.replace(',', ', ')}", "", evaluation.table("normalised"), *leads]
@@ -62,8 +59,8 @@ def _leads(evaluation: Evaluation, agent: str) -> list[str]:
     """Differences in the last experiment to what does not adapt and to who was trained with all instruments."""
     drawn = evaluation.row(f"{agent}, {DRAWN}")
     lines = [f"After {SHOTS[-1]} experiments, paired by system, in units of the utility, {drawn.name} less", ""]
-    for other in (*baselines(), f"{agent}, {ALL}"):
-        if other in {row.name for row in evaluation.rows}:
-            lead = difference(drawn, evaluation.row(other), len(SHOTS) - 1)
-            lines.append(f"- {other}: {lead.estimate:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]")
+    for other in evaluation.rows:
+        if other.name in (*baselines(), f"{agent}, {ALL}"):
+            lead = difference(drawn, other, len(SHOTS) - 1)
+            lines.append(f"- {other.name}: {lead.estimate:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]")
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -103,11 +103,17 @@ class AgentExperiment(Experiment):
         return replace(config, steps=self.steps) if self.steps else config
 
     def compare(
-        self, config: TrainConfig, policies: Policies, split: str, bayesopt: bool = False, shots: Sequence[int] = SHOTS
+        self,
+        config: TrainConfig,
+        policies: Policies,
+        split: str,
+        bayesopt: bool = False,
+        shots: Sequence[int] = SHOTS,
+        without: Collection[str] = (),
     ) -> Evaluation:
         """Evaluate policies and the baselines of their environment on a frozen list; see `evaluate.compare`."""
         given = parsed(config.settings)
-        return compare(config, dict(policies), split, self.tasks, 0, bayesopt, given, shots=shots)
+        return compare(config, dict(policies), split, self.tasks, 0, bayesopt, given, shots=shots, without=without)
 
     def draw_beliefs(self, training: Training) -> None:
         """Draw what the first of the runs believes in the course of a trial."""

@@ -164,7 +164,7 @@ class SingleMaterialVectorEnv(BatchedEnv):
         outcome = simulate(tasks, recipe)
         seen = measure(tasks, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor, self.laboratory)
         self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, tasks.goal_um, recipe, self.laboratory)
-        self._seen[rows, 1 : LAYOUT.width] = what_is_shown(seen, self._shows)
+        self._seen[rows, 1 : LAYOUT.width] = what_is_shown(seen, np.isin(INSTRUMENTS, self._shows))
         if self.render_mode:
             from metaenv.materials.render import Result, recipe_text
 
@@ -199,8 +199,13 @@ def check_feedback(feedback: str) -> None:
         raise ValueError(f"no feedback {feedback!r}.{nearest(feedback, FEEDBACKS)}")
 
 
-def what_is_shown(seen: Measurement, instruments: tuple[str, ...]) -> Observations:
-    """What is shown of n experiments, (n, 9): the layout from "measured" on, 0 for what is not among instruments."""
+def what_is_shown(seen: Measurement, has: Bools) -> Observations:
+    """What is shown of n experiments, (n, 9): the layout from "measured" on, 0 for what there is no instrument for.
+
+    Args:
+        seen: what was measured.
+        has: (n, 3) or (3,), whether there are XRD, SEM and balance.
+    """
     parts = [
         np.ones((len(seen.reading), 1)),
         seen.phases,
@@ -209,9 +214,8 @@ def what_is_shown(seen: Measurement, instruments: tuple[str, ...]) -> Observatio
         np.clip(seen.reading, -1, 1)[:, None],
     ]
     columns = np.concatenate(parts, axis=1).astype(np.float32)
-    for name, measured in MEASURED_BY.items():
-        if name not in instruments:
-            columns[:, measured.start - 1 : measured.stop - 1] = 0
+    for there, measured in zip(np.broadcast_to(has, (len(columns), 3)).T, MEASURED_BY.values(), strict=True):
+        columns[~there, measured.start - 1 : measured.stop - 1] = 0
     return columns
 
 

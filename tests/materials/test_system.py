@@ -152,9 +152,9 @@ def test_flags_say_what_was_not_measured():
 PHASES, LOSS, READING = (LAYOUT.column(name) for name in ("precursor", "mass loss", "reading"))
 
 
-def seen_without(missing, **settings):
+def seen_without(missing):
     """What 40 campaigns show of their first experiments, (40, 34); their trials, and what they did."""
-    env = make_trials("MaterialsSynthesis", 40, missing=missing, **settings)
+    env = make_trials("MaterialsSynthesis", 40, missing=missing)
     env.reset(seed=3)
     env.action_space.seed(3)
     action = env.action_space.sample()

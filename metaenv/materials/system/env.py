@@ -17,7 +17,7 @@ from metaenv.materials.kinetics import simulate
 from metaenv.materials.laboratory import DEFAULT, INSTRUMENTS
 from metaenv.materials.measurement import DRAWS, measure
 from metaenv.materials.system.distribution import SystemDistribution, beginning_with
-from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN, SHOWN_BY
+from metaenv.materials.system.layout import CHOSEN, GOAL, GRAIN, LAYOUT, MADE, MEASURED, SHOWN
 from metaenv.materials.system.options import COMPOUNDS, PLACES, SIZES
 from metaenv.materials.system.recipes import ACTIONS, from_action
 from metaenv.materials.system.tasks import materials
@@ -113,10 +113,9 @@ class SystemSynthesisVectorEnv(BatchedEnv):
         seen = measure(made, recipe, outcome, self.noise.draw(rows, DRAWS), self.noise_factor)
         self._score[rows] = utility(outcome.target_fraction, outcome.grain_um, made.goal_um, recipe)
         self._seen[rows, MADE] = 1
-        self._seen[rows, SHOWN] = what_is_shown(seen, INSTRUMENTS)[:, 1:]
-        for k, name in enumerate(INSTRUMENTS):
-            self._seen[index, MEASURED[name]] = has = self._has[index, k]
-            self._seen[index[~has], SHOWN_BY[name]] = 0
+        self._seen[rows, SHOWN] = what_is_shown(seen, self._has[rows])[:, 1:]
+        for k, column in enumerate(MEASURED.values()):
+            self._seen[rows, column] = self._has[rows, k]
         no_target = index[seen.phases[:, 3] == 0]
         self._seen[no_target, MEASURED["SEM"]] = self._seen[no_target, GRAIN] = 0
         for g, place in enumerate(PLACES):
