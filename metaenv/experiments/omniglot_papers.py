@@ -98,7 +98,9 @@ def training_settings(learner: str, ways: int, shots: int, transductive: bool = 
       support set, 8 inner steps of gradient descent and half the meta step it has 0.86 after 520, in five minutes.
     - Prototypical Networks: 60-way episodes.
     - SNAIL: `metaenv.supervised.learners.snail.PAPER`. It and the memory network read features that are standardised by
-      the support set, and do not leave chance without (`metaenv.supervised.learners.support_statistics`).
+      the support set, and do not leave chance without (`metaenv.supervised.learners.support_statistics`). Without batch
+      statistics it has the default sizes, and eight tasks are made of the pictures of one: after 3 minutes 0.89, with
+      the paper's sizes 0.79, and 0.77 with either sizes and the tasks as they are drawn.
     - Meta-LSTM: 12 steps for one sample of a class and 5 for five, as in the paper. Its gates read gradients and losses
       without an LSTM between, and an update has 4 tasks: 0.71 after 150 seconds, where the paper's LSTM and one task
       have 0.64. Without batch statistics its features are standardised, too, and one sample has 6 steps that are twice
@@ -130,5 +132,6 @@ def training_settings(learner: str, ways: int, shots: int, transductive: bool = 
             more |= {"inner_steps": 6, "first_lr": 0.2} if shots == 1 else {}
         return TrainingSettings(20_000, more, width=32)
     more = {"normalize": "support"} if learner in ("snail", "mann") else {}
-    more |= SNAIL_PAPER if learner == "snail" else {}
+    if learner == "snail":
+        more |= SNAIL_PAPER if transductive else {"regroupings": 8}
     return TrainingSettings(40_000, {"tasks_per_batch": 16, "lr_decay": "linear", **more}, n_query=1)

@@ -44,6 +44,8 @@ class EpisodeBatch:
     examples drawn of the task."""
     query_ids: NDArray[np.int64]
     """(tasks, queries), as `support_ids`."""
+    interchangeable: bool = False
+    """Whether any set of classes is a task, so that the classes of several tasks may be dealt anew."""
 
     def __len__(self) -> int:
         return len(self.support_y)
@@ -64,8 +66,9 @@ class EpisodeBatch:
 
     def take(self, tasks: slice) -> EpisodeBatch:
         """Some of the tasks."""
-        parts = {f.name: getattr(self, f.name)[tasks] for f in fields(self) if f.name != "problem"}
-        return EpisodeBatch(self.problem, **parts)
+        whole = ("problem", "interchangeable")
+        parts = {f.name: getattr(self, f.name)[tasks] for f in fields(self) if f.name not in whole}
+        return replace(self, **parts)
 
 
 class EpisodeShape(NamedTuple):
@@ -232,7 +235,7 @@ class _ClassSource(RowSource):
         rows = self._rows(codes, shape.support + shape.query, rng)  # (n, ways, support + query)
         support, sy = _shuffled(rows[:, :, : shape.support], rng)
         query, qy = _shuffled(rows[:, :, shape.support :], rng)
-        return self._planned(support, query, (sy, qy), codes)
+        return replace(self._planned(support, query, (sy, qy), codes), interchangeable=True)
 
 
 class _GroupSource(RowSource):

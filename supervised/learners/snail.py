@@ -17,6 +17,7 @@ episodes with anomalous queries.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from metaenv.limits import Count
-from metaenv.supervised.data.problem import squeeze_output
+from metaenv.supervised.data.problem import squeeze_output, task_loss
+from metaenv.supervised.data.sources import EpisodeBatch
 from metaenv.supervised.learner import Learner, LearnerConfig
+from metaenv.supervised.learners.regrouping import regrouped
 from metaenv.supervised.learners.sequence import label_input, reading_order
 from metaenv.supervised.learners.support_statistics import Normalize, normaliser
 from metaenv.supervised.predictor import Adapted
@@ -54,6 +57,10 @@ class SNAILConfig(LearnerConfig):
     span: Count = 32
     """Steps that a block of temporal convolutions reaches back ("T"). Attention reaches all steps, so that longer
     support sets are read as a whole."""
+    regroupings: Count = 1
+    """How often the classes of a meta-update are grouped into tasks: 1 leaves the tasks as they were drawn, 8 makes 8
+    times as many from the same embedded samples (see `metaenv.supervised.learners.regrouping`). For classification of a
+    data set's classes, above all of pictures."""
 
 
 class SNAIL(Learner):
@@ -72,18 +79,36 @@ class SNAIL(Learner):
             raise ValueError(
                 f"expected as many keys as values, at least one, got keys={settings.keys}, values={settings.values}"
             )
+        if settings.regroupings > 1 and self.problem.kind != "classification":
+            raise ValueError(f"expected regroupings=1 for {self.problem.kind}, got {settings.regroupings}")
+        if settings.regroupings > 1 and settings.transductive:
+            raise ValueError(
+                "expected regroupings=1 with transductive=True: features then depend on the task that a sample is in"
+            )
         return _Reader(nn.Sequential(backbone, nn.Linear(features, settings.embedding)), labels, settings)
 
     def _adapt(self, support_x: Tensor, support_y: Tensor) -> Adapted:
+        ask = self._read(self._embed(support_x), support_y)
+        return lambda x: ask(self._embed(x))
+
+    def _meta_loss(self, batch: EpisodeBatch) -> Tensor:
+        if self.config.regroupings == 1:
+            return super()._meta_loss(batch)
+        found = regrouped(batch, self.config.regroupings, self.generator)
+        features = self._embed(batch.samples()[0]).flatten(0, 1)
+        ask = self._read(features[found.support], found.support_y)
+        return task_loss(self.problem.kind, ask(features[found.query]), found.query_y)
+
+    def _read(self, features: Tensor, support_y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Read support sets (tasks, support, d); the function that is returned answers queries (tasks, queries, d)."""
         reader = self.network
         order = reading_order(support_y.shape[1], self.seed)
-        labels = label_input(self.problem, support_y[:, order])
-        support = self._embed(support_x[:, order])
+        labels, support = label_input(self.problem, support_y[:, order]), features[:, order]
         normal = normaliser(self.config.normalize, support)
         past = reader.read(torch.cat([normal(support), labels, torch.zeros_like(labels[..., :1])], -1))
 
-        def ask(x: Tensor) -> Tensor:
-            z = normal(self._embed(x))
+        def ask(queries: Tensor) -> Tensor:
+            z = normal(queries)
             no_label, flag = z.new_zeros(*z.shape[:2], self.problem.n_outputs), z.new_ones(*z.shape[:2], 1)
             return squeeze_output(self.problem.kind, reader.ask(torch.cat([z, no_label, flag], -1), past))
 
