@@ -100,7 +100,7 @@ def training_settings(learner: str, ways: int, shots: int, transductive: bool = 
     - SNAIL: `metaenv.supervised.learners.snail.PAPER`. It and the memory network read features that are standardised by
       the support set, and do not leave chance without (`metaenv.supervised.learners.support_statistics`). Without batch
       statistics it has the default sizes, and eight tasks are made of the pictures of one: after 3 minutes 0.89, with
-      the paper's sizes 0.79, and 0.77 with either sizes and the tasks as they are drawn.
+      the paper's sizes 0.79; where tasks stay as they are drawn, 0.77 with the sizes of either.
     - Meta-LSTM: 12 steps for one sample of a class and 5 for five, as in the paper. Its gates read gradients and losses
       without an LSTM between, and an update has 4 tasks: 0.71 after 150 seconds, where the paper's LSTM and one task
       have 0.64. Without batch statistics its features are standardised, too, and one sample has 6 steps that are twice

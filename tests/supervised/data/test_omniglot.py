@@ -191,6 +191,8 @@ def test_recipes_are_those_of_the_papers():
     assert training_settings("reptile", 5, 1).settings["normalize"] == "support"  # without batch statistics
     assert training_settings("reptile", 5, 1, True).settings["inner_steps"] == 5
     assert training_settings("prototypical", 20, 1).ways == 60
+    assert training_settings("snail", 5, 1, True).settings["filters"] == 128
+    assert {"regroupings": 8, "normalize": "support"}.items() <= training_settings("snail", 20, 1).settings.items()
 
 
 def test_published_rows_say_where_they_are_from():

@@ -39,6 +39,12 @@ def test_every_task_has_different_classes_one_label_each_and_no_sample_twice():
         assert all(y[row] == of_label[int(label)] for row, label in zip(asked, asked_labels, strict=True))
 
 
+def test_with_many_classes_all_tasks_are_kept():
+    batch, _ = drawn(classes=5_000, tasks=3)
+    assert len(np.unique(batch.task_ids)) == 3 * 4  # no class is in two of them
+    assert len(found(batch, times=4)[1]) == 3 * 4 and len(found(batch, times=1)[1]) == 3
+
+
 def test_first_come_the_tasks_that_were_drawn_with_their_support_sets():
     batch, _ = drawn()
     _, support, query = found(batch)
@@ -51,8 +57,8 @@ def test_a_dealt_task_mixes_classes_of_several_tasks_and_samples_of_both_sets():
     _, support, _ = found(batch)
     before = [set(y[rows].tolist()) for rows in batch.support_x[..., 0].long().numpy()]
     assert any(set(y[rows].tolist()) not in before for rows in support[6:].numpy())
-    queries = set(batch.query_x[..., 0].long().ravel().tolist())
-    assert queries & set(support[6:].ravel().tolist())
+    asked = np.isin(support[6:].numpy(), batch.query_x[..., 0].long().numpy())
+    assert 0.5 < asked.mean() < 0.75  # three of five samples of a class were queries
     assert not torch.equal(found(batch, seed=1)[1][6:12], support[6:12])
 
 
