@@ -1,6 +1,6 @@
 """More tasks from the same samples: the classes of a batch of tasks are dealt into tasks anew.
 
-With pictures, nearly all the time of a meta-update goes into the embedding of single samples, and each is used in one
+With pictures, most of the time of a meta-update goes into the embedding of single samples, and each is used in one
 task only. What a learner does with the features of a task costs little. So the features are computed once, and tasks
 are made of them several times: any set of classes is a task, and any sample of a class may be in its support set.
 """
