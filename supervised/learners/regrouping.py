@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,8 +48,7 @@ def regrouped(batch: EpisodeBatch, times: int, generator: torch.Generator) -> Re
     per_class, shots = size // ways, batch.support_y.shape[1] // ways
     rows = y.argsort(dim=1, stable=True) + size * torch.arange(tasks)[:, None]
     rows = rows.reshape(tasks * ways, per_class)  # of each class of each task, its support set first
-    names = {name: i for i, name in enumerate(dict.fromkeys(batch.task_ids.ravel().tolist()))}
-    classes = torch.tensor([names[name] for name in batch.task_ids.ravel().tolist()])
+    classes = torch.from_numpy(np.unique(batch.task_ids, return_inverse=True)[1].ravel())  # of each such row
     dealt = [rows.reshape(tasks, ways, per_class)]
     for _ in range(times - 1):
         seat = torch.randperm(tasks * ways, generator=generator)
