@@ -143,7 +143,8 @@ class PointerHead(nn.Module):
     def forward(self, features: Tensor, embeddings: Tensor) -> Tensor:
         """Logits of applying verb j to entity i, then those of the actions that concern no entity."""
         query = self.query(features).unflatten(-1, (self.n_verbs, -1))
-        logits = (query @ embeddings.transpose(-1, -2) + self.bias.unsqueeze(-1)).flatten(-2)
+        products = (embeddings @ query.transpose(-1, -2)).transpose(-1, -2)
+        logits = (products + self.bias.unsqueeze(-1)).flatten(-2)
         return logits if self.other is None else torch.cat([logits, self.other(features)], -1)
 
 
@@ -167,6 +168,6 @@ class SetNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_actions) for inputs (n, input_size)."""
-        embeddings = silu(self.embedding(self.layout.entities(x)))
+        embeddings = silu(self.embedding(self.layout.entities(x.detach())))
         summary = torch.cat([x[..., self.layout.end :], embeddings.mean(-2)], -1)
         return self.head(self.layers(summary), embeddings)
